@@ -1,0 +1,1 @@
+"""A virtual PIV card. Shares no code with the card client."""

@@ -1,0 +1,1 @@
+"""Synthetic fingers grown from a seed."""

@@ -1,0 +1,1 @@
+"""Minutiae: records, extraction, comparison. Pure."""

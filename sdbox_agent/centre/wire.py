@@ -1,0 +1,167 @@
+"""What box and centre say to each other: JSON over HTTPS, version 1, every type closed.
+
+Who the box is comes from its TLS certificate; `box` here is only checked against it. Each answer
+carries the next challenge (one use, bound to box and session). Bytes are base64 (RFC 4648).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+from sdbox_agent.terms import CHALLENGE_BYTES, Level
+
+WIRE_MIN: Final = 1
+WIRE_MAX: Final = 1
+MAX_BODY_BYTES: Final = 256 * 1024
+
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+$")]
+Label = Annotated[str, Meta(max_length=200)]  # for people
+Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}$")]
+Challenge = Annotated[bytes, Meta(min_length=CHALLENGE_BYTES, max_length=CHALLENGE_BYTES)]
+Der = Annotated[bytes, Meta(min_length=1, max_length=32 * 1024)]
+Jws = Annotated[bytes, Meta(max_length=16 * 1024)]
+Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Count = Annotated[int, Meta(ge=0, le=2**31)]
+Seconds = Annotated[int, Meta(ge=0, le=2**40)]
+
+
+class _Closed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """No unknown field is let in."""
+
+
+class _Request(_Closed, frozen=True, kw_only=True):
+    v: Literal[1] = 1
+    session: Name
+
+
+class HelloRequest(_Closed, frozen=True, kw_only=True):
+    """POST /v1/hello: at boot without `session`, and at each card insertion with it."""
+
+    v: Literal[1] = 1
+    box: Name
+    session: Name | None = None
+    boot_id: Name
+    boot_counter: Count
+    agent_version: Name
+    wire_min: Count = WIRE_MIN
+    wire_max: Count = WIRE_MAX
+
+
+class HelloAnswer(_Closed, frozen=True, kw_only=True):
+    """The centre's clock, the wire version it chose, its policy's version."""
+
+    utc_s: Seconds
+    wire: Count
+    policy_version: Count
+    challenge: Challenge | None = None
+
+
+class ProofRequest(_Request, frozen=True, kw_only=True):
+    """POST /v1/proof: the three certificates the card showed, and its signature."""
+
+    auth: Der
+    key_management: Der
+    card_auth: Der
+    statement: Jws
+    levels: tuple[Level, ...]  # what this box's profile can do
+
+
+class Policy(_Closed, frozen=True, kw_only=True):
+    """Numbers of design section 2.10, as the centre sets them."""
+
+    version: Count
+    comparisons: Annotated[int, Meta(ge=1, le=10)] = 3
+    captures: Annotated[int, Meta(ge=1, le=9)] = 3
+    transaction_s: Annotated[int, Meta(ge=5, le=600)] = 60
+    idle_s: Annotated[int, Meta(ge=10, le=86400)] = 900
+    session_s: Annotated[int, Meta(ge=10, le=86400)] = 43200
+
+
+class Grant(_Closed, frozen=True, kw_only=True):
+    """A project the holder may enter now; or, with `code`, one shown but not to be chosen."""
+
+    project: Name
+    label: Label
+    code: Code | None = None
+
+
+class ProofAnswer(_Closed, frozen=True, kw_only=True):
+    """The level of this session, decided once; what may be entered; the sealed reference."""
+
+    level: Level
+    policy: Policy
+    grants: tuple[Grant, ...]
+    enrolment: Name
+    reference: Der | None = None
+    attempts_left: Count
+    challenge: Challenge
+
+
+class AttemptRequest(_Request, frozen=True, kw_only=True):
+    """POST /v1/attempt: reserve one comparison before it runs."""
+
+    challenge: Challenge
+
+
+class AttemptAnswer(_Closed, frozen=True, kw_only=True):
+    """Attempt `attempt` is spent from now on; `left` after it."""
+
+    attempt: Count
+    left: Count
+    challenge: Challenge
+
+
+class ReceiptRequest(_Request, frozen=True, kw_only=True):
+    """POST /v1/receipt: signed by card (9A) and box."""
+
+    statement: Jws
+
+
+class ReceiptAnswer(_Closed, frozen=True, kw_only=True):
+    """The peer is installed: the tunnel may be built."""
+
+    peer: Key
+    psk: Key
+    endpoint: Label  # "192.0.2.1:51820" or "[2001:db8::1]:51820"
+    addresses: tuple[Label, ...]  # the box's own inside the tunnel, "10.77.0.2/32"
+    vm: Label
+    vm_port: Annotated[int, Meta(ge=1, le=65535)]
+    lease_s: Annotated[int, Meta(ge=1, le=3600)]
+    challenge: Challenge
+
+
+class RenewRequest(_Request, frozen=True, kw_only=True):
+    """POST /v1/renew: signed by card (9A)."""
+
+    statement: Jws
+
+
+class RenewAnswer(_Closed, frozen=True, kw_only=True):
+    """The lease runs for `lease_s` from the moment the request was sent."""
+
+    lease_s: Annotated[int, Meta(ge=1, le=3600)]
+    challenge: Challenge
+
+
+class EndRequest(_Request, frozen=True, kw_only=True):
+    """POST /v1/end: the session is over, and why."""
+
+    code: Code
+
+
+class EndAnswer(_Closed, frozen=True, kw_only=True):
+    """Known."""
+
+
+class CrlsAnswer(_Closed, frozen=True, kw_only=True):
+    """GET /v1/crls: the card authorities' current CRLs (DER); the box fetches from nobody else."""
+
+    crls: tuple[Annotated[bytes, Meta(max_length=128 * 1024)], ...]
+
+
+class Problem(_Closed, frozen=True, kw_only=True):
+    """Body of every answer that is not 2xx; `code` stands in errors.toml."""
+
+    code: Code

@@ -1,0 +1,1 @@
+"""The shell around the core: one event loop, the effects, the local socket."""

@@ -1,0 +1,1 @@
+"""The keys that make this box this box."""

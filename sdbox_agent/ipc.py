@@ -1,0 +1,403 @@
+"""Frames between our processes: one JSON object a frame over AF_UNIX SOCK_SEQPACKET.
+
+Every frame is checked twice at the door: the kernel names the sender's uid (SCM_CREDENTIALS, so it
+holds for a socket that a service manager made for us too), and msgspec accepts exactly one closed
+type per `t`. Bytes travel as base64 (RFC 4648 section 4). This module knows framing and messages;
+what they mean is the business of the two ends.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING, Annotated, Final, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+from typing_extensions import override
+
+from sdbox_agent.errors import DecodeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_FRAME_BYTES: Final = 128 * 1024
+MAX_DESCRIPTORS: Final = 4
+_CREDENTIALS: Final = struct.Struct("iII")  # struct ucred: pid, uid, gid (unix(7))
+
+Text = Annotated[str, Meta(max_length=200)]
+Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}$")]
+Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Challenge = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Der = Annotated[bytes, Meta(max_length=64 * 1024)]
+Count = Annotated[int, Meta(ge=0, le=2**31)]
+Milliseconds = Annotated[float, Meta(ge=0, le=1e7)]
+KeyName = Literal["9A", "9E"]  # key references a statement may be signed with
+
+
+class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="t"):
+    """What every frame carries: version, session number (0: none), and its type `t`."""
+
+    v: Literal[1] = 1
+    n: Count = 0
+
+    @override
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} n={self.n}>"  # never the fields: some are keys
+
+
+# -- either way ----------------------------------------------------------------------------------
+
+
+class Failed(Message, frozen=True, kw_only=True, tag="error"):
+    """The request of session `n` can't be done; `code` stands in errors.toml."""
+
+    code: Code
+
+
+# -- core to card worker -------------------------------------------------------------------------
+
+
+class Watch(Message, frozen=True, kw_only=True, tag="watch"):
+    """Report what lies in the readers, then every change."""
+
+
+class OpenCard(Message, frozen=True, kw_only=True, tag="open"):
+    """Take the card of `insertion` for session `n`: one exclusive connection."""
+
+    insertion: Count
+
+
+class GrantUnwrap(Message, frozen=True, kw_only=True, tag="grant"):
+    """The finger process may ask one unwrap (9D) in session `n`."""
+
+
+class Statement(Message, frozen=True, kw_only=True, tag="statement"):
+    """Sign one of the three typed statements; the worker builds the bytes itself."""
+
+    typ: Literal["proof", "receipt", "renew"]
+    fields: msgspec.Raw  # JSON of that statement's type: statements.parse reads it strictly
+    key: KeyName
+
+
+class CloseCard(Message, frozen=True, kw_only=True, tag="close"):
+    """Reset the card and let go of it."""
+
+
+# -- card worker to core -------------------------------------------------------------------------
+
+
+class Inserted(Message, frozen=True, kw_only=True, tag="inserted"):
+    """A card is in `reader`; `insertion` is new for each insertion this worker has seen."""
+
+    reader: Text
+    insertion: Count
+
+
+class Removed(Message, frozen=True, kw_only=True, tag="removed"):
+    """That card is gone."""
+
+    reader: Text
+    insertion: Count
+
+
+class ReadersChanged(Message, frozen=True, kw_only=True, tag="readers"):
+    """The readers that PC/SC has now; none while pcscd is away."""
+
+    readers: tuple[Text, ...]
+
+
+class Opened(Message, frozen=True, kw_only=True, tag="opened"):
+    """What the card shows to anybody: three certificates (DER) and its CHUID."""
+
+    auth: Der  # 9A
+    key_management: Der  # 9D
+    card_auth: Der  # 9E
+    guid: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    expires: Annotated[str, Meta(pattern=r"^[0-9]{8}$")]  # CHUID expiry, YYYYMMDD
+    pin_policy: Literal["never", "once"]
+
+
+class Signed(Message, frozen=True, kw_only=True, tag="signed"):
+    """One signature over a statement the worker built (JWS parts, RFC 7515 section 7.2.1)."""
+
+    typ: Literal["proof", "receipt", "renew"]
+    payload: Annotated[bytes, Meta(max_length=8192)]
+    protected: Annotated[bytes, Meta(max_length=1024)]
+    signature: Annotated[bytes, Meta(max_length=512)]
+
+
+class CardClosed(Message, frozen=True, kw_only=True, tag="closed"):
+    """The card of session `n` has been reset and let go."""
+
+
+# -- finger process to card worker, and back -----------------------------------------------------
+
+
+class Unwrap(Message, frozen=True, kw_only=True, tag="unwrap"):
+    """Open the content-encryption key's wrapping with 9D: an ephemeral point, or an OAEP block."""
+
+    algorithm: Literal["ecdh", "rsa-oaep-sha256"]
+    blob: Annotated[bytes, Meta(max_length=512)]
+
+
+class Unwrapped(Message, frozen=True, kw_only=True, tag="unwrapped"):
+    """ECDH: the shared X coordinate. OAEP: the content-encryption key."""
+
+    key: Annotated[bytes, Meta(max_length=66)]
+
+
+# -- core to finger process ----------------------------------------------------------------------
+
+
+class PrepareFinger(Message, frozen=True, kw_only=True, tag="prepare"):
+    """Everything this transaction's finger process may know before it scans."""
+
+    level: Literal["host-match"]
+    sealed: Der
+    auth: Der  # the card's certificates as read in this session: the reference must name them
+    key_management: Der
+    card_auth: Der
+    enrolment: Text
+    anchors: tuple[Der, ...]  # enrolment-signing anchors
+    utc_s: Annotated[int, Meta(ge=0, le=2**40)]  # the core's trusted clock
+    captures: Annotated[int, Meta(ge=1, le=9)]  # captures allowed a comparison
+    sensor_ppmm: Annotated[float, Meta(gt=5, lt=100)]  # pixels per mm, from the firmware profile
+
+
+class Scan(Message, frozen=True, kw_only=True, tag="scan"):
+    """Capture until a probe is good enough, or the captures are spent."""
+
+
+class Compare(Message, frozen=True, kw_only=True, tag="compare"):
+    """Compare probe and reference; the attempt has been reserved."""
+
+    attempt: Count
+
+
+class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
+    """Forget everything and end."""
+
+
+# -- finger process to core ----------------------------------------------------------------------
+
+
+class FingerReady(Message, frozen=True, kw_only=True, tag="ready"):
+    """Warm: libfprint is loaded and the sensor is open."""
+
+
+class Prepared(Message, frozen=True, kw_only=True, tag="prepared"):
+    """The reference is open and its signature holds."""
+
+
+class Hint(Message, frozen=True, kw_only=True, tag="hint"):
+    """What the person may do, as an AskAgain code, or `place-finger` when the sensor waits."""
+
+    code: Code
+
+
+class ProbeReady(Message, frozen=True, kw_only=True, tag="probe_ready"):
+    """A probe good enough to spend an attempt on; quality 0..100."""
+
+    quality: Annotated[int, Meta(ge=0, le=100)]
+
+
+class Verdict(Message, frozen=True, kw_only=True, tag="verdict"):
+    """The comparison decision. Never the score."""
+
+    match: bool
+
+
+# -- core to tunnel helper -----------------------------------------------------------------------
+
+
+class PrepareTunnel(Message, frozen=True, kw_only=True, tag="prepare_tunnel"):
+    """Make a fresh WireGuard key pair for session `n`."""
+
+
+class OpenTunnel(Message, frozen=True, kw_only=True, tag="open_tunnel"):
+    """Bring the tunnel up, and keep it no longer than the lease without an `extend`."""
+
+    peer: Key
+    endpoint: Text  # "192.0.2.1:51820" or "[2001:db8::1]:51820": never a name
+    psk: Key
+    addresses: tuple[Text, ...]  # the box's own, inside the tunnel: "10.77.0.2/32"
+    vm: Text  # the VM's address inside the tunnel
+    vm_port: Annotated[int, Meta(ge=1, le=65535)]  # TCP port that must answer
+    lease_s: Annotated[int, Meta(ge=1, le=3600)]
+
+
+class ExtendLease(Message, frozen=True, kw_only=True, tag="extend"):
+    """A renewed lease: `lease_s` from now, on the helper's monotonic clock."""
+
+    lease_s: Annotated[int, Meta(ge=1, le=3600)]
+
+
+class CloseTunnel(Message, frozen=True, kw_only=True, tag="close_tunnel"):
+    """Take the tunnel down and forget its keys. Answered even if nothing was up."""
+
+
+class TunnelStatus(Message, frozen=True, kw_only=True, tag="status"):
+    """Ask what is up."""
+
+
+# -- tunnel helper to core -----------------------------------------------------------------------
+
+
+class TunnelPrepared(Message, frozen=True, kw_only=True, tag="tunnel_prepared"):
+    """The public half of the session's key."""
+
+    wg_public_key: Key
+
+
+class TunnelUp(Message, frozen=True, kw_only=True, tag="up"):
+    """A handshake newer than the start, and the VM answered."""
+
+    handshake_ms: Milliseconds
+    vm_ms: Milliseconds
+
+
+class TunnelDown(Message, frozen=True, kw_only=True, tag="down"):
+    """It is not up, or no longer; the interface is gone when this is sent."""
+
+    code: Code
+
+
+class TunnelClosed(Message, frozen=True, kw_only=True, tag="tunnel_closed"):
+    """Nothing is up: no interface, no key, no process."""
+
+
+class TunnelState(Message, frozen=True, kw_only=True, tag="tunnel_state"):
+    """Answer to `status`."""
+
+    up: bool
+
+
+FromCore = Watch | OpenCard | GrantUnwrap | Statement | CloseCard  # to the card worker
+FromCard = Inserted | Removed | ReadersChanged | Opened | Signed | CardClosed | Failed
+ToFinger = PrepareFinger | Scan | Compare | Cancel
+FromFinger = FingerReady | Prepared | Hint | ProbeReady | Verdict | Failed
+ToTunnel = PrepareTunnel | OpenTunnel | ExtendLease | CloseTunnel | TunnelStatus
+FromTunnel = TunnelPrepared | TunnelUp | TunnelDown | TunnelClosed | TunnelState | Failed
+
+In = TypeVar("In", bound=Message)
+_encoder: Final = msgspec.json.Encoder()
+
+
+class ForeignPeer(DecodeError):  # noqa: N818  it names who, not what went wrong
+    """A frame came from a uid that has no business here."""
+
+
+class Closed(ConnectionError):  # noqa: N818  a state, told as an exception
+    """The other end is gone."""
+
+
+class Channel(Generic[In]):
+    """One end of a connection that accepts the messages of union `accepts` from uid `peer_uid`."""
+
+    def __init__(self, sock: socket.socket, accepts: object, peer_uid: int) -> None:
+        name_senders(sock)
+        self.sock = sock
+        self.peer_uid = peer_uid
+        self._decoder: msgspec.json.Decoder[In] = msgspec.json.Decoder(accepts)
+
+    def fileno(self) -> int:
+        """The descriptor, for a selector."""
+        return self.sock.fileno()
+
+    def send(self, message: Message, descriptors: tuple[int, ...] = ()) -> None:
+        """Send one frame. Raises Closed if nobody is there, OSError if the buffer is full."""
+        frame = _encoder.encode(message)
+        if len(frame) > MAX_FRAME_BYTES:
+            raise ValueError("frame too large")
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        try:
+            self.sock.sendmsg([frame], rights if descriptors else [])
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise Closed from error
+
+    def receive(self) -> In:
+        """One message. Raises Closed at the end, DecodeError for anything not foreseen."""
+        message, descriptors = self.receive_with_descriptors()
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return message
+
+    def receive_with_descriptors(self) -> tuple[In, list[int]]:
+        """One message and the descriptors that came with it, which the caller now owns."""
+        space = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(4 * MAX_DESCRIPTORS)
+        try:
+            frame, ancillary, flags, _ = self.sock.recvmsg(
+                MAX_FRAME_BYTES + 1, space, socket.MSG_CMSG_CLOEXEC
+            )
+        except ConnectionResetError as error:
+            raise Closed from error
+        uid, descriptors = _read_ancillary(ancillary)
+        try:
+            return self._decode(frame, uid, flags), descriptors
+        except BaseException:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise
+
+    def _decode(self, frame: bytes, uid: int | None, flags: int) -> In:
+        if not frame:
+            raise Closed
+        if uid != self.peer_uid:
+            raise ForeignPeer("frame from a foreign uid")
+        if len(frame) > MAX_FRAME_BYTES or flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            raise DecodeError("frame too large")
+        try:
+            return self._decoder.decode(frame)
+        except (msgspec.DecodeError, RecursionError):  # ValidationError is a DecodeError
+            raise DecodeError("not a message of this channel") from None
+
+    def close(self) -> None:
+        """Let go; the other end sees the end."""
+        self.sock.close()
+
+
+def _read_ancillary(ancillary: list[tuple[int, int, bytes]]) -> tuple[int | None, list[int]]:
+    uid: int | None = None
+    descriptors: list[int] = []
+    for level, kind, data in ancillary:
+        if level != socket.SOL_SOCKET:
+            continue
+        if kind == socket.SCM_CREDENTIALS:
+            _, uid, _ = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])
+        elif kind == socket.SCM_RIGHTS:
+            received = array.array("i")
+            received.frombytes(data[: len(data) - len(data) % received.itemsize])
+            descriptors.extend(received)
+    return uid, descriptors
+
+
+def name_senders(sock: socket.socket) -> None:
+    """Have the kernel name each frame's sender; a listening socket hands this on."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+
+
+def connect(path: Path, accepts: object, peer_uid: int) -> Channel[In]:
+    """Connect to a listening socket of ours. Raises OSError."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    try:
+        name_senders(sock)  # before connecting: the first frame may be there at once
+        sock.connect(str(path))
+    except OSError:
+        sock.close()
+        raise
+    return Channel(sock, accepts, peer_uid)
+
+
+def listen_descriptors() -> list[socket.socket]:
+    """The sockets the service manager passed us (sd_listen_fds(3)), in its order."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    sockets = [socket.socket(fileno=descriptor) for descriptor in range(3, 3 + count)]
+    for sock in sockets:
+        sock.set_inheritable(False)
+    return sockets

@@ -1,0 +1,1 @@
+"""Firmware profiles: what differs between box models, as data."""

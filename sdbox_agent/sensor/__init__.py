@@ -1,0 +1,1 @@
+"""The finger sensor, through libfprint."""

@@ -1,0 +1,1 @@
+"""The core: a pure machine from events to effects (design section 5)."""

@@ -1,0 +1,1 @@
+"""The three statements a box may sign, as JWS (RFC 7515)."""

@@ -1,0 +1,140 @@
+"""Statements as JWS, general JSON serialisation (RFC 7515 section 7.2.1).
+
+The protected header is exact, byte for byte: algorithm, type and the signer's certificate are what
+the verifier expects, or the signature is refused. That ends algorithm confusion.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from sdbox_agent.errors import DecodeError, Refused
+from sdbox_agent.statements import fields
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_JWS_BYTES: Final = 16 * 1024
+MAX_SIGNATURES: Final = 2  # card, then box
+_BASE64URL: Final = re.compile(rb"[A-Za-z0-9_-]*")
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One signature, as it stands in the JSON."""
+
+    protected: str
+    signature: str
+
+
+class Jws(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One payload and who signed it."""
+
+    payload: str
+    signatures: tuple[Part, ...]
+
+
+def b64url(data: bytes) -> bytes:
+    """RFC 7515 section 2: base64url without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def unb64url(text: str) -> bytes:
+    """The bytes of a canonical base64url text. Raises DecodeError."""
+    raw = text.encode("ascii", "replace")
+    if not _BASE64URL.fullmatch(raw) or len(raw) % 4 == 1:
+        raise DecodeError("base64url")
+    data = base64.urlsafe_b64decode(raw + b"=" * (-len(raw) % 4))
+    if b64url(data) != raw:
+        raise DecodeError("base64url not canonical")
+    return data
+
+
+def algorithm(key: object) -> str:
+    """The one JWS algorithm of a public key (RFC 7518 section 3). Raises Refused."""
+    match key:
+        case ec.EllipticCurvePublicKey(curve=ec.SECP256R1()):
+            return "ES256"
+        case ec.EllipticCurvePublicKey(curve=ec.SECP384R1()):
+            return "ES384"
+        case rsa.RSAPublicKey():
+            return "PS256"
+        case _:
+            raise Refused("statement-invalid")
+
+
+def header(typ: str, certificate_der: bytes) -> bytes:
+    """The protected header of statement `typ` signed with the key of that certificate."""
+    alg = algorithm(x509.load_der_x509_certificate(certificate_der).public_key())
+    thumbprint = b64url(
+        hashlib.sha256(certificate_der).digest()
+    ).decode()  # x5t#S256: section 4.1.8
+    fields_ = {"alg": alg, "typ": f"sdbox-{typ}", "v": 1, "x5t#S256": thumbprint}
+    return msgspec.json.encode(fields_)
+
+
+def signing_input(protected: bytes, payload: bytes) -> bytes:
+    """RFC 7515 section 5.1 step 8: what is hashed and signed."""
+    return b64url(protected) + b"." + b64url(payload)
+
+
+def assemble(payload: bytes, parts: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The JWS of `payload` with its (protected header, signature) pairs, in order."""
+    signatures = tuple(Part(b64url(p).decode(), b64url(s).decode()) for p, s in parts)
+    return msgspec.json.encode(Jws(b64url(payload).decode(), signatures))
+
+
+def open_statement(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> fields.Statement:
+    """Verify and read a statement signed by exactly these certificates' keys, in this order.
+
+    Raises Refused("statement-invalid"): one error for every cause.
+    """
+    try:
+        return _open(typ, jws, certificates_der)
+    except (DecodeError, InvalidSignature, ValueError):
+        raise Refused("statement-invalid") from None
+
+
+def _open(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> fields.Statement:
+    if len(jws) > MAX_JWS_BYTES:
+        raise DecodeError("JWS too large")
+    try:
+        parsed = msgspec.json.decode(jws, type=Jws)
+    except (msgspec.DecodeError, RecursionError):
+        raise DecodeError("not a JWS") from None
+    if not 1 <= len(parsed.signatures) == len(certificates_der) <= MAX_SIGNATURES:
+        raise DecodeError("not the expected signatures")
+    payload = unb64url(parsed.payload)
+    for part, certificate_der in zip(parsed.signatures, certificates_der, strict=True):
+        protected = unb64url(part.protected)
+        if protected != header(typ, certificate_der):
+            raise DecodeError("not the expected header")
+        key = x509.load_der_x509_certificate(certificate_der).public_key()
+        verify(key, signing_input(protected, payload), unb64url(part.signature))
+    return fields.parse(typ, payload)
+
+
+def verify(key: object, message: bytes, signature: bytes) -> None:
+    """Raise InvalidSignature unless `signature` (r||s; PSS, 32-byte salt) is over `message`."""
+    match key:
+        case ec.EllipticCurvePublicKey():
+            size = (key.curve.key_size + 7) // 8
+            if len(signature) != 2 * size:
+                raise InvalidSignature
+            r, s = int.from_bytes(signature[:size]), int.from_bytes(signature[size:])
+            digest = hashes.SHA256() if size == 32 else hashes.SHA384()
+            key.verify(encode_dss_signature(r, s), message, ec.ECDSA(digest))
+        case rsa.RSAPublicKey():
+            pss = padding.PSS(padding.MGF1(hashes.SHA256()), salt_length=32)
+            key.verify(signature, message, pss, hashes.SHA256())
+        case _:
+            raise InvalidSignature

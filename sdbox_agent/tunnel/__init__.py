@@ -1,0 +1,1 @@
+"""WireGuard, addresses, routes and walls of one session."""

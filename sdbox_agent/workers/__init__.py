@@ -1,0 +1,1 @@
+"""Process entry points. They import one another never."""

@@ -1,0 +1,1 @@
+"""The centre: who may enter, decided in one place."""

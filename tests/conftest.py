@@ -1,0 +1,19 @@
+"""Settings for every test."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("dev", max_examples=50, deadline=None)
+settings.register_profile("ci", max_examples=500, deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The rig needs root; `make check` leaves it out, and anybody else is told."""
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if "rig" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="the rig needs root"))

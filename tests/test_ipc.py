@@ -1,0 +1,107 @@
+"""Frames: what passes, what is refused, who may send."""
+
+import os
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdbox_agent import ipc
+from sdbox_agent.errors import DecodeError
+
+
+def pair(peer_uid: int | None = None) -> tuple[ipc.Channel, socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    uid = os.getuid() if peer_uid is None else peer_uid
+    return ipc.Channel(ours, ipc.FromCore, uid), theirs
+
+
+def test_a_message_arrives_as_it_was_sent() -> None:
+    channel, theirs = pair()
+    other = ipc.Channel(theirs, ipc.FromCard, os.getuid())
+    other.send(ipc.OpenCard(n=3, insertion=4))
+    assert channel.receive() == ipc.OpenCard(n=3, insertion=4)
+    channel.close()
+    with pytest.raises(ipc.Closed):
+        other.receive()
+    other.close()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"{}",
+        b"[]",
+        b'{"v":2,"n":0,"t":"watch"}',
+        b'{"v":1,"n":-1,"t":"watch"}',
+        b'{"v":1,"n":0,"t":"watch","x":1}',
+        b'{"v":1,"n":0,"t":"verdict","match":true}',
+        b'{"v":1,"n":0,"t":"open","insertion":"4"}',
+        b"[" * 50_000,
+        b"\xff\xfe",
+    ],
+)
+def test_anything_else_is_refused(frame: bytes) -> None:
+    channel, theirs = pair()
+    theirs.send(frame)
+    with pytest.raises(DecodeError):
+        channel.receive()
+    channel.close()
+    theirs.close()
+
+
+@given(st.binary(min_size=1, max_size=300))
+def test_arbitrary_bytes_give_a_message_or_one_error(frame: bytes) -> None:
+    channel, theirs = pair()
+    theirs.send(frame)
+    try:
+        assert isinstance(channel.receive(), ipc.Message)
+    except DecodeError:
+        pass
+    finally:
+        channel.close()
+        theirs.close()
+
+
+def test_a_frame_too_large_is_refused() -> None:
+    channel, theirs = pair()
+    theirs.send(b'"' + b"a" * ipc.MAX_FRAME_BYTES + b'"')
+    with pytest.raises(DecodeError):
+        channel.receive()
+    channel.close()
+    theirs.close()
+
+
+def test_a_foreign_uid_is_refused() -> None:
+    channel, theirs = pair(peer_uid=os.getuid() + 1)
+    theirs.send(b'{"v":1,"n":0,"t":"watch"}')
+    with pytest.raises(ipc.ForeignPeer):
+        channel.receive()
+    channel.close()
+    theirs.close()
+
+
+def test_descriptors_arrive_and_are_closed_when_the_frame_is_bad() -> None:
+    channel, theirs = pair()
+    other = ipc.Channel(theirs, ipc.FromCard, os.getuid())
+    reader, writer = os.pipe()
+    other.send(ipc.Watch(), (writer,))
+    message, descriptors = channel.receive_with_descriptors()
+    assert message == ipc.Watch()
+    os.write(descriptors[0], b"x")
+    assert os.read(reader, 1) == b"x"
+    os.close(descriptors[0])
+    before = len(os.listdir("/proc/self/fd"))
+    socket.send_fds(theirs, [b"nonsense"], [writer])
+    with pytest.raises(DecodeError):
+        channel.receive()
+    assert len(os.listdir("/proc/self/fd")) == before
+    os.close(reader)
+    os.close(writer)
+    channel.close()
+    other.close()
+
+
+def test_a_message_shows_no_field_when_printed() -> None:
+    assert "secret" not in repr(ipc.Unwrapped(n=1, key=b"secret" * 5))
