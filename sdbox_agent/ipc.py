@@ -225,8 +225,7 @@ class OpenTunnel(Message, frozen=True, kw_only=True, tag="open_tunnel"):
     endpoint: Text  # "192.0.2.1:51820" or "[2001:db8::1]:51820": never a name
     psk: Key
     addresses: tuple[Text, ...]  # the box's own, inside the tunnel: "10.77.0.2/32"
-    vm: Text  # the VM's address inside the tunnel
-    vm_port: Annotated[int, Meta(ge=1, le=65535)]  # TCP port that must answer
+    vm: Text  # the VM's address inside the tunnel: it must answer an echo request
     lease_s: Annotated[int, Meta(ge=1, le=3600)]
 
 
