@@ -34,5 +34,8 @@ test: check ## every test, the rig's included; needs root, under 10 min
 
 ci: test ## what CI runs
 
+diagram: $(STAMP) ## draw the machine's table and the README's picture anew
+	@$(PY) -m tests.session.golden
+
 clean: ## remove what was built (not the environment)
 	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

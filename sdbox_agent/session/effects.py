@@ -1,0 +1,168 @@
+"""What the machine asks the shell to do, in order. The counterpart of events.py.
+
+The shell performs a step's effects one after the other. If one fails it performs none of the rest
+and answers Failed; only while closing does it go on, because there each one takes something away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from sdbox_agent.centre import wire
+    from sdbox_agent.session.events import Card, Timer
+    from sdbox_agent.statements import fields
+    from sdbox_agent.terms import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A request of session `n`; what comes of it is an event."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Effect):
+    """Write one audit record, durably, before anything that follows it."""
+
+    code: str
+    result: Literal["ok", "refused", "end"]
+    level: Level | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer(Effect):
+    """Start a timer, in place of the one of that name."""
+
+    timer: Timer
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClearTimer(Effect):
+    """Stop one."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class ClearTimers(Effect):
+    """Stop every timer."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCard(Effect):
+    """Read the card, check its certificates -> CardAccepted."""
+
+    insertion: int
+
+
+@dataclass(frozen=True, slots=True)
+class SayHello(Effect):
+    """-> Challenged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sign(Effect):
+    """Have the card sign a statement -> ProofSigned, ReceiptSigned or RenewalSigned.
+
+    The box's own signature is added where the statement asks for one (receipt).
+    """
+
+    statement: fields.Statement
+
+
+@dataclass(frozen=True, slots=True)
+class SendProof(Effect):
+    """-> Admitted."""
+
+    card: Card
+    jws: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReference(Effect):
+    """Let the finger process have one unwrap, and open the reference -> ReferenceOpened."""
+
+    card: Card
+    enrolment: str
+    sealed: bytes
+    captures: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScanFinger(Effect):
+    """-> Hinted, then ProbeReady."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveAttempt(Effect):
+    """Count it on the box (fsync), then at the centre -> AttemptReserved."""
+
+    card: Card
+    challenge: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CompareFinger(Effect):
+    """-> FingerMatched or FingerRejected."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareTunnel(Effect):
+    """-> TunnelPrepared."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendReceipt(Effect):
+    """-> Leased."""
+
+    card: Card
+    jws: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTunnel(Effect):
+    """-> TunnelUp."""
+
+    lease: wire.ReceiptAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class SendRenewal(Effect):
+    """-> Renewed."""
+
+    jws: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendLease(Effect):
+    """Tell the helper how long the tunnel may live from now."""
+
+    lease_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakeTunnelDown(Effect):
+    """-> TunnelDown, from the helper or from its successor; asked again until answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndFinger(Effect):
+    """End the finger process of this session and start the next one warm."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseCard(Effect):
+    """Reset the card and let go of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellCentre(Effect):
+    """Say that the session is over, and why. No answer is waited for."""
+
+    code: str

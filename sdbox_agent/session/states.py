@@ -1,0 +1,180 @@
+"""The states of the one session a box can have. Each carries exactly what is true in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sdbox_agent.centre import wire
+    from sdbox_agent.session.events import Card
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """No card, nothing up. `n` is the number of the last session."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What every live state knows."""
+
+    n: int
+    insertion: int  # the card this session stands on
+    tries: int  # sessions before this one, on the same insertion, that ended in a retryable fault
+
+
+@dataclass(frozen=True, slots=True)
+class _InSession:
+    """What every live state has."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Checking(_InSession):
+    """The card is being read and its certificates checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proving(_InSession):
+    """The card is asked to sign the centre's challenge, then the proof is sent."""
+
+    card: Card
+    asked: bool = False
+    sent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the centre answered to the proof. The level is in `answer`, decided once."""
+
+    card: Card
+    answer: wire.ProofAnswer
+    challenge: bytes  # the newest one
+    comparisons_left: int  # in this session
+    attempts_left: int  # of the card, over sessions
+    reference_sha256: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class PinEntry(_InSession):
+    """The card wants its PIN before it opens anything."""
+
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Opening(_InSession):
+    """The card opens the reference for the finger process."""
+
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Scanning(_InSession):
+    """The person is asked for a finger; `hint` says what to do."""
+
+    access: Access
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reserving(_InSession):
+    """A probe is there; the attempt is being counted."""
+
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing(_InSession):
+    """The attempt is spent; probe and reference are being compared."""
+
+    access: Access
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choosing(_InSession):
+    """The finger matched in `attempt`; the person chooses a project."""
+
+    access: Access
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signing(_InSession):
+    """The helper makes a key; card and box sign the receipt for it."""
+
+    access: Access
+    attempt: int
+    project: str
+    asked: bool = False  # the card has been asked to sign
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnelling(_InSession):
+    """The receipt is at the gateway; from `lease` on the tunnel is being built."""
+
+    access: Access
+    project: str
+    lease: wire.ReceiptAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Open(_InSession):
+    """The tunnel is up. `pending` is a signed renewal that has no answer yet."""
+
+    access: Access
+    project: str
+    renewals: int = 0  # granted so far
+    signing: bool = False
+    pending: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The session is over for the reason `code`; the tunnel is being confirmed dead."""
+
+    n: int
+    code: str
+    cards: frozenset[int]  # insertions that are in a reader now
+    used: int | None  # the insertion this session stood on
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Over, and on show. Cards that are still in must come out before another session."""
+
+    n: int
+    code: str
+    cards: frozenset[int]
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Nobody confirmed that the tunnel is down. Nothing opens until somebody does."""
+
+    n: int
+    code: str
+    cards: frozenset[int]
+
+
+Live = (  # a session is under way
+    Checking
+    | Proving
+    | PinEntry
+    | Opening
+    | Scanning
+    | Reserving
+    | Comparing
+    | Choosing
+    | Signing
+    | Tunnelling
+    | Open
+)
+State = Idle | Live | Closing | Spent | Broken

@@ -1,0 +1,118 @@
+"""From the receipt to the open tunnel: Signing, Tunnelling, Open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sdbox_agent.session import effects as do
+from sdbox_agent.session import events as on
+from sdbox_agent.session import states as at
+from sdbox_agent.session.ends import end, unforeseen
+from sdbox_agent.session.events import Timer
+from sdbox_agent.statements import fields
+
+if TYPE_CHECKING:
+    from sdbox_agent.session.ends import Step
+    from sdbox_agent.session.policy import Policy
+
+
+def sign(
+    session: at.Session, access: at.Access, attempt: int, project: str, policy: Policy
+) -> Step:
+    """Make a key for the tunnel; the receipt names it."""
+    return at.Signing(session, access, attempt, project), (
+        do.SetTimer(session.n, Timer.DEADLINE, policy.card_s),
+        do.PrepareTunnel(session.n),
+    )
+
+
+def in_signing(state: at.Signing, event: on.Event, policy: Policy) -> Step:
+    """The key is there: card and box sign for it."""
+    n, access = state.session.n, state.access
+    match event:
+        case on.TunnelPrepared() if not state.asked:
+            receipt = fields.Receipt(
+                box=policy.box,
+                session=policy.session_id(n),
+                challenge=access.challenge,
+                enrolment=access.answer.enrolment,
+                reference_sha256=access.reference_sha256,
+                attempt=state.attempt,
+                level=access.answer.level,
+                project=state.project,
+                wg_public_key=event.wg_public_key,
+                utc_s=event.utc_s,
+            )
+            return replace(state, asked=True), (do.Sign(n, receipt),)
+        case on.ReceiptSigned() if state.asked:
+            return at.Tunnelling(state.session, access, state.project), (
+                do.Record(n, "receipt-signed", "ok", access.answer.level),
+                do.SetTimer(n, Timer.DEADLINE, policy.centre_s),
+                do.SendReceipt(n, access.card, event.jws),
+            )
+        case _:
+            return unforeseen(state)
+
+
+def in_tunnelling(state: at.Tunnelling, event: on.Event, policy: Policy) -> Step:
+    """The gateway took the receipt; then the tunnel is up, as the helper measured."""
+    n, access, lease = state.session.n, state.access, state.lease
+    match event:
+        case on.Leased() if lease is None:
+            leased = replace(access, challenge=event.answer.challenge)
+            return replace(state, access=leased, lease=event.answer), (
+                do.SetTimer(n, Timer.DEADLINE, policy.tunnel_s),
+                do.OpenTunnel(n, event.answer),
+            )
+        case on.TunnelUp() if lease is not None:
+            limits = access.answer.policy
+            return at.Open(state.session, access, state.project), (
+                do.Record(n, "tunnel-up", "ok", access.answer.level),
+                do.ClearTimer(n, Timer.DEADLINE),
+                do.SetTimer(n, Timer.RENEW, lease.lease_s / 2),
+                do.SetTimer(n, Timer.IDLE, limits.idle_s),
+                do.SetTimer(n, Timer.SESSION, limits.session_s),
+            )
+        case _:
+            return unforeseen(state)
+
+
+def in_open(state: at.Open, event: on.Event, policy: Policy) -> Step:
+    """Renew the lease, watch the clocks."""
+    n, access = state.session.n, state.access
+    match event:
+        case on.TimedOut(timer=Timer.RENEW) if state.pending is not None:
+            return state, (do.SendRenewal(n, state.pending),)  # the same bytes: the same answer
+        case on.TimedOut(timer=Timer.RENEW) if not state.signing:
+            renew = fields.Renew(
+                box=policy.box,
+                session=policy.session_id(n),
+                challenge=access.challenge,
+                n=state.renewals + 1,
+            )
+            return replace(state, signing=True), (do.Sign(n, renew),)
+        case on.RenewalSigned() if state.signing and state.pending is None:
+            return replace(state, pending=event.jws), (do.SendRenewal(n, event.jws),)
+        case on.Renewed() if state.pending is not None:
+            renewed = at.Open(
+                state.session,
+                replace(access, challenge=event.challenge),
+                state.project,
+                state.renewals + 1,
+            )
+            return renewed, (
+                do.ExtendLease(n, event.lease_s),
+                do.SetTimer(n, Timer.RENEW, event.lease_s / 2),
+                do.Record(n, "lease-renewed", "ok", access.answer.level),
+            )
+        case on.Failed() if state.pending is not None and event.code in policy.retryable:
+            return state, (do.SetTimer(n, Timer.RENEW, policy.renewal_retry_s),)
+        case on.Failed():
+            return end(state, event.code)
+        case on.UserActive():
+            return state, (do.SetTimer(n, Timer.IDLE, access.answer.policy.idle_s),)
+        case on.LinkLost() | on.ProjectChosen():
+            return state, ()  # the lease decides how long; a session has one project
+        case _:
+            return unforeseen(state)

@@ -1,0 +1,352 @@
+"""Every state the machine can reach, with every event in it, and what must hold at each step.
+
+States and events are small frozen values, so the machine is checked whole: breadth first over
+(state, what really happened so far). The world keeps its own book of what happened; the promises
+are checked against that book, never against what the machine believes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from sdbox_agent.centre import wire
+from sdbox_agent.session import effects as do
+from sdbox_agent.session import events as on
+from sdbox_agent.session import states as at
+from sdbox_agent.session.events import Timer
+from sdbox_agent.session.machine import start, step
+from sdbox_agent.session.policy import Policy
+from sdbox_agent.statements import fields
+from sdbox_agent.terms import Level
+
+StepFunction = Callable[[at.State, on.Event, Policy], tuple[at.State, tuple[do.Effect, ...]]]
+
+POLICY = Policy(box="box-01", boot_id="boot", retryable=frozenset({"centre-unreachable"}))
+LAST_SESSION = 2
+INSERTIONS = (1, 2)
+MAX_RENEWALS = 1
+MAX_TRIES = 1
+
+CHALLENGE, NEXT, KEY = bytes(32), b"\1" * 32, b"\2" * 32
+FREE_CARD = on.Card(b"9A", b"9D", b"9E", "never")
+PIN_CARD = on.Card(b"9A", b"9D", b"9E", "once")
+ONE = (wire.Grant(project="p1", label="One"),)
+TWO = (*ONE, wire.Grant(project="p2", label="Two"))
+CLOSED = (wire.Grant(project="p3", label="Three", code="level-not-accepted"),)
+
+
+def admitted(grants: tuple[wire.Grant, ...], **other: object) -> wire.ProofAnswer:
+    values = {
+        "level": Level.HOST_MATCH,
+        "policy": wire.Policy(version=1, comparisons=2),
+        "grants": grants,
+        "enrolment": "e1",
+        "reference": b"sealed",
+        "attempts_left": 9,
+        "challenge": CHALLENGE,
+    }
+    return wire.ProofAnswer(**{**values, **other})  # type: ignore[arg-type]
+
+
+LEASE = wire.ReceiptAnswer(
+    peer=KEY, psk=KEY, endpoint="192.0.2.1:51820", addresses=("10.77.0.2/32",), vm="10.77.0.1",
+    vm_port=22, lease_s=60, challenge=NEXT,
+)  # fmt: skip
+
+
+@functools.cache
+def answers(n: int) -> tuple[on.Event, ...]:
+    """Every answer there is, as session `n`'s. The second session has a card with a PIN."""
+    return (
+        *(on.TimedOut(n, timer) for timer in Timer),
+        on.Failed(n, "card-failed"),
+        on.Failed(n, "centre-unreachable"),
+        on.CardAccepted(n, PIN_CARD if n == 2 else FREE_CARD),
+        on.Challenged(n, CHALLENGE),
+        on.ProofSigned(n, b"jws"),
+        on.Admitted(n, admitted(ONE)),
+        on.Admitted(n, admitted((*TWO, *CLOSED))),
+        on.Admitted(n, admitted(CLOSED)),
+        on.Admitted(n, admitted(ONE, attempts_left=0)),
+        on.Admitted(n, admitted(ONE, level=Level.CARD_MATCH)),
+        on.Admitted(n, admitted(ONE, reference=None)),
+        on.PinEntered(n),
+        on.ReferenceOpened(n, KEY),
+        on.Hinted(n, "press-harder"),
+        on.ProbeReady(n),
+        on.AttemptReserved(n, 1, 8, NEXT),
+        on.AttemptReserved(n, 10, 0, NEXT),
+        on.FingerMatched(n),
+        on.FingerRejected(n),
+        on.TunnelPrepared(n, KEY, 1_800_000_000),
+        on.ReceiptSigned(n, b"jws"),
+        on.Leased(n, LEASE),
+        on.TunnelUp(n, 1.0, 1.0),
+        on.RenewalSigned(n, b"jws"),
+        on.Renewed(n, 60, NEXT),
+        on.TunnelDown(n),
+    )
+
+
+WORLD = (
+    on.ProjectChosen("p1"),
+    on.ProjectChosen("p2"),
+    on.ProjectChosen("p3"),
+    on.Cancelled(),
+    on.UserActive(),
+    on.Revoked(),
+    on.Suspended(),
+    on.PolicyChanged(),
+    on.LinkLost(),
+    on.Shutdown(),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What really happened: the world's own account."""
+
+    cards: frozenset[int] = frozenset()  # in a reader now
+    seen: frozenset[int] = frozenset()  # insertions that ever were; their numbers grow
+    refused: frozenset[int] = frozenset()  # insertions a session ended on, other than retryably
+    n: int = 0
+    session_card: int | None = None
+    facts: frozenset[str] = frozenset()  # of session n
+    offered: frozenset[str] = frozenset()  # projects granted in session n
+    reserved: int = 0  # attempts of session n
+    compared: int = 0
+    tunnel: bool = False  # open_tunnel asked, not yet confirmed down
+
+    def happened(self, state: at.State, event: on.Event) -> Book:
+        """The book after the world did `event`."""
+        book = self
+        if isinstance(event, on.CardInserted):
+            book = replace(
+                book, cards=book.cards | {event.insertion}, seen=book.seen | {event.insertion}
+            )
+        elif isinstance(event, on.CardRemoved):
+            book = replace(book, cards=book.cards - {event.insertion})
+        elif isinstance(event, on.TunnelDown) and event.n == book.n:
+            book = replace(book, tunnel=False)
+        elif isinstance(event, on.Answer) and isinstance(state, at.Live) and event.n == book.n:
+            book = replace(book, facts=book.facts | {type(event).__name__})
+            if isinstance(event, on.Admitted):
+                offered = frozenset(g.project for g in event.answer.grants if g.code is None)
+                book = replace(book, offered=offered)
+        return book
+
+
+Transition = tuple[at.State, on.Event, at.State, tuple[do.Effect, ...]]
+
+
+@dataclass(slots=True)
+class Exploration:
+    """What was seen: every transition once, and every promise broken."""
+
+    transitions: list[Transition] = field(default_factory=list)
+    pairs: int = 0  # of (state, book)
+    broken: list[str] = field(default_factory=list)
+
+    @property
+    def states(self) -> set[at.State]:
+        return {state for state, _, _, _ in self.transitions}
+
+
+def events_for(state: at.State, book: Book) -> Iterator[on.Event]:
+    """Everything that can happen, the machine's liking apart."""
+    n = state.session.n if isinstance(state, at.Live) else state.n
+    yield from answers(n)
+    yield from answers(n - 1 if n else 1)
+    yield from WORLD
+    for insertion in INSERTIONS:
+        if insertion in book.cards:
+            yield on.CardRemoved(insertion)
+        elif insertion == len(book.seen) + 1:
+            yield on.CardInserted(insertion)
+
+
+def explore(step_function: StepFunction = step, *, stop_at_first: bool = False) -> Exploration:
+    """Walk everything reachable from start-up."""
+    found = Exploration()
+    state, effects = start()
+    assert isinstance(effects[0], do.TakeTunnelDown)
+    numbers: dict[at.State, int] = {state: 0}  # deep values hash slowly: number them once
+    queue = deque([(state, 0, Book())])
+    seen = {(0, Book())}
+    stepped: dict[tuple[int, int], tuple[at.State, int, tuple[do.Effect, ...]]] = {}
+    while queue:
+        state, number, book = queue.popleft()
+        for event in events_for(state, book):
+            key = (number, id(_one(event)))
+            if key in stepped and stepped[key][1:] == (number, ()) and not _told(event):
+                continue  # no change in the machine, none in the book
+            if key not in stepped:
+                after, effects = step_function(state, event, POLICY)
+                found.transitions.append((state, event, after, effects))
+                stepped[key] = after, numbers.setdefault(after, len(numbers)), effects
+            after, after_number, effects = stepped[key]
+            then, complaints = judge(state, book, event, after, effects)
+            found.broken.extend(complaints)
+            if complaints and stop_at_first:
+                return found
+            if (after_number, then) not in seen and _in_bounds(after):
+                seen.add((after_number, then))
+                queue.append((after, after_number, then))
+    found.pairs = len(seen)
+    return found
+
+
+def _told(event: on.Event) -> bool:
+    """Does the world note this down even if the machine does nothing?"""
+    return isinstance(event, on.CardInserted | on.CardRemoved | on.TunnelDown)
+
+
+@functools.cache
+def _one(event: on.Event) -> on.Event:
+    """The one object that stands for all equal events."""
+    return event
+
+
+def _in_bounds(state: at.State) -> bool:
+    if isinstance(state, at.Live):
+        if isinstance(state, at.Open) and state.renewals > MAX_RENEWALS:
+            return False
+        return state.session.n <= LAST_SESSION and state.session.tries <= MAX_TRIES
+    return state.n <= LAST_SESSION
+
+
+# -- the promises ----------------------------------------------------------------------------------
+
+NEEDED = {  # what must really have happened before the tunnel opens
+    "CardAccepted",
+    "Challenged",
+    "ProofSigned",
+    "Admitted",
+    "ReferenceOpened",
+    "ProbeReady",
+    "AttemptReserved",
+    "FingerMatched",
+    "TunnelPrepared",
+    "ReceiptSigned",
+    "Leased",
+}
+
+
+def judge(
+    state: at.State,
+    before: Book,
+    event: on.Event,
+    after: at.State,
+    effects: tuple[do.Effect, ...],
+) -> tuple[Book, list[str]]:
+    """The book after the step, and the promises it broke."""
+    book = before.happened(state, event)
+    broken: list[str] = []
+
+    def promise(kept: bool, what: str) -> None:
+        if not kept:
+            broken.append(f"{what}: {state} + {event} -> {after}, {effects}")
+
+    if isinstance(state, at.Live):
+        gone = isinstance(event, on.CardRemoved) and event.insertion == state.session.insertion
+        ended = not isinstance(after, at.Live) or after.session.n != state.session.n
+        promise(not gone or ended, "removal closes every live state")
+        if ended:
+            promise(isinstance(after, at.Closing), "a live state ends in Closing")
+            promise(
+                bool(effects) and isinstance(effects[0], do.TakeTunnelDown),
+                "closing takes the tunnel down before all else",
+            )
+            wiped = {type(effect) for effect in effects}
+            promise(do.EndFinger in wiped and do.CloseCard in wiped, "closing wipes the rest")
+        foreign = isinstance(event, on.Answer) and event.n != state.session.n
+        promise(not foreign or (after == state and not effects), "late answers change nothing")
+        if isinstance(event, on.FingerRejected) and not foreign:
+            promise(not isinstance(after, at.Signing | at.Choosing), "a non-match leads nowhere")
+        if type(event) in (on.Revoked, on.Suspended, on.Shutdown, on.Cancelled):
+            promise(ended, "the centre's and the person's end is an end")
+    for effect in effects:
+        book = _book_effect(book, state, effect, promise)
+    if isinstance(after, at.Open):
+        promise(book.tunnel, "Open has a tunnel")
+        promise("TunnelUp" in book.facts, "Open was measured up")
+        promise(book.session_card in book.cards, "Open has its card")
+    if not isinstance(after, at.Live):
+        book = replace(book, facts=frozenset(), offered=frozenset(), reserved=0, compared=0)
+    if isinstance(after, at.Idle | at.Spent):
+        promise(not book.tunnel, "Idle and Spent have no tunnel")
+    if isinstance(after, at.Idle) and not isinstance(state, at.Idle):
+        promise(not book.cards, "Idle has no card")
+    if isinstance(after, at.Broken) and not isinstance(state, at.Broken):
+        promise(isinstance(state, at.Closing), "only Closing breaks")
+    if isinstance(state, at.Closing) and not isinstance(after, at.Closing):
+        promise(
+            isinstance(event, on.TunnelDown) or isinstance(after, at.Broken),
+            "Closing ends by the helper's word alone",
+        )
+        if state.n:
+            told = any(isinstance(effect, do.TellCentre) for effect in effects)
+            recorded = any(
+                isinstance(effect, do.Record) and effect.code == state.code for effect in effects
+            )
+            promise(told and recorded, "every end is recorded and told")
+            if state.code != "centre-unreachable" and book.session_card is not None:
+                used = {before.session_card} - {None}
+                book = replace(book, refused=book.refused | used)  # type: ignore[arg-type]
+    return book, broken
+
+
+def _book_effect(
+    book: Book, state: at.State, effect: do.Effect, promise: Callable[[bool, str], None]
+) -> Book:
+    match effect:
+        case do.OpenCard():
+            promise(not book.tunnel, "no session begins while a tunnel may be up")
+            promise(effect.insertion in book.cards, "a session begins on a card that is there")
+            promise(effect.insertion not in book.refused, "a refused insertion begins nothing")
+            promise(len(book.cards) == 1, "a session begins with one card in the readers")
+            promise(effect.n == book.n + 1, "each session has a number of its own")
+            return replace(
+                book, n=effect.n, session_card=effect.insertion, facts=frozenset(),
+                offered=frozenset(), reserved=0, compared=0,
+            )  # fmt: skip
+        case do.ReserveAttempt():
+            promise("ProbeReady" in book.facts, "no attempt without a good probe")
+            return replace(book, reserved=book.reserved + 1)
+        case do.CompareFinger():
+            promise(book.compared < book.reserved, "no comparison without a reserved attempt")
+            promise(book.compared < 2, "no more comparisons than the policy allows")
+            return replace(book, compared=book.compared + 1)
+        case do.Sign(statement=fields.Receipt() as receipt):
+            promise("FingerMatched" in book.facts, "no receipt without a match")
+            promise(receipt.project in book.offered, "no receipt for a project not granted")
+            promise(receipt.challenge == NEXT, "a receipt signs the newest challenge")
+        case do.OpenTunnel():
+            for fact in sorted(NEEDED - book.facts):
+                promise(False, f"no tunnel without {fact}")
+            promise(book.session_card in book.cards, "no tunnel without the card")
+            promise(not isinstance(state, at.Closing), "no tunnel while closing")
+            return replace(book, tunnel=True)
+        case do.ExtendLease():
+            promise(book.tunnel and "Renewed" in book.facts, "no lease without the centre's word")
+        case _:
+            pass
+    return book
+
+
+def dead_ends(found: Exploration) -> set[at.State]:
+    """States from which no Idle is reachable."""
+    back: dict[at.State, set[at.State]] = {}
+    for state, _, after, _ in found.transitions:
+        back.setdefault(after, set()).add(state)
+    alive: set[at.State] = {state for state in back if isinstance(state, at.Idle)}
+    queue = deque(alive)
+    while queue:
+        for state in back.get(queue.popleft(), ()):
+            if state not in alive:
+                alive.add(state)
+                queue.append(state)
+    return found.states - alive

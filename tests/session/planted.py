@@ -1,0 +1,183 @@
+"""Faults planted in the machine. Each must be caught: they prove that the exploration bites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sdbox_agent.session import effects as do
+from sdbox_agent.session import events as on
+from sdbox_agent.session import states as at
+from sdbox_agent.session.events import Timer
+from sdbox_agent.session.machine import step
+from sdbox_agent.session.policy import Policy
+from sdbox_agent.statements import fields
+
+Step = tuple[at.State, tuple[do.Effect, ...]]
+Fault = Callable[[at.State, on.Event, Policy], Step]
+
+
+def a_timeout_counts_as_a_match(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Comparing) and isinstance(event, on.TimedOut):
+        event = on.FingerMatched(state.session.n)
+    return step(state, event, policy)
+
+
+def late_answers_are_taken(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Live) and isinstance(event, on.Answer):
+        event = replace(event, n=state.session.n)
+    return step(state, event, policy)
+
+
+def removal_is_ignored_while_open(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Open) and isinstance(event, on.CardRemoved):
+        return state, ()
+    return step(state, event, policy)
+
+
+def comparisons_never_run_out(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Comparing):
+        state = replace(state, access=replace(state.access, comparisons_left=1, attempts_left=1))
+    return step(state, event, policy)
+
+
+def the_comparison_is_skipped(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Reserving) and isinstance(event, on.AttemptReserved):
+        after, _ = step(state, event, policy)
+        return step(after, on.FingerMatched(event.n), policy)
+    return step(state, event, policy)
+
+
+def an_attempt_costs_nothing(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Scanning) and isinstance(event, on.ProbeReady):
+        comparing = at.Comparing(state.session, state.access, 0)
+        return comparing, (do.CompareFinger(event.n, 0),)
+    return step(state, event, policy)
+
+
+def any_project_will_do(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Choosing) and isinstance(event, on.ProjectChosen):
+        signing = at.Signing(state.session, state.access, state.attempt, event.project)
+        return signing, (do.PrepareTunnel(state.session.n),)
+    return step(state, event, policy)
+
+
+def a_refused_project_can_be_entered(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(event, on.Admitted):
+        grants = tuple(type(g)(project=g.project, label=g.label) for g in event.answer.grants)
+        values = {name: getattr(event.answer, name) for name in event.answer.__struct_fields__}
+        event = on.Admitted(event.n, type(event.answer)(**{**values, "grants": grants}))
+    return step(state, event, policy)
+
+
+def the_card_is_reset_before_the_tunnel(state: at.State, event: on.Event, policy: Policy) -> Step:
+    after, effects = step(state, event, policy)
+    if isinstance(state, at.Live) and isinstance(after, at.Closing):
+        effects = tuple(sorted(effects, key=lambda effect: not isinstance(effect, do.CloseCard)))
+    return after, effects
+
+
+def closing_believes_the_clock(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Closing) and isinstance(event, on.TimedOut) and event.n == state.n:
+        event = on.TunnelDown(state.n)
+    return step(state, event, policy)
+
+
+def broken_mends_itself(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Broken) and isinstance(event, on.CardRemoved):
+        return at.Idle(state.n), ()
+    return step(state, event, policy)
+
+
+def a_refused_card_may_try_again(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Spent) and len(state.cards) == 1 and event == on.UserActive():
+        (insertion,) = state.cards
+        session = at.Session(state.n + 1, insertion, 0)
+        return at.Checking(session), (do.OpenCard(session.n, insertion),)
+    return step(state, event, policy)
+
+
+def a_second_card_changes_nothing(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Spent) and isinstance(event, on.CardInserted):
+        session = at.Session(state.n + 1, event.insertion, 0)
+        return at.Checking(session), (do.OpenCard(session.n, event.insertion),)
+    return step(state, event, policy)
+
+
+def an_old_challenge_is_signed(state: at.State, event: on.Event, policy: Policy) -> Step:
+    after, effects = step(state, event, policy)
+    if isinstance(after, at.Comparing) and isinstance(state, at.Reserving):
+        after = replace(after, access=replace(after.access, challenge=state.access.challenge))
+    return after, effects
+
+
+def revocation_waits(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(event, on.Revoked | on.Suspended):
+        return state, ()
+    return step(state, event, policy)
+
+
+def the_end_is_not_told(state: at.State, event: on.Event, policy: Policy) -> Step:
+    after, effects = step(state, event, policy)
+    return after, tuple(e for e in effects if not isinstance(e, do.TellCentre))
+
+
+def the_receipt_goes_out_unsigned(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Signing) and isinstance(event, on.TunnelPrepared):
+        tunnelling = at.Tunnelling(state.session, state.access, state.project)
+        return tunnelling, (do.SendReceipt(event.n, state.access.card, b""),)
+    return step(state, event, policy)
+
+
+def up_is_believed_unmeasured(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Tunnelling) and isinstance(event, on.Leased) and state.lease is None:
+        after, effects = step(state, event, policy)
+        opened, more = step(after, on.TunnelUp(event.n, 0, 0), policy)
+        return opened, (*effects, *more)
+    return step(state, event, policy)
+
+
+def a_lease_renews_itself(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Open) and event == on.TimedOut(state.session.n, Timer.RENEW):
+        return state, (do.ExtendLease(event.n, 60),)
+    return step(state, event, policy)
+
+
+def the_receipt_names_no_match(state: at.State, event: on.Event, policy: Policy) -> Step:
+    after, effects = step(state, event, policy)
+    if isinstance(after, at.Opening) and isinstance(state, at.Proving):
+        sign = do.Sign(after.session.n, _receipt(after))
+        effects = (*effects, sign)
+    return after, effects
+
+
+def _receipt(state: at.Opening) -> fields.Receipt:
+    answer = state.access.answer
+    return fields.Receipt(
+        box="box-01", session="boot-1", challenge=answer.challenge, enrolment=answer.enrolment,
+        attempt=1, level=answer.level, project="p1", wg_public_key=bytes(32), utc_s=0,
+    )  # fmt: skip
+
+
+FAULTS: tuple[Fault, ...] = (
+    a_timeout_counts_as_a_match,
+    late_answers_are_taken,
+    removal_is_ignored_while_open,
+    comparisons_never_run_out,
+    the_comparison_is_skipped,
+    an_attempt_costs_nothing,
+    any_project_will_do,
+    a_refused_project_can_be_entered,
+    the_card_is_reset_before_the_tunnel,
+    closing_believes_the_clock,
+    broken_mends_itself,
+    a_refused_card_may_try_again,
+    a_second_card_changes_nothing,
+    an_old_challenge_is_signed,
+    revocation_waits,
+    the_end_is_not_told,
+    the_receipt_goes_out_unsigned,
+    up_is_believed_unmeasured,
+    a_lease_renews_itself,
+    the_receipt_names_no_match,
+)
