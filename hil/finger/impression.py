@@ -17,6 +17,7 @@ from hil.finger.pose import Pose, Stretch
 Field = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
+NO_SLIP_SHARE = 0.42  # of the contact's semi-axes: the skin pressed too hard to slip
 WIDTH_PX, HEIGHT_PX = 388, 374  # a common optical sensor: 19.7 x 19.0 mm at 500 dpi
 
 
@@ -38,14 +39,14 @@ class Touch:
         dirt: mean number of scratches and blotches.
     """
 
-    rotation_deg: float = 14.0
-    shift_px: float = 16.0
-    pull_px: float = 7.0
-    twist_deg: float = 5.0
+    rotation_deg: float = 15.0
+    shift_px: float = 20.0
+    pull_px: float = 8.0
+    twist_deg: float = 6.0
     contact_px: tuple[float, float] = (128.0, 170.0)
     pressure: float = 0.0
-    patchiness: float = 0.22
-    grain: float = 0.30
+    patchiness: float = 0.3
+    grain: float = 0.42
     pores: float = 0.6
     contrast: float = 0.85
     dirt: float = 1.0
@@ -104,7 +105,7 @@ def impression(
     y, x = np.mgrid[0:height, 0:width]
     at = pose.to_master(np.stack((x, y), axis=-1).astype(np.float64))
     ridges, skin = _sample(master, at)
-    reach = _reach(rng, touch, pose, (height, width))
+    reach = _reach(rng, pose, (height, width))
     dark = _print(rng, touch, ridges, skin, reach)
     pixels = _expose(rng, touch, dark)
     return Impression(pixels, pose, reach > 0)
@@ -117,8 +118,8 @@ def _lay(rng: np.random.Generator, touch: Touch, middle: tuple[float, float]) ->
     pull = rng.uniform(-1, 1, 2) * touch.pull_px
     centre = (middle[0] + float(shift[0]), middle[1] + float(shift[1]))
     radii = (
-        touch.contact_px[0] * 0.42 * float(spread[0]),
-        touch.contact_px[1] * 0.42 * float(spread[1]),
+        touch.contact_px[0] * NO_SLIP_SHARE * float(spread[0]),
+        touch.contact_px[1] * NO_SLIP_SHARE * float(spread[1]),
     )
     stretch = Stretch(
         centre=centre,
@@ -156,17 +157,19 @@ def _sample(master: Master, at: NDArray[np.float64]) -> tuple[Field, Field]:
     return ridges, read(master.skin) / np.float32(255)
 
 
-def _reach(rng: np.random.Generator, touch: Touch, pose: Pose, shape: tuple[int, int]) -> Field:
+def _reach(rng: np.random.Generator, pose: Pose, shape: tuple[int, int]) -> Field:
     """Depth inside the contact: 0 at its border, 1 in the middle, below 0 outside; irregular."""
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
     c, s = np.cos(pose.rotation_rad), np.sin(pose.rotation_rad)
     dx, dy = x - pose.image_centre[0], y - pose.image_centre[1]
-    u = (dx * c - dy * s) / (pose.stretch.radii[0] / 0.42)
-    v = (dx * s + dy * c) / (pose.stretch.radii[1] / 0.42)
+    u = (dx * c - dy * s) / (pose.stretch.radii[0] / NO_SLIP_SHARE)
+    v = (dx * s + dy * c) / (pose.stretch.radii[1] / NO_SLIP_SHARE)
     # Squarer below than at the tip, where the ellipse is plain.
     power = np.where(v > 0, 2.6, 2.0)
     wavy = 0.03 * noise.smooth(rng, shape, 70) + 0.02 * noise.smooth(rng, shape, 9)
-    return np.asarray(1 - (np.abs(u) ** power + np.abs(v) ** power) ** (1 / power) + wavy, np.float32)
+    return np.asarray(
+        1 - (np.abs(u) ** power + np.abs(v) ** power) ** (1 / power) + wavy, np.float32
+    )
 
 
 def _print(
@@ -175,7 +178,7 @@ def _print(
     """Where skin touches, 0 to 1."""
     shape = (ridges.shape[0], ridges.shape[1])
     edge = np.clip(reach / 0.16, -1.5, 1)
-    pressure = touch.pressure + rng.normal(0, 0.08) + 0.75 * (edge - 1)
+    pressure = touch.pressure + rng.normal(0, 0.15) + 0.75 * (edge - 1)
     pressure = pressure + touch.patchiness * noise.smooth(rng, shape, 38)
     ragged = 0.7 * noise.smooth(rng, shape, 2.2) + 0.7 * noise.smooth(rng, shape, 4.5)
     contact = ridges + pressure + touch.grain * ragged
@@ -213,4 +216,4 @@ def _expose(rng: np.random.Generator, touch: Touch, dark: Field) -> Image:
     background = 246 + 2.0 * noise.smooth(rng, shape, 90)
     grey = background - dark * uneven * 225
     grey += rng.normal(0, 2.0, shape)
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(grey), 0, 255), np.uint8)

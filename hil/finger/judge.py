@@ -2,36 +2,29 @@
 
 Detection runs in a child process, for libfprint's detector reads past the end of very small
 images and dies. Shares no code with the agent's own use of libfprint.
-
-`python -m hil.finger.judge` is the child: frames in on stdin, minutiae out on stdout.
-`python -m hil.finger.judge FINGERS [QUALITY]` prints a survey of that many seeds.
 """
 
-import ctypes
 import struct
 import subprocess  # the child is ours, fixed arguments
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.finger import cache
-from hil.finger.impression import Impression, impression
+from hil.finger.impression import Impression
 
-PIXELS_PER_MM = 19.685  # 500 dpi
 DIRECTION_STEP_DEG = 11.25  # NBIS (lfs.h): 32 directions, 0 is up, clockwise
 MIN_SIDE_PX = 32  # libfprint 1.94 dies on 10 x 10; no finger is that small
+FOUND_WITHIN_PX = 15.0
+FOUND_WITHIN_DEG = 20.0
+BORDER_PX = 12
+# The child's words (hil.finger.libfprint_child), which this process does not load.
 _SIZE = struct.Struct("=ii")
 _COUNT = struct.Struct("=i")
 _MINUTIA = struct.Struct("=iiid")
-
-# struct fp_minutia of libfprint 1.94 (nbis/include/lfs.h): what is read of it.
-_DIRECTION_OFFSET, _RELIABILITY_OFFSET = 16, 24
-# struct _FpImage: GObject (24 bytes), guint width, guint height, gdouble ppmm.
-_WIDTH_OFFSET, _PPMM_OFFSET = 24, 32
 
 Minutiae = NDArray[np.float64]
 
@@ -42,7 +35,7 @@ class Judge:
     def __enter__(self) -> Self:
         """Start the child."""
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "hil.finger.judge"],
+            [sys.executable, "-m", "hil.finger.libfprint_child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
@@ -56,7 +49,11 @@ class Judge:
         trace: TracebackType | None,
     ) -> None:
         """End the child: it leaves at the end of its input."""
-        self._child.communicate(timeout=10)
+        try:
+            self._child.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.communicate()
 
     def minutiae(self, pixels: NDArray[np.uint8]) -> Minutiae:
         """Minutiae of an image at 500 dpi.
@@ -75,8 +72,11 @@ class Judge:
         to, back = self._child.stdin, self._child.stdout
         if to is None or back is None:
             raise ChildProcessError("the judge has no pipes")
-        to.write(_SIZE.pack(width, height) + np.ascontiguousarray(pixels).tobytes())
-        to.flush()
+        try:
+            to.write(_SIZE.pack(width, height) + np.ascontiguousarray(pixels).tobytes())
+            to.flush()
+        except BrokenPipeError as error:
+            raise ChildProcessError("libfprint died") from error
         (count,) = _COUNT.unpack(_read(back, _COUNT.size))
         rows = [_MINUTIA.unpack(_read(back, _MINUTIA.size)) for _ in range(count)]
         table = np.asarray(rows, np.float64).reshape(count, 4)
@@ -105,7 +105,11 @@ def repeated_share(a: Impression, b: Impression, in_a: Minutiae, in_b: Minutiae)
     for place, direction in zip(there[due], angle[due], strict=True):
         distance = np.hypot(*(in_b[:, :2] - place).T)
         turn = np.abs((in_b[:, 2] - direction + np.pi) % (2 * np.pi) - np.pi)
-        near = np.where(free & (distance <= 15) & (turn <= np.deg2rad(20)), distance, np.inf)
+        near = np.where(
+            free & (distance <= FOUND_WITHIN_PX) & (turn <= np.deg2rad(FOUND_WITHIN_DEG)),
+            distance,
+            np.inf,
+        )
         if near.size and np.isfinite(near.min()):
             free[near.argmin()] = False
             found += 1
@@ -115,80 +119,9 @@ def repeated_share(a: Impression, b: Impression, in_a: Minutiae, in_b: Minutiae)
 def _well_inside(b: Impression, places: NDArray[np.float64]) -> NDArray[np.bool_]:
     height, width = b.contact.shape
     inside = np.ones(len(places), bool)
-    for dx, dy in ((0, 0), (12, 0), (-12, 0), (0, 12), (0, -12)):
+    for dx, dy in ((0, 0), (BORDER_PX, 0), (-BORDER_PX, 0), (0, BORDER_PX), (0, -BORDER_PX)):
         x = np.rint(places[:, 0] + dx).astype(int)
         y = np.rint(places[:, 1] + dy).astype(int)
         ok = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         inside &= ok & b.contact[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]
     return inside
-
-
-def survey(fingers: int, quality: str = "ordinary", first_seed: int = 0) -> None:
-    """Print minutiae counts, and how many come again in a second touch and in another finger."""
-    counts, same, other = [], [], []
-    with Judge() as judge:
-        previous: tuple[Impression, Minutiae] | None = None
-        for seed in range(first_seed, first_seed + fingers):
-            master = cache.master(seed)
-            touches = [impression(master, k, quality=quality) for k in (1, 2)]
-            found = [judge.minutiae(t.pixels) for t in touches]
-            counts += [len(f) for f in found]
-            same.append(repeated_share(touches[0], touches[1], found[0], found[1]))
-            if previous is not None:
-                other.append(repeated_share(previous[0], touches[0], previous[1], found[0]))
-            previous = (touches[0], found[0])
-    within = float(np.mean([25 <= c <= 70 for c in counts]))
-    print(f"{quality}: {fingers} fingers x 2 impressions, minutiae by libfprint")
-    for name, values in (("minutiae", counts), ("same finger", same), ("other finger", other)):
-        quantiles = np.quantile(values, (0, 0.05, 0.5, 0.95, 1))
-        print(f"  {name:13s} min/5%/50%/95%/max", " ".join(f"{q:.2f}" for q in quantiles))
-    print(f"  within 25-70: {within:.0%}")
-
-
-def _child() -> None:
-    """Frames in, minutiae out, until the input ends."""
-    import gi
-
-    gi.require_version("FPrint", "2.0")
-    from gi.repository import FPrint, GLib
-
-    loop = GLib.MainLoop()
-    source, out = sys.stdin.buffer, sys.stdout.buffer
-    while len(head := source.read(_SIZE.size)) == _SIZE.size:
-        width, height = _SIZE.unpack(head)
-        image = FPrint.Image.new(width, height)
-        _fill(image, source.read(width * height), (width, height))
-        image.detect_minutiae(None, lambda *_: loop.quit())
-        loop.run()
-        found = image.get_minutiae() or []
-        out.write(_COUNT.pack(len(found)) + b"".join(map(_pack, found)))
-        out.flush()
-
-
-def _fill(image: Any, pixels: bytes, size: tuple[int, int]) -> None:  # noqa: ANN401 - no stubs
-    """Put pixels and resolution into an FpImage; PyGObject offers no setter for either."""
-    pointer = hash(image)  # PyGObject: the C pointer
-    if tuple((ctypes.c_uint * 2).from_address(pointer + _WIDTH_OFFSET)) != size:
-        raise RuntimeError("this libfprint lays out FpImage otherwise")
-    ctypes.c_double.from_address(pointer + _PPMM_OFFSET).value = PIXELS_PER_MM
-    library = ctypes.CDLL("libfprint-2.so.2")
-    library.fp_image_get_data.restype = ctypes.c_void_p
-    library.fp_image_get_data.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-    ctypes.memmove(library.fp_image_get_data(pointer, None), pixels, len(pixels))
-
-
-def _pack(minutia: Any) -> bytes:  # noqa: ANN401 - no stubs
-    pointer = hash(minutia)
-    x, y = minutia.get_coords()
-    if tuple((ctypes.c_int * 2).from_address(pointer)) != (x, y):
-        raise RuntimeError("this libfprint lays out fp_minutia otherwise")
-    direction = ctypes.c_int.from_address(pointer + _DIRECTION_OFFSET).value
-    reliability = ctypes.c_double.from_address(pointer + _RELIABILITY_OFFSET).value
-    return _MINUTIA.pack(x, y, direction, reliability)
-
-
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        survey(int(sys.argv[1]), *sys.argv[2:3])
-    else:
-        _child()

@@ -92,7 +92,9 @@ def place(
             return Singularities((upper, lower), (near(-112, 102, 20), near(112, 102, 20)))
 
 
-def _turn(points: tuple[tuple[float, float], ...], z: NDArray[np.complex64], crease: float) -> Field:
+def _turn(
+    points: tuple[tuple[float, float], ...], z: NDArray[np.complex64], crease: float
+) -> Field:
     """Sum of the arguments about the points and about their mirror images in the crease."""
     total = np.zeros(z.shape, np.float32)
     for x, y in points:
@@ -120,6 +122,14 @@ def field(
     if kind is FingerClass.ARCH:
         hump = rng.uniform(0.6, 0.9) * np.exp(-(((above - 0.47) / 0.22) ** 2))
         theta -= hump * np.sin(np.pi * np.clip(across * 1.25, -1, 1)) * np.exp(-(across**2) / 0.5)
+    else:
+        # Loops and whorls are rounder than poles and zeros alone make them: steeper flanks.
+        flank = rng.uniform(0.25, 0.5) * np.exp(-(((above - 0.45) / 0.22) ** 2))
+        theta -= flank * np.sin(np.clip(across, -1, 1) * np.pi / 2)
+        # A loop's tail falls more steeply than its one delta lets it.
+        lean = {FingerClass.LEFT_LOOP: 1.0, FingerClass.RIGHT_LOOP: -1.0}.get(kind, 0.0)
+        bump = np.exp(-(((above - 0.45) / 0.25) ** 2))
+        theta += lean * rng.uniform(0.1, 0.38) * bump
     tip = rng.uniform(0.75, 1.0) * np.clip((above - 0.12) / 0.75, 0, 1) ** 1.3
     theta -= tip * np.sin(np.clip(across, -1, 1) * np.pi / 2) * _tip_weight(kind)
     wander = noise.smooth(rng, theta.shape, 90 / step_px)

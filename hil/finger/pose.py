@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
 
+FIXED_POINT_ROUNDS = 30  # the distortion contracts by at least half a round
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -35,10 +37,11 @@ class Stretch:
     plasticity: float = 1.0
 
 
-def _rotation(angle_rad: float) -> Points:
-    """Counter-clockwise as seen, y downwards; for row vectors times the transpose."""
+def _turned(v: Points, angle_rad: float) -> Points:
+    """Turned about the origin, counter-clockwise as seen (y points down)."""
     c, s = float(np.cos(angle_rad)), float(np.sin(angle_rad))
-    return np.array([[c, s], [-s, c]])
+    x, y = v[..., 0], v[..., 1]
+    return np.stack((c * x + s * y, c * y - s * x), axis=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +63,16 @@ class Pose:
     def to_master(self, image_xy: Points) -> Points:
         """Where in the master these points of the impression come from."""
         v = np.asarray(image_xy, np.float64)
-        v = v + self._slip(v)
-        return (v - self.image_centre) @ _rotation(-self.rotation_rad).T + self.master_centre
+        turned = _turned(v + self._slip(v) - self.image_centre, -self.rotation_rad)
+        return np.asarray(turned + self.master_centre, np.float64)
 
     def from_master(self, master_xy: Points) -> Points:
         """Where in the impression these points of the master show (to 0.01 px)."""
-        turned = (np.asarray(master_xy, np.float64) - self.master_centre) @ _rotation(
-            self.rotation_rad
-        ).T + self.image_centre
+        there = np.asarray(master_xy, np.float64) - self.master_centre
+        turned = _turned(there, self.rotation_rad) + np.asarray(self.image_centre, np.float64)
         v = turned
-        for _ in range(30):
-            v = turned - self._slip(v)
+        for _ in range(FIXED_POINT_ROUNDS):
+            v = np.asarray(turned - self._slip(v), np.float64)
         return v
 
     def turn_at(self, image_xy: Points) -> NDArray[np.float64]:
@@ -81,9 +83,12 @@ class Pose:
         return np.asarray(np.arctan2(d[..., 1], d[..., 0]), np.float64)
 
     def _slip(self, v: Points) -> Points:
+        """How far the skin at these points lags: to be added to undo the distortion."""
         s = self.stretch
-        from_centre = v - s.centre
-        distance = np.sqrt(((from_centre / s.radii) ** 2).sum(axis=-1)) - 1
+        x, y = v[..., 0] - s.centre[0], v[..., 1] - s.centre[1]
+        distance = np.sqrt((x / s.radii[0]) ** 2 + (y / s.radii[1]) ** 2) - 1
         brake = 0.5 * (1 - np.cos(np.pi * np.clip(distance / s.plasticity, 0, 1)))
-        moved = from_centre @ (_rotation(s.twist_rad) - np.eye(2)).T + s.pull
-        return np.asarray(moved * brake[..., None], np.float64)
+        c, sine = float(np.cos(s.twist_rad)) - 1, float(np.sin(s.twist_rad))
+        moved_x = c * x + sine * y + s.pull[0]
+        moved_y = c * y - sine * x + s.pull[1]
+        return np.stack((moved_x * brake, moved_y * brake), axis=-1)

@@ -55,28 +55,30 @@ def _weights(position: Field, count: int, *, circular: bool) -> Field:
     distance = np.abs(position[None] - index)
     if circular:
         distance = np.minimum(distance, count - distance)
-    return np.maximum(0, 1 - distance)
+    return np.asarray(np.maximum(0, 1 - distance), np.float32)
 
 
-def _blend(signal: Field, theta: Field, period_px: Field, scale: float) -> Field:
-    """One round: each pixel filtered by its own blend of the bank."""
-    bank = _bank((signal.shape[0], signal.shape[1]), scale)
-    by_angle = _weights(theta * np.float32(ORIENTATIONS / np.pi), ORIENTATIONS, circular=True)
-    place = np.interp(period_px, PERIODS_PX, np.arange(len(PERIODS_PX))).astype(np.float32)
-    by_period = _weights(place, len(PERIODS_PX), circular=False)
-    return _apply(signal, bank, by_angle, by_period)
+class _LocalFilter:
+    """The filter bank, and for each pixel its blend of the bank."""
 
+    def __init__(self, theta: Field, period_px: Field, scale: float) -> None:
+        bank = _bank((theta.shape[0], theta.shape[1]), scale)
+        by_angle = _weights(theta * np.float32(ORIENTATIONS / np.pi), ORIENTATIONS, circular=True)
+        place = np.interp(period_px, PERIODS_PX, np.arange(len(PERIODS_PX))).astype(np.float32)
+        by_period = _weights(place, len(PERIODS_PX), circular=False)
+        self._parts: list[tuple[Field, Field]] = []
+        for p, k in np.ndindex(len(PERIODS_PX), ORIENTATIONS):
+            weight = by_period[p] * by_angle[k]
+            if weight.any():
+                self._parts.append((bank[p, k], weight))
 
-def _apply(signal: Field, bank: Field, by_angle: Field, by_period: Field) -> Field:
-    spectrum = np.fft.rfft2(signal)
-    out = np.zeros_like(signal)
-    for p, period_weight in enumerate(by_period):
-        for k, angle_weight in enumerate(by_angle):
-            weight = period_weight * angle_weight
-            if not weight.any():
-                continue
-            out += weight * np.fft.irfft2(spectrum * bank[p, k], s=signal.shape)
-    return out
+    def round(self, signal: Field) -> Field:
+        """Filter once, then push towards ridge (+1) or valley (-1)."""
+        spectrum = np.fft.rfft2(signal)
+        out = np.zeros_like(signal)
+        for transfer, weight in self._parts:
+            out += weight * np.fft.irfft2(spectrum * transfer, s=signal.shape)
+        return np.asarray(np.tanh(GAIN * out), np.float32)
 
 
 def _enlarge(small: Field, shape: tuple[int, int]) -> Field:
@@ -87,12 +89,10 @@ def _enlarge(small: Field, shape: tuple[int, int]) -> Field:
     half = rows // 2
     large[:half, : columns - 1] = spectrum[:half, : columns - 1]
     large[-half:, : columns - 1] = spectrum[half:, : columns - 1]
-    return 4 * np.fft.irfft2(large, s=shape)
+    return np.asarray(4 * np.fft.irfft2(large, s=shape), np.float32)
 
 
-def grow(
-    rng: np.random.Generator, theta: Field, period_px: Field, shape: tuple[int, int]
-) -> Field:
+def grow(rng: np.random.Generator, theta: Field, period_px: Field, shape: tuple[int, int]) -> Field:
     """Ridges (+1) and valleys (-1) of `shape` = twice the shape of `theta` and `period_px`.
 
     Args:
@@ -107,11 +107,15 @@ def grow(
     signal = np.zeros(small, np.float32)
     count = round(shape[0] * shape[1] / SEED_SPACING_PX**2)
     signal[rng.integers(0, small[0], count), rng.integers(0, small[1], count)] = 1
+    growing = _LocalFilter(theta, period_px, 0.5)
     for _ in range(GROWING_ROUNDS):
-        signal = np.tanh(GAIN * _blend(signal, theta, period_px, 0.5))
+        signal = growing.round(signal)
     large = _enlarge(signal, shape)
-    theta_large = np.repeat(np.repeat(theta, 2, 0), 2, 1)
-    period_large = np.repeat(np.repeat(period_px, 2, 0), 2, 1)
+    finishing = _LocalFilter(_twice(theta), _twice(period_px), 1.0)
     for _ in range(FINISHING_ROUNDS):
-        large = np.tanh(GAIN * _blend(large, theta_large, period_large, 1.0))
+        large = finishing.round(large)
     return large
+
+
+def _twice(field: Field) -> Field:
+    return np.repeat(np.repeat(field, 2, axis=0), 2, axis=1)
