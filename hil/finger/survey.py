@@ -1,7 +1,8 @@
 """How good the virtual fingers are, measured: `python -m hil.finger.survey [FINGERS [QUALITY]]`.
 
 Two touches a finger; libfprint counts the minutiae; how many of one touch come again in the
-other (where the ground truth puts them), and how many in another finger's by chance.
+other (where the ground truth puts them), and how many in another finger's by chance: for two
+loops of one class, laid core on core, about a quarter.
 """
 
 import sys

@@ -67,3 +67,14 @@ def test_what_does_not_exist_is_refused(finger: Master) -> None:
         impression(finger, 1, quality="superb")
     with pytest.raises(TypeError):
         impression(finger, 1, colour=3.0)
+
+
+def test_open_pores_print_light_on_their_ridges(finger: Master) -> None:
+    touch = impression(finger, 6, quality="good", pores=1.5, dirt=0.0, pressure=0.3)
+    y, x = np.mgrid[100:300, 110:280]
+    at = np.stack((x, y), axis=-1).reshape(-1, 2).astype(float)
+    column, row = np.rint(touch.pose.to_master(at)).astype(int).T
+    grey = touch.pixels[at[:, 1].astype(int), at[:, 0].astype(int)]
+    crest = finger.ridges[row, column] > 250
+    pore = finger.skin[row, column] < 90
+    assert grey[crest & pore].mean() > grey[crest & (finger.skin[row, column] == 255)].mean() + 20

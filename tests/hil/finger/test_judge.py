@@ -55,7 +55,7 @@ def test_libfprint_finds_what_it_finds_in_ordinary_fingers() -> None:
             assert all(25 <= len(f) <= 70 for f in found), [len(f) for f in found]
             assert repeated_share(*touches, *found) >= 0.6
             if previous is not None:
-                assert repeated_share(previous[0], touches[0], previous[1], found[0]) <= 0.4
+                assert repeated_share(previous[0], touches[0], previous[1], found[0]) <= 0.55
             previous = (touches[0], found[0])
 
 
