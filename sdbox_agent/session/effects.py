@@ -7,7 +7,7 @@ and answers Failed; only while closing does it go on, because there each one tak
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sdbox_agent.centre import wire
@@ -25,10 +25,12 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Record(Effect):
-    """Write one audit record, durably, before anything that follows it."""
+    """Write one audit record, durably, before anything that follows it.
+
+    `code` is an error's, which says how it ended, or names something that went well.
+    """
 
     code: str
-    result: Literal["ok", "refused", "end"]
     level: Level | None = None
 
 

@@ -29,7 +29,7 @@ def in_idle(state: at.Idle, event: on.Event, policy: Policy) -> Step:
 def begin(session: at.Session, policy: Policy) -> Step:
     """Read the card of `session`."""
     return at.Checking(session), (
-        do.Record(session.n, "card-inserted", "ok"),
+        do.Record(session.n, "card-inserted"),
         do.SetTimer(session.n, Timer.DEADLINE, policy.card_s),
         do.OpenCard(session.n, session.insertion),
     )
@@ -89,7 +89,7 @@ def in_closing(state: at.Closing, event: on.Event, policy: Policy) -> Step:
         case on.TimedOut(state.n, Timer.DEADLINE):
             return at.Broken(state.n, state.code, state.cards), (
                 *_report(state.n, state.code),
-                do.Record(state.n, "tunnel-not-down", "end"),
+                do.Record(state.n, "tunnel-not-down"),
             )
         case on.CardInserted():
             return replace(state, cards=state.cards | {event.insertion}), ()
@@ -121,7 +121,7 @@ def _finish(state: at.Closing, policy: Policy) -> Step:
 def _report(n: int, code: str) -> Effects:
     if n == 0:  # start-up: there was no session to tell of
         return ()
-    return do.Record(n, code, "end"), do.TellCentre(n, code)
+    return do.Record(n, code), do.TellCentre(n, code)
 
 
 def in_broken(state: at.Broken, event: on.Event, policy: Policy) -> Step:
@@ -130,7 +130,7 @@ def in_broken(state: at.Broken, event: on.Event, policy: Policy) -> Step:
         case on.TunnelDown(state.n):
             timer = () if state.cards else (do.SetTimer(state.n, Timer.SETTLE, policy.settled_s),)
             mended = at.Spent(state.n, "tunnel-not-down", state.cards)
-            return mended, (do.Record(state.n, "tunnel-confirmed-down", "ok"), *timer)
+            return mended, (do.Record(state.n, "tunnel-confirmed-down"), *timer)
         case on.CardInserted():
             return replace(state, cards=state.cards | {event.insertion}), ()
         case on.CardRemoved():

@@ -25,7 +25,7 @@ def in_checking(state: at.Checking, event: on.Event, policy: Policy) -> Step:
         case on.CardAccepted():
             n = state.session.n
             return at.Proving(state.session, event.card), (
-                do.Record(n, "card-valid", "ok"),
+                do.Record(n, "card-valid"),
                 do.SetTimer(n, Timer.DEADLINE, policy.centre_s + policy.card_s),
                 do.SayHello(n),
             )
@@ -63,7 +63,7 @@ def _admit(state: at.Proving, event: on.Admitted, policy: Policy) -> Step:
     code = _why_not(answer.level, access, policy)
     if code:
         return end(state, code)
-    record = do.Record(session.n, "card-proved", "ok", answer.level)
+    record = do.Record(session.n, "card-proved", answer.level)
     if state.card.pin_policy == "once":
         late = do.SetTimer(session.n, Timer.DEADLINE, answer.policy.transaction_s)
         return at.PinEntry(session, access), (record, late)
@@ -114,7 +114,7 @@ def in_opening(state: at.Opening, event: on.Event) -> Step:
             access = replace(state.access, reference_sha256=event.sha256)
             transaction_s = access.answer.policy.transaction_s
             return at.Scanning(state.session, access, "place-finger"), (
-                do.Record(n, "reference-opened", "ok", access.answer.level),
+                do.Record(n, "reference-opened", access.answer.level),
                 do.ClearTimer(n, Timer.DEADLINE),
                 do.SetTimer(n, Timer.TRANSACTION, transaction_s),
                 do.ScanFinger(n),
@@ -150,7 +150,7 @@ def in_reserving(state: at.Reserving, event: on.Event, policy: Policy) -> Step:
                 comparisons_left=state.access.comparisons_left - 1,
             )
             return at.Comparing(state.session, access, event.attempt), (
-                do.Record(n, "attempt-reserved", "ok", access.answer.level),
+                do.Record(n, "attempt-reserved", access.answer.level),
                 do.SetTimer(n, Timer.DEADLINE, policy.comparison_s),
                 do.CompareFinger(n, event.attempt),
             )
@@ -165,7 +165,7 @@ def in_comparing(state: at.Comparing, event: on.Event, policy: Policy) -> Step:
     match event:
         case on.FingerMatched():
             matched: Effects = (
-                do.Record(n, "finger-matched", "ok", level),
+                do.Record(n, "finger-matched", level),
                 do.ClearTimer(n, Timer.TRANSACTION),
             )
             projects = _grants(access)
@@ -175,7 +175,7 @@ def in_comparing(state: at.Comparing, event: on.Event, policy: Policy) -> Step:
             late = do.SetTimer(n, Timer.DEADLINE, policy.choice_s)
             return at.Choosing(state.session, access, state.attempt), (*matched, late)
         case on.FingerRejected():
-            refused = do.Record(n, "no-match", "refused", level)
+            refused = do.Record(n, "no-match", level)
             if access.attempts_left == 0 or access.comparisons_left <= 0:
                 code = "attempts-exhausted" if access.attempts_left else "card-locked"
                 closing, effects = end(state, code)

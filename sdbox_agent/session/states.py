@@ -129,6 +129,8 @@ class Open(_InSession):
 
     access: Access
     project: str
+    handshake_ms: float
+    vm_ms: float
     renewals: int = 0  # granted so far
     signing: bool = False
     pending: bytes | None = None

@@ -47,7 +47,7 @@ def in_signing(state: at.Signing, event: on.Event, policy: Policy) -> Step:
             return replace(state, asked=True), (do.Sign(n, receipt),)
         case on.ReceiptSigned() if state.asked:
             return at.Tunnelling(state.session, access, state.project), (
-                do.Record(n, "receipt-signed", "ok", access.answer.level),
+                do.Record(n, "receipt-signed", access.answer.level),
                 do.SetTimer(n, Timer.DEADLINE, policy.centre_s),
                 do.SendReceipt(n, access.card, event.jws),
             )
@@ -67,11 +67,11 @@ def in_tunnelling(state: at.Tunnelling, event: on.Event, policy: Policy) -> Step
             )
         case on.TunnelUp() if lease is not None:
             limits = access.answer.policy
-            return at.Open(state.session, access, state.project), (
-                do.Record(n, "tunnel-up", "ok", access.answer.level),
+            up = at.Open(state.session, access, state.project, event.handshake_ms, event.vm_ms)
+            return up, (
+                do.Record(n, "tunnel-up", access.answer.level),
                 do.ClearTimer(n, Timer.DEADLINE),
                 do.SetTimer(n, Timer.RENEW, lease.lease_s / 2),
-                do.SetTimer(n, Timer.IDLE, limits.idle_s),
                 do.SetTimer(n, Timer.SESSION, limits.session_s),
             )
         case _:
@@ -95,22 +95,24 @@ def in_open(state: at.Open, event: on.Event, policy: Policy) -> Step:
         case on.RenewalSigned() if state.signing and state.pending is None:
             return replace(state, pending=event.jws), (do.SendRenewal(n, event.jws),)
         case on.Renewed() if state.pending is not None:
-            renewed = at.Open(
-                state.session,
-                replace(access, challenge=event.challenge),
-                state.project,
-                state.renewals + 1,
+            renewed = replace(
+                state,
+                access=replace(access, challenge=event.challenge),
+                renewals=state.renewals + 1,
+                signing=False,
+                pending=None,
             )
             return renewed, (
                 do.ExtendLease(n, event.lease_s),
                 do.SetTimer(n, Timer.RENEW, event.lease_s / 2),
-                do.Record(n, "lease-renewed", "ok", access.answer.level),
+                do.Record(n, "lease-renewed", access.answer.level),
             )
         case on.Failed() if state.pending is not None and event.code in policy.retryable:
             return state, (do.SetTimer(n, Timer.RENEW, policy.renewal_retry_s),)
         case on.Failed():
             return end(state, event.code)
         case on.UserActive():
+            # The clock starts with the first sign: what never reports activity is never idle.
             return state, (do.SetTimer(n, Timer.IDLE, access.answer.policy.idle_s),)
         case on.LinkLost() | on.ProjectChosen():
             return state, ()  # the lease decides how long; a session has one project

@@ -1,0 +1,210 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import pwd
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import msgspec
+
+from sdbox_agent import __version__, errors, ipc
+from sdbox_agent.daemon import view
+from sdbox_agent.errors import DecodeError, Fault, SdboxError
+from sdbox_agent.paths import Paths
+from sdbox_agent.state.trusted import FileRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HERE: Final = Path(__file__).resolve().parent.parent
+FAILED, USAGE = 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.do(options) or 0)
+    except FileRefused as error:
+        _say(error.diagnosis(), sys.stderr)
+        return _fail(error, options)
+    except SdboxError as error:
+        return _fail(error, options)
+    except (ConnectionError, FileNotFoundError, PermissionError):
+        return _fail(Fault("agent-unreachable"), options)
+    except DecodeError:
+        return _fail(Fault("worker-protocol"), options)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sdbox-agent", description="The SD-Box.")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--root", type=Path, default=Path("/"), help="where the box's files lie")
+    parser.add_argument("--language", choices=errors.LANGUAGES, default="fr")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = _command(commands, "run", _run, "run the core (the service manager does this)")
+    run.add_argument("--card-user", type=_uid, default="sdbox-card")
+    run.add_argument("--finger-user", type=_uid, default="sdbox-finger")
+    run.add_argument("--tunnel-user", type=_uid, default="sdbox-tunnel")
+    run.add_argument("--watcher", type=_uid, action="append", default=[], help="who may watch")
+    run.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
+
+    _command(commands, "status", _status, "what the box is doing")
+    _command(commands, "watch", _watch, "what the box is doing, as it changes")
+    choose = _command(commands, "choose", _choose, "enter a project")
+    choose.add_argument("project")
+    _command(commands, "cancel", _cancel, "give up this session")
+    explain = _command(commands, "explain", _explain, "what a code means and what to do")
+    explain.add_argument("code")
+    audit = _command(commands, "audit", _audit, "verify the record of what happened on this box")
+    audit.add_argument("act", choices=["verify"])
+    audit.add_argument("file", type=Path, nargs="?", help="default: this box's own")
+    profile = _command(commands, "profile", _profile, "check a firmware profile")
+    profile.add_argument("act", choices=["check"])
+    profile.add_argument("file", type=Path)
+    return parser
+
+
+def _command(commands, name, do, text) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.add_argument("--json", action="store_true", help="for programs")
+    command.set_defaults(do=do)
+    return command
+
+
+def _uid(text: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    try:
+        return pwd.getpwnam(text).pw_uid
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"no user {text!r}") from None
+
+
+def _say(text: str, stream: object = None) -> None:
+    print(text, file=stream or sys.stdout, flush=True)  # type: ignore[call-overload]  # noqa: T201
+
+
+def _fail(error: SdboxError, options: argparse.Namespace) -> int:
+    if getattr(options, "json", False):
+        _say(msgspec.json.encode({"error": error.code}).decode())
+    else:
+        _say(errors.render(error.code, options.language), sys.stderr)
+    return FAILED
+
+
+# -- the core --------------------------------------------------------------------------------------
+
+
+def _run(options: argparse.Namespace) -> None:
+    from sdbox_agent.daemon.run import Uids, run  # noqa: PLC0415  other commands start quicker
+
+    own = Path("/proc/self").stat().st_uid
+    watchers = frozenset({0, own, *options.watcher})
+    uids = Uids(options.card_user, options.finger_user, options.tunnel_user, watchers)
+    run(Paths(options.root), options.profiles, uids)
+
+
+def _box(options: argparse.Namespace) -> ipc.Channel[ipc.Message]:
+    """The running core. Its uid is the socket's owner: nobody else may write in its directory."""
+    path = Paths(options.root).agent_socket
+    return ipc.connect(path, view.FromBox, path.stat().st_uid)
+
+
+def _status(options: argparse.Namespace) -> None:
+    with contextlib.closing(_box(options)) as box:
+        box.send(view.AskStatus())
+        _print_view(box.receive(), options)
+
+
+def _watch(options: argparse.Namespace) -> None:
+    with contextlib.closing(_box(options)) as box:
+        box.send(view.WatchBox())
+        while True:
+            _print_view(box.receive(), options)
+
+
+def _choose(options: argparse.Namespace) -> None:
+    _tell(options, view.ChooseProject(project=options.project))
+
+
+def _cancel(options: argparse.Namespace) -> None:
+    _tell(options, view.CancelSession())
+
+
+def _tell(options: argparse.Namespace, message: ipc.Message) -> None:
+    with contextlib.closing(_box(options)) as box:
+        box.send(message)
+        answer = box.receive()
+    if isinstance(answer, view.NotTaken):
+        raise errors.error(answer.code)
+    if options.json:
+        _say(msgspec.json.encode(answer).decode())
+
+
+def _print_view(shown: ipc.Message, options: argparse.Namespace) -> None:
+    if options.json:
+        _say(msgspec.json.encode(shown).decode())
+        return
+    if not isinstance(shown, view.View):
+        _unexpected()
+    words = [f"session {shown.n}", shown.state]
+    words += [f"{name}={value}" for name, value in _details(shown) if value is not None]
+    _say("  ".join(words))
+    for project in shown.projects:
+        refused = f"  ({project.code})" if project.code else ""
+        _say(f"    {project.project}  {project.label}{refused}")
+    if shown.code in errors.table():
+        _say("    " + errors.render(str(shown.code), options.language).replace("\n", "\n    "))
+
+
+def _details(shown: view.View) -> tuple[tuple[str, object], ...]:
+    names = ("level", "project", "attempts_left", "handshake_ms", "vm_ms")
+    return tuple((name, getattr(shown, name)) for name in names)
+
+
+def _unexpected() -> NoReturn:
+    raise DecodeError("not a view")
+
+
+# -- files and codes -------------------------------------------------------------------------------
+
+
+def _explain(options: argparse.Namespace) -> int:
+    if options.code not in errors.table():
+        _say(f"sdbox-agent: no code {options.code!r}", sys.stderr)
+        return USAGE
+    if options.json:
+        _say(msgspec.json.encode(errors.as_json(options.code)).decode())
+    else:
+        _say(errors.render(options.code, options.language))
+    return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from sdbox_agent.audit import outbox  # noqa: PLC0415
+
+    path = options.file or Paths(options.root).state / outbox.NAME
+    report = outbox.verify_file(path)
+    if options.json:
+        _say(msgspec.json.encode(report).decode())
+    else:
+        _say(str(report))
+    return 0 if report.intact else FAILED
+
+
+def _profile(options: argparse.Namespace) -> None:
+    from sdbox_agent.profile.load import check_profile  # noqa: PLC0415
+
+    checked = check_profile(options.file)
+    if options.json:
+        _say(msgspec.json.encode(checked).decode())
+    else:
+        _say(f"{options.file}: {checked.model}")

@@ -1,0 +1,133 @@
+"""The card's side: what lies in the readers, a card opened and believed, statements signed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from sdbox_agent import ipc
+from sdbox_agent.errors import Fault
+from sdbox_agent.session import events as on
+from sdbox_agent.statements import fields, jws
+
+if TYPE_CHECKING:
+    from sdbox_agent.centre import wire
+    from sdbox_agent.daemon.calls import Calls
+    from sdbox_agent.daemon.context import Context
+    from sdbox_agent.daemon.links import Link
+    from sdbox_agent.daemon.trust import Trust
+    from sdbox_agent.identity.keys import BoxIdentity
+
+_SIGNED: Final[dict[str, type[on.ProofSigned | on.ReceiptSigned | on.RenewalSigned]]] = {
+    "proof": on.ProofSigned,
+    "receipt": on.ReceiptSigned,
+    "renew": on.RenewalSigned,
+}
+
+
+class CardSide:
+    """Speaks to the card worker, and asks the centre for revocation lists meanwhile."""
+
+    link: Link
+
+    def __init__(self, context: Context, calls: Calls, trust: Trust, identity: BoxIdentity) -> None:
+        self._context = context
+        self._calls = calls
+        self._trust = trust
+        self._identity = identity
+        self._inserted: set[int] = set()
+        self._opened: ipc.Opened | None = None  # read, and waiting for the lists
+        self._lists_asked: int | None = None  # session whose lists are on their way
+        self._asked: fields.Statement | None = None
+
+    def open(self, n: int, insertion: int) -> None:
+        """Read the card while the newest revocation lists are fetched."""
+        self._opened, self._lists_asked = None, n
+        self.link.send(ipc.OpenCard(n=n, insertion=insertion))
+        guard = self._context.guard
+        self._calls.ask(
+            lambda client: client.crls(),
+            lambda answer: guard(n, lambda: self._lists_came(n, answer)),
+            lambda _: guard(n, lambda: self._lists_came(n, None)),  # those at hand may still hold
+        )
+
+    def _lists_came(self, n: int, answer: wire.CrlsAnswer | None) -> None:
+        if answer is not None:
+            self._trust.take(answer.crls, self._context.utc_s())
+        if self._lists_asked == n:
+            self._lists_asked = None
+            self._check()
+
+    def _check(self) -> None:
+        opened = self._opened
+        if opened is not None and self._lists_asked is None:
+            self._opened = None
+            card = self._trust.check(opened, self._context.utc_s())
+            self._context.feed(on.CardAccepted(opened.n, card))
+
+    def sign(self, n: int, statement: fields.Statement) -> None:
+        """Have the card sign; the worker builds the bytes from the fields by itself."""
+        self._asked = statement
+        typ = fields.typ_of(statement)
+        raw = msgspec.Raw(fields.encode(statement))
+        self.link.send(
+            ipc.Statement(n=n, typ=typ, fields=raw, key="9E" if typ == "proof" else "9A")
+        )
+
+    def _signed(self, message: ipc.Signed) -> None:
+        """What the card signed must be what was asked. A receipt needs the box's hand too."""
+        asked, self._asked = self._asked, None
+        if asked is None or message.payload != fields.encode(asked):
+            raise Fault("card-failed")
+        parts = [(message.protected, message.signature)]
+        if isinstance(asked, fields.Receipt):
+            protected = jws.header("receipt", self._identity.statement_certificate_der)
+            signature = self._identity.sign_statement(message.payload, protected)
+            parts.append((protected, signature))
+        signed = _SIGNED[fields.typ_of(asked)]
+        self._context.feed(signed(message.n, jws.assemble(message.payload, parts)))
+
+    def grant_unwrap(self, n: int) -> None:
+        """The finger process may have one key opened in session `n`."""
+        self.link.send(ipc.GrantUnwrap(n=n))
+
+    def close(self, n: int) -> None:
+        """Reset the card and let go of it."""
+        self._opened = self._lists_asked = self._asked = None
+        self.link.send(ipc.CloseCard(n=n))
+
+    def connected(self) -> None:
+        """A card worker is there: have it report what lies in the readers."""
+        self.link.send(ipc.Watch())
+
+    def lost(self) -> None:
+        """The card worker died, and with it every insertion it knew."""
+        self._context.lost("card-worker-died")
+        gone, self._inserted = self._inserted, set()
+        for insertion in sorted(gone):
+            self._context.feed(on.CardRemoved(insertion))
+
+    def heard(self, message: ipc.FromCard) -> None:
+        """A message of the worker."""
+        self._context.guard(message.n, lambda: self._heard(message))
+
+    def _heard(self, message: ipc.FromCard) -> None:
+        match message:
+            case ipc.Inserted():
+                self._inserted.add(message.insertion)
+                self._context.feed(on.CardInserted(message.insertion))
+            case ipc.Removed():
+                self._inserted.discard(message.insertion)
+                self._context.feed(on.CardRemoved(message.insertion))
+            case ipc.Opened():
+                if message.n == self._context.n:
+                    self._opened = message
+                    self._check()
+            case ipc.Signed():
+                if message.n == self._context.n:
+                    self._signed(message)
+            case ipc.Failed():
+                self._context.feed(on.Failed(message.n, message.code))
+            case ipc.ReadersChanged() | ipc.CardClosed():
+                pass

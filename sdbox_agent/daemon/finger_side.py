@@ -1,0 +1,84 @@
+"""The finger's side: one process a transaction, warm before it is needed."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from sdbox_agent import ipc
+from sdbox_agent.session import events as on
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sdbox_agent.daemon.context import Context
+    from sdbox_agent.daemon.links import Link
+    from sdbox_agent.session.effects import OpenReference
+
+
+class FingerSide:
+    """Speaks to the finger process of this transaction. What passes here is sealed or a verdict."""
+
+    link: Link
+
+    def __init__(self, context: Context, anchors: Sequence[bytes], sensor_ppmm: float) -> None:
+        """`anchors`: enrolment-signing authorities, DER. `sensor_ppmm`: pixels per mm."""
+        self._context = context
+        self._anchors = tuple(anchors)
+        self._sensor_ppmm = sensor_ppmm
+        self._sealed_sha256 = b""
+
+    def open_reference(self, effect: OpenReference) -> None:
+        """-> ReferenceOpened."""
+        card = effect.card
+        self._sealed_sha256 = hashlib.sha256(effect.sealed).digest()
+        self.link.send(
+            ipc.PrepareFinger(
+                n=effect.n,
+                level="host-match",
+                sealed=effect.sealed,
+                auth=card.auth,
+                key_management=card.key_management,
+                card_auth=card.card_auth,
+                enrolment=effect.enrolment,
+                anchors=self._anchors,
+                utc_s=self._context.utc_s(),
+                captures=effect.captures,
+                sensor_ppmm=self._sensor_ppmm,
+            )
+        )
+
+    def scan(self, n: int) -> None:
+        """-> Hinted, then ProbeReady."""
+        self.link.send(ipc.Scan(n=n))
+
+    def compare(self, n: int, attempt: int) -> None:
+        """-> FingerMatched or FingerRejected."""
+        self.link.send(ipc.Compare(n=n, attempt=attempt))
+
+    def end(self) -> None:
+        """This process dies with its connection; the next one starts warm."""
+        self.link.recycle()
+
+    def lost(self) -> None:
+        """The process died, in the middle of something or while it waited."""
+        self._context.lost("finger-worker-died")
+
+    def heard(self, message: ipc.FromFinger) -> None:
+        """A message of the process."""
+        n, feed = message.n, self._context.feed
+        match message:
+            case ipc.Prepared():
+                feed(on.ReferenceOpened(n, self._sealed_sha256))
+            case ipc.Hint():
+                feed(on.Hinted(n, message.code))
+            case ipc.ProbeReady():
+                feed(on.ProbeReady(n))
+            case ipc.Verdict(match=True):
+                feed(on.FingerMatched(n))
+            case ipc.Verdict():
+                feed(on.FingerRejected(n))
+            case ipc.Failed():
+                feed(on.Failed(n, message.code))
+            case ipc.FingerReady():
+                pass

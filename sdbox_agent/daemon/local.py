@@ -1,0 +1,136 @@
+"""The local socket: status, panel and command line [door].
+
+Whoever may speak here is decided by uid, once, when the connection is taken. A watcher that does
+not read is let go; it can always come back and ask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from typing import TYPE_CHECKING, Final
+
+from sdbox_agent import ipc
+from sdbox_agent.daemon import view
+from sdbox_agent.errors import DecodeError
+from sdbox_agent.session import events as on
+from sdbox_agent.session import states as at
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from pathlib import Path
+
+MAX_WATCHERS: Final = 16
+_UCRED: Final = struct.Struct("iII")  # unix(7), SO_PEERCRED: pid, uid, gid
+
+Watcher = ipc.Channel[ipc.Message]
+
+
+class LocalSocket:
+    """Serves views, takes choices."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        path: Path,
+        uids: frozenset[int],
+        feed: Callable[[on.Event], None],
+    ) -> None:
+        """Listen at `path`, for these uids. Raises OSError."""
+        self._loop = loop
+        self._uids = uids
+        self._feed = feed
+        self._state: at.State = at.Idle(0)
+        self._view = view.view(self._state, 0)
+        self._watchers: set[Watcher] = set()
+        self._clients: set[Watcher] = set()
+        path.unlink(missing_ok=True)  # left by an agent that was killed; flock says it is dead
+        self._listener = socket.socket(
+            socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        )
+        ipc.name_senders(self._listener)
+        self._listener.bind(str(path))
+        path.chmod(0o666)  # who may speak is checked by uid, not by the file's mode
+        self._listener.listen(MAX_WATCHERS)
+        loop.add_reader(self._listener.fileno(), self._accept)
+
+    def show(self, state: at.State, mono_ms: float) -> None:
+        """Tell every watcher of a new state."""
+        self._state = state
+        self._view = view.view(state, mono_ms)
+        for client in tuple(self._watchers):
+            self._send(client, self._view)
+
+    def close(self) -> None:
+        """For good."""
+        self._loop.remove_reader(self._listener.fileno())
+        self._listener.close()
+        for client in tuple(self._clients):
+            self._let_go(client)
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return
+        ucred = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        _, uid, _ = _UCRED.unpack(ucred)
+        if uid not in self._uids or len(self._clients) >= MAX_WATCHERS:
+            sock.close()
+            return
+        sock.settimeout(0)
+        client: Watcher = ipc.Channel(sock, view.ToBox, uid)
+        self._clients.add(client)
+        self._loop.add_reader(client.fileno(), self._readable, client)
+
+    def _readable(self, client: Watcher) -> None:
+        try:
+            message = client.receive()
+        except BlockingIOError:
+            return
+        except (DecodeError, OSError):
+            self._let_go(client)
+            return
+        match message:
+            case view.WatchBox():
+                self._watchers.add(client)
+                self._send(client, self._view)
+            case view.AskStatus():
+                self._send(client, self._view)
+            case view.ChooseProject():
+                self._choose(client, message.project)
+            case view.CancelSession():
+                self._send(client, view.Taken())
+                self._feed(on.Cancelled())
+            case _:
+                self._let_go(client)
+
+    def _choose(self, client: Watcher, project: str) -> None:
+        """An answer at once for a person; the machine checks again."""
+        if not isinstance(self._state, at.Choosing):
+            self._send(client, view.NotTaken(code="not-allowed"))
+            return
+        grants = {grant.project: grant.code for grant in self._state.access.answer.grants}
+        if project not in grants:
+            self._send(client, view.NotTaken(code="project-not-granted"))
+        elif code := grants[project]:
+            self._send(client, view.NotTaken(code=code))
+        else:
+            self._send(client, view.Taken())
+            self._feed(on.ProjectChosen(project))
+
+    def _send(self, client: Watcher, message: ipc.Message) -> None:
+        try:
+            client.send(message)
+        except OSError:
+            self._let_go(client)
+
+    def _let_go(self, client: Watcher) -> None:
+        if client in self._clients:
+            self._clients.discard(client)
+            self._watchers.discard(client)
+            with contextlib.suppress(OSError, ValueError):
+                self._loop.remove_reader(client.fileno())
+            client.close()

@@ -1,0 +1,83 @@
+"""The tunnel's side: a key, a tunnel, and the word that nothing is up."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from sdbox_agent import ipc
+from sdbox_agent.errors import Fault
+from sdbox_agent.session import events as on
+
+if TYPE_CHECKING:
+    from sdbox_agent.centre import wire
+    from sdbox_agent.daemon.context import Context
+    from sdbox_agent.daemon.links import Link
+
+
+class TunnelSide:
+    """Speaks to the tunnel helper, or to its successor."""
+
+    link: Link
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._down_asked: int | None = None  # session whose tunnel must be confirmed down
+
+    def prepare(self, n: int) -> None:
+        """-> TunnelPrepared."""
+        self.link.send(ipc.PrepareTunnel(n=n))
+
+    def open(self, n: int, lease: wire.ReceiptAnswer) -> None:
+        """-> TunnelUp."""
+        self.link.send(
+            ipc.OpenTunnel(
+                n=n,
+                peer=lease.peer,
+                endpoint=lease.endpoint,
+                psk=lease.psk,
+                addresses=lease.addresses,
+                vm=lease.vm,
+                lease_s=lease.lease_s,
+            )
+        )
+
+    def extend(self, n: int, lease_s: int) -> None:
+        """The lease was renewed."""
+        self.link.send(ipc.ExtendLease(n=n, lease_s=lease_s))
+
+    def take_down(self, n: int) -> None:
+        """-> TunnelDown. A helper that is away is asked as soon as it is back."""
+        self._down_asked = n
+        with contextlib.suppress(Fault):
+            self.link.send(ipc.CloseTunnel(n=n))
+
+    def connected(self) -> None:
+        """The helper is there."""
+        if self._down_asked is not None:
+            self.take_down(self._down_asked)
+
+    def lost(self) -> None:
+        """Its tunnel died with it, but only its successor can say so."""
+        self._context.lost("tunnel-worker-died")
+
+    def heard(self, message: ipc.FromTunnel) -> None:
+        """A message of the helper."""
+        n = message.n
+        match message:
+            case ipc.TunnelPrepared():
+                self._context.guard(n, lambda: self._prepared(message))
+            case ipc.TunnelUp():
+                self._context.feed(on.TunnelUp(n, message.handshake_ms, message.vm_ms))
+            case ipc.TunnelDown() | ipc.Failed():
+                self._context.feed(on.Failed(n, message.code))
+            case ipc.TunnelClosed():
+                if n == self._down_asked:
+                    self._down_asked = None
+                self._context.feed(on.TunnelDown(n))
+            case ipc.TunnelState():
+                pass
+
+    def _prepared(self, message: ipc.TunnelPrepared) -> None:
+        utc_s = self._context.utc_s()
+        self._context.feed(on.TunnelPrepared(message.n, message.wg_public_key, utc_s))

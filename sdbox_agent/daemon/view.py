@@ -1,0 +1,117 @@
+"""What may be seen of the box from outside: a picture of the state, and what a watcher may say.
+
+Codes, labels and numbers only: nothing of the card, the finger or a key is in a state's picture.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from sdbox_agent.ipc import Code, Message, Text
+from sdbox_agent.session import states as at
+
+
+class WatchBox(Message, frozen=True, kw_only=True, tag="watch"):
+    """Send the view now, and each time it changes."""
+
+
+class AskStatus(Message, frozen=True, kw_only=True, tag="status"):
+    """Send the view once."""
+
+
+class ChooseProject(Message, frozen=True, kw_only=True, tag="choose"):
+    """Enter this project."""
+
+    project: Text
+
+
+class CancelSession(Message, frozen=True, kw_only=True, tag="cancel"):
+    """Give up."""
+
+
+class Project(Message, frozen=True, kw_only=True, tag="project"):
+    """One row of the choice; with `code`, one that is shown but can't be entered."""
+
+    project: Text
+    label: Text
+    code: Code | None = None
+
+
+class View(Message, frozen=True, kw_only=True, tag="view"):
+    """The box as a person may see it. `code` is why a session ended, or what to do now."""
+
+    state: Text  # the state's name, lower case
+    mono_ms: Annotated[float, Meta(ge=0)]  # CLOCK_MONOTONIC, when this became so
+    code: Code | None = None
+    level: Text | None = None
+    project: Text | None = None
+    projects: tuple[Project, ...] = ()
+    attempts_left: int | None = None
+    handshake_ms: float | None = None
+    vm_ms: float | None = None
+
+
+class Taken(Message, frozen=True, kw_only=True, tag="taken"):
+    """What was said has been handed on."""
+
+
+class NotTaken(Message, frozen=True, kw_only=True, tag="not-taken"):
+    """It can't be done now; `code` stands in errors.toml."""
+
+    code: Code
+
+
+ToBox = WatchBox | AskStatus | ChooseProject | CancelSession
+FromBox = View | Taken | NotTaken
+
+
+def view(state: at.State, mono_ms: float) -> View:
+    """The picture of a state."""
+    name = type(state).__name__.lower()
+    match state:
+        case at.Idle():
+            return View(n=state.n, state=name, mono_ms=mono_ms)
+        case at.Closing() | at.Spent() | at.Broken():
+            return View(n=state.n, state=name, mono_ms=mono_ms, code=state.code)
+        case at.Checking() | at.Proving():
+            return View(n=state.session.n, state=name, mono_ms=mono_ms)
+        case _:
+            return _inside(state, name, mono_ms)
+
+
+_Inside = (
+    at.PinEntry
+    | at.Opening
+    | at.Scanning
+    | at.Reserving
+    | at.Comparing
+    | at.Choosing
+    | at.Signing
+    | at.Tunnelling
+    | at.Open
+)
+
+
+def _inside(state: _Inside, name: str, mono_ms: float) -> View:
+    answer = state.access.answer
+    projects: tuple[Project, ...] = ()
+    if isinstance(state, at.Choosing):
+        projects = tuple(
+            Project(project=grant.project, label=grant.label, code=grant.code)
+            for grant in answer.grants
+        )
+    named = isinstance(state, at.Signing | at.Tunnelling | at.Open)
+    return View(
+        n=state.session.n,
+        state=name,
+        mono_ms=mono_ms,
+        code=state.hint if isinstance(state, at.Scanning) else None,
+        level=answer.level.value,
+        project=state.project if named else None,
+        projects=projects,
+        attempts_left=state.access.attempts_left,
+        handshake_ms=state.handshake_ms if isinstance(state, at.Open) else None,
+        vm_ms=state.vm_ms if isinstance(state, at.Open) else None,
+    )
