@@ -91,3 +91,30 @@ def error(code: str) -> SdboxError:
     """The exception of the class that errors.toml gives `code`; an unknown code is a Bug."""
     row = table().get(code)
     return CLASSES[row.kind](code) if row else Bug("unknown-code")
+
+
+def render(code: str, language: str) -> str:
+    """One line for a person: what happened, what to do, and the code to quote on the telephone.
+
+    A code that does not exist is shown as `unknown-code`; `language` is one of LANGUAGES.
+    """
+    row = table().get(code) or explain("unknown-code")
+    return f"{row.sentence[language]} {row.remedy[language]} ({code_shown(code)})"
+
+
+def code_shown(code: str) -> str:
+    """`code` if it stands in the table: nothing else ever reaches a screen."""
+    return code if code in table() else "unknown-code"
+
+
+def as_json(code: str) -> dict[str, object]:
+    """What `sdbox-agent explain CODE --json` prints. Raises KeyError for an unknown code."""
+    row = explain(code)
+    return {
+        "code": row.code,
+        "class": row.kind,
+        "sentence": dict(row.sentence),
+        "remedy": dict(row.remedy),
+        "call": row.call,
+        "retry": row.retry,
+    }
