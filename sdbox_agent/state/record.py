@@ -1,0 +1,68 @@
+"""What must survive a power cut, as one value, and its one form in bytes.
+
+One file for all of it: no two parts of it can come from different days. A file is the SHA-256 of
+the rest in hexadecimal, a newline, the record as JSON on one line, a newline. The checksum finds
+damage, not forgery: whoever can write here is the core itself. Pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sdbox_agent.errors import DecodeError
+
+MAX_RECORD_BYTES: Final = 1024 * 1024
+MAX_CARDS: Final = 4096  # with attempts outstanding; 4096 rows are 400 kB
+MAX_ISSUERS: Final = 64
+_DIGEST_CHARS: Final = 64
+
+Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", max_length=64)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class CardAttempts(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """Comparisons left to a card on this box, and when the last one was reserved."""
+
+    left: Annotated[int, Meta(ge=0, le=1000)]
+    reserved_utc_s: Count
+
+
+class State(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything the core remembers over a restart."""
+
+    v: Literal[1] = 1
+    generation: Count = 0  # goes up by one with each save
+    boot_counter: Count = 0
+    wire: Count = 0  # highest seen
+    policy_version: Count = 0  # highest seen
+    clock_utc_s: Count = 0  # the centre's clock, high-water mark
+    crl_numbers: Annotated[dict[Hex32, Count], Meta(max_length=MAX_ISSUERS)] = {}
+    attempts: Annotated[dict[Hex32, CardAttempts], Meta(max_length=MAX_CARDS)] = {}
+
+
+_encoder: Final = msgspec.json.Encoder(order="deterministic")
+_decoder: Final = msgspec.json.Decoder(State)
+
+
+def encode(state: State) -> bytes:
+    """The file's bytes."""
+    line = _encoder.encode(state) + b"\n"
+    return hashlib.sha256(line).hexdigest().encode() + b"\n" + line
+
+
+def decode(data: bytes) -> State:
+    """Read them back. Raises DecodeError for anything but `encode`'s form."""
+    digest, line = data[:_DIGEST_CHARS], data[_DIGEST_CHARS + 1 :]
+    if len(data) > MAX_RECORD_BYTES or hashlib.sha256(line).hexdigest().encode() != digest:
+        raise DecodeError("state record: checksum")
+    try:
+        state = _decoder.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        raise DecodeError("state record: fields") from None
+    if encode(state) != data:
+        raise DecodeError("state record: not in its one form")
+    return state

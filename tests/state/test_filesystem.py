@@ -1,0 +1,115 @@
+"""One contract for the real file system and its double; then what only the real one knows."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sdbox_agent.state.filesystem import FileSystem, RealFileSystem
+from sdbox_agent.state.model import ModelFileSystem
+
+
+@pytest.fixture(params=["real", "model"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FileSystem]:
+    if request.param == "model":
+        yield ModelFileSystem()
+        return
+    real = RealFileSystem(tmp_path)
+    yield real
+    real.close()
+
+
+def test_what_is_written_is_read(files: FileSystem) -> None:
+    files.write("a", b"hello")
+    assert files.read("a", 100) == b"hello"
+    assert files.read("a", 2) == b"he"
+    assert files.read("a", 100, 3) == b"lo"
+    assert files.size("a") == 5
+
+
+def test_write_replaces_and_append_adds(files: FileSystem) -> None:
+    files.write("a", b"long text")
+    files.write("a", b"x")
+    files.append("a", b"y")
+    files.append("b", b"z")
+    assert (files.read("a", 9), files.read("b", 9)) == (b"xy", b"z")
+
+
+def test_truncate_cuts_and_append_goes_on_from_there(files: FileSystem) -> None:
+    files.append("a", b"12345")
+    files.truncate("a", 2)
+    files.append("a", b"x")
+    assert files.read("a", 9) == b"12x"
+
+
+def test_rename_replaces_and_the_old_name_is_gone(files: FileSystem) -> None:
+    files.append("new", b"2")
+    files.append("a", b"1")
+    files.sync("new")
+    files.rename("new", "a")
+    files.sync_directory()
+    files.append("a", b"3")
+    assert files.read("a", 9) == b"23"
+    with pytest.raises(FileNotFoundError):
+        files.size("new")
+
+
+@pytest.mark.parametrize("call", ["read", "size", "sync", "rename"])
+def test_a_missing_file_is_named_as_such(files: FileSystem, call: str) -> None:
+    arguments = {"read": ("x", 1), "size": ("x",), "sync": ("x",), "rename": ("x", "y")}[call]
+    with pytest.raises(FileNotFoundError):
+        getattr(files, call)(*arguments)
+
+
+def test_files_are_for_us_alone(tmp_path: Path) -> None:
+    previous = os.umask(0)
+    try:
+        real = RealFileSystem(tmp_path)
+        real.write("a", b"")
+        real.append("b", b"")
+        assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o600}
+        real.close()
+    finally:
+        os.umask(previous)
+
+
+def test_no_symlink_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    (tmp_path / "d").mkdir(mode=0o700)
+    (tmp_path / "d/a").symlink_to(tmp_path / "secret")
+    real = RealFileSystem(tmp_path / "d")
+    for call in (lambda: real.read("a", 9), lambda: real.write("a", b"x"), lambda: real.sync("a")):
+        with pytest.raises(OSError):
+            call()
+    real.close()
+    (tmp_path / "link").symlink_to(tmp_path / "d")
+    with pytest.raises(OSError):
+        RealFileSystem(tmp_path / "link")
+    assert (tmp_path / "secret").read_bytes() == b"secret"
+
+
+def test_a_fifo_is_not_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a")
+    descriptor = os.open(tmp_path / "a", os.O_RDWR)  # so that opening it does not wait
+    real = RealFileSystem(tmp_path)
+    with pytest.raises(PermissionError):
+        real.read("a", 1)
+    real.close()
+    os.close(descriptor)
+
+
+def test_a_directory_others_may_write_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o770)
+    with pytest.raises(PermissionError):
+        RealFileSystem(tmp_path)
+
+
+def test_only_one_holds_the_lock(tmp_path: Path) -> None:
+    first, second = RealFileSystem(tmp_path), RealFileSystem(tmp_path)
+    first.lock()
+    with pytest.raises(BlockingIOError):
+        second.lock()
+    first.close()
+    second.lock()
+    second.close()
