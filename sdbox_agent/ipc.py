@@ -351,7 +351,7 @@ class Channel(Generic[In]):
             raise DecodeError("frame too large")
         try:
             return self._decoder.decode(frame)
-        except (msgspec.DecodeError, RecursionError):  # ValidationError is a DecodeError
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise DecodeError("not a message of this channel") from None
 
     def close(self) -> None:

@@ -40,6 +40,8 @@ def test_a_message_arrives_as_it_was_sent() -> None:
         b'{"v":1,"n":0,"t":"open","insertion":"4"}',
         b"[" * 50_000,
         b"\xff\xfe",
+        b'{"v":1,"n":0,"t":"\xb0"}',
+        b'{"v":1,"n":0,"t":"open","\xb0":1}',
     ],
 )
 def test_anything_else_is_refused(frame: bytes) -> None:

@@ -74,7 +74,7 @@ def parse(typ: str, payload: bytes) -> Statement:
         raise DecodeError("not a statement")
     try:
         statement = msgspec.json.decode(payload, type=TYPES[typ])
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise DecodeError("statement fields") from None
     if _encoder.encode(statement) != payload:
         raise DecodeError("statement not in its one form")
