@@ -61,7 +61,7 @@ def decode(data: bytes) -> State:
         raise DecodeError("state record: checksum")
     try:
         state = _decoder.decode(line)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise DecodeError("state record: fields") from None
     if encode(state) != data:
         raise DecodeError("state record: not in its one form")
