@@ -28,7 +28,7 @@ MAX_DESCRIPTORS: Final = 4
 _CREDENTIALS: Final = struct.Struct("iII")  # struct ucred: pid, uid, gid (unix(7))
 
 Text = Annotated[str, Meta(max_length=200)]
-Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}$")]
+Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}\Z")]
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Challenge = Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -117,7 +117,7 @@ class Opened(Message, frozen=True, kw_only=True, tag="opened"):
     key_management: Der  # 9D
     card_auth: Der  # 9E
     guid: Annotated[bytes, Meta(min_length=16, max_length=16)]
-    expires: Annotated[str, Meta(pattern=r"^[0-9]{8}$")]  # CHUID expiry, YYYYMMDD
+    expires: Annotated[str, Meta(pattern=r"^[0-9]{8}\Z")]  # CHUID expiry, YYYYMMDD
     pin_policy: Literal["never", "once"]
 
 

@@ -3,12 +3,15 @@
 import os
 import socket
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sdbox_agent import ipc
+from sdbox_agent.centre import wire
 from sdbox_agent.errors import DecodeError
+from sdbox_agent.statements import fields
 
 
 def pair(peer_uid: int | None = None) -> tuple[ipc.Channel, socket.socket]:
@@ -107,3 +110,19 @@ def test_descriptors_arrive_and_are_closed_when_the_frame_is_bad() -> None:
 
 def test_a_message_shows_no_field_when_printed() -> None:
     assert "secret" not in repr(ipc.Unwrapped(n=1, key=b"secret" * 5))
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (ipc.Code, "no-match"),
+        (wire.Code, "no-match"),
+        (wire.Name, "box-1"),
+        (fields.Name, "box-1"),
+    ],
+)
+def test_a_word_ends_where_it_ends(kind: object, text: str) -> None:
+    """In a pattern, `$` would let a newline follow."""
+    assert msgspec.convert(text, kind) == text
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(text + "\n", kind)

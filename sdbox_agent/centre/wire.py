@@ -16,9 +16,9 @@ WIRE_MIN: Final = 1
 WIRE_MAX: Final = 1
 MAX_BODY_BYTES: Final = 256 * 1024
 
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+$")]
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+\Z")]
 Label = Annotated[str, Meta(max_length=200)]  # for people
-Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}$")]
+Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}\Z")]
 Challenge = Annotated[bytes, Meta(min_length=CHALLENGE_BYTES, max_length=CHALLENGE_BYTES)]
 Der = Annotated[bytes, Meta(min_length=1, max_length=32 * 1024)]
 Jws = Annotated[bytes, Meta(max_length=16 * 1024)]
