@@ -19,10 +19,10 @@ from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads it at run time
 MAX_LINE_BYTES: Final = 1024
 GENESIS: Final = "0" * 64  # `prev` of the first entry
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
-Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}$")]
-Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-Utc = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,100}\Z")]
+Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}\Z")]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Utc = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Result = Literal["ok", "ask-again", "refused", "fault", "bug"]
 

@@ -1,1 +1,126 @@
-"""To be built."""
+"""What a firmware profile and a box's own settings may say.
+
+A profile describes a model of box: its reader, its sensor, what it can prove. box.toml says which
+box this is. Both are closed: an unknown key is an error, not a wish. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from sdbox_agent.profile import toml
+from sdbox_agent.profile.toml import TomlRefused
+from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads it at run time
+
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}\Z")]
+BoxName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,100}\Z")]
+Label = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+Host = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z|^[0-9a-fA-F:]{2,45}\Z")
+]
+Address = Annotated[str, Meta(pattern=r"^[0-9.]{7,15}\Z|^[0-9a-fA-F:.]{2,45}\Z")]
+UsbId = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")]
+Pixels = Annotated[int, Meta(ge=96, le=1000)]  # libfprint's detector crashes on tiny images
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class _Closed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """No unknown key is let in."""
+
+
+class Reader(_Closed, frozen=True, kw_only=True):
+    """The card reader, as PC/SC and USB name it."""
+
+    names: Annotated[
+        tuple[Label, ...], Meta(min_length=1, max_length=8)
+    ]  # beginnings of PC/SC names
+    usb: Annotated[tuple[UsbId, ...], Meta(max_length=8)] = ()
+    interface: Literal["contact"] = "contact"  # 9A and 9D answer on the contact interface only
+
+
+class Sensor(_Closed, frozen=True, kw_only=True):
+    """The finger sensor, as libfprint and USB name it. Sizes are of the image it gives."""
+
+    driver: Name  # libfprint's driver id, `-` for `_`: see libfprint_driver
+    usb: Annotated[tuple[UsbId, ...], Meta(max_length=8)] = ()
+    ppmm: Annotated[float, Meta(gt=5, lt=100)]  # pixels per mm: libfprint never says it
+    min_width_px: Pixels
+    max_width_px: Pixels
+    min_height_px: Pixels
+    max_height_px: Pixels
+
+    @property
+    def libfprint_driver(self) -> str:
+        """The driver's id as libfprint writes it."""
+        return self.driver.replace("-", "_")
+
+
+class Card(_Closed, frozen=True, kw_only=True):
+    """The cards this box is issued with: `never` (9A, 9D answer without VERIFY) or `once`."""
+
+    pin_policy: Literal["never", "once"]
+
+
+class Network(_Closed, frozen=True, kw_only=True):
+    """What carries the tunnel."""
+
+    wireguard: Literal["kernel-or-userspace", "userspace"] = "kernel-or-userspace"
+    mtu_bytes: Annotated[int, Meta(ge=1280, le=1420)] = 1420
+
+
+class Profile(_Closed, frozen=True, kw_only=True):
+    """One model of box."""
+
+    v: Literal[1]
+    name: Name
+    model: Label
+    levels: Annotated[tuple[Level, ...], Meta(min_length=1, max_length=3)]
+    reader: Reader
+    sensor: Sensor
+    card: Card
+    network: Network = Network()
+
+
+class Centre(_Closed, frozen=True, kw_only=True):
+    """Where the centre answers. `addresses` are those the walls let through; with none, `host`."""
+
+    host: Host
+    port: Port = 443
+    addresses: Annotated[tuple[Address, ...], Meta(max_length=8)] = ()
+
+    @property
+    def url(self) -> str:
+        """The base URL; the certificate must name `host`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"https://{host}:{self.port}"
+
+
+class Box(_Closed, frozen=True, kw_only=True):
+    """box.toml: which box this is."""
+
+    v: Literal[1]
+    box: BoxName
+    profile: Name
+    language: Literal["fr", "en"] = "fr"
+    centre: Centre
+
+
+def parse_profile(data: bytes) -> Profile:
+    """Read a firmware profile. Raises TomlRefused (line and reason)."""
+    profile = toml.parse(data, Profile)
+    text = data.decode()
+    sensor = profile.sensor
+    for low, high in (("min_width_px", "max_width_px"), ("min_height_px", "max_height_px")):
+        if getattr(sensor, low) > getattr(sensor, high):
+            line = toml.line_of(text, ("sensor", low))
+            raise TomlRefused(line, f"sensor.{low}: more than {high}")
+    if len(set(profile.levels)) != len(profile.levels):
+        raise TomlRefused(toml.line_of(text, ("levels",)), "levels: one stands there twice")
+    return profile
+
+
+def parse_box(data: bytes) -> Box:
+    """Read box.toml. Raises TomlRefused (line and reason)."""
+    return toml.parse(data, Box)

@@ -20,7 +20,7 @@ MAX_CARDS: Final = 4096  # with attempts outstanding; 4096 rows are 400 kB
 MAX_ISSUERS: Final = 64
 _DIGEST_CHARS: Final = 64
 
-Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", max_length=64)]
+Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", max_length=64)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 

@@ -28,6 +28,7 @@ ENTRIES = st.builds(
 )
 EVIL = [
     "a\nb",
+    "ab\n",
     "a\r\nb",
     "\x1b[31mred",
     "a\x00",

@@ -1,0 +1,51 @@
+"""Profiles and box.toml from disk: who may have written them, then what they say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from sdbox_agent.profile import schema
+from sdbox_agent.profile.toml import TomlRefused
+from sdbox_agent.state import trusted
+from sdbox_agent.state.trusted import FileRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from sdbox_agent.profile.schema import Box, Profile
+
+T = TypeVar("T")
+
+BOX_FILE: Final = "box.toml"
+
+
+def load_box(config: Path) -> Box:
+    """The settings in directory `config`. Raises FileRefused("config-invalid")."""
+    return _load(config / BOX_FILE, "config-invalid", schema.parse_box)
+
+
+def load_profile(name: str, directories: Sequence[Path]) -> Profile:
+    """Profile `name` from the first directory that has it: `NAME.toml`, which must name itself so.
+
+    Raises FileRefused("profile-invalid").
+    """
+    for directory in directories:
+        path = directory / f"{name}.toml"
+        if path.is_symlink() or path.exists():
+            profile = _load(path, "profile-invalid", schema.parse_profile)
+            if profile.name != name:
+                raise FileRefused("profile-invalid", str(path), 0, "name: not the file's name")
+            return profile
+    raise FileRefused("profile-invalid", f"{name}.toml", 0, "no such profile")
+
+
+def _load(path: Path, code: str, parse: Callable[[bytes], T]) -> T:
+    try:
+        return parse(trusted.read(path))
+    except TomlRefused as error:
+        raise FileRefused(code, str(path), error.line, error.reason) from None
+    except FileRefused as error:
+        raise FileRefused(code, error.file, error.line, error.reason) from None
+    except OSError:
+        raise FileRefused(code, str(path), 0, "can't be read") from None

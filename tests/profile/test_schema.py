@@ -1,0 +1,97 @@
+"""The checked-in profiles hold; anything wrong in one is one error with its line."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdbox_agent.profile import schema
+from sdbox_agent.profile.toml import TomlRefused
+from sdbox_agent.terms import Level
+from tests.fuzz.fuzz_profile import BOX, target
+
+PROFILES = sorted((Path(__file__).parents[2] / "firmware_profiles").glob("*.toml"))
+VIRTUAL = next(p for p in PROFILES if p.stem == "virtual").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda p: p.stem)
+def test_every_checked_in_profile_is_valid_and_names_itself(path: Path) -> None:
+    assert schema.parse_profile(path.read_bytes()).name == path.stem
+
+
+def test_the_virtual_profile_says_what_the_rig_has() -> None:
+    profile = schema.parse_profile(VIRTUAL.encode())
+    assert profile.levels == (Level.HOST_MATCH,)
+    assert profile.sensor.libfprint_driver == "virtual_image"
+    assert profile.sensor.ppmm == pytest.approx(500 / 25.4, abs=1e-3)
+    assert profile.card.pin_policy == "never"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("v = 1", "v = 2", "v"),
+        ('"virtual"', '"../virtual"', "name"),
+        ('["host-match"]', "[]", "levels"),
+        ('["host-match"]', '["host-match", "host-match"]', "levels"),
+        ('["host-match"]', '["guessing"]', "levels"),
+        ("ppmm = 19.685", "ppmm = nan", "sensor.ppmm"),
+        ("ppmm = 19.685", "ppmm = 0.0", "sensor.ppmm"),
+        ("min_width_px = 96", "min_width_px = 8", "sensor.min_width_px"),
+        ("min_width_px = 96", "min_width_px = 999\n", "sensor.min_width_px"),
+        ("max_height_px = 1000", "max_height_px = 95", "sensor.max_height_px"),
+        ('pin_policy = "never"', 'pin_policy = "sometimes"', "card.pin_policy"),
+        ('names = ["Virtual PCD"]', 'names = ["a\\nb"]', "reader.names"),
+        ('names = ["Virtual PCD"]', 'names = ["x"]\ninterface = "contactless"', "reader.interface"),
+        ("mtu_bytes = 1420", "mtu_bytes = 1500", "network.mtu_bytes"),
+        ("mtu_bytes = 1420", "mtu_byte = 1420", "network.mtu_byte"),
+    ],
+)
+def test_a_wrong_field_is_refused_with_its_line_and_name(old: str, new: str, word: str) -> None:
+    if word == "sensor.min_width_px" and "999" in new:
+        text = VIRTUAL.replace("max_width_px = 1000", "max_width_px = 200").replace(old, new)
+    else:
+        text = VIRTUAL.replace(old, new)
+    assert text != VIRTUAL
+    with pytest.raises(TomlRefused) as caught:
+        schema.parse_profile(text.encode())
+    assert caught.value.reason.startswith(word)
+    line = text.splitlines()[caught.value.line - 1]
+    assert re.match(rf"\s*{word.rpartition('.')[2]}\b", line), line
+
+
+@given(st.sampled_from(VIRTUAL.splitlines()), st.text(max_size=30))
+def test_any_line_replaced_by_anything_gives_a_profile_or_one_error(line: str, text: str) -> None:
+    target(VIRTUAL.replace(line, text).encode("utf-8", "replace"))
+
+
+@given(st.binary(max_size=300))
+def test_arbitrary_bytes_give_one_error(data: bytes) -> None:
+    target(data)
+
+
+def test_box_toml_says_which_box_this_is() -> None:
+    box = schema.parse_box(BOX)
+    assert (box.box, box.language, box.centre.url) == (
+        "box-test-01",
+        "fr",
+        "https://centre.test:8443",
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "url"), [("10.1.2.3", "https://10.1.2.3:8443"), ("fd00::1", "https://[fd00::1]:8443")]
+)
+def test_the_centre_may_be_an_address(host: str, url: str) -> None:
+    assert schema.parse_box(BOX.replace(b"centre.test", host.encode())).centre.url == url
+
+
+@pytest.mark.parametrize(
+    "evil", ["centre.test/x", "user@centre.test", "centre.test:99", "", "a b", "-x", "x\\u000a"]
+)
+def test_the_centre_is_a_host_and_nothing_more(evil: str) -> None:
+    with pytest.raises(TomlRefused) as caught:
+        schema.parse_box(BOX.replace(b"centre.test", evil.encode()))
+    assert caught.value.reason.startswith("centre.host")
