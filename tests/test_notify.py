@@ -1,0 +1,148 @@
+"""What the manager and the journal are told, read back at the other end."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sdbox_agent import notify
+from sdbox_agent.errors import Bug
+from sdbox_agent.notify import Event
+from sdbox_agent.terms import Level, SessionNumber
+
+CATALOG = Path(__file__).parents[1] / "systemd/sdbox.catalog"
+
+
+@pytest.fixture
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(tmp_path / "notify"))
+        sock.settimeout(2)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield sock
+
+
+def test_the_manager_hears_each_notification(manager: socket.socket) -> None:
+    notify.ready()
+    notify.status("carte\nattendue\x1b[31m")
+    notify.alive()
+    notify.stopping()
+    heard = [manager.recv(500) for _ in range(4)]
+    assert heard == [
+        b"READY=1",
+        b"STATUS=carte attendue [31m",
+        b"WATCHDOG=1",
+        b"STOPPING=1",
+    ]
+
+
+def test_without_a_manager_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    notify.ready()
+
+
+def test_a_manager_that_is_gone_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
+    notify.alive()
+    assert "does not listen" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("usec", "pid", "interval_s"),
+    [
+        ("3000000", None, 1.5),
+        ("3000000", str(os.getpid()), 1.5),
+        ("3000000", "1", None),
+        ("0", None, None),
+        ("x", None, None),
+        ("", None, None),
+    ],
+)
+def test_the_watchdog_is_fed_twice_as_often_as_asked(
+    monkeypatch: pytest.MonkeyPatch, usec: str, pid: str | None, interval_s: float | None
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", usec)
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    if pid:
+        monkeypatch.setenv("WATCHDOG_PID", pid)
+    assert notify.watchdog_interval_s() == interval_s
+
+
+def test_outside_systemd_an_event_is_one_line_on_standard_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(notify, "JOURNAL_SOCKET", tmp_path / "none")
+    notify.event(
+        Event.SESSION_OPENED, "session-open", session=SessionNumber(3), level=Level.HOST_MATCH
+    )
+    line = "<6>sdbox-agent: session-opened session-open session=3 level=host-match\n"
+    assert capfd.readouterr().err == line
+
+
+def test_with_a_journal_an_event_carries_its_id_and_fields(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sent: list[tuple[str, dict[str, str]]] = []
+    (tmp_path / "socket").touch()
+    monkeypatch.setattr(notify, "JOURNAL_SOCKET", tmp_path / "socket")
+    monkeypatch.setattr(notify.journal, "send", lambda text, **fields: sent.append((text, fields)))
+    notify.event(Event.FAULT, "sensor-failed", session=SessionNumber(4))
+    assert sent == [
+        (
+            "fault sensor-failed session=4",
+            {
+                "MESSAGE_ID": Event.FAULT.value,
+                "PRIORITY": "3",
+                "SYSLOG_IDENTIFIER": "sdbox-agent",
+                "SDBOX_EVENT": "fault",
+                "SDBOX_CODE": "sensor-failed",
+                "SDBOX_SESSION": "4",
+            },
+        )
+    ]
+
+
+@pytest.mark.parametrize("code", ["Test Holder", "a\nb", "no-match\n", "", "A-B", "x" * 99])
+def test_only_a_code_gets_into_an_event(code: str) -> None:
+    with pytest.raises(Bug):
+        notify.event(Event.REFUSED, code)
+
+
+def entries() -> dict[tuple[str, str], str]:
+    text = CATALOG.read_text("utf-8")
+    parts = re.split(r"^-- ([0-9a-f]{32})(?: (\w+))?$", text, flags=re.MULTILINE)[1:]
+    found = list(zip(parts[::3], parts[1::3], parts[2::3], strict=True))
+    assert len({(i, lang) for i, lang, _ in found}) == len(found)  # journalctl does not say so
+    return {(i, lang or "en"): body for i, lang, body in found}
+
+
+def test_the_catalogue_explains_every_event_in_both_languages_and_nothing_else() -> None:
+    wanted = {(kind.value, language) for kind in Event for language in ("en", "fr")}
+    assert set(entries()) == wanted
+    for body in entries().values():
+        assert re.match(r"\nSubject: \S.+\nDefined-By: sdbox-agent\n\n\S", body)
+        assert set(re.findall(r"@(\w+)@", body)) <= {"SDBOX_CODE", "SDBOX_SESSION", "SDBOX_LEVEL"}
+    assert all(uuid.UUID(kind.value).version == 4 for kind in Event)
+
+
+@pytest.mark.skipif(not shutil.which("journalctl"), reason="no journalctl here")
+def test_journalctl_takes_the_catalogue(tmp_path: Path) -> None:
+    for directory in ("usr/lib/systemd/catalog", "var/lib/systemd/catalog"):
+        (tmp_path / directory).mkdir(parents=True)
+    shutil.copy(CATALOG, tmp_path / "usr/lib/systemd/catalog")
+    done = subprocess.run(
+        ["journalctl", f"--root={tmp_path}", "--update-catalog"],
+        check=False,
+        capture_output=True,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "var/lib/systemd/catalog/database").stat().st_size > 1000
