@@ -391,12 +391,23 @@ def connect(path: Path, accepts: object, peer_uid: int) -> Channel[In]:
     return Channel(sock, accepts, peer_uid)
 
 
-def listen_descriptors() -> list[socket.socket]:
-    """The sockets the service manager passed us (sd_listen_fds(3)), in its order."""
+def listen_descriptors(names: tuple[str, ...] = ()) -> list[socket.socket]:
+    """The sockets the service manager passed us (sd_listen_fds(3)), in its order.
+
+    With `names` in theirs, where the manager names them at all (LISTEN_FDNAMES): it promises no
+    order between a socket unit's descriptors and those of the store. Raises DecodeError if they
+    are not exactly these.
+    """
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     count = int(os.environ.get("LISTEN_FDS", "0"))
     sockets = [socket.socket(fileno=descriptor) for descriptor in range(3, 3 + count)]
     for sock in sockets:
         sock.set_inheritable(False)
-    return sockets
+    given = os.environ.get("LISTEN_FDNAMES")
+    if not names or not given:
+        return sockets
+    named = dict(zip(given.split(":"), sockets, strict=False))
+    if len(named) != count or set(named) != set(names):
+        raise DecodeError("not the expected descriptors")
+    return [named[name] for name in names]

@@ -2,6 +2,9 @@
 
 import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -126,3 +129,56 @@ def test_a_word_ends_where_it_ends(kind: object, text: str) -> None:
     assert msgspec.convert(text, kind) == text
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(text + "\n", kind)
+
+
+LISTENER = """
+import os, sys
+from sdbox_agent import ipc
+os.environ["LISTEN_PID"] = str(os.getpid())
+names = tuple(sys.argv[1:])
+try:
+    print([sock.getsockname() for sock in ipc.listen_descriptors(names)])
+except ipc.DecodeError:
+    print("refused")
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "order"),
+    [
+        ("b:a", ("a", "b"), "['a', 'b']"),
+        ("b:a", (), "['b', 'a']"),
+        (None, ("a", "b"), "['b', 'a']"),
+        ("b:a", ("a", "c"), "refused"),
+        ("a:a", ("a", "b"), "refused"),
+        ("a", ("a",), "refused"),
+    ],
+)
+def test_descriptors_come_in_the_order_of_their_names(
+    tmp_path: Path, given: str | None, names: tuple[str, ...], order: str
+) -> None:
+    """The manager passes b, then a."""
+    sockets = []
+    for name in ("b", "a"):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sock.bind(str(tmp_path / name))
+        sockets.append(sock)
+    environment = {**os.environ, "PYTHONPATH": ".", "LISTEN_FDS": "2"}
+    environment |= {"LISTEN_FDNAMES": given} if given else {}
+    first, second = (os.dup(sock.fileno()) for sock in sockets)
+    script = (
+        f"import os\nos.dup2({first}, 3 + 60); os.dup2({second}, 4 + 60)\n"
+        "os.dup2(63, 3); os.dup2(64, 4)\n" + LISTENER
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *names],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
+        pass_fds=(first, second),
+        cwd=Path(__file__).parents[1],
+    )
+    assert done.stdout.strip().replace(f"{tmp_path}/", "") == order
+    for descriptor in (first, second, *(sock.detach() for sock in sockets)):
+        os.close(descriptor)

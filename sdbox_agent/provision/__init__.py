@@ -1,0 +1,1 @@
+"""What root does on a box, before the agent's own processes start."""
