@@ -55,7 +55,8 @@ def hand_over(sockets: list[socket.socket], notify_socket: str) -> None:
     with ExitStack() as stack:
         manager = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         manager.connect(address)
-        for name, sock in zip(NAMES, sockets, strict=True):
+        # systemd 252 hands a store back last in, first out; who reads the names need not care.
+        for name, sock in reversed(list(zip(NAMES, sockets, strict=True))):
             _send(manager, f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", sock.fileno())
         ours, theirs = os.pipe()
         stack.callback(os.close, ours)

@@ -1,0 +1,171 @@
+"""The units: systemd takes them, they stay closed, and they agree with each other."""
+
+import configparser
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sdbox_agent.paths import Paths
+
+ROOT = Path(__file__).parents[2]
+UNITS = sorted([*ROOT.glob("systemd/*.service"), *ROOT.glob("systemd/*.socket")])
+PYTHON = "/usr/lib/sdbox-agent/bin/python"
+# Exposure as `systemd-analyze security` counts it, times ten. Root's own one-shots that make
+# namespaces and walls, and end, are not among them.
+EXPOSURE = {
+    "sdbox-agent.service": 13,
+    "sdbox-card.service": 5,
+    "sdbox-finger@.service": 6,
+    "sdbox-tunnel.service": 18,
+    "sdbox-walls.service": 16,
+}
+UIDS = {"sdbox": 61001, "sdbox-card": 61002, "sdbox-finger": 61003, "sdbox-tunnel": 61004}
+systemd_analyze = pytest.mark.skipif(
+    not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed"
+)
+
+
+class _Many(dict[str, object]):
+    """Unit files repeat keys: keep every value."""
+
+    def __setitem__(self, key: str, value: object) -> None:
+        if isinstance(value, list) and isinstance(self.get(key), list):
+            value = [*self[key], *value]  # type: ignore[misc]
+        super().__setitem__(key, value)
+
+
+def read(name: str) -> dict[str, dict[str, list[str]]]:
+    parser = configparser.RawConfigParser(
+        strict=False, dict_type=_Many, interpolation=None, delimiters=("=",)
+    )
+    parser.optionxform = str  # type: ignore[method-assign, assignment]
+    parser.read(ROOT / "systemd" / name, encoding="utf-8")
+    return {s: {k: v.split("\n") for k, v in parser[s].items()} for s in parser.sections()}
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """Copies whose interpreter exists here."""
+    for unit in UNITS:
+        text = unit.read_text("utf-8").replace(PYTHON, "/usr/bin/python3")
+        (tmp_path / unit.name).write_text(text, "utf-8")
+    return tmp_path
+
+
+def verify(directory: Path) -> subprocess.CompletedProcess[str]:
+    names = sorted(path.name for path in directory.iterdir())
+    return subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *names],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=directory,
+    )
+
+
+@systemd_analyze
+def test_systemd_takes_every_unit_without_a_word(installed: Path) -> None:
+    done = verify(installed)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@systemd_analyze
+def test_that_check_bites(installed: Path) -> None:
+    unit = installed / "sdbox-card.service"
+    unit.write_text(unit.read_text("utf-8").replace("PrivateNetwork=", "PrivateNetwrok="), "utf-8")
+    done = verify(installed)
+    assert "PrivateNetwrok" in done.stderr
+
+
+@systemd_analyze
+@pytest.mark.parametrize("name", EXPOSURE)
+def test_the_exposure_of_a_unit_stays_below_its_bound(installed: Path, name: str) -> None:
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--json=short",
+         f"--threshold={EXPOSURE[name]}", name],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=installed,
+    )  # fmt: skip
+    wrong = [row["name"] for row in json.loads(done.stdout) if row.get("exposure")]
+    assert done.returncode == 0, (done.stderr, wrong)
+
+
+def test_every_service_but_the_namespace_is_measured() -> None:
+    services = {unit.name for unit in UNITS if unit.suffix == ".service"}
+    assert services - set(EXPOSURE) == {"sdbox-netns.service"}
+
+
+def test_units_users_and_peer_numbers_agree() -> None:
+    text = (ROOT / "systemd/sdbox.sysusers").read_text("utf-8")
+    assert dict(re.findall(r"^u (\S+)\s+(\d+)", text, re.MULTILINE)) == {
+        name: str(uid) for name, uid in UIDS.items()
+    }
+    for worker, peers in (("card", "core finger"), ("finger@", "core card"), ("tunnel", "core")):
+        (command,) = read(f"sdbox-{worker}.service")["Service"]["ExecStart"]
+        for peer in peers.split():
+            user = "sdbox" if peer == "core" else f"sdbox-{peer}"
+            assert f"--{peer}-uid {UIDS[user]}" in command, worker
+
+
+@pytest.mark.parametrize("name", ["sdbox-card", "sdbox-finger@", "sdbox-tunnel", "sdbox-agent"])
+def test_no_unit_hides_the_uids_of_its_peers(name: str) -> None:
+    """With PrivateUsers= the kernel would name every other end 65534, and we refuse that."""
+    assert "PrivateUsers" not in read(f"{name}.service")["Service"]
+
+
+@pytest.mark.parametrize("name", ["sdbox-card", "sdbox-finger", "sdbox-tunnel"])
+def test_every_socket_names_its_senders_and_is_for_its_peers_alone(name: str) -> None:
+    section = read(f"{name}.socket")["Socket"]
+    assert section["PassCredentials"] == ["yes"]
+    assert section["SocketMode"] in (["0600"], ["0660"])
+    assert "SocketUser" in section or "SocketGroup" in section
+
+
+def test_sockets_lie_where_the_agent_looks_for_them_and_in_the_workers_order() -> None:
+    paths = Paths(Path("/"))
+    listens = {
+        name: read(f"sdbox-{name}.socket")["Socket"]["ListenSequentialPacket"]
+        for name in ("card", "finger", "tunnel")
+    }
+    assert listens == {
+        "card": [str(paths.card_socket), str(paths.unwrap_socket)],
+        "finger": [str(paths.finger_socket)],
+        "tunnel": [str(paths.tunnel_socket)],
+    }
+
+
+def test_who_holds_key_material_is_never_swapped_or_dumped() -> None:
+    for name in ("sdbox-card", "sdbox-finger@", "sdbox-tunnel"):
+        section = read(f"{name}.service")["Service"]
+        assert section["LimitCORE"] == ["0"]
+        assert section["LimitMEMLOCK"] == ["infinity"]
+        assert section["MemorySwapMax"] == ["0"]
+
+
+def test_only_the_tunnel_helper_has_a_capability_and_card_and_finger_have_no_network() -> None:
+    for name in ("sdbox-agent", "sdbox-card", "sdbox-finger@"):
+        section = read(f"{name}.service")["Service"]
+        assert section["CapabilityBoundingSet"] == [""]
+        assert "AmbientCapabilities" not in section
+    for name in ("sdbox-card", "sdbox-finger@"):
+        section = read(f"{name}.service")["Service"]
+        assert section["PrivateNetwork"] == ["yes"]
+        assert not any("AF_INET" in families for families in section["RestrictAddressFamilies"])
+    tunnel = read("sdbox-tunnel.service")["Service"]
+    assert tunnel["AmbientCapabilities"] == tunnel["CapabilityBoundingSet"] == ["CAP_NET_ADMIN"]
+
+
+def test_nothing_starts_without_its_walls() -> None:
+    for name in ("sdbox-agent", "sdbox-tunnel"):
+        unit = read(f"{name}.service")["Unit"]
+        for key in ("Requires", "After"):
+            assert "sdbox-walls.service" in " ".join(unit[key])
+    assert "network-pre.target" in read("sdbox-walls.service")["Unit"]["Before"][0]
