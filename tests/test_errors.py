@@ -113,3 +113,11 @@ def test_explain_as_json_has_every_field() -> None:
 def test_error_gives_the_class_of_the_table() -> None:
     for code, row in errors.table().items():
         assert type(errors.error(code)) is errors.CLASSES[row.kind]
+
+
+@pytest.mark.parametrize(
+    "row", [{"class": "Oops", "call": "nobody"}, {"class": "Bug", "call": "x"}]
+)
+def test_a_row_of_no_class_is_refused(row: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="unknown class or call"):
+        errors._row("some-code", row)

@@ -72,8 +72,6 @@ class Store:
             self._check_unchanged()
         new = msgspec.structs.replace(state, generation=self.state.generation + 1)
         data = record.encode(new)
-        if len(data) > record.MAX_RECORD_BYTES:
-            raise Fault("disk-failed")
         self._unsure = True
         try:
             self._files.write(_NEW, data)

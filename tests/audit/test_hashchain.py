@@ -90,6 +90,12 @@ def test_a_removed_or_doubled_line_is_found() -> None:
         assert where == index + 2
 
 
+def test_two_acts_at_once_are_told_as_the_first() -> None:
+    assert found(whole([LINES[0], LINES[2], b"garbage", LINES[1]])) == (2, "reordered")
+    edited = LINES[1].replace(b'"ok"', b'"bug"')
+    assert found(whole([LINES[0], edited, LINES[2], b"garbage"])) == (3, "edited")
+
+
 def test_a_missing_end_is_found_by_who_knows_the_head() -> None:
     head = hashchain.digest(LINES[-1])
     assert hashchain.verify(whole(LINES[:-1])) == len(LINES) - 1

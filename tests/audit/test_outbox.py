@@ -111,6 +111,17 @@ def test_a_failing_disk_is_told_and_the_chain_stays_whole(number: int) -> None:
             assert [c for c in codes(after) if c in told] == told
 
 
+def test_a_disk_that_fails_at_start_is_told() -> None:
+    disk = ModelFileSystem()
+    fill(Outbox(disk, "b1"), "aa")
+    disk.append(NAME, b"torn")
+    for call in range(4):
+        failing = ModelFileSystem.of(disk.contents())
+        failing.fail = {call: errno.EIO}
+        with pytest.raises(Fault, match=r"^disk-failed$"):
+            Outbox(failing, "b2")
+
+
 def test_after_a_failed_sync_nothing_more_is_written_or_opened() -> None:
     disk = ModelFileSystem()
     box = Outbox(disk, "b1")

@@ -110,6 +110,11 @@ def test_any_other_form_is_refused(old: bytes, new: bytes) -> None:
         record.decode(line.replace(old, new, 1))
 
 
+def test_a_line_too_long_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(DecodeError, match="too long"):
+        record.decode(b"[" * (record.MAX_LINE_BYTES + 1))
+
+
 def test_time_is_written_as_rfc_3339() -> None:
     assert record.utc_text(0) == "1970-01-01T00:00:00Z"
     assert record.utc_text(1_700_000_000) == "2023-11-14T22:13:20Z"

@@ -185,6 +185,21 @@ def test_a_key_of_another_certificate_or_kind_is_refused(config: Path) -> None:
         assert caught.value.reason == "not a private key"
 
 
+def test_a_certificate_that_is_none_is_refused(config: Path) -> None:
+    (config / "identity/tls.pem").write_bytes(b"nothing here")
+    with pytest.raises(FileRefused) as caught:
+        keys.load(config)
+    assert caught.value.reason == "not a certificate"
+
+
+def test_files_that_can_not_be_read_are_told(config: Path) -> None:
+    key = config / "identity/tls.key"
+    key.unlink()
+    key.mkdir()
+    with pytest.raises(FileRefused, match=r"^config-invalid$"):
+        keys.load(config)
+
+
 def test_anchors_without_a_certificate_are_refused(config: Path) -> None:
     (config / "anchors/centre.pem").write_bytes(b"nothing here")
     with pytest.raises(FileRefused, match=r"^config-invalid$"):

@@ -2,6 +2,10 @@
 
 import errno
 import itertools
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +14,7 @@ from hypothesis import strategies as st
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.state import attempts, store
 from sdbox_agent.state.attempts import LIMIT, Attempts, delay_s
+from sdbox_agent.state.filesystem import RealFileSystem
 from sdbox_agent.state.model import ModelFileSystem, PowerCut
 
 CARD, OTHER = b"\x01" * 32, b"\x02" * 32
@@ -150,3 +155,44 @@ def test_a_table_that_is_full_compares_nothing(monkeypatch: pytest.MonkeyPatch) 
     counter.reserve(CARD, 1)
     with pytest.raises(Fault, match=r"^disk-failed$"):
         counter.reserve(OTHER, 1)
+
+
+def test_a_card_is_named_by_a_digest() -> None:
+    with pytest.raises(ValueError, match="SHA-256"):
+        fresh()[1].left(b"short")
+
+
+RESERVER = """
+import sys
+from pathlib import Path
+from sdbox_agent.state import store
+from sdbox_agent.state.attempts import Attempts
+from sdbox_agent.state.filesystem import RealFileSystem
+counter = Attempts(store.load(RealFileSystem(Path(sys.argv[1]))))
+for n in range(int(sys.argv[2]), 10**6):
+    card = n.to_bytes(32)
+    counter.reserve(card, 1)
+    sys.stdout.write(f"{n}\\n")
+    sys.stdout.flush()
+    counter.accepted((n - 20).to_bytes(32)) if n >= 20 else None
+"""
+
+
+@pytest.mark.parametrize("delay_ms", range(0, 40, 4))
+def test_kill_9_at_any_moment_gives_no_attempt_back(tmp_path: Path, delay_ms: int) -> None:
+    files = RealFileSystem(tmp_path)
+    store.create(files)
+    with subprocess.Popen(
+        [sys.executable, "-c", RESERVER, str(tmp_path), "0"],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    ) as child:
+        assert child.stdout
+        told = [int(child.stdout.readline())]  # it is at work
+        time.sleep(delay_ms / 1000)
+        child.kill()
+        told += [int(line) for line in child.stdout.read().splitlines()]
+    counter = Attempts(store.load(files))
+    for card in told[-15:]:
+        assert counter.left(card.to_bytes(32)) == LIMIT - 1
+    files.close()

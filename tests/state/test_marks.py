@@ -85,3 +85,8 @@ def test_issuers_are_bounded() -> None:
         marks.crl(bytes([n]) * 32, 1)
     with pytest.raises(Refused, match=r"^crl-invalid$"):
         marks.crl(b"\xff" * 32, 1)
+
+
+def test_an_issuer_is_named_by_a_digest() -> None:
+    with pytest.raises(ValueError, match="SHA-256"):
+        fresh()[1].crl(b"short", 1)

@@ -140,6 +140,23 @@ def test_every_failing_call_is_told_and_nothing_is_torn(number: int) -> None:
         assert {wire_of(after) for after in disk.after_cut()} == {wire_of(disk)}
 
 
+def test_a_box_is_not_made_on_a_disk_that_fails() -> None:
+    for call in range(5):
+        with fault("disk-failed"):
+            store.create(ModelFileSystem(fail={call: errno.EIO}))
+
+
+def test_the_largest_record_fits() -> None:
+    most = 2**53
+    names = [f"{n:064x}" for n in range(record.MAX_CARDS)]
+    state = record.State(
+        generation=most,
+        crl_numbers=dict.fromkeys(names[: record.MAX_ISSUERS], most),
+        attempts=dict.fromkeys(names, record.CardAttempts(1000, most)),
+    )
+    assert record.decode(record.encode(state)) == state
+
+
 def test_it_works_on_a_real_disk(tmp_path: Path) -> None:
     files = RealFileSystem(tmp_path)
     kept = store.create(files)
