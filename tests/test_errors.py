@@ -27,8 +27,9 @@ def codes_in(source: str) -> Iterator[tuple[str, str | None]]:
         first = node.args[0] if node.args else None
         if name in errors.CLASSES and isinstance(first, ast.Constant):
             yield str(first.value), name
-        if name == "error" and isinstance(first, ast.Constant) and isinstance(first.value, str):
-            yield first.value, None
+        ours = ast.unparse(node.func) in {"error", "errors.error"}  # and no logger's
+        if ours and isinstance(first, ast.Constant):
+            yield str(first.value), None
         for keyword in node.keywords:
             value = keyword.value
             if keyword.arg == "code" and isinstance(value, ast.Constant) and value.value:
