@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import msgspec
 
 from sdbox_agent import __version__, errors, ipc
+from sdbox_agent.audit import outbox
+from sdbox_agent.audit.hashchain import ChainBroken
 from sdbox_agent.daemon import view
 from sdbox_agent.errors import DecodeError, Fault, SdboxError
 from sdbox_agent.paths import Paths
+from sdbox_agent.profile.load import load_profile
 from sdbox_agent.state.trusted import FileRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 HERE: Final = Path(__file__).resolve().parent.parent
 FAILED, USAGE = 1, 2
@@ -30,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.do(options) or 0)
     except FileRefused as error:
-        _say(error.diagnosis(), sys.stderr)
+        _say(error.diagnosis, sys.stderr)
         return _fail(error, options)
     except SdboxError as error:
         return _fail(error, options)
@@ -50,9 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = _command(commands, "run", _run, "run the core (the service manager does this)")
-    run.add_argument("--card-user", type=_uid, default="sdbox-card")
-    run.add_argument("--finger-user", type=_uid, default="sdbox-finger")
-    run.add_argument("--tunnel-user", type=_uid, default="sdbox-tunnel")
+    run.add_argument("--card-user", type=_uid, default=61002)
+    run.add_argument("--finger-user", type=_uid, default=61003)
+    run.add_argument("--tunnel-user", type=_uid, default=61004)
     run.add_argument("--watcher", type=_uid, action="append", default=[], help="who may watch")
     run.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
 
@@ -72,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands, name, do, text) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _command(
+    commands: Commands, name: str, do: Callable[[argparse.Namespace], int | None], text: str
+) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     command.add_argument("--json", action="store_true", help="for programs")
     command.set_defaults(do=do)
@@ -88,8 +95,8 @@ def _uid(text: str) -> int:
         raise argparse.ArgumentTypeError(f"no user {text!r}") from None
 
 
-def _say(text: str, stream: object = None) -> None:
-    print(text, file=stream or sys.stdout, flush=True)  # type: ignore[call-overload]  # noqa: T201
+def _say(text: str, stream: TextIO | None = None) -> None:
+    print(text, file=stream or sys.stdout, flush=True)  # noqa: T201
 
 
 def _fail(error: SdboxError, options: argparse.Namespace) -> int:
@@ -189,22 +196,26 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from sdbox_agent.audit import outbox  # noqa: PLC0415
-
+    """Exit 0 for an intact record; else say which line is wrong, and how."""
     path = options.file or Paths(options.root).state / outbox.NAME
-    report = outbox.verify_file(path)
+    try:
+        lines, broken = outbox.verify_file(path), None
+    except ChainBroken as error:
+        lines, broken = error.line, error.kind
     if options.json:
-        _say(msgspec.json.encode(report).decode())
+        _say(msgspec.json.encode({"file": str(path), "lines": lines, "broken": broken}).decode())
+    elif broken:
+        _say(f"{path}:{lines}: {broken}")
     else:
-        _say(str(report))
-    return 0 if report.intact else FAILED
+        _say(f"{path}: {lines} lines, none missing or changed")
+    return FAILED if broken else 0
 
 
 def _profile(options: argparse.Namespace) -> None:
-    from sdbox_agent.profile.load import check_profile  # noqa: PLC0415
-
-    checked = check_profile(options.file)
+    """Errors name file and line (FileRefused)."""
+    path = options.file
+    profile = load_profile(path.stem, (path.absolute().parent,))
     if options.json:
-        _say(msgspec.json.encode(checked).decode())
+        _say(msgspec.json.encode(profile).decode())
     else:
-        _say(f"{options.file}: {checked.model}")
+        _say(f"{path}: {profile.model}")

@@ -10,7 +10,7 @@ import functools
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
-from typing import Final
+from typing import Final, Literal
 
 LANGUAGES: Final = ("fr", "en")
 CALLS: Final = ("nobody", "operator", "centre")
@@ -49,6 +49,14 @@ CLASSES: Final[dict[str, type[SdboxError]]] = {
 }
 
 
+_RESULTS: Final[dict[str, Literal["ask-again", "refused", "fault", "bug"]]] = {
+    "AskAgain": "ask-again",
+    "Refused": "refused",
+    "Fault": "fault",
+    "Bug": "bug",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """One row of errors.toml."""
@@ -59,6 +67,11 @@ class Explanation:
     remedy: dict[str, str]  # language -> what to do
     call: str  # one of CALLS
     retry: bool  # a Fault that the box may try again by itself, with back-off
+
+    @property
+    def result(self) -> Literal["ask-again", "refused", "fault", "bug"]:
+        """The class as the audit record writes it."""
+        return _RESULTS[self.kind]
 
 
 @functools.cache

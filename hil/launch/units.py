@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 T = TypeVar("T")
 
 # Accepted and not played: the manager's own order of things, and confinement that needs systemd.
 NOT_PLAYED: Final = frozenset(
-    ["After", "AssertPathExists", "Before", "CollectMode", "Conflicts", "DefaultDependencies", "Description", "Documentation", "Requires", "StartLimitIntervalSec", "WantedBy", "Wants", "BindsTo", "PartOf", "DeviceAllow", "DevicePolicy", "DirectoryMode", "FileDescriptorName", "FileDescriptorStoreMax", "IPAddressDeny", "KeyringMode", "KillMode", "LimitCORE", "LimitMEMLOCK", "LockPersonality", "MemoryDenyWriteExecute", "MemorySwapMax", "NoNewPrivileges", "NotifyAccess", "PassCredentials", "PrivateDevices", "PrivateMounts", "PrivateTmp", "ProcSubset", "ProtectClock", "ProtectControlGroups", "ProtectHome", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables", "ProtectProc", "ProtectSystem", "ReadWritePaths", "RemainAfterExit", "RemoveIPC", "RemoveOnStop", "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID", "RuntimeMaxSec", "Backlog", "StandardError", "StandardInput", "StandardOutput", "SystemCallArchitectures", "SystemCallErrorNumber", "SystemCallFilter", "TimeoutStopSec", "UMask", "CapabilityBoundingSet", "ExecStop", "Slice"]
+    """
+    After AssertPathExists Backlog Before BindsTo CapabilityBoundingSet CollectMode
+    Conflicts DefaultDependencies Description DeviceAllow DevicePolicy DirectoryMode
+    Documentation ExecStop FileDescriptorName FileDescriptorStoreMax IPAddressDeny
+    KeyringMode KillMode LimitCORE LimitMEMLOCK LockPersonality MemoryDenyWriteExecute
+    MemorySwapMax NoNewPrivileges NotifyAccess PartOf PassCredentials PrivateDevices
+    PrivateMounts PrivateTmp ProcSubset ProtectClock ProtectControlGroups ProtectHome
+    ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables
+    ProtectProc ProtectSystem ReadWritePaths RemainAfterExit RemoveIPC RemoveOnStop
+    Requires RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID
+    RuntimeMaxSec Slice StandardError StandardInput StandardOutput StartLimitIntervalSec
+    SystemCallArchitectures SystemCallErrorNumber SystemCallFilter TimeoutStopSec UMask
+    WantedBy Wants
+    """.split()  # noqa: SIM905  a list that is read, not written
 )
 CAPABILITIES: Final = {"CAP_NET_ADMIN": 12}
 

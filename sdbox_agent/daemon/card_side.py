@@ -29,7 +29,7 @@ _SIGNED: Final[dict[str, type[on.ProofSigned | on.ReceiptSigned | on.RenewalSign
 class CardSide:
     """Speaks to the card worker, and asks the centre for revocation lists meanwhile."""
 
-    link: Link
+    link: Link[ipc.FromCard]
 
     def __init__(self, context: Context, calls: Calls, trust: Trust, identity: BoxIdentity) -> None:
         self._context = context

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class FingerSide:
     """Speaks to the finger process of this transaction. What passes here is sealed or a verdict."""
 
-    link: Link
+    link: Link[ipc.FromFinger]
 
     def __init__(self, context: Context, anchors: Sequence[bytes], sensor_ppmm: float) -> None:
         """`anchors`: enrolment-signing authorities, DER. `sensor_ppmm`: pixels per mm."""

@@ -6,7 +6,7 @@ worker dies its channel ends; the link tells so at once, and connects again with
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from sdbox_agent import ipc
 from sdbox_agent.errors import DecodeError, Fault
@@ -20,8 +20,11 @@ FIRST_RETRY_S: Final = 0.05
 MAX_RETRY_S: Final = 2.0
 
 
-class Link:
-    """One worker, as the core reaches it."""
+Heard = TypeVar("Heard", bound=ipc.Message)
+
+
+class Link(Generic[Heard]):
+    """One worker, as the core reaches it; `Heard` is what it may say."""
 
     def __init__(  # noqa: PLR0913  keyword only, each named where it is made
         self,
@@ -31,7 +34,7 @@ class Link:
         accepts: object,
         peer_uid: int,
         died: str,
-        heard: Callable[[ipc.Message], None],
+        heard: Callable[[Heard], None],
         connected: Callable[[], None] = lambda: None,
         lost: Callable[[], None] = lambda: None,
     ) -> None:
@@ -44,7 +47,7 @@ class Link:
         self._heard = heard
         self._connected = connected
         self._lost = lost
-        self._channel: ipc.Channel[ipc.Message] | None = None
+        self._channel: ipc.Channel[Heard] | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._retry_s = FIRST_RETRY_S
 
@@ -57,9 +60,7 @@ class Link:
         """Connect now, or keep trying."""
         self._stop_retrying()
         try:
-            channel: ipc.Channel[ipc.Message] = ipc.connect(
-                self._path, self._accepts, self._peer_uid
-            )
+            channel: ipc.Channel[Heard] = ipc.connect(self._path, self._accepts, self._peer_uid)
         except OSError:
             self._later()
             return

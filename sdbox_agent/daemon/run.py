@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
-import os
 import secrets
 import signal
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -43,15 +39,15 @@ from sdbox_agent.state.filesystem import RealFileSystem
 from sdbox_agent.state.marks import Marks
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sdbox_agent.identity.keys import BoxIdentity
     from sdbox_agent.paths import Paths
     from sdbox_agent.profile.schema import Box, Profile
 
 FIRST_HELLO_RETRY_S: Final = 1.0
 MAX_HELLO_RETRY_S: Final = 60.0
-PROFILES: Final = Path("usr/lib/sdbox/firmware_profiles")  # beside the code when not installed
 STOP_S: Final = 3.0  # more than closing takes
-LOCK: Final = "agent.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,35 +95,24 @@ def _certificates(path: Path) -> tuple[bytes, ...]:
 def run(paths: Paths, profiles: Path, uids: Uids) -> None:
     """Run until SIGTERM. Raises Fault if the box can't start."""
     configured = settings(paths, profiles)
-    with _alone(paths.state):
-        files = RealFileSystem(paths.state)
-        kept = store.load(files)
-        loop = asyncio.new_event_loop()
-        try:
-            core = _Core(loop, paths, configured, kept, files, uids)
-            core.run()
-        finally:
-            loop.close()
-
-
-@contextlib.contextmanager
-def _alone(directory: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    """Fault 62: a second agent on the same box ends here."""
-    descriptor = os.open(directory / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    files = RealFileSystem(paths.state)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Fault("already-running") from None
-        yield
+        files.lock()
+    except BlockingIOError:  # fault 62: a second agent on the same box ends here
+        raise Fault("already-running") from None
+    kept = store.load(files)
+    loop = asyncio.new_event_loop()
+    try:
+        _Core(loop, paths, configured, kept, files, uids).run()
     finally:
-        os.close(descriptor)
+        loop.close()
+        files.close()
 
 
 class _Core:
     """Every part of the core, made in one place."""
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         paths: Paths,

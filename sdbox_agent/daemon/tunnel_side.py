@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class TunnelSide:
     """Speaks to the tunnel helper, or to its successor."""
 
-    link: Link
+    link: Link[ipc.FromTunnel]
 
     def __init__(self, context: Context) -> None:
         self._context = context

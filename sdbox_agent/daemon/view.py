@@ -92,6 +92,7 @@ _Inside = (
     | at.Tunnelling
     | at.Open
 )
+_Named = at.Signing | at.Tunnelling | at.Open
 
 
 def _inside(state: _Inside, name: str, mono_ms: float) -> View:
@@ -102,14 +103,13 @@ def _inside(state: _Inside, name: str, mono_ms: float) -> View:
             Project(project=grant.project, label=grant.label, code=grant.code)
             for grant in answer.grants
         )
-    named = isinstance(state, at.Signing | at.Tunnelling | at.Open)
     return View(
         n=state.session.n,
         state=name,
         mono_ms=mono_ms,
         code=state.hint if isinstance(state, at.Scanning) else None,
         level=answer.level.value,
-        project=state.project if named else None,
+        project=state.project if isinstance(state, _Named) else None,
         projects=projects,
         attempts_left=state.access.attempts_left,
         handshake_ms=state.handshake_ms if isinstance(state, at.Open) else None,

@@ -58,9 +58,15 @@ TYPES: Final[dict[str, type[Statement]]] = {"proof": Proof, "receipt": Receipt, 
 _encoder: Final = msgspec.json.Encoder()
 
 
-def typ_of(statement: Statement) -> str:
+def typ_of(statement: Statement) -> Typ:
     """The short name that stands in messages and, as `sdbox-NAME`, in the JWS header."""
-    return type(statement).__name__.lower()
+    match statement:
+        case Proof():
+            return "proof"
+        case Receipt():
+            return "receipt"
+        case Renew():
+            return "renew"
 
 
 def encode(statement: Statement) -> bytes:
