@@ -49,6 +49,7 @@ def load(certificate_der: bytes) -> x509.Certificate:
     """
     der.check(certificate_der, MAX_CERTIFICATE_BYTES)
     issuer_and_serial(certificate_der)  # version and serial, before a laxer parser sees them
+    check_signature_bits(certificate_der)
     try:
         certificate = x509.load_der_x509_certificate(certificate_der)
         extensions = certificate.extensions  # parsed here, once: cryptography does it on demand
@@ -64,6 +65,19 @@ def load(certificate_der: bytes) -> x509.Certificate:
         raise DecodeError("certificate: signature algorithm")
     supported(key)
     return certificate
+
+
+def check_signature_bits(signed_der: bytes) -> None:
+    """The signature of a certificate or CRL must be whole bytes. Raises DecodeError.
+
+    cryptography ignores how many bits of the last byte are declared unused, so that two
+    certificates, with two hashes, would verify with one signature.
+    """
+    outer = der.Reader(signed_der).enter()
+    outer.raw()  # what is signed
+    outer.raw()  # algorithm
+    outer.bits()
+    outer.end()
 
 
 def supported(key: object) -> PublicKey:

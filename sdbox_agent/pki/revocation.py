@@ -44,6 +44,7 @@ class Crl:
 def parse(crl_der: bytes) -> Crl:
     """Read a list strictly. Raises DecodeError for anything outside the profile."""
     der.check(crl_der, MAX_CRL_BYTES)
+    certificate.check_signature_bits(crl_der)
     try:
         crl = x509.load_der_x509_crl(crl_der)
         extensions = {type(extension.value): extension.value for extension in crl.extensions}

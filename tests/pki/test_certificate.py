@@ -110,6 +110,24 @@ def test_a_serial_of_zero_or_below_is_refused() -> None:
             certificate.load(data[:at] + bytes((serial,)) + data[at + 1 :])
 
 
+def test_a_second_certificate_under_one_signature_is_refused() -> None:
+    # cryptography reads past the count of unused bits, where the last bit of the signature is 0
+    good = next(
+        data
+        for data in (
+            grown.issue(grown.card_authority(), grown.rsa_key()).certificates.auth
+            for _ in range(99)
+        )
+        if data[-1] & 1 == 0
+    )
+    size = len(asn1_x509.Certificate.load(good)["signature_value"].native)
+    bad = good[: -size - 1] + b"\x01" + good[-size:]
+    twin = x509.load_der_x509_certificate(bad)
+    twin.verify_directly_issued_by(grown.card_authority().certificate)
+    with pytest.raises(DecodeError):
+        certificate.load(bad)
+
+
 def test_trailing_bytes_are_refused() -> None:
     for data in (grown.card().certificates.auth + b"\0", b"", b"\x30\x00"):
         with pytest.raises(DecodeError):
