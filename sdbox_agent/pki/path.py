@@ -9,7 +9,7 @@ that path.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from asn1crypto import x509 as asn1_x509
@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pyhanko_certvalidator import CertificateValidator, PKIXValidationParams, ValidationContext
+from pyhanko_certvalidator.authority import CertTrustAnchor, derive_quals_from_cert
 from pyhanko_certvalidator.errors import (
     ExpiredError,
     NotYetValidError,
@@ -170,12 +171,27 @@ def _context(anchors: Sequence[bytes], moment: dt.datetime) -> ValidationContext
     except DecodeError:
         raise Fault("config-invalid") from None
     return ValidationContext(
-        trust_roots=roots,
+        trust_roots=[_anchor(root) for root in roots],
         other_certs=between,
         moment=moment,
         allow_fetching=False,
         revocation_mode="none",  # step 6 is ours
         time_tolerance=dt.timedelta(0),
+    )
+
+
+def _anchor(root: asn1_x509.Certificate) -> CertTrustAnchor:
+    """An anchor whose own limits count: path length, names and policies (RFC 5937 section 3.2).
+
+    Its dates are `_find_path`'s, so that their end is not taken for the card's; and validator 0.33
+    fails with a TypeError when it has one path length without the other.
+    """
+    limits = derive_quals_from_cert(root)
+    return CertTrustAnchor(
+        root,
+        replace(
+            limits, valid_from=None, valid_until=None, max_aa_path_length=limits.max_path_length
+        ),
     )
 
 
@@ -223,10 +239,10 @@ def _find_path(
         )
         found = _run(validator.async_validate_path())
         path = [certificate.load(one.dump()) for one in found]
-    except ExpiredError:
-        raise Refused("card-expired") from None
-    except NotYetValidError:
-        raise Refused("card-not-yet-valid") from None
+    except ExpiredError as error:
+        raise Refused("card-expired" if error.is_ee_cert else "card-untrusted") from None
+    except NotYetValidError as error:
+        raise Refused("card-not-yet-valid" if error.is_ee_cert else "card-untrusted") from None
     except Exception:  # noqa: BLE001  the rest of its errors, and whatever asn1crypto lets through
         raise Refused("card-untrusted") from None
     # RFC 5280 section 6.1.1 (d) leaves an anchor's dates out; ours end when they say
