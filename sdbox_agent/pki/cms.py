@@ -202,26 +202,17 @@ def check_recipient(sealed: SealedReference, certificate_der: bytes) -> None:
     """
     try:
         name = certificate.issuer_and_serial(certificate_der)
-        key = certificate.load(certificate_der).public_key()
+        key = certificate.supported(certificate.load(certificate_der).public_key())
     except DecodeError:
         raise Refused("reference-not-for-this-card") from None
     if name != sealed.recipient or not _fits(sealed, key):
         raise Refused("reference-not-for-this-card")
 
 
-def _fits(sealed: SealedReference, key: object) -> bool:
-    match key:
-        case ec.EllipticCurvePublicKey():
-            scheme = _SCHEMES.get(len(sealed.blob))
-            return (
-                sealed.algorithm == "ecdh"
-                and scheme is not None
-                and scheme.curve.name == key.curve.name
-            )
-        case rsa.RSAPublicKey():
-            return sealed.algorithm != "ecdh" and len(sealed.blob) * 8 == key.key_size
-        case _:
-            return False
+def _fits(sealed: SealedReference, key: certificate.PublicKey) -> bool:
+    if isinstance(key, rsa.RSAPublicKey):
+        return sealed.algorithm != "ecdh" and len(sealed.blob) * 8 == key.key_size
+    return sealed.algorithm == "ecdh" and _SCHEMES[len(sealed.blob)].curve.name == key.curve.name
 
 
 def key_encryption_key(secret: bytes, point: bytes) -> bytes:

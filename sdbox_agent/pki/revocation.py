@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from sdbox_agent.errors import DecodeError, Fault, Refused
 from sdbox_agent.pki import certificate, der
@@ -33,6 +32,7 @@ class Crl:
     """One list, read; whether its issuer signed it is another question."""
 
     crl_der: bytes = field(repr=False)
+    signed: x509.CertificateRevocationList = field(repr=False)
     issuer: x509.Name
     number: int
     this_update: dt.datetime
@@ -60,7 +60,7 @@ def parse(crl_der: bytes) -> Crl:
         raise DecodeError("CRL: dates")
     if not isinstance(hash_algorithm, certificate.SIGNATURE_HASHES):
         raise DecodeError("CRL: signature algorithm")
-    return Crl(crl_der, issuer, number.crl_number, this_update, next_update, revoked)
+    return Crl(crl_der, crl, issuer, number.crl_number, this_update, next_update, revoked)
 
 
 def _serial(entry: x509.RevokedCertificate) -> int:
@@ -90,15 +90,11 @@ def accept(
 
 def check_signature(crl: Crl, authorities: Sequence[x509.Certificate]) -> None:
     """Raise DecodeError unless an authority of that name, allowed to, signed the list."""
-    signed = x509.load_der_x509_crl(crl.crl_der)
     for authority in authorities:
-        if authority.subject != signed.issuer or "crl_sign" not in certificate.usages(authority):
+        if authority.subject != crl.issuer or "crl_sign" not in certificate.usages(authority):
             continue
-        try:
-            if signed.is_signature_valid(certificate.supported(authority.public_key())):
-                return
-        except (InvalidSignature, ValueError, TypeError):
-            continue
+        if crl.signed.is_signature_valid(certificate.supported(authority.public_key())):
+            return
     raise DecodeError("CRL: not of an authority")
 
 

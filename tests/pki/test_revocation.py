@@ -75,6 +75,14 @@ def test_a_list_of_a_namesake_is_refused() -> None:  # faults 26, 28
     accept(OWN.crl(9, NOW), issuers=(NAMESAKE, OWN))
 
 
+def test_a_namesake_with_another_kind_of_key_is_passed_over() -> None:
+    namesake = authority.authority("Test Card Authority", NOW - DAY, key=grown.rsa_key())
+    accept(OWN.crl(9, NOW), issuers=(namesake, OWN))
+    accept(namesake.crl(9, NOW), issuers=(OWN, namesake))
+    refuses("crl-invalid", OWN.crl(9, NOW), issuers=(namesake,))
+    refuses("crl-invalid", namesake.crl(9, NOW), issuers=(OWN,))
+
+
 def test_an_authority_that_may_not_sign_lists_signs_none() -> None:
     profile = authority.Profile(frozenset({"key_cert_sign"}))
     key = authority.new_key()
