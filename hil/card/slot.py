@@ -1,0 +1,81 @@
+"""A reader's slot: cards go in, come out, and may be swapped.
+
+Knows which card is in. Does not know how a card speaks to its reader.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hil.card.insertion import Insertion
+from hil.card.script import Script
+from hil.card.vpcd import CardThread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hil.card.card import Card
+    from hil.card.faults import Fault
+    from hil.card.namespace import NetworkNamespace
+
+END_DEADLINE_S: Final = 5.0
+
+
+class CardError(Exception):
+    """The virtual card's own code failed; the causes are in `causes`."""
+
+    def __init__(self, causes: list[Exception]) -> None:
+        super().__init__(f"the virtual card failed {len(causes)} time(s): {causes[0]!r}")
+        self.causes = causes
+
+
+class Slot:
+    """One slot of a virtual reader, listening on `port` of the loopback."""
+
+    def __init__(self, reader_name: str, port: int, namespace: NetworkNamespace | None) -> None:
+        self.reader_name = reader_name
+        self._port = port
+        self._namespace = namespace
+        self._thread: CardThread | None = None
+
+    def insert(self, card: Card, faults: Iterable[Fault] = ()) -> Insertion:
+        """Put a card in; returns once the reader's end has been reached.
+
+        Raises:
+            RuntimeError: there is a card in this slot.
+            ReaderGoneError: no reader listens.
+            CardError: the virtual card's own code had failed in the insertion before.
+        """
+        if self._thread is not None and self._thread.insertion.removed_at_ns is None:
+            raise RuntimeError("there is a card in this slot")
+        self.remove()
+        insertion = Insertion(card, Script(faults))
+        self._plug(insertion)
+        return insertion
+
+    def remove(self) -> Insertion | None:
+        """Pull the card, if one is still in; the last insertion, if there was one.
+
+        Raises:
+            CardError: the virtual card's own code had failed meanwhile.
+        """
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return None
+        thread.pull(END_DEADLINE_S)
+        if thread.insertion.errors:
+            raise CardError(thread.insertion.errors)
+        return thread.insertion
+
+    def replug(self) -> None:
+        """A new reader came up under a card that stayed where it was. Raises ReaderGoneError."""
+        thread = self._thread
+        if thread is not None and thread.insertion.removed_at_ns is None:
+            thread.join(END_DEADLINE_S)
+            self._plug(thread.insertion)
+
+    def _plug(self, insertion: Insertion) -> None:
+        thread = CardThread(insertion, self._port, self._namespace)
+        thread.start()
+        thread.wait_connected()
+        self._thread = thread
