@@ -3,6 +3,7 @@
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, note
 from hypothesis import strategies as st
@@ -223,8 +224,6 @@ def test_who_may_use_which_key_follows_a_model(steps: list[str]) -> None:
 def test_a_signature_is_that_of_the_key(key: int) -> None:
     signature, sw = authenticate(on(FREE).transmit, "P-256", key, template(0x81, DIGEST))
     assert sw == 0x9000
-    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-
     public = FREE.public_keys()[f"{key:X}"]
     public.verify(signature, DIGEST, ec.ECDSA(Prehashed(hashes.SHA256())))
 
