@@ -42,7 +42,7 @@ FRIENDLY_NAME: Final = "Virtual PCD"
 SLOTS_PER_DRIVER: Final = 2  # vsmartcard 3.3, vpcd/ifd-vpcd.c: VICC_MAX_SLOTS
 READERS_MAX: Final = 16  # pcsc-lite 1.9.9, PCSCLITE_MAX_READERS_CONTEXTS
 SOCKET_PATH_MAX_BYTES: Final = 107  # unix(7): sun_path with its closing zero
-SHARED_READERS: Final = 4
+SHARED_READERS: Final = 8
 
 FIRST_PORT: Final = 0x8C7B
 START_DEADLINE_S: Final = 5.0

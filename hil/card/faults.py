@@ -10,7 +10,7 @@ them.
 | `MuteAt(n)` | no answer to APDU n, nor ever after, until the card is pulled |
 | `SlowBy(ms, at)` | the answer comes late: to APDU `at`, or to all |
 | `SwapAt(n, card)` | another card is in the reader, from APDU n on |
-| `ReplyAt(n, raw)` | these bytes in the place of the reply to APDU n (none, one, any status word) |
+| `ReplyAt(n, raw)` | these bytes in the place of the reply to APDU n (one, or any status word) |
 | `EndlessMore(n)` | from APDU n on, GET RESPONSE never comes to an end |
 | `Refuse(sw, ins, p2)` | this status word to these commands: 6982 on 9D, 6983 on VERIFY |
 | `ReplaceObject(tag, content)` | another content in a data object, or none (6A82) |
@@ -73,10 +73,17 @@ class SwapAt:
 
 @dataclass(frozen=True, slots=True)
 class ReplyAt:
-    """APDU `n` is answered with these bytes, whatever the card said; fewer than two are no SW."""
+    """APDU `n` is answered with these bytes, whatever the card said; a single one is no SW.
+
+    No bytes at all is not an answer: vpcd 3.3 goes on waiting after an empty frame (`MuteAt`).
+    """
 
     n: int
     raw: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.raw:
+            raise ValueError("an empty reply is a mute card")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Knows which card is in. Does not know how a card speaks to its reader.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from hil.card.insertion import Insertion
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from hil.card.namespace import NetworkNamespace
 
 END_DEADLINE_S: Final = 5.0
+# pcsc-lite 1.9.9 looks every 400 ms (PCSCLITE_STATUS_POLL_RATE). A card that is back before it
+# looked was never away for its event thread, while the client's failed disconnect has marked the
+# reader empty: it then stays "empty", card and all, until the next removal (seen). No hand is so
+# quick; `SwapAt`, and `at_once`, are.
+REMOVAL_SEEN_NS: Final = 500_000_000
 
 
 class CardError(Exception):
@@ -37,9 +43,14 @@ class Slot:
         self._port = port
         self._namespace = namespace
         self._thread: CardThread | None = None
+        self._last: Insertion | None = None
 
-    def insert(self, card: Card, faults: Iterable[Fault] = ()) -> Insertion:
+    def insert(
+        self, card: Card, faults: Iterable[Fault] = (), *, at_once: bool = False
+    ) -> Insertion:
         """Put a card in; returns once the reader's end has been reached.
+
+        Waits until the reader must have seen the last removal from this slot, unless `at_once`.
 
         Raises:
             RuntimeError: there is a card in this slot.
@@ -48,7 +59,10 @@ class Slot:
         """
         if self._thread is not None and self._thread.insertion.removed_at_ns is None:
             raise RuntimeError("there is a card in this slot")
-        self.remove()
+        last = self.remove() or self._last
+        if last is not None and last.removed_at_ns is not None and not at_once:
+            wait_ns = last.removed_at_ns + REMOVAL_SEEN_NS - time.monotonic_ns()
+            time.sleep(max(wait_ns, 0) / 1e9)
         insertion = Insertion(card, Script(faults))
         self._plug(insertion)
         return insertion
@@ -62,6 +76,7 @@ class Slot:
         thread, self._thread = self._thread, None
         if thread is None:
             return None
+        self._last = thread.insertion
         thread.pull(END_DEADLINE_S)
         if thread.insertion.errors:
             raise CardError(thread.insertion.errors)

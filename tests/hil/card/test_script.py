@@ -77,7 +77,9 @@ def test_a_swap_happens_before_the_command_is_acted_on() -> None:
 
 
 def test_a_reply_can_be_anything() -> None:
-    assert played([ReplyAt(1, b"")], [SELECT_PIV]) == [Answer(b"")]
+    assert played([ReplyAt(1, b"\x90")], [SELECT_PIV]) == [Answer(b"\x90")]
+    with pytest.raises(ValueError, match="mute"):
+        ReplyAt(1, b"")
     assert answers([ReplyAt(2, b"\x91\x00")], [SELECT_PIV, CHUID, CHUID]) == [
         "9000",
         "9100",
