@@ -7,7 +7,6 @@ the verifier expects, or the signature is refused. That ends algorithm confusion
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -20,9 +19,23 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from sdbox_agent.errors import DecodeError, Refused
 from sdbox_agent.statements import fields
+from sdbox_agent.statements.header import b64url, protected, signing_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+__all__ = [
+    "Jws",
+    "Part",
+    "algorithm",
+    "assemble",
+    "b64url",
+    "header",
+    "open_statement",
+    "signing_input",
+    "unb64url",
+    "verify",
+]
 
 MAX_JWS_BYTES: Final = 16 * 1024
 MAX_SIGNATURES: Final = 2  # card, then box
@@ -41,11 +54,6 @@ class Jws(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     payload: str
     signatures: tuple[Part, ...]
-
-
-def b64url(data: bytes) -> bytes:
-    """RFC 7515 section 2: base64url without padding."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 def unb64url(text: str) -> bytes:
@@ -75,16 +83,7 @@ def algorithm(key: object) -> str:
 def header(typ: str, certificate_der: bytes) -> bytes:
     """The protected header of statement `typ` signed with the key of that certificate."""
     alg = algorithm(x509.load_der_x509_certificate(certificate_der).public_key())
-    thumbprint = b64url(
-        hashlib.sha256(certificate_der).digest()
-    ).decode()  # x5t#S256: section 4.1.8
-    fields_ = {"alg": alg, "typ": f"sdbox-{typ}", "v": 1, "x5t#S256": thumbprint}
-    return msgspec.json.encode(fields_)
-
-
-def signing_input(protected: bytes, payload: bytes) -> bytes:
-    """RFC 7515 section 5.1 step 8: what is hashed and signed."""
-    return b64url(protected) + b"." + b64url(payload)
+    return protected(typ, alg, certificate_der)
 
 
 def assemble(payload: bytes, parts: Sequence[tuple[bytes, bytes]]) -> bytes:
@@ -115,11 +114,11 @@ def _open(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> fields.Sta
         raise DecodeError("not the expected signatures")
     payload = unb64url(parsed.payload)
     for part, certificate_der in zip(parsed.signatures, certificates_der, strict=True):
-        protected = unb64url(part.protected)
-        if protected != header(typ, certificate_der):
+        head = unb64url(part.protected)
+        if head != header(typ, certificate_der):
             raise DecodeError("not the expected header")
         key = x509.load_der_x509_certificate(certificate_der).public_key()
-        verify(key, signing_input(protected, payload), unb64url(part.signature))
+        verify(key, signing_input(head, payload), unb64url(part.signature))
     return fields.parse(typ, payload)
 
 
