@@ -75,14 +75,14 @@ class Conversation:
 
         A receipt or a renewal first makes sure that the card is still the one that was read.
         Raises Fault("card-key-refused") (the key wants a PIN), Refused("card-blocked"),
-        Fault("card-failed"), or what the channel raises.
+        Fault("card-failed"), or what the channel raises; DecodeError for what is no statement,
+        which is a bug of the caller's.
         """
         assert self._face is not None
         holder = self._face.holders[key]
-        payload = fields.encode(statement)
-        head = header.protected(
-            fields.typ_of(statement), _algorithm(holder.key), holder.certificate_der
-        )
+        typ, payload = fields.typ_of(statement), fields.encode(statement)
+        fields.parse(typ, payload)  # whatever it is called: only a statement's bytes are signed
+        head = header.protected(typ, _algorithm(holder.key), holder.certificate_der)
         message = header.signing_input(head, payload)
         with self._telling_a_removal():
             if not isinstance(statement, fields.Proof):

@@ -22,6 +22,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ class CardWorker:
         self._runner = Runner()
         self._service = Service(Means(self._run, self._link, secrets.token_bytes, pin_policy))
         self._inbox: deque[Callable[[], None]] = deque()
+        self._wake_lock = threading.Lock()
+        self._wake_write: int | None
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._selector = selectors.DefaultSelector()
         self._core: ipc.Channel[ipc.FromCore] | None = None
@@ -96,10 +99,11 @@ class CardWorker:
     # -- from other threads ----------------------------------------------------------------------
 
     def post(self, act: Callable[[], None]) -> None:
-        """From any thread: have the loop do `act`."""
+        """From any thread: have the loop do `act`; nothing once it has ended."""
         self._inbox.append(act)
-        with contextlib.suppress(BlockingIOError):  # full: the loop will wake
-            os.write(self._wake_write, b"\0")
+        with self._wake_lock, contextlib.suppress(BlockingIOError):  # full: the loop will wake
+            if self._wake_write is not None:
+                os.write(self._wake_write, b"\0")
 
     def readers(self, looks: Looks) -> None:
         """From any thread: what PC/SC sees."""
@@ -167,6 +171,10 @@ class CardWorker:
             if channel is not None:
                 channel.close()
         self._selector.close()
+        with self._wake_lock:
+            assert self._wake_write is not None
+            os.close(self._wake_write)
+            self._wake_write = None
         os.close(self._wake_read)
 
     # -- the core --------------------------------------------------------------------------------

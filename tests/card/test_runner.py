@@ -1,0 +1,88 @@
+"""The card's thread, and how long it has been silent."""
+
+import threading
+import time
+
+import pytest
+
+from sdbox_agent.card.runner import Link, Runner
+from sdbox_agent.card.scripted import ScriptedCard
+from sdbox_agent.errors import Refused
+from tests.card import contract
+from tests.card.double import PivDouble
+
+
+def done(runner: Runner) -> None:
+    """Wait until everything submitted so far is done."""
+    event = threading.Event()
+    runner.submit(event.set)
+    assert event.wait(5)
+
+
+def test_jobs_run_in_order_and_elsewhere() -> None:
+    runner, seen = Runner(), []
+    for number in range(20):
+        runner.submit(lambda number=number: seen.append((number, threading.get_ident())))
+    done(runner)
+    assert [number for number, _ in seen] == list(range(20))
+    assert {thread for _, thread in seen}.isdisjoint({threading.get_ident()})
+
+
+def test_a_silent_call_is_seen_from_its_submission_on() -> None:
+    runner, release = Runner(), threading.Event()
+    assert runner.busy_since_s is None
+    before_s = time.monotonic()
+    runner.submit(lambda: release.wait(5))
+    since_s = runner.busy_since_s
+    assert since_s is not None
+    assert since_s >= before_s
+    release.set()
+    done(runner)
+    end_s = time.monotonic() + 5
+    while runner.busy_since_s is not None and time.monotonic() < end_s:
+        time.sleep(0.001)
+    assert runner.busy_since_s is None
+
+
+def test_each_call_starts_the_clock_anew() -> None:
+    runner, seen = Runner(), []
+
+    def job() -> None:
+        for _ in range(3):
+            with runner.call():
+                time.sleep(0.01)
+                seen.append(runner.busy_since_s)
+
+    runner.submit(job)
+    done(runner)
+    assert seen == sorted(set(seen))
+    assert seen[2] - seen[0] >= 0.02
+
+
+def test_a_link_keeps_the_contract_of_a_channel() -> None:
+    card = ScriptedCard(PivDouble())
+    link = Link(Runner(), lambda: card)
+    link.connect()
+    contract.closes_for_good(link)
+    assert card.resets == 1
+
+
+def test_a_stopped_link_says_no_more_but_still_resets() -> None:
+    card = ScriptedCard(PivDouble())
+    link = Link(Runner(), lambda: card)
+    link.connect()
+    link.stop()
+    with pytest.raises(Refused, match="card-removed"):
+        link.exchange(contract.SELECT)
+    assert (card.frames, card.resets) == ([], 0)
+    link.close()
+    assert card.resets == 1
+
+
+def test_a_link_stopped_before_it_was_made_connects_nothing() -> None:
+    made = []
+    link = Link(Runner(), lambda: made.append(1))
+    link.stop()
+    with pytest.raises(Refused, match="card-removed"):
+        link.connect()
+    assert made == []

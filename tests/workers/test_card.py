@@ -1,0 +1,413 @@
+"""The worker's loop over real sockets: who gets in, what happens at once, how it ends.
+
+The card is a double; tests/card/test_pcsc.py and the rig part below have the real PC/SC.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sdbox_agent import ipc
+from sdbox_agent.card.presence import Look, Looks
+from sdbox_agent.card.scripted import ScriptedCard
+from sdbox_agent.errors import SdboxError
+from sdbox_agent.workers import card as worker_module
+from sdbox_agent.workers.card import EXIT_MUTE, CardWorker, Doors
+from tests.card.double import PivDouble
+from tests.card.test_service import IN, OUT, POINT, statement
+
+WAIT_S = 5.0
+
+
+def listener(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock.bind(str(path))
+    sock.listen(16)
+    ipc.name_senders(sock)
+    return sock
+
+
+class Bench:
+    """A worker in a thread, with its two sockets and a double in its reader."""
+
+    def __init__(self, directory: Path, **options: object) -> None:
+        self.directory = directory
+        self.piv = PivDouble()
+        self.answer: Callable[[bytes], bytes | SdboxError] = self.piv
+        self.cards: list[ScriptedCard] = []
+        self.status: int | None = None
+        uids = {"core_uid": os.getuid(), "finger_uid": os.getuid()}
+        for name in uids:
+            if name in options:
+                uids[name] = options.pop(name)
+        doors = Doors(listener(directory / "core"), listener(directory / "finger"), **uids)
+        self.doors = doors
+        self.worker = CardWorker(doors, self._connect, **options)
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _connect(self, reader: str, events: int) -> ScriptedCard:
+        self.cards.append(ScriptedCard(self._answer))
+        return self.cards[-1]
+
+    def _answer(self, frame: bytes) -> bytes | SdboxError:
+        return self.answer(frame)  # as it is now: tests change it
+
+    def _run(self) -> None:
+        self.status = self.worker.run()
+
+    def readers(self, looks: Looks) -> None:
+        self.worker.readers(looks)
+
+    def core(self) -> ipc.Channel:
+        return self._client("core", ipc.FromCard)
+
+    def finger(self) -> ipc.Channel:
+        return self._client("finger", ipc.Unwrapped | ipc.Failed)
+
+    def _client(self, name: str, accepts: object) -> ipc.Channel:
+        channel = ipc.connect(self.directory / name, accepts, os.getuid())
+        channel.sock.settimeout(WAIT_S)
+        return channel
+
+    def opened(self) -> ipc.Channel:
+        self.readers(IN)
+        core = self.core()
+        core.send(ipc.Watch())
+        core.send(ipc.OpenCard(n=7, insertion=1))
+        told = [core.receive() for _ in range(3)]
+        assert [type(t) for t in told] == [ipc.ReadersChanged, ipc.Inserted, ipc.Opened]
+        return core
+
+    def end(self) -> int | None:
+        self.worker.stop()
+        self.thread.join(WAIT_S)
+        for sock in (self.doors.core, self.doors.finger):
+            sock.close()
+        return self.status
+
+
+@contextlib.contextmanager
+def running(directory: Path, **options: object) -> Iterator[Bench]:
+    bench = Bench(directory, **options)
+    try:
+        yield bench
+    finally:
+        bench.end()
+        assert not bench.thread.is_alive()
+
+
+def ended(channel: ipc.Channel) -> bool:
+    try:
+        channel.receive()
+    except ipc.Closed:
+        channel.close()
+        return True
+    return False
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end_s, "waited in vain"
+        time.sleep(0.002)
+
+
+def test_a_session_from_card_in_to_card_out(tmp_path: Path) -> None:
+    with running(tmp_path) as bench:
+        core, finger = bench.opened(), bench.finger()
+        core.send(statement())
+        assert isinstance(core.receive(), ipc.Signed)
+        core.send(ipc.GrantUnwrap(n=7))
+        finger.send(ipc.Unwrap(n=7, algorithm="ecdh", blob=POINT))
+        assert isinstance(finger.receive(), ipc.Unwrapped)
+        core.send(statement("receipt", "9A"))
+        assert isinstance(core.receive(), ipc.Signed)
+        bench.readers(OUT)
+        assert core.receive() == ipc.Removed(reader="reader", insertion=1)
+        core.send(ipc.CloseCard(n=7))
+        assert core.receive() == ipc.CardClosed(n=7)
+        assert bench.cards[0].resets == 1
+        core.close()
+        finger.close()
+
+
+def test_a_grant_is_seen_before_the_request_that_rests_on_it(tmp_path: Path) -> None:
+    """Both frames wait in their sockets before the worker looks: the grant must win."""
+    for _ in range(20):
+        directory = tmp_path / str(_)
+        directory.mkdir()
+        with running(directory) as bench:
+            core, finger = bench.opened(), bench.finger()
+            stop, entered = threading.Event(), threading.Event()
+            bench.worker.post(lambda entered=entered, stop=stop: (entered.set(), stop.wait(WAIT_S)))
+            assert entered.wait(WAIT_S)
+            core.send(ipc.GrantUnwrap(n=7))
+            finger.send(ipc.Unwrap(n=7, algorithm="ecdh", blob=POINT))
+            stop.set()
+            assert isinstance(finger.receive(), ipc.Unwrapped)
+            core.close()
+            finger.close()
+
+
+@pytest.mark.parametrize("who", ["core", "finger"])
+def test_a_foreign_uid_is_shut_out(tmp_path: Path, who: str) -> None:
+    """Fault 97: it is not heard, and it disturbs nobody."""
+    with running(tmp_path, **{f"{who}_uid": os.getuid() + 1}) as bench:
+        foreign = bench.core() if who == "core" else bench.finger()
+        with contextlib.suppress(ipc.Closed):
+            foreign.send(ipc.Watch())
+        assert ended(foreign)
+
+
+def test_a_foreign_uid_does_not_displace_the_core(tmp_path: Path) -> None:
+    with running(tmp_path) as bench:
+        core = bench.opened()
+        object.__setattr__(bench.doors, "core_uid", os.getuid() + 1)  # from here on I am foreign
+        assert ended(bench.core())
+        core.send(statement())
+        assert isinstance(core.receive(), ipc.Signed)
+        core.close()
+
+
+def test_a_frame_of_a_foreign_uid_ends_the_connection(tmp_path: Path) -> None:
+    """Somebody of the right uid connected and handed the socket on: each frame is checked."""
+    with running(tmp_path) as bench:
+        core = bench.opened()
+        bench.worker.post(lambda: setattr(bench.worker._core, "peer_uid", os.getuid() + 1))
+        core.send(statement())
+        assert ended(core)
+        wait_for(lambda: bench.cards[0].resets == 1)
+
+
+def test_a_new_core_replaces_the_old_and_closes_its_card(tmp_path: Path) -> None:
+    with running(tmp_path) as bench:
+        old = bench.opened()
+        new = bench.core()
+        assert ended(old)
+        wait_for(lambda: bench.cards[0].resets == 1)
+        new.send(ipc.Watch())
+        assert isinstance(new.receive(), ipc.ReadersChanged)
+        assert isinstance(new.receive(), ipc.Inserted)
+        new.send(ipc.OpenCard(n=1, insertion=1))
+        assert isinstance(new.receive(), ipc.Opened)
+        new.close()
+
+
+def test_the_end_of_the_core_closes_the_card(tmp_path: Path) -> None:
+    with running(tmp_path) as bench:
+        bench.opened().close()
+        wait_for(lambda: bench.cards[0].resets == 1)
+        again = bench.core()
+        again.send(ipc.Watch())
+        assert isinstance(again.receive(), ipc.ReadersChanged)
+        again.close()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'{"v":1,"n":7,"t":"statement","typ":"hash","fields":{},"key":"9A"}',
+        b'{"v":1,"n":7,"t":"statement","typ":"proof","fields":{},"key":"9D"}',
+        b'{"v":1,"n":7,"t":"sign","hash":"AAAA"}',
+        b'{"v":1,"n":7,"t":"unwrap","algorithm":"ecdh","blob":"AAAA"}',
+        b"garbage",
+    ],
+)
+def test_a_core_that_breaks_the_protocol_is_dropped(tmp_path: Path, frame: bytes) -> None:
+    """A statement of an unknown type among them: nothing is signed, and the card is closed."""
+    with running(tmp_path) as bench:
+        core = bench.opened()
+        used = len(bench.cards[0].frames)
+        core.sock.send(frame)
+        assert core.receive() == ipc.Failed(code="worker-protocol")
+        assert ended(core)
+        wait_for(lambda: bench.cards[0].resets == 1)
+        assert len(bench.cards[0].frames) == used
+
+
+@pytest.mark.parametrize("frame", [b"garbage", b'{"v":1,"n":7,"t":"watch"}'])
+def test_a_finger_process_that_breaks_the_protocol_is_dropped(tmp_path: Path, frame: bytes) -> None:
+    with running(tmp_path) as bench:
+        core, finger = bench.opened(), bench.finger()
+        finger.sock.send(frame)
+        assert ended(finger)
+        core.send(statement())
+        assert isinstance(core.receive(), ipc.Signed)
+        core.close()
+
+
+def test_a_thousand_connections_change_nothing(tmp_path: Path) -> None:
+    """Fault 96."""
+    with running(tmp_path) as bench:
+        core = bench.opened()
+        crowd = []
+        for _ in range(1000):
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            sock.connect(str(tmp_path / "finger"))  # waits while the queue is full
+            crowd.append(sock)
+        core.send(statement())
+        assert isinstance(core.receive(), ipc.Signed)
+        wait_for(lambda: len(bench.worker._fingers) == worker_module.MAX_FINGERS)
+        for sock in crowd:
+            sock.close()
+        wait_for(lambda: not bench.worker._fingers)
+        finger = bench.finger()
+        core.send(ipc.GrantUnwrap(n=7))
+        core.send(statement())  # answered after the grant has been read
+        assert isinstance(core.receive(), ipc.Signed)
+        finger.send(ipc.Unwrap(n=7, algorithm="ecdh", blob=POINT))
+        assert isinstance(finger.receive(), ipc.Unwrapped)
+        core.close()
+        finger.close()
+
+
+class Mute:
+    """A card that stops answering at GENERAL AUTHENTICATE, until it is let."""
+
+    def __init__(self, piv: PivDouble) -> None:
+        self.piv = piv
+        self.silent = threading.Event()
+        self.speak = threading.Event()
+
+    def __call__(self, frame: bytes) -> bytes | SdboxError:
+        if frame[1] == 0x87:
+            self.silent.set()
+            self.speak.wait(WAIT_S)
+        return self.piv(frame)
+
+
+def test_a_removal_is_told_at_once_while_the_card_is_mute(tmp_path: Path) -> None:
+    with running(tmp_path) as bench:
+        bench.answer = mute = Mute(bench.piv)
+        core = bench.opened()
+        core.send(statement())
+        assert mute.silent.wait(WAIT_S)
+        delays_ms = []
+        for looks in (OUT, (Look("reader", True, 3),), (Look("reader", False, 4),)):
+            start_s = time.monotonic()
+            bench.readers(looks)
+            told = core.receive()
+            delays_ms.append((time.monotonic() - start_s) * 1000)
+            assert isinstance(told, ipc.Removed | ipc.Inserted)
+        assert min(delays_ms) < 20, delays_ms  # the machine is shared; alone it takes 0.1 ms
+        mute.speak.set()
+        core.send(ipc.CloseCard(n=7))
+        assert core.receive() == ipc.CardClosed(n=7), "and the late signature is not told"
+        core.close()
+
+
+@pytest.mark.parametrize("silence", ["connecting", "reading", "signing", "resetting"])
+def test_a_mute_card_ends_the_worker_in_time(tmp_path: Path, silence: str) -> None:
+    """Fault 10, wherever it falls silent; the core is told first."""
+    forever = threading.Event()
+    bench = Bench(tmp_path, deadline_s=0.3)
+
+    class Card(ScriptedCard):
+        def close(self) -> None:
+            if silence == "resetting":
+                forever.wait(WAIT_S)
+            super().close()
+
+    def answer(frame: bytes) -> bytes | SdboxError:
+        if (silence, frame[1]) in {("reading", 0xCB), ("signing", 0x87)}:
+            forever.wait(WAIT_S)
+        return bench.piv(frame)
+
+    def connect(reader: str, events: int) -> ScriptedCard:
+        if silence == "connecting":
+            forever.wait(WAIT_S)
+        return Card(answer)
+
+    bench.worker._connect = connect
+    bench.readers(IN)
+    core = bench.core()
+    start_s = time.monotonic()
+    core.send(ipc.Watch())
+    core.send(ipc.OpenCard(n=7, insertion=1))
+    told = [core.receive() for _ in range(3)]
+    if silence in {"signing", "resetting"}:
+        assert isinstance(told.pop(), ipc.Opened)
+        start_s = time.monotonic()
+        core.send(statement() if silence == "signing" else ipc.CloseCard(n=7))
+        told.append(core.receive())
+    took_s = time.monotonic() - start_s
+    assert told[-1] == ipc.Failed(n=7, code="card-mute")
+    assert 0.29 < took_s < 2.0
+    bench.thread.join(WAIT_S)
+    assert bench.status == EXIT_MUTE
+    assert ended(core)
+    forever.set()
+    for sock in (bench.doors.core, bench.doors.finger):
+        sock.close()
+
+
+def test_a_slow_card_that_answers_each_time_is_not_mute(tmp_path: Path) -> None:
+    """The deadline is an exchange's, not a session's: 8 of them here take three times as long."""
+    with running(tmp_path, deadline_s=0.3) as bench:
+
+        def slow(frame: bytes) -> bytes | SdboxError:
+            time.sleep(0.1)
+            return bench.piv(frame)
+
+        bench.answer = slow
+        core = bench.opened()
+        assert len(bench.cards[0].frames) * 0.1 > 0.6
+        core.close()
+        wait_for(lambda: bench.cards[0].resets == 1)
+
+
+def test_an_idle_worker_does_nothing(tmp_path: Path) -> None:
+    with running(tmp_path) as bench:
+        wait_for(lambda: bench.worker._patience_s() is None)
+        core = bench.opened()
+        wait_for(lambda: bench.worker._patience_s() is None)
+        core.close()
+
+
+def test_stopping_closes_the_card_first(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    core = bench.opened()
+    assert bench.end() == 0
+    assert bench.cards[0].resets == 1
+    assert ended(core)
+
+
+def test_stopping_does_not_wait_for_a_mute_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "CLOSING_S", 0.2)
+    bench = Bench(tmp_path)
+    bench.answer = mute = Mute(bench.piv)
+    core = bench.opened()
+    core.send(statement())
+    assert mute.silent.wait(WAIT_S)
+    start_s = time.monotonic()
+    assert bench.end() == 0
+    assert time.monotonic() - start_s < 2.0
+    mute.speak.set()
+    core.close()
+
+
+def test_a_core_that_does_not_read_is_given_up(tmp_path: Path) -> None:
+    """Its buffer fills; the worker never waits for it, and the card is closed."""
+    with running(tmp_path) as bench:
+        core = bench.opened()  # and never read from again
+        for events in range(2, 3000):
+            bench.readers((Look("reader", True, 1), Look("other", events % 2 == 0, events)))
+        wait_for(lambda: bench.cards[0].resets == 1)
+        core.close()
+
+
+def test_a_statement_is_taken_as_the_core_wrote_it() -> None:
+    """msgspec.Raw carries the core's own bytes, so the one form is checked, not re-made."""
+    decoder = msgspec.json.Decoder(ipc.FromCore)
+    frame = b'{"t":"statement","v":1,"n":7,"typ":"proof","fields":{ "a":1},"key":"9A"}'
+    assert bytes(decoder.decode(frame).fields) == b'{ "a":1}'
