@@ -130,7 +130,11 @@ class Conversation:
         return _object(apdu.transmit(self._channel, piv.get_data(tag)))
 
     def _same_card(self, face: Face) -> None:
-        if self._chuid().raw != face.chuid.raw:
+        try:
+            now = self._chuid().raw
+        except DecodeError:  # a card that was never selected, or none at all
+            now = b""
+        if now != face.chuid.raw:
             raise Refused("card-removed")  # another card sits behind this connection
 
     def _sign(self, key_reference: int, key: spki.PublicKey, message: bytes) -> bytes:

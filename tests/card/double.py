@@ -45,18 +45,22 @@ def key(kind: str, name: str) -> Key:
             return rsa.generate_private_key(65537, int(kind.removeprefix("RSA-")))
 
 
-def certificate(holder: Key, signer: Key | None = None) -> bytes:
+def certificate(holder: Key) -> bytes:
+    return certificate_of(holder.public_key())
+
+
+def certificate_of(public: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> bytes:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test-holder-01")])
     now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     built = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
-        .public_key(holder.public_key())
+        .public_key(public)
         .serial_number(1)
         .not_valid_before(now)
         .not_valid_after(now + datetime.timedelta(days=1460))
-        .sign(signer or key("P-256", "issuer"), hashes.SHA256())
+        .sign(key("P-256", "issuer"), hashes.SHA256())
     )
     return built.public_bytes(serialization.Encoding.DER)
 
