@@ -1,1 +1,120 @@
-"""To be built."""
+"""What a tunnel is to be, checked: from the core's `open_tunnel` to typed addresses.
+
+Knows which grants are absurd. Does not know sockets, keys' meaning, or how anything is set up.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv6Address,
+    IPv6Interface,
+    ip_address,
+    ip_interface,
+)
+from typing import Final
+
+from typing_extensions import override
+
+from sdbox_agent.errors import DecodeError
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+
+# wireguard.com/papers/wireguard.pdf, section 5.4
+KEY_BYTES: Final = 32
+# ours
+INTERFACE: Final = "sdbox0"  # the box has one tunnel at a time
+FWMARK: Final = 0x5DB0  # set by wireguard-go on its own packets; the walls let no others out
+KEEPALIVE_S: Final = 25  # wireguard.com/quickstart, "NAT and Firewall Traversal Persistence"
+MAX_ADDRESSES: Final = 2  # one a family
+
+_ENDPOINT: Final = re.compile(r"(?:([0-9.]{7,15})|\[([0-9a-f:.]{2,45})\]):([1-9][0-9]{0,4})")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A host's address and UDP or TCP port. Never a name."""
+
+    address: Address
+    port: int
+
+    @override
+    def __str__(self) -> str:
+        host = self.address if self.address.version == 4 else f"[{self.address}]"
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Tunnel:
+    """One session's tunnel as it shall be. `repr` is the default one: keys are never shown."""
+
+    peer: bytes
+    psk: bytes
+    endpoint: Endpoint
+    addresses: tuple[Interface, ...]  # the box's own, each a host prefix (/32, /128)
+    vm: Address
+    lease_s: int
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """`192.0.2.1:51820` or `[2001:db8::1]:51820`, in canonical form. Raises DecodeError."""
+    match = _ENDPOINT.fullmatch(text)
+    if match is None:
+        raise DecodeError("endpoint is not address:port")
+    port = int(match[3])
+    if port > 0xFFFF:
+        raise DecodeError("port out of range")
+    endpoint = Endpoint(_address(match[1] or match[2]), port)
+    if str(endpoint) != text:
+        raise DecodeError("endpoint is not in canonical form")
+    return endpoint
+
+
+def parse(
+    *, peer: bytes, endpoint: str, psk: bytes, addresses: tuple[str, ...], vm: str, lease_s: int
+) -> Tunnel:
+    """The checked description. Raises DecodeError for anything a project's network can't be."""
+    if not 1 <= len(addresses) <= MAX_ADDRESSES:
+        raise DecodeError("one address a family is needed")
+    own = tuple(_own(text) for text in addresses)
+    versions = [address.version for address in own]
+    if len(set(versions)) != len(versions):
+        raise DecodeError("two addresses of one family")
+    far, machine = parse_endpoint(endpoint), _address(vm)
+    if machine.version not in versions:
+        raise DecodeError("the VM's family has no address of ours")
+    if len({machine, far.address, *(address.ip for address in own)}) != len(own) + 2:
+        raise DecodeError("one address stands for two parties")
+    if len(peer) != KEY_BYTES or len(psk) != KEY_BYTES or not any(peer):
+        raise DecodeError("not a key")
+    return Tunnel(peer, psk, far, own, machine, lease_s)
+
+
+def _own(text: str) -> Interface:
+    """An address of ours inside the tunnel: a host prefix, so it can't claim a network."""
+    host, slash, length = text.partition("/")
+    address = _address(host)
+    if slash != "/" or length != str(address.max_prefixlen):
+        raise DecodeError("own address is not a host prefix")
+    return ip_interface(address)
+
+
+def _address(text: str) -> Address:
+    """One unicast address, canonical, of a host that is not this one."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise DecodeError("not an address") from None
+    if str(address) != text or "%" in text:
+        raise DecodeError("address is not in canonical form")
+    mapped = isinstance(address, IPv6Address) and address.ipv4_mapped is not None
+    reserved = isinstance(address, IPv4Address) and address.is_reserved  # 240.0.0.0/4
+    if mapped or reserved or address.is_unspecified or address.is_loopback:
+        raise DecodeError("address of no other host")
+    if address.is_multicast or address.is_link_local or int(address) >> 24 == 0:
+        raise DecodeError("address is not a routable unicast one")
+    return address

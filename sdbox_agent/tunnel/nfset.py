@@ -1,0 +1,62 @@
+"""The one thing that changes in the walls: who WireGuard may speak to, as nftables' netlink bytes.
+
+A batch is one transaction over every table that names the endpoint: all sets or none. Set elements
+only: re-creating base chains let 17 of 200 swaps leak.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+
+from sdbox_agent.tunnel.netlink import NLM_F_CREATE, Request, attribute, nested, text
+
+if TYPE_CHECKING:
+    from sdbox_agent.tunnel.config import Endpoint
+
+# ours: names that `killswitch` gives
+TABLE: Final = "sdbox"
+SETS: Final = {4: "endpoint4", 6: "endpoint6"}
+
+# <linux/netfilter/nfnetlink.h>, <linux/netfilter/nf_tables.h>, <linux/netfilter.h>
+BATCH_BEGIN: Final = Request(0x10, 0, struct.pack("!BBH", 0, 0, 10))  # res_id: NFNL_SUBSYS_NFTABLES
+BATCH_END: Final = Request(0x11, 0, struct.pack("!BBH", 0, 0, 10))
+_NEWSETELEM: Final = (10 << 8) | 12
+_DELSETELEM: Final = (10 << 8) | 14
+_NFPROTO_INET: Final = 1
+_NFPROTO_NETDEV: Final = 5
+_FAMILIES: Final = (_NFPROTO_INET, _NFPROTO_NETDEV)  # both tables of the walls
+_LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
+_LIST_ELEM: Final = 1
+_ELEM_KEY: Final = 1
+_DATA_VALUE: Final = 1
+
+
+def _head(family: int, version: int) -> bytes:
+    return (
+        struct.pack("!BBH", family, 0, 0)
+        + text(_LIST_TABLE, TABLE)
+        + text(_LIST_SET, SETS[version])
+    )
+
+
+def clear() -> list[Request]:
+    """Empty every endpoint set."""
+    return [
+        Request(_DELSETELEM, 0, _head(family, version)) for family in _FAMILIES for version in SETS
+    ]
+
+
+def allow(endpoint: Endpoint) -> list[Request]:
+    """Make `endpoint` the only one."""
+    port = struct.pack("!HH", endpoint.port, 0)  # concatenated keys are padded to four bytes each
+    value = attribute(_DATA_VALUE, endpoint.address.packed + port)
+    element = nested(_LIST_ELEM, nested(_ELEM_KEY, value))
+    return clear() + [
+        Request(
+            _NEWSETELEM,
+            NLM_F_CREATE,
+            _head(family, endpoint.address.version) + nested(_LIST_ELEMENTS, element),
+        )
+        for family in _FAMILIES
+    ]

@@ -1,0 +1,125 @@
+"""Links, addresses and routes in rtnetlink's bytes (rtnetlink(7)): the requests a tunnel needs."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sdbox_agent.errors import DecodeError
+from sdbox_agent.tunnel.netlink import (
+    NLM_F_CREATE,
+    NLM_F_DUMP,
+    NLM_F_EXCL,
+    Reply,
+    Request,
+    attribute,
+    attributes,
+    nested,
+)
+
+if TYPE_CHECKING:
+    from sdbox_agent.tunnel.config import Interface
+
+# <linux/rtnetlink.h>
+RTM_NEWLINK: Final = 16
+RTM_DELLINK: Final = 17
+RTM_GETLINK: Final = 18
+RTM_NEWADDR: Final = 20
+RTM_NEWROUTE: Final = 24
+_RT_TABLE_MAIN: Final = 254
+_RTPROT_STATIC: Final = 4
+_RT_SCOPE_LINK: Final = 253
+_RTN_UNICAST: Final = 1
+_RTA_OIF: Final = 4
+# <linux/if_link.h>, <linux/if_addr.h>, <linux/if.h>
+_IFLA_IFNAME: Final = 3
+_IFLA_AF_SPEC: Final = 26
+_IFLA_NET_NS_FD: Final = 28
+_IFLA_INET6_ADDR_GEN_MODE: Final = 8
+_IN6_ADDR_GEN_MODE_NONE: Final = 1
+_IFA_ADDRESS: Final = 1
+_IFA_LOCAL: Final = 2
+_IFA_F_NODAD: Final = 2
+_IFF_UP: Final = 1
+_AF_INET: Final = 2
+_AF_INET6: Final = 10
+_FAMILY: Final = {4: _AF_INET, 6: _AF_INET6}
+_IFINFOMSG: Final = struct.Struct("=BBHiII")  # family, pad, type, index, flags, change mask
+_IFADDRMSG: Final = struct.Struct("=BBBBi")  # family, prefix, flags, scope, index
+_RTMSG: Final = struct.Struct("=BBBBBBBBI")  # family, dst, src, tos, table, proto, scope, type, fl.
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One interface of a namespace."""
+
+    index: int
+    name: str
+    up: bool
+
+
+def links() -> Request:
+    """Ask for every link."""
+    return Request(RTM_GETLINK, NLM_F_DUMP, _IFINFOMSG.pack(0, 0, 0, 0, 0, 0))
+
+
+def move(index: int, namespace: int) -> Request:
+    """Move a link into the namespace that descriptor `namespace` names."""
+    return Request(
+        RTM_NEWLINK,
+        0,
+        _IFINFOMSG.pack(0, 0, 0, index, 0, 0)
+        + attribute(_IFLA_NET_NS_FD, struct.pack("=I", namespace)),
+    )
+
+
+def raise_up(index: int) -> Request:
+    """Set a link up, without an IPv6 link-local address: nothing may speak before it is told to."""
+    quiet = attribute(_IFLA_INET6_ADDR_GEN_MODE, bytes([_IN6_ADDR_GEN_MODE_NONE]))
+    return Request(
+        RTM_NEWLINK,
+        0,
+        _IFINFOMSG.pack(0, 0, 0, index, _IFF_UP, _IFF_UP)
+        + nested(_IFLA_AF_SPEC, nested(_AF_INET6, quiet)),
+    )
+
+
+def delete(index: int) -> Request:
+    """Delete a link."""
+    return Request(RTM_DELLINK, 0, _IFINFOMSG.pack(0, 0, 0, index, 0, 0))
+
+
+def add_address(index: int, address: Interface) -> Request:
+    """Give a link an address."""
+    flags = _IFA_F_NODAD if address.version == 6 else 0
+    prefix = address.network.prefixlen
+    return Request(
+        RTM_NEWADDR,
+        NLM_F_CREATE | NLM_F_EXCL,
+        _IFADDRMSG.pack(_FAMILY[address.version], prefix, flags, 0, index)
+        + attribute(_IFA_LOCAL, address.ip.packed)
+        + attribute(_IFA_ADDRESS, address.ip.packed),
+    )
+
+
+def default_route(index: int, version: int) -> Request:
+    """Send everything of one family into a link."""
+    kind = (_RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_LINK if version == 4 else 0, _RTN_UNICAST)
+    return Request(
+        RTM_NEWROUTE,
+        NLM_F_CREATE | NLM_F_EXCL,
+        _RTMSG.pack(_FAMILY[version], 0, 0, 0, *kind, 0)
+        + attribute(_RTA_OIF, struct.pack("=i", index)),
+    )
+
+
+def parse_link(reply: Reply) -> Link:
+    """One answer to `links`. Raises DecodeError."""
+    if reply.kind != RTM_NEWLINK or len(reply.body) < _IFINFOMSG.size:
+        raise DecodeError("not a link")
+    _, _, _, index, flags, _ = _IFINFOMSG.unpack_from(reply.body)
+    name = attributes(reply.body[_IFINFOMSG.size :]).get(_IFLA_IFNAME, b"")
+    if not 2 <= len(name) <= 16 or name[-1] != 0:
+        raise DecodeError("not a link's name")
+    return Link(index, name[:-1].decode("utf-8", "replace"), bool(flags & _IFF_UP))

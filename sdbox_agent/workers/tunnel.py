@@ -1,0 +1,304 @@
+"""The tunnel helper: the only process of a box that may change its network.
+
+Own user, CAP_NET_ADMIN and nothing else. Speaks `ipc.ToTunnel` with the core; the core's end is the
+tunnel's end. Does not know cards, fingers or the centre; opens no name, no file but its own socket.
+Descriptors (sd_listen_fds): the core's listening socket; then, opened inside the session
+namespace, a route netlink socket and two echo sockets, IPv4 and IPv6.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import os
+import resource
+import selectors
+import signal
+import socket
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from sdbox_agent import ipc
+from sdbox_agent.errors import DecodeError, Fault, SdboxError
+from sdbox_agent.paths import Paths
+from sdbox_agent.tunnel import config, echo
+from sdbox_agent.tunnel.life import Do, Life, Over
+from sdbox_agent.tunnel.link import Links
+from sdbox_agent.tunnel.plumbing import Plumbing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_PR_SET_DUMPABLE: Final = 4  # prctl(2)
+_UCRED: Final = struct.Struct("iII")  # unix(7): pid, uid, gid
+
+
+def _now_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)  # a lease runs while the box sleeps, too
+
+
+class Helper:
+    """The event loop: one thread, one core, at most one tunnel."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        probes: dict[int, socket.socket],
+        plumbing: Plumbing,
+        core_uid: int,
+    ) -> None:
+        self._listener = listener
+        self._probes = probes
+        self._plumbing = plumbing
+        self._core_uid = core_uid
+        self._selector = selectors.DefaultSelector()
+        self._core: ipc.Channel[ipc.ToTunnel] | None = None
+        self._session: int | None = None  # number of the prepared or open tunnel
+        self._life: Life | None = None
+        self._tunnel: config.Tunnel | None = None
+        self._cookie = b""
+
+    def run(self) -> NoReturn:
+        """Until killed. With nothing up it sleeps without a timer."""
+        self._plumbing.close()  # whatever a helper before us has left
+        self._listener.settimeout(0)
+        self._watch(self._listener, self._accept)
+        try:
+            while True:
+                timeout = None if self._life is None else max(self._life.next_s() - _now_s(), 0)
+                for key, _ in self._selector.select(timeout):
+                    if self._selector.get_map().get(key.fd) is key:  # not ended by one before it
+                        key.data()
+                self._beat()
+        finally:
+            self._plumbing.close()
+
+    # -- the core --------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return  # whoever it was has left
+        peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        if self._core is not None and _has_ended(self._core.sock):
+            self._drop_core()  # a new core comes as the old one's end is still unread
+        if _UCRED.unpack(peer)[1] != self._core_uid or self._core is not None:
+            sock.close()
+            return
+        sock.settimeout(0)
+        self._core = ipc.Channel(sock, ipc.ToTunnel, self._core_uid)
+        self._watch(sock, self._hear)
+
+    def _hear(self) -> None:
+        assert self._core is not None
+        try:
+            message = self._core.receive()
+        except (ipc.Closed, DecodeError, OSError):
+            self._drop_core()
+            return
+        match message:
+            case ipc.PrepareTunnel():
+                self._prepare(message)
+            case ipc.OpenTunnel():
+                self._open(message)
+            case ipc.ExtendLease():
+                self._extend(message)
+            case ipc.CloseTunnel():
+                self._end(message.n, None)
+            case ipc.TunnelStatus():
+                up = self._life is not None and self._life.up
+                self._tell(ipc.TunnelState(n=message.n, up=up))
+
+    def _prepare(self, message: ipc.PrepareTunnel) -> None:
+        if self._session is not None:
+            self._protocol_broken(message.n)
+            return
+        self._session = message.n
+        public = self._plumbing.make_key()
+        self._tell(ipc.TunnelPrepared(n=message.n, wg_public_key=public))  # the card signs while…
+        try:
+            self._plumbing.start()  # …this takes its 15 ms
+        except Fault as fault:
+            self._end(message.n, fault.code)
+            return
+        if self._plumbing.pidfd is not None:
+            self._watch(self._plumbing.pidfd, self._child_died)
+
+    def _open(self, message: ipc.OpenTunnel) -> None:
+        if message.n != self._session or self._life is not None:
+            self._protocol_broken(message.n)
+            return
+        start_s = _now_s()
+        try:
+            tunnel = config.parse(
+                peer=message.peer,
+                endpoint=message.endpoint,
+                psk=message.psk,
+                addresses=message.addresses,
+                vm=message.vm,
+                lease_s=message.lease_s,
+            )
+            self._plumbing.open(tunnel)
+        except DecodeError:
+            self._end(message.n, "centre-answer-invalid")
+        except Fault as fault:
+            self._end(message.n, fault.code)
+        else:
+            self._tunnel = tunnel
+            self._cookie = os.urandom(echo.COOKIE_BYTES)
+            self._life = Life(start_s, start_s + tunnel.lease_s)
+            self._watch(self._probes[tunnel.vm.version], self._echo_came)
+
+    def _extend(self, message: ipc.ExtendLease) -> None:
+        if self._life is None:
+            self._tell(ipc.Failed(n=message.n, code="lease-expired"))  # ours crossed theirs
+        elif message.n != self._session:
+            self._protocol_broken(message.n)
+        else:
+            with self._ending():
+                self._life.extend(_now_s(), message.lease_s)
+
+    def _protocol_broken(self, number: int) -> None:
+        """The core asks for what can't be: nothing stays up for a core that is lost."""
+        self._end(self._session, "worker-protocol", tell=False)
+        self._tell(ipc.Failed(n=number, code="worker-protocol"))
+
+    def _drop_core(self) -> None:
+        core, self._core = self._core, None
+        self._end(self._session, None, tell=False)
+        if core is not None:
+            self._unwatch(core.sock)
+            core.close()
+
+    def _tell(self, message: ipc.Message) -> None:
+        try:
+            if self._core is not None:
+                self._core.send(message)
+        except (ipc.Closed, OSError):  # gone, or so stuck that its buffer is full
+            self._drop_core()
+
+    # -- the tunnel ------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        """Do what is due."""
+        if self._life is None:
+            return
+        with self._ending():
+            for task in self._life.due(_now_s()):
+                match task:
+                    case Do.ASK:
+                        if self._plumbing.handshake_done():
+                            self._life.handshake_seen(_now_s())
+                    case Do.PROBE:
+                        self._send_echo(self._life.probes)
+                    case Do.RISE:
+                        self._rise(self._life)
+
+    @contextlib.contextmanager
+    def _ending(self) -> Iterator[None]:
+        """What ends the tunnel ends it here."""
+        try:
+            yield
+        except (Over, SdboxError) as end:
+            self._end(self._session, end.code)
+
+    def _rise(self, life: Life) -> None:
+        assert life.handshake_s is not None
+        assert life.answer_s is not None
+        self._tell(
+            ipc.TunnelUp(
+                n=self._session or 0,
+                handshake_ms=(life.handshake_s - life.opened_s) * 1000,
+                vm_ms=(life.answer_s - life.opened_s) * 1000,
+            )
+        )
+
+    def _send_echo(self, sequence: int) -> None:
+        assert self._tunnel is not None
+        vm = self._tunnel.vm
+        with contextlib.suppress(OSError):  # not sent is not answered: the count will tell
+            probe = echo.request(vm.version, sequence, self._cookie)
+            self._probes[vm.version].sendto(probe, (str(vm), 0))
+
+    def _echo_came(self) -> None:
+        assert self._tunnel is not None
+        assert self._life is not None
+        vm = self._tunnel.vm
+        try:
+            data, source = self._probes[vm.version].recvfrom(256)
+            echo.parse_reply(vm.version, data, self._cookie)
+        except (OSError, DecodeError):
+            return
+        if source[0] == str(vm):
+            self._life.answer_seen(_now_s())
+
+    def _child_died(self) -> None:
+        self._end(self._session, "tunnel-lost")
+
+    def _end(self, number: int | None, code: str | None, *, tell: bool = True) -> None:
+        """Everything down, then told: `closed` if it was asked for, else `down` with its code."""
+        if self._plumbing.pidfd is not None:
+            self._unwatch(self._plumbing.pidfd)
+        if self._tunnel is not None:
+            self._unwatch(self._probes[self._tunnel.vm.version])
+        self._session = self._life = self._tunnel = None
+        self._cookie = b""
+        answer: ipc.Message = (
+            ipc.TunnelClosed(n=number or 0)
+            if code is None
+            else ipc.TunnelDown(n=number or 0, code=code)
+        )
+        try:
+            self._plumbing.close()
+        except Fault as fault:
+            answer = ipc.Failed(n=number or 0, code=fault.code)
+        if tell:
+            self._tell(answer)
+
+    # -- the selector ----------------------------------------------------------------------------
+
+    def _watch(self, source: socket.socket | int, handler: Callable[[], None]) -> None:
+        self._selector.register(source, selectors.EVENT_READ, handler)
+
+    def _unwatch(self, source: socket.socket | int) -> None:
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(source)
+
+
+def _has_ended(sock: socket.socket) -> bool:
+    try:
+        return not sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def main() -> NoReturn:
+    """Entry point. Without its four descriptors it does not start."""
+    parser = argparse.ArgumentParser(prog="sdbox-tunnel")
+    parser.add_argument("--root", type=Path, default=Path("/"))
+    parser.add_argument("--core-uid", type=int, required=True)
+    parser.add_argument("--session-netns", type=Path, required=True)
+    options = parser.parse_args()
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # nobody of our uid reads the key
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sockets = ipc.listen_descriptors()
+    if len(sockets) != 4:
+        sys.exit("sdbox-tunnel: needs four sockets from the service manager")
+    listener, route, echo4, echo6 = sockets
+    for probe in (echo4, echo6):
+        probe.settimeout(0)
+    namespace = os.open(options.session_netns, os.O_RDONLY | os.O_CLOEXEC)
+    plumbing = Plumbing(Paths(options.root).tunnel_runtime, Links(route), namespace)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    Helper(listener, {4: echo4, 6: echo6}, plumbing, options.core_uid).run()
+
+
+if __name__ == "__main__":
+    main()
