@@ -134,8 +134,8 @@ def parse_get(buffer: bytearray | bytes, size: int) -> Device:
     starts = [at for at, (key, _) in enumerate(lines) if key == "public_key"]
     if len(starts) > MAX_PEERS:
         raise DecodeError("too many peers")
-    ends = [*starts[1:], len(lines) - 1]
-    device = _fields(lines[: starts[0] if starts else len(lines) - 1], _DEVICE)
+    ends = [*starts, len(lines) - 1][1:]
+    device = _fields(lines[: (*starts, len(lines) - 1)[0]], _DEVICE)
     return Device(
         _number(device.get("listen_port", "0"), 0xFFFF),
         _number(device.get("fwmark", "0"), 2**32 - 1),

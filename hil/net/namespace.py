@@ -1,0 +1,143 @@
+"""[door] Named network namespaces: made, entered, removed, and swept up after a killed rig.
+
+Named, so that a person can look inside (`ip netns exec sdbx123-box …`) and a helper without
+privileges can open the file. A rig holds a lock on /run/sdbox-rig/<pid>: whoever gets that lock
+knows that its owner is dead, whatever has become of the pid.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import subprocess
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from hil.net import linux
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NAMED: Final = Path("/run/netns")  # ip-netns(8)
+_LOCKS: Final = Path("/run/sdbox-rig")
+_PREFIX: Final = "sdbx"
+
+Result = TypeVar("Result")
+
+
+class Namespace:
+    """One named network namespace."""
+
+    def __init__(self, name: str) -> None:
+        """Make it, with `lo` up and nothing else."""
+        self.name = name
+        self.path = NAMED / name
+        NAMED.mkdir(mode=0o755, exist_ok=True)
+        self.path.touch(mode=0o444)
+        _in_thread(self._make)
+        self.ip("link set lo up")
+
+    def _make(self) -> None:
+        linux.unshare(linux.CLONE_NEWNET)
+        linux.mount("/proc/thread-self/ns/net", self.path, flags=linux.MS_BIND)
+
+    def ip(self, *commands: str) -> None:
+        """Run iproute2 commands inside, all or an error."""
+        batch = "\n".join(commands).encode()
+        subprocess.run(
+            ["ip", "-n", self.name, "-batch", "-"], input=batch, check=True, capture_output=True
+        )
+
+    def links(self) -> set[str]:
+        """Names of the interfaces inside."""
+        shown = subprocess.run(
+            ["ip", "-n", self.name, "-o", "link"], check=True, capture_output=True, text=True
+        ).stdout
+        return {line.split(": ")[1].split("@")[0] for line in shown.splitlines()}
+
+    def nft(self, text: str) -> str:
+        """Feed `nft -f -` inside; its output."""
+        nsenter = ["nsenter", f"--net={self.path}", "nft", "-f", "-"]
+        done = subprocess.run(nsenter, input=text, check=True, capture_output=True, text=True)
+        return done.stdout
+
+    def run(self, do: Callable[[], Result]) -> Result:
+        """Call `do` in a thread of its own that is inside: what it opens, stays inside."""
+
+        def inside() -> Result:
+            with self.path.open("rb") as file:
+                linux.setns(file.fileno())
+            return do()
+
+        return _in_thread(inside)
+
+    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """A socket of this namespace."""
+        return self.run(lambda: socket.socket(family, kind, protocol))
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """This very thread inside, for children that must be forked by it."""
+        with Path("/proc/thread-self/ns/net").open("rb") as home, self.path.open("rb") as file:
+            linux.setns(file.fileno())
+            try:
+                yield
+            finally:
+                linux.setns(home.fileno())
+
+    def remove(self) -> None:
+        """Forget the name; the namespace goes with its last process and socket."""
+        _remove(self.path)
+
+
+def claim() -> int:
+    """Sweep up after dead rigs, then take this rig's lock: a descriptor to keep open."""
+    _LOCKS.mkdir(mode=0o755, exist_ok=True)
+    for path in _LOCKS.iterdir():
+        with path.open("rb") as file, contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for named in NAMED.glob(f"{_PREFIX}{path.name}-*"):
+                _remove(named)
+            path.unlink(missing_ok=True)
+    lock = os.open(_LOCKS / str(os.getpid()), os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
+
+
+def release(lock: int) -> None:
+    """Give this rig's lock up."""
+    (_LOCKS / str(os.getpid())).unlink(missing_ok=True)
+    os.close(lock)
+
+
+def name_of(part: str) -> str:
+    """What this rig calls its `part`."""
+    return f"{_PREFIX}{os.getpid()}-{part}"
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        linux.umount(path)
+    path.unlink(missing_ok=True)
+
+
+def _in_thread(do: Callable[[], Result]) -> Result:
+    """Namespaces belong to threads: do it in one that ends, and hand on what came of it."""
+    results: list[Result] = []
+    errors: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            results.append(do())
+        except BaseException as error:  # noqa: BLE001  raised again below
+            errors.append(error)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]

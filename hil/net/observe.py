@@ -1,0 +1,116 @@
+"""[door] A witness on a cable: every frame that passes, with the kernel's time of it."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.net.namespace import Namespace
+
+_ETH_P_ALL: Final = 3
+_SO_TIMESTAMPNS: Final = 35  # asm-generic/socket.h
+_PACKET_OUTGOING: Final = 4
+_TIMESPEC: Final = struct.Struct("=qq")
+_ETHERTYPES: Final = {0x0800: 4, 0x86DD: 6}
+_TCP, _UDP, _ICMP6 = 6, 17, 58
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame; addresses and ports as far as it has any."""
+
+    time_ns: int  # CLOCK_REALTIME, from the kernel
+    outgoing: bool  # sent by the namespace the witness is in
+    ethertype: int
+    protocol: int | None = None
+    source: str = ""
+    destination: str = ""
+    source_port: int = 0
+    port: int = 0
+    icmp_type: int | None = None
+    length_bytes: int = 0
+
+    @property
+    def neighbour_discovery(self) -> bool:
+        """ARP, or IPv6's own (RFC 4861: types 133 to 137), or its multicast reports."""
+        return self.ethertype == 0x0806 or self.icmp_type in {133, 134, 135, 136, 137, 143}
+
+
+def read(data: bytes, time_ns: int, *, outgoing: bool) -> Frame:
+    """What a frame is; anything odd keeps its ethertype and no more."""
+    ethertype = int.from_bytes(data[12:14], "big")
+    bare = Frame(time_ns, outgoing, ethertype, length_bytes=len(data))
+    version = _ETHERTYPES.get(ethertype)
+    if version is None or len(data) < 54:
+        return bare
+    if version == 4:
+        body = 14 + 4 * (data[14] & 15)
+        protocol, source, destination = data[23], data[26:30], data[30:34]
+    else:
+        body, protocol, source, destination = 54, data[20], data[22:38], data[38:54]
+        if protocol == 0:  # hop-by-hop options before multicast reports
+            protocol, body = data[54], body + 8 + 8 * data[55]
+    ports = struct.unpack("!HH", data[body : body + 4]) if protocol in {_TCP, _UDP} else (0, 0)
+    return replace(
+        bare,
+        protocol=protocol,
+        source=str(ip_address(source)),
+        destination=str(ip_address(destination)),
+        source_port=ports[0],
+        port=ports[1],
+        icmp_type=data[body] if protocol == _ICMP6 else None,
+    )
+
+
+class Observer:
+    """Collects every frame on one interface of a namespace, from `with` to its end."""
+
+    def __init__(self, namespace: Namespace, interface: str) -> None:
+        self._socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024 * 1024)
+        self._socket.bind((interface, _ETH_P_ALL))
+        self._socket.settimeout(0.2)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.frames: list[Frame] = []
+
+    def __enter__(self) -> Observer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        time.sleep(0.05)  # what is on its way
+        self._stop.set()
+        self._thread.join()
+        self._socket.close()
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            try:
+                data, ancillary, _, address = self._socket.recvmsg(65536, 64)
+            except TimeoutError:
+                continue
+            except OSError:  # the interface is gone, or down
+                time.sleep(0.01)
+                continue
+            seconds, ns = _TIMESPEC.unpack(ancillary[0][2]) if ancillary else (0, 0)
+            outgoing = address[2] == _PACKET_OUTGOING
+            self.frames.append(read(data, seconds * 10**9 + ns, outgoing=outgoing))
+
+    def arrived(self, keep: Callable[[Frame], bool] = lambda _: True) -> list[Frame]:
+        """Frames that came in from the other end of the cable."""
+        return [frame for frame in list(self.frames) if not frame.outgoing and keep(frame)]
+
+
+def now_ns() -> int:
+    """The clock of the frames' times."""
+    return time.clock_gettime_ns(time.CLOCK_REALTIME)

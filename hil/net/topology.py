@@ -1,0 +1,63 @@
+"""The rig's namespaces, cabled as the package's picture shows."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Final
+
+from hil.net import namespace
+from hil.net.namespace import Namespace
+
+BOX4, CENTRE4 = "192.0.2.2", "192.0.2.1"  # RFC 5737
+BOX6, CENTRE6 = "2001:db8:2::2", "2001:db8:2::1"  # RFC 3849
+UPLINK: Final = "uplink"  # the box's device
+CENTRE_SIDE: Final = "box"  # the other end of that cable
+
+
+class Topology:
+    """Box, session, centre and one VM, from `with` to its end."""
+
+    def __init__(self, vms: int = 1) -> None:
+        self._vms = vms
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Topology:
+        with contextlib.ExitStack() as stack:
+            lock = namespace.claim()
+            stack.callback(namespace.release, lock)
+            self.box, self.session, self.centre = (
+                self._make(stack, part) for part in ("box", "sess", "centre")
+            )
+            self.vm = [self._make(stack, f"vm{n + 1}") for n in range(self._vms)]
+            self._cable()
+            self.session.run(_allow_echo_sockets)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    @staticmethod
+    def _make(stack: contextlib.ExitStack, part: str) -> Namespace:
+        made = Namespace(namespace.name_of(part))
+        stack.callback(made.remove)
+        return made
+
+    def _cable(self) -> None:
+        self.box.ip(
+            f"link add {UPLINK} type veth peer name {CENTRE_SIDE} netns {self.centre.name}",
+            f"addr add {BOX4}/24 dev {UPLINK}",
+            f"addr add {BOX6}/64 dev {UPLINK} nodad",
+            f"link set {UPLINK} up",
+        )
+        self.centre.ip(
+            f"addr add {CENTRE4}/24 dev {CENTRE_SIDE}",
+            f"addr add {CENTRE6}/64 dev {CENTRE_SIDE} nodad",
+            f"link set {CENTRE_SIDE} up",
+        )
+
+
+def _allow_echo_sockets() -> None:
+    """icmp(7): who may open an echo socket. Root alone, who opens them for the helper."""
+    Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 0")
