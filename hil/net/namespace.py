@@ -38,6 +38,7 @@ class Namespace:
         NAMED.mkdir(mode=0o755, exist_ok=True)
         self.path.touch(mode=0o444)
         _in_thread(self._make)
+        self.run(_skip_duplicate_detection)
         self.ip("link set lo up")
 
     def _make(self) -> None:
@@ -91,6 +92,12 @@ class Namespace:
     def remove(self) -> None:
         """Forget the name; the namespace goes with its last process and socket."""
         _remove(self.path)
+
+
+def _skip_duplicate_detection() -> None:
+    """IPv6 addresses serve at once, as on a host that has been up for more than a second."""
+    Path("/proc/sys/net/ipv6/conf/default/accept_dad").write_text("0")
+    Path("/proc/sys/net/ipv6/conf/all/accept_dad").write_text("0")
 
 
 def claim() -> int:

@@ -47,14 +47,14 @@ class Topology:
     def _cable(self) -> None:
         self.box.ip(
             f"link add {UPLINK} type veth peer name {CENTRE_SIDE} netns {self.centre.name}",
+            f"link set {UPLINK} up",
             f"addr add {BOX4}/24 dev {UPLINK}",
             f"addr add {BOX6}/64 dev {UPLINK} nodad",
-            f"link set {UPLINK} up",
         )
         self.centre.ip(
+            f"link set {CENTRE_SIDE} up",
             f"addr add {CENTRE4}/24 dev {CENTRE_SIDE}",
             f"addr add {CENTRE6}/64 dev {CENTRE_SIDE} nodad",
-            f"link set {CENTRE_SIDE} up",
         )
 
 

@@ -11,7 +11,9 @@ from typing import Final
 
 HANDSHAKE_DEADLINE_S: Final = 5.0
 VM_DEADLINE_S: Final = 3.0  # from the handshake
-RISING_PROBE_S: Final = 0.1  # until the VM has answered once
+EARLY_PROBE_S: Final = 0.25  # before the handshake: wireguard-go keeps the first one waiting
+RISING_PROBE_S: Final = 0.004  # from the handshake to the first answer; twice as long each time
+RISING_MOST_S: Final = 0.1
 PROBE_S: Final = 1.0  # once up
 PROBES_LOST: Final = 3  # without an answer in between: the VM or the way to it is gone
 ASK_FIRST_S: Final = 0.002  # first look for the handshake; then twice as long each time
@@ -49,6 +51,7 @@ class Life:
     _probe_s: float = field(init=False)
     _ask_s: float = field(init=False)
     _ask_gap_s: float = ASK_FIRST_S
+    _rising_s: float = RISING_PROBE_S
 
     def __post_init__(self) -> None:
         self._probe_s = self.opened_s  # the first one starts the handshake
@@ -63,6 +66,7 @@ class Life:
         """wireguard-go knows a handshake; its process is younger than this tunnel's key."""
         if self.handshake_s is None:
             self.handshake_s = now_s
+            self._probe_s = now_s + RISING_PROBE_S  # the one that waited is on its way
 
     def answer_seen(self, now_s: float) -> None:
         """The VM answered a probe."""
@@ -117,4 +121,10 @@ class Life:
             raise Over("tunnel-lost")
         self.probes += 1
         self.unanswered += 1
-        self._probe_s = now_s + (PROBE_S if self.up else RISING_PROBE_S)
+        if self.up:
+            gap_s = PROBE_S
+        elif self.handshake_s is None:
+            gap_s = EARLY_PROBE_S
+        else:
+            gap_s = self._rising_s = min(2 * self._rising_s, RISING_MOST_S)
+        self._probe_s = now_s + gap_s

@@ -68,6 +68,7 @@ class Plumbing:
             versions = [address.version for address in tunnel.addresses]
             self._there.run(
                 [
+                    rtnetlink.be_quiet(self._index),
                     rtnetlink.raise_up(self._index),
                     *(rtnetlink.add_address(self._index, each) for each in tunnel.addresses),
                     *(rtnetlink.default_route(self._index, version) for version in versions),

@@ -74,15 +74,21 @@ def move(index: int, namespace: int) -> Request:
     )
 
 
-def raise_up(index: int) -> Request:
-    """Set a link up, without an IPv6 link-local address: nothing may speak before it is told to."""
-    quiet = attribute(_IFLA_INET6_ADDR_GEN_MODE, bytes([_IN6_ADDR_GEN_MODE_NONE]))
+def be_quiet(index: int) -> Request:
+    """No IPv6 link-local address, so no router solicitation: before `raise_up`, in a message of its
+    own (in one message the kernel raises the link first).
+    """
+    mode = attribute(_IFLA_INET6_ADDR_GEN_MODE, bytes([_IN6_ADDR_GEN_MODE_NONE]))
     return Request(
         RTM_NEWLINK,
         0,
-        _IFINFOMSG.pack(0, 0, 0, index, _IFF_UP, _IFF_UP)
-        + nested(_IFLA_AF_SPEC, nested(_AF_INET6, quiet)),
+        _IFINFOMSG.pack(0, 0, 0, index, 0, 0) + nested(_IFLA_AF_SPEC, nested(_AF_INET6, mode)),
     )
+
+
+def raise_up(index: int) -> Request:
+    """Set a link up."""
+    return Request(RTM_NEWLINK, 0, _IFINFOMSG.pack(0, 0, 0, index, _IFF_UP, _IFF_UP))
 
 
 def delete(index: int) -> Request:
