@@ -1,6 +1,6 @@
 """Networks of the rig: namespaces, cables, processes in them, observers.
 
-    sdbx<pid>-sess          sdbx<pid>-box                      sdbx<pid>-centre       sdbx<pid>-vm1
+    sdbx….1-sess           sdbx….1-box                         sdbx….1-centre         sdbx….1-vm1
     +----------------+     +-----------------------------+     +------------------+   +------------+
     | lo             |     | uplink 192.0.2.2/24         |     | 192.0.2.1/24     |   | lo         |
     | sdbox0, while  | <.. |        2001:db8:2::2/64     |<===>| 2001:db8:2::1/64 |   | the peer's |
@@ -11,5 +11,5 @@
       no uplink at all
 
 The dotted lines are interfaces moved from the namespace of their wireguard-go to where they serve.
-Everything is named with the rig's pid; a rig that was killed is swept up by the next one's start.
+The dots in a name stand for the rig's pid; a killed rig is swept up by the next one's start.
 """

@@ -1,7 +1,7 @@
 """[door] Named network namespaces: made, entered, removed, and swept up after a killed rig.
 
-Named, so that a person can look inside (`ip netns exec sdbx123-box …`) and a helper without
-privileges can open the file. A rig holds a lock on /run/sdbox-rig/<pid>: whoever gets that lock
+Named, so that a person can look inside (`ip netns exec sdbx123.1-box …`) and a helper without
+privileges can open the file. A rig holds a lock on /run/sdbox-rig/<pid>.<n>: whoever gets that lock
 knows that its owner is dead, whatever has become of the pid.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import socket
 import subprocess
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 NAMED: Final = Path("/run/netns")  # ip-netns(8)
 _LOCKS: Final = Path("/run/sdbox-rig")
 _PREFIX: Final = "sdbx"
+_claims: Final = itertools.count(1)  # a process may run several rigs
 
 Result = TypeVar("Result")
 
@@ -100,29 +102,36 @@ def _skip_duplicate_detection() -> None:
     Path("/proc/sys/net/ipv6/conf/all/accept_dad").write_text("0")
 
 
-def claim() -> int:
-    """Sweep up after dead rigs, then take this rig's lock: a descriptor to keep open."""
-    _LOCKS.mkdir(mode=0o755, exist_ok=True)
-    for path in _LOCKS.iterdir():
-        with path.open("rb") as file, contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for named in NAMED.glob(f"{_PREFIX}{path.name}-*"):
-                _remove(named)
-            path.unlink(missing_ok=True)
-    lock = os.open(_LOCKS / str(os.getpid()), os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return lock
+class Claim:
+    """One rig's claim on its names, held until released or dead."""
+
+    def __init__(self) -> None:
+        """Sweep up after dead rigs, then take a lock of our own."""
+        _LOCKS.mkdir(mode=0o755, exist_ok=True)
+        for path in _LOCKS.iterdir():
+            with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _sweep(path.name)
+                path.unlink(missing_ok=True)
+        self._id = f"{os.getpid()}.{next(_claims)}"
+        self._path = _LOCKS / self._id
+        self._lock = os.open(self._path, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def namespace(self, part: str) -> Namespace:
+        """A namespace of this rig."""
+        return Namespace(f"{_PREFIX}{self._id}-{part}")
+
+    def release(self) -> None:
+        """Remove what is left of ours, and the lock."""
+        _sweep(self._id)
+        self._path.unlink(missing_ok=True)
+        os.close(self._lock)
 
 
-def release(lock: int) -> None:
-    """Give this rig's lock up."""
-    (_LOCKS / str(os.getpid())).unlink(missing_ok=True)
-    os.close(lock)
-
-
-def name_of(part: str) -> str:
-    """What this rig calls its `part`."""
-    return f"{_PREFIX}{os.getpid()}-{part}"
+def _sweep(claim: str) -> None:
+    for named in NAMED.glob(f"{_PREFIX}{claim}-*"):
+        _remove(named)
 
 
 def _remove(path: Path) -> None:

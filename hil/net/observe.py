@@ -49,16 +49,17 @@ def read(data: bytes, time_ns: int, *, outgoing: bool) -> Frame:
     ethertype = int.from_bytes(data[12:14], "big")
     bare = Frame(time_ns, outgoing, ethertype, length_bytes=len(data))
     version = _ETHERTYPES.get(ethertype)
-    if version is None or len(data) < 54:
+    if version is None or len(data) < {4: 34, 6: 54}[version]:
         return bare
     if version == 4:
         body = 14 + 4 * (data[14] & 15)
         protocol, source, destination = data[23], data[26:30], data[30:34]
     else:
         body, protocol, source, destination = 54, data[20], data[22:38], data[38:54]
-        if protocol == 0:  # hop-by-hop options before multicast reports
-            protocol, body = data[54], body + 8 + 8 * data[55]
-    ports = struct.unpack("!HH", data[body : body + 4]) if protocol in {_TCP, _UDP} else (0, 0)
+        if protocol == 0 and len(data) > body + 1:  # options before multicast reports
+            protocol, body = data[body], body + 8 + 8 * data[body + 1]
+    inner = data[body : body + 4].ljust(4, b"\0")
+    ports = struct.unpack("!HH", inner) if protocol in {_TCP, _UDP} else (0, 0)
     return replace(
         bare,
         protocol=protocol,
@@ -66,7 +67,7 @@ def read(data: bytes, time_ns: int, *, outgoing: bool) -> Frame:
         destination=str(ip_address(destination)),
         source_port=ports[0],
         port=ports[1],
-        icmp_type=data[body] if protocol == _ICMP6 else None,
+        icmp_type=inner[0] if protocol == _ICMP6 else None,
     )
 
 

@@ -6,8 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Final
 
-from hil.net import namespace
-from hil.net.namespace import Namespace
+from hil.net.namespace import Claim
 
 BOX4, CENTRE4 = "192.0.2.2", "192.0.2.1"  # RFC 5737
 BOX6, CENTRE6 = "2001:db8:2::2", "2001:db8:2::1"  # RFC 3849
@@ -24,12 +23,12 @@ class Topology:
 
     def __enter__(self) -> Topology:
         with contextlib.ExitStack() as stack:
-            lock = namespace.claim()
-            stack.callback(namespace.release, lock)
+            claim = Claim()
+            stack.callback(claim.release)
             self.box, self.session, self.centre = (
-                self._make(stack, part) for part in ("box", "sess", "centre")
+                claim.namespace(part) for part in ("box", "sess", "centre")
             )
-            self.vm = [self._make(stack, f"vm{n + 1}") for n in range(self._vms)]
+            self.vm = [claim.namespace(f"vm{n + 1}") for n in range(self._vms)]
             self._cable()
             self.session.run(_allow_echo_sockets)
             self._stack = stack.pop_all()
@@ -37,12 +36,6 @@ class Topology:
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
-
-    @staticmethod
-    def _make(stack: contextlib.ExitStack, part: str) -> Namespace:
-        made = Namespace(namespace.name_of(part))
-        stack.callback(made.remove)
-        return made
 
     def _cable(self) -> None:
         self.box.ip(

@@ -75,8 +75,9 @@ def move(index: int, namespace: int) -> Request:
 
 
 def be_quiet(index: int) -> Request:
-    """No IPv6 link-local address, so no router solicitation: before `raise_up`, in a message of its
-    own (in one message the kernel raises the link first).
+    """No IPv6 link-local address, so no router solicitation. Said before `raise_up`.
+
+    A message of its own: in one that says both, the kernel raises the link first.
     """
     mode = attribute(_IFLA_INET6_ADDR_GEN_MODE, bytes([_IN6_ADDR_GEN_MODE_NONE]))
     return Request(

@@ -107,15 +107,14 @@ def remove_peer(public_key: bytes) -> bytes:
 
 
 def _peer_text(peer: PeerConfig) -> str:
-    return str(
-        UserspacePeer(
-            b64encode(peer.public_key),
-            preshared_key=None if peer.psk is None else b64encode(peer.psk),
-            endpoint=None if peer.endpoint is None else str(peer.endpoint),
-            allowed_ips=[str(network) for network in peer.allowed_ips],
-            persistent_keepalive_interval=peer.keepalive_s,
-        ).serialize()
-    )
+    text: str = UserspacePeer(
+        b64encode(peer.public_key),
+        preshared_key=None if peer.psk is None else b64encode(peer.psk),
+        endpoint=None if peer.endpoint is None else str(peer.endpoint),
+        allowed_ips=[str(network) for network in peer.allowed_ips],
+        persistent_keepalive_interval=peer.keepalive_s,
+    ).serialize()
+    return text.rstrip("\n")  # without allowed IPs it ends in an empty line: the request's end
 
 
 def parse_set(buffer: bytearray | bytes, size: int) -> int:

@@ -1,0 +1,185 @@
+"""The walls: their text, and what they let onto a cable."""
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from hil.net.namespace import Namespace
+from hil.net.observe import Frame, Observer
+from hil.net.topology import BOX4, BOX6, CENTRE4, CENTRE6, CENTRE_SIDE, UPLINK, Topology
+from sdbox_agent.errors import DecodeError
+from sdbox_agent.tunnel import nfset
+from sdbox_agent.tunnel.config import FWMARK, parse_endpoint
+from sdbox_agent.tunnel.killswitch import Walls, ruleset
+from sdbox_agent.tunnel.link import Walls as Sets
+
+CENTRE = (parse_endpoint(f"{CENTRE4}:443"), parse_endpoint(f"[{CENTRE6}]:443"))
+GRANTED4, GRANTED6 = f"{CENTRE4}:51820", f"[{CENTRE6}]:51820"
+
+
+def test_every_hook_drops_by_default() -> None:
+    text = ruleset(Walls(CENTRE, ("uplink", "eth1")))
+    hooks = [line for line in text.splitlines() if "hook" in line]
+    assert len(hooks) == 4
+    assert all(line.endswith("policy drop;") for line in hooks)
+    assert 'devices = { "uplink", "eth1" }' in text
+
+
+def test_dhcp_and_router_advertisements_pass_only_where_the_box_needs_them() -> None:
+    bare = ruleset(Walls(CENTRE, (), dhcp=False))
+    assert "67" not in bare
+    assert "router" not in bare
+    assert "nd-router-advert" in ruleset(Walls(CENTRE, (), router_advertisements=True))
+
+
+@pytest.mark.parametrize("name", ["", "a" * 16, 'x" }; policy accept; #', "a b", "-x", "a\nb"])
+def test_no_device_name_can_write_rules(name: str) -> None:
+    with pytest.raises(DecodeError):
+        ruleset(Walls(CENTRE, (name,)))
+
+
+@pytest.fixture(scope="module")
+def topology() -> Iterator[Topology]:
+    with Topology() as made:
+        made.box.nft(ruleset(Walls(CENTRE, (UPLINK,))))
+        yield made
+
+
+def attempts(box: Namespace, mark: int) -> int:
+    """Everything a program in the box's namespace may try; how many sends the kernel took."""
+    taken = 0
+    for family, centre in ((socket.AF_INET, CENTRE4), (socket.AF_INET6, CENTRE6)):
+        for port in (51820, 51821, 53, 123, 443, 80):
+            with box.socket(family, socket.SOCK_DGRAM) as sock:
+                if mark:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+                with contextlib.suppress(OSError):
+                    taken += sock.sendto(b"forbidden", (centre, port)) > 0
+        for port in (80, 22):
+            with box.socket(family, socket.SOCK_STREAM) as sock:
+                sock.settimeout(0.02)
+                with contextlib.suppress(OSError):
+                    sock.connect((centre, port))
+        protocol = socket.IPPROTO_ICMP if family == socket.AF_INET else socket.IPPROTO_ICMPV6
+        with box.socket(family, socket.SOCK_RAW, protocol) as sock, contextlib.suppress(OSError):
+            taken += sock.sendto(
+                bytes([8 if family == socket.AF_INET else 128]) + bytes(7), (centre, 0)
+            )
+    with box.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind((UPLINK, 0))
+        for ethertype in (b"\x08\x00", b"\x86\xdd", b"\x88\xb5", b"\x81\x00"):
+            with contextlib.suppress(OSError):
+                taken += sock.send(b"\xff" * 12 + ethertype + bytes(60)) > 0
+    return taken
+
+
+def seen(topology: Topology, mark: int) -> list[Frame]:
+    with Observer(topology.centre, CENTRE_SIDE) as observer:
+        attempts(topology.box, mark)
+    return observer.arrived(lambda frame: not frame.neighbour_discovery)
+
+
+@pytest.mark.rig
+def test_without_walls_the_same_attempts_are_seen() -> None:
+    """The control: a witness that sees nothing proves nothing."""
+    with Topology() as open_box:
+        frames = seen(open_box, 0)
+    assert {frame.protocol for frame in frames} >= {1, 6, 17, 58}
+    assert {frame.ethertype for frame in frames} >= {0x0800, 0x86DD, 0x88B5}
+
+
+@pytest.mark.rig
+@pytest.mark.parametrize("mark", [0, FWMARK])
+def test_nothing_reaches_the_cable_without_a_granted_endpoint(
+    topology: Topology, mark: int
+) -> None:
+    assert seen(topology, mark) == []
+
+
+@pytest.mark.rig
+@pytest.mark.parametrize("granted", [GRANTED4, GRANTED6])
+def test_only_marked_packets_reach_the_granted_endpoint(topology: Topology, granted: str) -> None:
+    endpoint = parse_endpoint(granted)
+    sets = topology.box.run(Sets.here)
+    sets.batch(nfset.allow(endpoint))
+    try:
+        assert seen(topology, 0) == []
+        through = seen(topology, FWMARK)
+        assert {(f.destination, f.port, f.protocol) for f in through} == {
+            (str(endpoint.address), 51820, 17)
+        }
+        sets.batch(nfset.clear())
+        assert seen(topology, FWMARK) == []
+    finally:
+        sets.batch(nfset.clear())
+        sets.close()
+
+
+@pytest.mark.rig
+def test_nft_lists_the_granted_endpoint_and_no_other(topology: Topology) -> None:
+    sets = topology.box.run(Sets.here)
+    for granted in (GRANTED6, "198.51.100.7:9", GRANTED4):
+        sets.batch(nfset.allow(parse_endpoint(granted)))
+    shown = [
+        topology.box.nft(f"list set {family} sdbox endpoint4") for family in ("inet", "netdev")
+    ]
+    assert all(text.count("elements = { 192.0.2.1 . 51820 }") == 1 for text in shown)
+    assert "elements" not in topology.box.nft("list set inet sdbox endpoint6")
+    sets.batch(nfset.clear())
+    assert "elements" not in topology.box.nft("list set inet sdbox endpoint4")
+    sets.close()
+
+
+@pytest.mark.rig
+@pytest.mark.parametrize(
+    ("family", "host"), [(socket.AF_INET, CENTRE4), (socket.AF_INET6, CENTRE6)]
+)
+def test_the_box_reaches_the_centre_and_is_reached_by_nobody(
+    topology: Topology, family: int, host: str
+) -> None:
+    with topology.centre.socket(family, socket.SOCK_STREAM) as server:
+        server.bind((host, 443))
+        server.listen()
+        with topology.box.socket(family, socket.SOCK_STREAM) as client:
+            client.settimeout(2)
+            client.connect((host, 443))
+            client.send(b"hello")
+    with topology.box.socket(family, socket.SOCK_STREAM) as server:
+        own = BOX4 if family == socket.AF_INET else BOX6
+        server.bind((own, 443))
+        server.listen()
+        with topology.centre.socket(family, socket.SOCK_STREAM) as client:
+            client.bind((host, 443 if family == socket.AF_INET6 else 8443))
+            client.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                client.connect((own, 443))
+
+
+@pytest.mark.rig
+def test_a_knock_from_outside_is_not_even_refused(topology: Topology) -> None:
+    with Observer(topology.centre, CENTRE_SIDE) as observer:
+        for family, own in ((socket.AF_INET, BOX4), (socket.AF_INET6, BOX6)):
+            with topology.centre.socket(family, socket.SOCK_DGRAM) as sock:
+                sock.sendto(b"knock", (own, 51820))
+        time.sleep(0.02)
+    assert observer.arrived(lambda frame: not frame.neighbour_discovery) == []
+
+
+@pytest.mark.rig
+def test_loading_the_walls_twice_fails_and_changes_nothing(topology: Topology) -> None:
+    before = topology.box.nft("list ruleset")
+    with pytest.raises(subprocess.CalledProcessError):
+        topology.box.nft(ruleset(Walls(CENTRE, (UPLINK,))))
+    assert topology.box.nft("list ruleset") == before
+
+
+@pytest.mark.rig
+def test_without_walls_nobody_is_let_through(topology: Topology) -> None:
+    sets = topology.centre.run(Sets.here)
+    with pytest.raises(FileNotFoundError):
+        sets.batch(nfset.allow(parse_endpoint(GRANTED4)))
+    sets.close()

@@ -1,0 +1,75 @@
+"""Our requests, read back by pyroute2: a second opinion that shares no code with us."""
+
+import contextlib
+from ipaddress import ip_interface
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+from sdbox_agent.errors import DecodeError
+from sdbox_agent.tunnel import netlink, rtnetlink
+from sdbox_agent.tunnel.netlink import Reply
+
+
+def read(kind: type, request: netlink.Request) -> object:
+    message = kind(netlink.frame(request, 1, 0))
+    message.decode()
+    return message
+
+
+def test_a_link_is_moved_by_number_and_descriptor() -> None:
+    message = read(ifinfmsg, rtnetlink.move(7, 42))
+    assert message["index"] == 7
+    assert message.get_attr("IFLA_NET_NS_FD") == 42
+    assert message["change"] == 0
+
+
+def test_a_link_is_made_quiet_without_being_raised() -> None:
+    message = read(ifinfmsg, rtnetlink.be_quiet(7))
+    inet6 = message.get_attr("IFLA_AF_SPEC").get_attr("AF_INET6")
+    assert inet6.get_attr("IFLA_INET6_ADDR_GEN_MODE") == 1
+    assert (message["flags"], message["change"]) == (0, 0)
+
+
+def test_a_link_is_raised_and_deleted() -> None:
+    message = read(ifinfmsg, rtnetlink.raise_up(7))
+    assert (message["index"], message["flags"], message["change"]) == (7, 1, 1)
+    assert read(ifinfmsg, rtnetlink.delete(9))["index"] == 9
+
+
+@pytest.mark.parametrize(("text", "flags"), [("10.77.0.2/32", 0), ("fd77::2/128", 2)])
+def test_an_address_is_given(text: str, flags: int) -> None:
+    address = ip_interface(text)
+    message = read(ifaddrmsg, rtnetlink.add_address(7, address))
+    assert (message["index"], message["prefixlen"]) == (7, address.max_prefixlen)
+    assert message["family"] == {4: 2, 6: 10}[address.version]
+    assert message["flags"] == flags
+    assert message.get_attr("IFA_LOCAL") == message.get_attr("IFA_ADDRESS") == str(address.ip)
+
+
+@pytest.mark.parametrize(("version", "family"), [(4, 2), (6, 10)])
+def test_a_default_route_goes_into_the_link(version: int, family: int) -> None:
+    message = read(rtmsg, rtnetlink.default_route(7, version))
+    assert (message["family"], message["dst_len"], message["table"]) == (family, 0, 254)
+    assert message["type"] == 1
+    assert message.get_attr("RTA_OIF") == 7
+    assert message.get_attr("RTA_DST") is None
+
+
+def test_a_link_of_pyroute2_is_read() -> None:
+    message = ifinfmsg()
+    message["index"], message["flags"] = 5, 0x1043
+    message["attrs"] = [("IFLA_MTU", 1420), ("IFLA_IFNAME", "sdbox0")]
+    message.encode()
+    body = bytes(message.data)[16 : message["header"]["length"]]
+    assert rtnetlink.parse_link(Reply(16, 2, 1, body)) == rtnetlink.Link(5, "sdbox0", up=True)
+
+
+@given(st.integers(0, 20), st.binary(max_size=80))
+def test_arbitrary_bytes_are_a_link_or_refused(kind: int, body: bytes) -> None:
+    with contextlib.suppress(DecodeError):
+        rtnetlink.parse_link(Reply(kind, 0, 1, body))
