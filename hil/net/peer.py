@@ -34,9 +34,9 @@ class FarPeer:
     endpoint4: Final = f"{CENTRE4}:{PORT}"
     endpoint6: Final = f"[{CENTRE6}]:{PORT}"
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, name: str = "") -> None:
         self._topology = topology
-        self.name = f"far{os.getpid()}"
+        self.name = name or f"far{os.getpid()}"
         self.wireguard = WireGuardGo(self.name, _DIRECTORY)
         private = os.urandom(32)
         self._private = bytearray(private)

@@ -1,0 +1,524 @@
+"""The tunnel helper as on a box: own user, one capability, a real peer behind a real cable."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hil.net.helper import UID, TunnelHelper
+from hil.net.observe import Observer, now_ns
+from hil.net.peer import OWN4, OWN6, VM4, VM6, FarPeer
+from hil.net.process import Process, Unit
+from hil.net.topology import CENTRE4, CENTRE6, CENTRE_SIDE, UPLINK, Topology
+from sdbox_agent import ipc
+from sdbox_agent.paths import Paths
+from sdbox_agent.tunnel.config import INTERFACE, parse_endpoint
+from sdbox_agent.tunnel.killswitch import Walls, ruleset
+
+pytestmark = pytest.mark.rig
+
+CENTRE = (parse_endpoint(f"{CENTRE4}:443"), parse_endpoint(f"[{CENTRE6}]:443"))
+CORE_UID = os.getuid()
+
+
+@pytest.fixture(scope="module")
+def topology() -> Iterator[Topology]:
+    with Topology() as made:
+        made.box.nft(ruleset(Walls(CENTRE, (UPLINK,))))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def far(topology: Topology) -> Iterator[FarPeer]:
+    with FarPeer(topology) as peer:
+        yield peer
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="sdbox-rig-") as made:  # pytest's are root's alone
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.fixture
+def helper(topology: Topology, root: Path) -> Iterator[TunnelHelper]:
+    with TunnelHelper(topology, root, CORE_UID) as running:
+        yield running
+    wait_until(lambda: topology.session.links() == {"lo"}, 1)  # whatever the test did
+    assert topology.box.links() == {"lo", UPLINK}
+
+
+@pytest.fixture
+def core(helper: TunnelHelper, root: Path) -> Iterator["Core"]:
+    made = Core(root)
+    yield made
+    made.channel.close()
+
+
+class Core:
+    """The core's side of the channel."""
+
+    def __init__(self, root: Path, number: int = 1) -> None:
+        self.channel: ipc.Channel[ipc.FromTunnel] = ipc.connect(
+            Paths(root).tunnel_socket, ipc.FromTunnel, UID
+        )
+        self.channel.sock.settimeout(10)
+        self.number = number
+
+    def ask(self, message: ipc.Message) -> ipc.Message:
+        self.channel.send(message)
+        return self.channel.receive()
+
+    def prepare(self) -> bytes:
+        answer = self.ask(ipc.PrepareTunnel(n=self.number))
+        assert isinstance(answer, ipc.TunnelPrepared)
+        return answer.wg_public_key
+
+    def open(self, far: FarPeer, psk: bytes, **change: object) -> ipc.Message:
+        fields = {
+            "peer": far.public,
+            "endpoint": far.endpoint4,
+            "psk": psk,
+            "addresses": (f"{OWN4}/32", f"{OWN6}/128"),
+            "vm": VM4,
+            "lease_s": 30,
+        }
+        return self.ask(ipc.OpenTunnel(n=self.number, **{**fields, **change}))
+
+    def rise(self, far: FarPeer, **change: object) -> ipc.TunnelUp:
+        psk = os.urandom(32)
+        far.admit(self.prepare(), psk)
+        answer = self.open(far, psk, **change)
+        assert isinstance(answer, ipc.TunnelUp), answer
+        return answer
+
+    def hear_down(self) -> str:
+        answer = self.channel.receive()
+        assert isinstance(answer, ipc.TunnelDown)
+        return answer.code
+
+    def close_tunnel(self) -> None:
+        assert self.ask(ipc.CloseTunnel(n=self.number)) == ipc.TunnelClosed(n=self.number)
+
+
+def code(answer: ipc.Message) -> str:
+    assert isinstance(answer, (ipc.TunnelDown, ipc.Failed)), answer
+    return answer.code
+
+
+def child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def granted(topology: Topology) -> bool:
+    shown = [topology.box.nft(f"list set {t} sdbox endpoint4") for t in ("inet", "netdev")]
+    return any("elements" in text for text in shown)
+
+
+# -- the good life -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("v6", [False, True])
+def test_a_tunnel_opens_carries_and_closes(
+    topology: Topology, far: FarPeer, core: Core, v6: bool
+) -> None:
+    change = {"endpoint": far.endpoint6, "vm": VM6} if v6 else {}
+    up = core.rise(far, **change)
+    assert 0 < up.handshake_ms < 3000
+    assert 0 < up.vm_ms < 3000
+    assert topology.session.links() == {"lo", INTERFACE}
+    assert topology.box.links() == {"lo", UPLINK}
+    assert far.state().handshake_ns > 0
+    family, vm = (socket.AF_INET6, VM6) if v6 else (socket.AF_INET, VM4)
+    with topology.vm[0].socket(family, socket.SOCK_DGRAM) as server:
+        server.bind((vm, 7))
+        server.settimeout(2)
+        with topology.session.socket(family, socket.SOCK_DGRAM) as client:
+            client.sendto(b"through", (vm, 7))
+        assert server.recv(100) == b"through"
+    assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=True)
+    core.close_tunnel()
+    assert topology.session.links() == {"lo"}
+    assert not granted(topology)
+    assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)
+
+
+def test_the_same_helper_serves_session_after_session_with_new_keys(
+    far: FarPeer, core: Core
+) -> None:
+    keys = set()
+    for number in (1, 2, 3):
+        core.number = number
+        keys.add(core.prepare())
+        core.close_tunnel()
+        core.rise(far)
+        core.close_tunnel()
+    assert len(keys) == 3
+
+
+def test_helper_and_wireguard_hold_one_capability_and_their_own_user(
+    helper: TunnelHelper, far: FarPeer, core: Core
+) -> None:
+    core.rise(far)
+    for pid in (helper.process.pid, child_of(helper.process.pid)):
+        status = dict(
+            line.split(":\t", 1)
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if ":\t" in line
+        )
+        assert {status[name] for name in ("CapPrm", "CapEff", "CapBnd")} == {f"{1 << 12:016x}"}
+        assert status["Uid"].split() == [str(UID)] * 4
+        assert status["NoNewPrivs"] == "1"
+
+
+def test_everything_leaving_an_open_box_is_wireguard_to_the_endpoint(
+    topology: Topology, far: FarPeer, core: Core
+) -> None:
+    with Observer(topology.centre, CENTRE_SIDE) as observer:
+        core.rise(far)
+        with topology.session.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for host in (VM4, CENTRE4, "198.51.100.1"):
+                sock.sendto(b"any", (host, 53))
+        core.close_tunnel()
+    left = observer.arrived(lambda frame: not frame.neighbour_discovery)
+    assert {(f.protocol, f.destination, f.port) for f in left} == {(17, CENTRE4, 51820)}
+
+
+# -- the ends ------------------------------------------------------------------------------------
+
+
+def test_a_handshake_that_never_completes_ends_in_time(
+    topology: Topology, far: FarPeer, core: Core
+) -> None:
+    core.prepare()
+    start_s = time.monotonic()
+    answer = core.open(far, os.urandom(32), endpoint=f"{CENTRE4}:51999")  # nobody there
+    assert code(answer) == "handshake-timeout"
+    assert 4.9 < time.monotonic() - start_s < 5.5
+    assert topology.session.links() == {"lo"}
+    assert not granted(topology)
+
+
+def test_a_wrong_preshared_key_never_opens(topology: Topology, far: FarPeer, core: Core) -> None:
+    far.admit(core.prepare(), os.urandom(32))
+    assert code(core.open(far, os.urandom(32))) == "handshake-timeout"
+    assert topology.session.links() == {"lo"}
+
+
+def test_a_silent_vm_ends_in_time(topology: Topology, far: FarPeer, core: Core) -> None:
+    psk = os.urandom(32)
+    far.admit(core.prepare(), psk)
+    start_s = time.monotonic()
+    assert code(core.open(far, psk, vm="10.77.0.9")) == "vm-silent"
+    assert 2.9 < time.monotonic() - start_s < 3.5
+    assert topology.session.links() == {"lo"}
+
+
+def test_the_lease_ends_the_tunnel_of_a_core_that_is_stopped(
+    topology: Topology, far: FarPeer, core: Core
+) -> None:
+    core.rise(far, lease_s=1)
+    wait_until(lambda: topology.session.links() == {"lo"}, 1.5)  # and hears nothing
+    assert core.hear_down() == "lease-expired"
+    assert not granted(topology)
+    assert code(core.ask(ipc.ExtendLease(n=1, lease_s=60))) == "lease-expired"
+
+
+def test_an_extended_lease_lasts_longer(topology: Topology, far: FarPeer, core: Core) -> None:
+    core.rise(far, lease_s=1)
+    core.channel.send(ipc.ExtendLease(n=1, lease_s=2))
+    time.sleep(1.3)
+    assert topology.session.links() == {"lo", INTERFACE}
+    assert core.hear_down() == "lease-expired"
+
+
+def test_a_vm_that_is_lost_is_noticed(topology: Topology, far: FarPeer, core: Core) -> None:
+    core.rise(far)
+    far.admit(b"\x01" * 32, os.urandom(32))  # the gateway removes our peer
+    start_s = time.monotonic()
+    assert core.hear_down() == "tunnel-lost"
+    assert time.monotonic() - start_s < 4.5
+    assert topology.session.links() == {"lo"}
+
+
+def test_no_route_is_told_at_once(topology: Topology, far: FarPeer, core: Core) -> None:
+    core.prepare()
+    assert code(core.open(far, bytes(32), endpoint="203.0.113.1:51820")) == "no-route"
+    assert topology.session.links() == {"lo"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"addresses": ("0.0.0.0/0",)},
+        {"addresses": (f"{CENTRE4}/32",)},
+        {"endpoint": "127.0.0.1:51820"},
+        {"vm": CENTRE4},
+    ],
+)
+def test_an_absurd_grant_is_refused_and_nothing_stays(
+    topology: Topology, far: FarPeer, core: Core, change: dict[str, object]
+) -> None:
+    core.prepare()
+    assert code(core.open(far, bytes(32), **change)) == "centre-answer-invalid"
+    assert topology.session.links() == {"lo"}
+
+
+# -- deaths --------------------------------------------------------------------------------------
+
+
+def test_a_helper_killed_leaves_nothing_and_its_successor_starts_clean(
+    topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper, root: Path
+) -> None:
+    core.rise(far)
+    wireguard = child_of(helper.process.pid)
+    start_s = time.monotonic()
+    helper.process.kill(signal.SIGKILL)
+    wait_until(lambda: topology.session.links() == {"lo"}, 1)
+    wait_until(lambda: has_ended(wireguard), 1)
+    assert time.monotonic() - start_s < 0.5
+    with Observer(topology.centre, CENTRE_SIDE) as observer:
+        time.sleep(0.2)
+    assert observer.arrived(lambda frame: not frame.neighbour_discovery) == []
+    helper.restart()
+    core.channel.close()
+    again = Core(root, number=2)
+    assert again.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)
+    assert not granted(topology)  # what the dead one had let through
+    again.rise(far)
+    again.channel.close()
+
+
+def test_wireguard_killed_ends_the_tunnel(
+    topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper
+) -> None:
+    core.rise(far)
+    with Observer(topology.centre, CENTRE_SIDE) as observer:
+        os.kill(child_of(helper.process.pid), signal.SIGKILL)
+        killed_ns = now_ns()
+        assert core.hear_down() == "tunnel-lost"
+        assert topology.session.links() == {"lo"}
+        with (
+            topology.session.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+            pytest.raises(OSError, match="unreachable"),
+        ):
+            sock.sendto(b"out", (CENTRE4, 9))
+    assert [f for f in observer.arrived() if f.time_ns > killed_ns + 10**6 and f.protocol] == []
+
+
+def test_a_wireguard_that_hangs_is_killed_at_closing(
+    topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper
+) -> None:
+    core.rise(far)
+    os.kill(child_of(helper.process.pid), signal.SIGSTOP)
+    start_s = time.monotonic()
+    core.close_tunnel()
+    assert time.monotonic() - start_s < 0.5
+    assert topology.session.links() == {"lo"}
+
+
+def test_the_cores_end_is_the_tunnels_end(topology: Topology, far: FarPeer, core: Core) -> None:
+    core.rise(far)
+    core.channel.close()
+    wait_until(lambda: topology.session.links() == {"lo"}, 0.5)
+
+
+def test_sigterm_takes_everything_down(
+    topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper, root: Path
+) -> None:
+    core.rise(far)
+    helper.process.kill(signal.SIGTERM)
+    assert helper.process.wait(2)
+    assert helper.process.status == 0
+    assert topology.session.links() == {"lo"}
+    assert not granted(topology)
+    assert [path.name for path in Paths(root).tunnel_runtime.iterdir()] == ["core.sock"]
+
+
+# -- whoever misbehaves --------------------------------------------------------------------------
+
+
+def test_an_order_out_of_turn_takes_everything_down(
+    topology: Topology, far: FarPeer, core: Core
+) -> None:
+    assert code(core.open(far, bytes(32))) == "worker-protocol"
+    core.rise(far)
+    assert code(core.ask(ipc.PrepareTunnel(n=2))) == "worker-protocol"
+    assert topology.session.links() == {"lo"}
+    core.rise(far)
+    assert code(core.ask(ipc.ExtendLease(n=9, lease_s=60))) == "worker-protocol"
+    assert topology.session.links() == {"lo"}
+
+
+def test_a_frame_that_is_no_message_takes_everything_down(
+    topology: Topology, far: FarPeer, core: Core
+) -> None:
+    core.rise(far)
+    core.channel.sock.send(b'{"v":1,"n":1,"t":"open","insertion":1}')
+    with pytest.raises(ipc.Closed):
+        core.channel.receive()
+    assert topology.session.links() == {"lo"}
+
+
+def test_a_second_client_is_turned_away_and_the_first_goes_on(
+    far: FarPeer, core: Core, root: Path
+) -> None:
+    core.rise(far)
+    second = Core(root, number=2)
+    with pytest.raises((ipc.Closed, OSError)):
+        second.ask(ipc.CloseTunnel(n=1))
+    second.channel.close()
+    assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=True)
+
+
+def test_a_foreign_uid_is_turned_away(helper: TunnelHelper, root: Path, core: Core) -> None:
+    core.channel.close()
+    script = (
+        "import socket,sys\n"
+        "s=socket.socket(socket.AF_UNIX,socket.SOCK_SEQPACKET); s.connect(sys.argv[1])\n"
+        "s.settimeout(2)\n"
+        'try:\n s.send(b\'{"v":1,"n":0,"t":"status"}\'); got=s.recv(99)\n'
+        "except OSError: got=b''\n"
+        "sys.exit(1 if got else 0)"
+    )
+    argv = ["/usr/bin/python3", "-c", script, str(Paths(root).tunnel_socket)]
+    stranger = Process(Unit(argv=argv, uid=61003, directory=Path("/")))
+    assert stranger.wait(5)
+    assert stranger.status == 0
+    stranger.end()
+    ours = Core(root)
+    assert ours.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)
+    ours.channel.close()
+
+
+def test_without_walls_no_tunnel_opens(root: Path) -> None:
+    with (
+        Topology() as bare,
+        FarPeer(bare, name=f"b{os.getpid()}") as far,
+        TunnelHelper(bare, root, CORE_UID),
+    ):
+        core = Core(root)
+        far.admit(core.prepare(), bytes(32))
+        assert code(core.open(far, bytes(32))) == "tunnel-fault"
+        assert bare.session.links() == {"lo"}
+        core.channel.close()
+
+
+def test_another_way_out_of_the_session_refuses_the_tunnel(
+    topology: Topology, far: FarPeer, core: Core
+) -> None:
+    topology.session.ip("link add stray type veth peer name yarts")
+    try:
+        core.prepare()
+        assert code(core.open(far, bytes(32))) == "tunnel-fault"
+    finally:
+        topology.session.ip("link del stray")
+
+
+@pytest.mark.parametrize("where", ["box", "session"])
+def test_a_leftover_interface_is_swept_at_start(
+    topology: Topology, helper: TunnelHelper, root: Path, core: Core, far: FarPeer, where: str
+) -> None:
+    core.close_tunnel()  # it has started
+    getattr(topology, where).ip(f"link add {INTERFACE} type veth peer name leftover")
+    helper.restart()
+    core.channel.close()
+    again = Core(root)
+    again.rise(far)
+    again.channel.close()
+
+
+# -- secrets -------------------------------------------------------------------------------------
+
+
+def test_the_private_key_is_nowhere_but_in_two_memories_and_then_in_none(
+    helper: TunnelHelper, far: FarPeer, core: Core, root: Path
+) -> None:
+    core.rise(far)
+    key = private_key(root)
+    forms = (key, key.hex().encode())
+    pids = (helper.process.pid, child_of(helper.process.pid))
+    for pid in pids:
+        for name in ("cmdline", "environ"):
+            held = Path(f"/proc/{pid}/{name}").read_bytes()
+            assert not any(form in held for form in forms)
+    on_disk = [p.read_bytes() for p in root.rglob("*") if p.is_file()]
+    assert not any(form in content for content in on_disk for form in forms)
+    assert key in memory(pids[1])  # the control: wireguard-go does hold it
+    time.sleep(1.2)  # a probe, and asks for the handshake, have come and gone
+    core.close_tunnel()
+    held = memory(helper.process.pid)
+    assert not any(form in held for form in forms)
+
+
+def private_key(root: Path) -> bytes:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.connect(str(Paths(root).tunnel_runtime / f"{INTERFACE}.sock"))
+        sock.sendall(b"get=1\n\n")
+        return bytes.fromhex(sock.recv(4096).split(b"private_key=")[1][:64].decode())
+
+
+def memory(pid: int) -> bytes:
+    held = bytearray()
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as mem:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, mode = line.split()[:2]
+            start, end = (int(part, 16) for part in span.split("-"))
+            if mode.startswith("rw"):
+                with contextlib.suppress(OSError, OverflowError):
+                    mem.seek(start)
+                    held += mem.read(end - start)
+    return bytes(held)
+
+
+# -- how fast ------------------------------------------------------------------------------------
+
+
+def test_no_packet_leaves_once_closing_has_begun(
+    topology: Topology, far: FarPeer, core: Core, root: Path
+) -> None:
+    core.rise(far)
+    argv = [sys.executable, "-m", "hil.net.flood", VM4, "9", "500", "30"]
+    flood = Process(Unit(argv=argv, network=topology.session, uid=65534, output=root / "flood"))
+    with Observer(topology.centre, CENTRE_SIDE) as observer:
+        wait_until(lambda: len(observer.arrived()) > 200, 5)
+        asked_ns = now_ns()
+        core.close_tunnel()
+        closed_ns = now_ns()
+        time.sleep(0.05)
+    flood.end()
+    last_ns = max(f.time_ns for f in observer.arrived(lambda f: f.port == 51820))
+    assert last_ns < asked_ns + 20 * 10**6  # 1 ms on a quiet machine
+    assert last_ns < closed_ns
+    assert closed_ns - asked_ns < 500 * 10**6
+
+
+def test_a_helper_with_nothing_up_uses_no_time(helper: TunnelHelper, core: Core) -> None:
+    core.close_tunnel()
+    schedstat = Path(f"/proc/{helper.process.pid}/schedstat")
+    time.sleep(0.05)
+    before = schedstat.read_text().split()
+    time.sleep(1)
+    assert schedstat.read_text().split() == before  # not once scheduled
