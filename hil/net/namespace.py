@@ -54,12 +54,14 @@ class Namespace:
             ["ip", "-n", self.name, "-batch", "-"], input=batch, check=True, capture_output=True
         )
 
+    def show(self, command: str) -> str:
+        """What an iproute2 command shows inside, a line an item."""
+        argv = ["ip", "-n", self.name, "-o", *command.split()]
+        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
     def links(self) -> set[str]:
         """Names of the interfaces inside."""
-        shown = subprocess.run(
-            ["ip", "-n", self.name, "-o", "link"], check=True, capture_output=True, text=True
-        ).stdout
-        return {line.split(": ")[1].split("@")[0] for line in shown.splitlines()}
+        return {line.split(": ")[1].split("@")[0] for line in self.show("link").splitlines()}
 
     def nft(self, text: str) -> str:
         """Feed `nft -f -` inside; its output."""

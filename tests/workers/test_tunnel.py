@@ -151,6 +151,7 @@ def test_a_tunnel_opens_carries_and_closes(
     assert topology.session.links() == {"lo", INTERFACE}
     assert topology.box.links() == {"lo", UPLINK}
     assert far.state().handshake_ns > 0
+    assert "fe80:" not in topology.session.show("-6 addr")  # it would solicit routers
     family, vm = (socket.AF_INET6, VM6) if v6 else (socket.AF_INET, VM4)
     with topology.vm[0].socket(family, socket.SOCK_DGRAM) as server:
         server.bind((vm, 7))

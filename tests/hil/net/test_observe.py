@@ -1,0 +1,32 @@
+"""The witness: it reads what passes, and loses none."""
+
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hil.net.observe import Observer, now_ns, read
+from hil.net.topology import BOX4, BOX6, CENTRE4, CENTRE6, CENTRE_SIDE, Topology
+
+
+@given(st.binary(max_size=120), st.sampled_from([b"", b"\x08\x00", b"\x86\xdd", b"\x08\x06"]))
+def test_any_frame_is_read(body: bytes, ethertype: bytes) -> None:
+    frame = read(b"\xff" * 12 + ethertype + body, 5, outgoing=False)
+    assert frame.time_ns == 5
+    assert frame.length_bytes == 12 + len(ethertype) + len(body)
+
+
+@pytest.mark.rig
+def test_every_frame_of_a_burst_is_seen_with_its_time() -> None:
+    with Topology() as topology, Observer(topology.centre, CENTRE_SIDE) as observer:
+        start_ns = now_ns()
+        for family, host in ((socket.AF_INET, CENTRE4), (socket.AF_INET6, CENTRE6)):
+            with topology.box.socket(family, socket.SOCK_DGRAM) as sock:
+                for _ in range(500):
+                    sock.sendto(b"x", (host, 4242))
+        end_ns = now_ns()
+    seen = observer.arrived(lambda frame: frame.port == 4242)
+    assert len([f for f in seen if (f.source, f.destination) == (BOX4, CENTRE4)]) == 500
+    assert len([f for f in seen if (f.source, f.destination) == (BOX6, CENTRE6)]) == 500
+    assert all(start_ns <= frame.time_ns <= end_ns + 10**8 for frame in seen)
