@@ -1,0 +1,50 @@
+"""Every number the comparison rests on, with its unit and where it comes from."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+# -- Minutia Cylinder-Code: Cappelli, Ferrara, Maltoni, IEEE TPAMI 32(12), 2010, table 1 ----------
+
+CYLINDER_RADIUS_PX: Final = 70.0  # R
+BASE_CELLS: Final = 16  # N_S: cells along the diameter
+LAYERS: Final = 6  # N_D: cells along the height, 2 pi in all
+SPATIAL_SIGMA_PX: Final = 28 / 3  # sigma_S
+DIRECTION_SIGMA_RAD: Final = 2 * math.pi / 9  # sigma_D
+CELL_SIGMOID: Final = (0.01, 400.0)  # mu_Psi, tau_Psi
+HULL_MARGIN_PX: Final = 50.0  # Omega
+MIN_VALID_CELLS: Final = 0.75  # min_VC, of the cells inside the circle
+MIN_NEIGHBOURS: Final = 2  # min_M: minutiae that contribute to a cylinder
+MIN_MATCHABLE_CELLS: Final = 0.60  # min_ME, of the cells inside the circle
+MAX_ROTATION_RAD: Final = math.pi / 2  # delta_theta
+PAIRS_RANGE: Final = (4, 12)  # min n_P, max n_P
+PAIRS_SIGMOID: Final = (20.0, 2 / 5)  # mu_P, tau_P; minutiae
+RELAXATION_WEIGHT: Final = 0.5  # w_R
+RELAXATION_ROUNDS: Final = 5  # n_rel
+DISTANCE_SIGMOID: Final = (5.0, -8 / 5)  # mu_1, tau_1; pixels
+DIRECTION_SIGMOID: Final = (math.pi / 12, -30.0)  # mu_2, tau_2; radians
+RADIAL_SIGMOID: Final = (math.pi / 12, -30.0)  # mu_3, tau_3; radians
+
+# -- ours ----------------------------------------------------------------------------------------
+
+MAX_MINUTIAE: Final = 100  # the best of a template; noisy sensors give more, to their harm
+MIN_PAIRS: Final = 2  # pairs of cylinders: fewer support nothing
+PROPOSALS: Final = 8  # motions proposed to registration, by the strongest pairs
+REFINED_PROPOSALS: Final = 3  # motions worth refining
+TOLERANCES: Final = ((14.0, 0.35), (12.0, 0.30), (10.0, 0.30))  # pixels, radians; a stage each
+NOTHING_MEETS: Final = 1e-6  # soft count of pairs
+OVERLAP_MARGIN_PX: Final = 8.0  # about a ridge period
+MIN_OVERLAP: Final = 14  # minutiae: a smaller common area says no more than this one would
+THRESHOLD: Final = 0.08
+
+# Quality gates (ours; threats.md faults 43 and 47).
+MIN_MINUTIAE: Final = 12  # below: the old forensic minimum, and nothing to separate fingers by
+MIN_CYLINDERS: Final = 6  # minutiae with neighbours all around
+FEW_MINUTIAE: Final = 6  # enough to say that a finger is there, off centre
+MIN_PROBE_AREA_MM2: Final = 40.0
+MIN_REFERENCE_AREA_MM2: Final = 50.0
+MIN_PROBE_QUALITY: Final = 12.0  # mean; libfprint with ppmm set, ordinary fingers: 35..60
+GOOD_MINUTIAE: Final = 40
+GOOD_AREA_MM2: Final = 150.0
+GOOD_QUALITY: Final = 50.0

@@ -1,0 +1,120 @@
+"""Registration: lay one finger over the other, and count what falls together.
+
+Each of the strongest relaxed pairs proposes a rotation and a shift; the best of them are refined by
+weighted least squares on the minutiae that then meet. No distortion model: tolerances stand for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sdbox_agent.biometrics import parameters as p
+from sdbox_agent.biometrics.hull import near_hull
+from sdbox_agent.biometrics.points import wrapped
+
+if TYPE_CHECKING:
+    from sdbox_agent.biometrics.points import Floats, Points
+    from sdbox_agent.biometrics.relaxation import Indices
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """`h` rigid motions, probe to reference: turned by `angle_rad` (h,), then moved `shift_px`."""
+
+    angle_rad: Floats
+    shift_px: Floats  # (h, 2)
+
+    def apply(self, xy_px: Floats) -> Floats:
+        """Places (n, 2), or (h, n, 2), under each motion: (h, n, 2)."""
+        return _turn(xy_px, self.angle_rad) + self.shift_px[:, None, :]
+
+    def undo(self, xy_px: Floats) -> Floats:
+        """Places (n, 2) under the inverse of each motion: (h, n, 2)."""
+        return _turn(xy_px - self.shift_px[:, None, :], -self.angle_rad)
+
+    def only(self, chosen: Indices) -> Motion:
+        """Those of the motions."""
+        return Motion(self.angle_rad[chosen], self.shift_px[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """What falls together under each motion: soft count (h,), weights and partners (h, probe)."""
+
+    count: Floats
+    weight: Floats
+    partner: Indices
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """The best motion's soft count of pairs, and the minutiae of each print in the common area."""
+
+    paired: float
+    probe_overlap: int
+    reference_overlap: int
+
+
+def register(probe: Points, reference: Points, a: Indices, b: Indices) -> Registration:
+    """Register from proposals `a` (probe) and `b` (reference): minutia indices, best first."""
+    motion = _proposals(probe, reference, a, b)
+    meeting = _meet(motion, probe, reference, p.TOLERANCES[0])
+    for tolerance in p.TOLERANCES[1:]:
+        best = np.argsort(-meeting.count, kind="stable")[: p.REFINED_PROPOSALS]
+        motion = _refine(motion.only(best), _only(meeting, best), probe, reference)
+        meeting = _meet(motion, probe, reference, tolerance)
+    best = np.argsort(-meeting.count, kind="stable")[:1]
+    motion = motion.only(best)
+    return Registration(
+        float(meeting.count[best[0]]),
+        int(near_hull(motion.apply(probe.xy_px), reference.xy_px, p.OVERLAP_MARGIN_PX).sum()),
+        int(near_hull(motion.undo(reference.xy_px), probe.xy_px, p.OVERLAP_MARGIN_PX).sum()),
+    )
+
+
+def _proposals(probe: Points, reference: Points, a: Indices, b: Indices) -> Motion:
+    angle = wrapped(reference.angle_rad[b] - probe.angle_rad[a])
+    turned = _turn(probe.xy_px[a][:, None, :], angle)[:, 0]
+    return Motion(angle, reference.xy_px[b] - turned)
+
+
+def _turn(xy_px: Floats, angle_rad: Floats) -> Floats:
+    cos, sin = np.cos(angle_rad)[:, None], np.sin(angle_rad)[:, None]
+    x, y = xy_px[..., 0], xy_px[..., 1]
+    return np.stack([x * cos - y * sin, x * sin + y * cos], axis=-1)
+
+
+def _meet(
+    motion: Motion, probe: Points, reference: Points, tolerance: tuple[float, float]
+) -> Meeting:
+    """Mutually nearest minutiae, weighted by a Gaussian of `tolerance` (pixels, radians)."""
+    sigma_px, sigma_rad = tolerance
+    apart = motion.apply(probe.xy_px)[:, :, None, :] - reference.xy_px
+    turn = wrapped(probe.angle_rad[:, None] + motion.angle_rad[:, None, None] - reference.angle_rad)
+    weight = np.exp(-(apart**2).sum(axis=-1) / (2 * sigma_px**2) - turn**2 / (2 * sigma_rad**2))
+    partner, back = weight.argmax(axis=2), weight.argmax(axis=1)
+    mutual = np.take_along_axis(back, partner, axis=1) == np.arange(len(probe))
+    best = np.take_along_axis(weight, partner[:, :, None], axis=2)[:, :, 0] * mutual
+    return Meeting(best.sum(axis=1), best, partner)
+
+
+def _only(meeting: Meeting, chosen: Indices) -> Meeting:
+    return Meeting(meeting.count[chosen], meeting.weight[chosen], meeting.partner[chosen])
+
+
+def _refine(motion: Motion, meeting: Meeting, probe: Points, reference: Points) -> Motion:
+    """Weighted least squares in the plane; a motion under which nothing meets stays as it is."""
+    met = meeting.count > p.NOTHING_MEETS
+    weight = meeting.weight / np.where(met, meeting.count, 1.0)[:, None]
+    target = reference.xy_px[meeting.partner]
+    middle = (weight[:, :, None] * probe.xy_px).sum(axis=1)
+    target_middle = (weight[:, :, None] * target).sum(axis=1)
+    a, b = probe.xy_px - middle[:, None, :], target - target_middle[:, None, :]
+    dot = (weight * (a * b).sum(axis=-1)).sum(axis=1)
+    cross = (weight * (a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])).sum(axis=1)
+    angle = np.where(met, np.arctan2(cross, dot), motion.angle_rad)
+    shift = target_middle - _turn(middle[:, None, :], angle)[:, 0]
+    return Motion(angle, np.where(met[:, None], shift, motion.shift_px))
