@@ -72,7 +72,7 @@ def best(probe: Prepared, references: Sequence[Prepared]) -> float:
 
 def is_match(score: float) -> bool:
     """The comparison decision."""
-    return score >= p.THRESHOLD
+    return score >= p.THRESHOLD_FMR_0_15_PERCENT
 
 
 def _global(before: Floats, after: Floats, cylinders_: int) -> float:

@@ -22,8 +22,8 @@ def local_similarity(
     probe: Cylinders, reference: Cylinders, probe_points: Points, reference_points: Points
 ) -> Floats:
     """Similarities in [0, 1], (probe cylinders, reference cylinders); 0 where not matchable."""
-    a = probe.cells.reshape(len(probe.index), -1)
-    b = reference.cells.reshape(len(reference.index), -1)
+    a = probe.cells.reshape(-1, BASE_SIZE * p.LAYERS)
+    b = reference.cells.reshape(-1, BASE_SIZE * p.LAYERS)
     common = probe.valid @ reference.valid.T
     a2 = (probe.cells**2).sum(axis=2) @ reference.valid.T
     b2 = probe.valid @ (reference.cells**2).sum(axis=2).T

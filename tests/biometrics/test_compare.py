@@ -1,0 +1,113 @@
+"""The comparison: same finger high, other finger low, and a number whatever comes."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sdbox_agent.biometrics import parameters
+from sdbox_agent.biometrics.compare import best, compare, is_match, prepare
+from sdbox_agent.biometrics.minutia import Minutia, Template
+from tests.biometrics.templates import finger, moved, templates
+
+NOBODY = Template(())
+ON_A_LINE = Template(tuple(Minutia(10.0 * k, 50.0, 0.0) for k in range(40)))
+ONE_PLACE = Template(tuple(Minutia(50.0, 50.0, 0.1 * k) for k in range(40)))
+REPEATED = Template((Minutia(50.0, 50.0, 1.0),) * 40)
+FAR = Template(tuple(Minutia(1e5 * (-1) ** k, 1e5 - k, 0.0) for k in range(40)))
+
+
+@pytest.mark.parametrize("angle_deg", [0, 10, -30, 60])
+def test_the_same_finger_matches_however_it_lies(angle_deg) -> None:
+    reference = prepare(finger(1))
+    probe = prepare(
+        moved(finger(1), math.radians(angle_deg), (35.0, -20.0), jitter_px=2.0, seed=angle_deg + 30)
+    )
+    assert is_match(compare(probe, reference))
+
+
+def test_part_of_a_finger_matches() -> None:
+    part = Template(tuple(m for m in finger(2, 60).minutiae if m.y_px < 220))
+    assert 20 < len(part.minutiae) < 45
+    assert is_match(compare(prepare(moved(part, 0.2, jitter_px=2.0)), prepare(finger(2, 60))))
+
+
+def test_other_fingers_do_not_match() -> None:
+    prepared = [prepare(finger(seed)) for seed in range(14)]
+    scores = [compare(a, b) for i, a in enumerate(prepared) for b in prepared[:i]]
+    assert len(scores) == 91
+    assert not any(map(is_match, scores))
+
+
+@given(templates, templates)
+@example(NOBODY, finger(1))
+@example(ON_A_LINE, ON_A_LINE)
+@example(ONE_PLACE, ONE_PLACE)
+@example(REPEATED, REPEATED)
+@example(FAR, FAR)
+@example(ONE_PLACE, finger(1))
+def test_any_two_templates_give_a_score(one, other) -> None:
+    probe, reference = prepare(one), prepare(other)
+    score = compare(probe, reference)
+    assert math.isfinite(score)
+    assert 0 <= score <= 1
+    assert score == compare(probe, reference)
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 50))
+def test_the_order_of_minutiae_does_not_matter(seed) -> None:
+    template = Template(
+        tuple(
+            Minutia(m.x_px, m.y_px, m.angle_rad, m.type, 100 - k)
+            for k, m in enumerate(finger(seed).minutiae)
+        )
+    )
+    shuffled = list(template.minutiae)
+    np.random.default_rng(seed).shuffle(shuffled)
+    reference = prepare(moved(template, 0.1, jitter_px=1.0))
+    assert compare(prepare(Template(tuple(shuffled))), reference) == compare(
+        prepare(template), reference
+    )
+
+
+def test_the_best_view_counts() -> None:
+    probe = prepare(moved(finger(1), 0.1, jitter_px=2.0))
+    views = [prepare(finger(seed)) for seed in (5, 1, 6)]
+    assert best(probe, views) == compare(probe, views[1])
+    assert best(probe, []) == 0
+    assert not is_match(0)
+
+
+def test_the_threshold_is_where_the_decision_turns() -> None:
+    threshold = parameters.THRESHOLD_FMR_0_15_PERCENT
+    assert is_match(threshold)
+    assert not is_match(math.nextafter(threshold, 0))
+
+
+def test_the_largest_templates_take_less_than_a_second() -> None:
+    rng = np.random.default_rng(1)
+    crowd = [
+        Template(
+            tuple(
+                Minutia(
+                    *map(float, rng.uniform(0, 400, 2)), float(rng.uniform(0, 6.28)), quality=50
+                )
+                for _ in range(255)
+            )
+        )
+        for _ in range(2)
+    ]
+    start = time.process_time()
+    compare(prepare(crowd[0]), prepare(crowd[1]))
+    assert time.process_time() - start < 1.0
+
+
+def test_a_repr_shows_no_minutiae() -> None:
+    prepared = prepare(finger(1))
+    shown = repr((prepared, prepared.points, prepared.cylinders))
+    assert "array" not in shown
+    assert "[" not in shown.replace("[]", "")
