@@ -7,7 +7,7 @@ import contextlib
 import pwd
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, TextIO
 
 import msgspec
 
@@ -96,7 +96,7 @@ def _uid(text: str) -> int:
 
 
 def _say(text: str, stream: TextIO | None = None) -> None:
-    print(text, file=stream or sys.stdout, flush=True)  # noqa: T201
+    print(text, file=stream or sys.stdout, flush=True)
 
 
 def _fail(error: SdboxError, options: argparse.Namespace) -> int:

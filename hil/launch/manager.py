@@ -7,6 +7,7 @@ PDEATHSIG means what it should: whoever kills it, kills everything it started.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import selectors
 import signal
@@ -93,8 +94,8 @@ class Manager:
             if path.stem != "sdbox-netns"  # the rig has made the namespaces
         }
         self._notify = self._notify_socket()
-        for path in sorted(directory.glob("*.socket")):
-            self._listen(units.socket(path))
+        for file in sorted(directory.glob("*.socket")):
+            self._listen(units.socket(file))
         self._control()
 
     # -- start-up ----------------------------------------------------------------------------------
@@ -127,9 +128,9 @@ class Manager:
             listener.listen(8)
             running.listen.append(listener)
             if unit.accept:
-                self._watch(listener, lambda one=listener, r=running: self._accept(r, one))
+                self._watch(listener, functools.partial(self._accept, running, listener))
             else:
-                self._watch(listener, lambda r=running: self.start(r))
+                self._watch(listener, functools.partial(self.start, running))
 
     def _directory(self, path: str, mode: int, user: str, group: str) -> None:
         where = self._place(path)

@@ -64,14 +64,14 @@ def prctl(option: int, second: int = 0, third: int = 0) -> None:
     _check(_libc.prctl(option, *map(ctypes.c_ulong, (second, third, 0, 0))), "prctl")
 
 
-def become(uid: int, capabilities: tuple[int, ...]) -> None:
+def become(uid: int, gid: int, capabilities: tuple[int, ...]) -> None:
     """This user, these capabilities (ambient too, so that they outlive exec), and never more."""
     for capability in range(CAP_LAST + 1):
         if capability not in capabilities:
             prctl(PR_CAPBSET_DROP, capability)
     prctl(PR_SET_KEEPCAPS, 1)
     os.setgroups([])
-    os.setresgid(uid, uid, uid)
+    os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
     mask = sum(1 << capability for capability in capabilities)
     header = struct.pack("=Ii", _CAP_VERSION_3, 0)

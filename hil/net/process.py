@@ -29,7 +29,9 @@ class Unit:
 
     argv: Sequence[str]
     network: Namespace | None = None
+    private_network: bool = False  # a new network namespace with nothing in it
     uid: int | None = None
+    gid: int | None = None  # the uid's own number when None
     capabilities: tuple[int, ...] = ()
     listen: Sequence[int] = ()  # descriptors it gets from 3 on, told by LISTEN_FDS
     binds: Mapping[Path, Path] = field(default_factory=dict)  # seen at -> lies at
@@ -88,6 +90,8 @@ def _become_unit(unit: Unit, parent: int, told: int) -> None:
         if unit.network is not None:
             with unit.network.path.open("rb") as file:
                 linux.setns(file.fileno())
+        if unit.private_network:
+            linux.unshare(linux.CLONE_NEWNET)
         if unit.binds or unit.tun:
             _mount(unit)
         if unit.output is not None:
@@ -99,7 +103,7 @@ def _become_unit(unit: Unit, parent: int, told: int) -> None:
         told = _place(unit.listen, told)
         os.chdir(unit.directory)
         if unit.uid is not None:
-            linux.become(unit.uid, unit.capabilities)
+            linux.become(unit.uid, unit.uid if unit.gid is None else unit.gid, unit.capabilities)
         linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)  # after the user: that clears it
         if os.getppid() != parent:
             os._exit(1)

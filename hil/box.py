@@ -1,0 +1,157 @@
+"""A box in the rig: its files, and the launcher that runs it as systemd would."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from hil.launch.manager import Seen, Spec
+from hil.net.process import Process, Unit
+from hil.net.topology import CENTRE4, UPLINK
+from sdbox_agent.paths import Paths
+from sdbox_agent.state import store
+from sdbox_agent.state.filesystem import RealFileSystem
+from sdbox_agent.tunnel.config import Endpoint
+from sdbox_agent.tunnel.killswitch import Walls, ruleset
+from sdbox_centre.authority import pem_of
+
+if TYPE_CHECKING:
+    from hil.issuing import Issuing, Pair
+    from hil.net.topology import Topology
+
+CORE_UID, CARD_UID, FINGER_UID, TUNNEL_UID = 61001, 61002, 61003, 61004
+REPOSITORY: Final = Path(__file__).resolve().parents[1]
+START_S: Final = 20.0
+
+
+class Box:
+    """One box. Provisioned by hand here; a box in the field has a script for it."""
+
+    def __init__(
+        self, root: Path, name: str, topology: Topology, issuing: Issuing, pcscd_socket: Path
+    ) -> None:
+        self.name = name
+        self.paths = Paths(root)
+        self._root = root
+        self._topology = topology
+        self._pcscd_socket = pcscd_socket
+        self.sensor_socket = root / "run/sensor/image.sock"
+        self.tls = issuing.box_tls(name)
+        self.statement = issuing.box_statement(name)
+        self._launcher: Process | None = None
+        self._provision(issuing)
+
+    def _provision(self, issuing: Issuing) -> None:
+        config = self.paths.config
+        for directory in ("run", "log", "etc", "var/lib", "run/sensor"):
+            (self._root / directory).mkdir(mode=0o755, parents=True, exist_ok=True)
+        for directory in (config, config / "anchors", config / "profiles", config / "identity"):
+            directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        os.chown(self._root / "run/sensor", FINGER_UID, FINGER_UID)
+        (config / "box.toml").write_text(
+            f'v = 1\nbox = "{self.name}"\nprofile = "virtual"\nlanguage = "en"\n'
+            f'[centre]\nhost = "{CENTRE4}"\nport = 443\naddresses = ["{CENTRE4}"]\n'
+        )
+        anchors = {"cards": issuing.cards, "desk": issuing.desks, "centre": issuing.servers}
+        for name, authority in anchors.items():
+            (config / f"anchors/{name}.pem").write_bytes(pem_of(authority.certificate))
+        self.set_identity(self.tls, self.statement)
+        walls = Walls(
+            centre=(Endpoint.parse(f"{CENTRE4}:443"),), uplinks=(UPLINK,), dhcp=False
+        )
+        (config / "walls.nft").write_text(ruleset(walls))
+        self.paths.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files = RealFileSystem(self.paths.state)
+        store.create(files)
+        files.close()
+        for path in (self.paths.state, *self.paths.state.iterdir()):
+            os.chown(path, CORE_UID, CORE_UID)
+
+    def set_identity(self, tls: Pair, statement: Pair) -> None:
+        """The box's two keys, readable by the core alone."""
+        identity = self.paths.config / "identity"
+        for name, pair in (("tls", tls), ("statement", statement)):
+            (identity / f"{name}.pem").write_bytes(pair.pem)
+            (identity / f"{name}.key").write_bytes(pair.key_pem)
+            (identity / f"{name}.key").chmod(0o600)
+        for path in (identity, *identity.iterdir()):
+            os.chown(path, CORE_UID, CORE_UID)
+        identity.chmod(0o700)
+
+    def start(self) -> None:
+        """Boot: walls, sockets, core."""
+        spec = Spec(
+            root=str(self._root),
+            code=str(REPOSITORY),
+            box_netns=str(self._topology.box.path),
+            session_netns=str(self._topology.session.path),
+            environment={
+                "sdbox-card": {"PCSCLITE_CSOCK_NAME": str(self._pcscd_socket)},
+                "sdbox-finger@": {"FP_VIRTUAL_IMAGE": str(self.sensor_socket)},
+            },
+        )
+        path = self._root / "launch.json"
+        path.write_bytes(msgspec.json.encode(spec))
+        self._launcher = Process(
+            Unit(
+                argv=[
+                    str(REPOSITORY / ".venv/bin/python"), "-m", "hil.launch", str(path)
+                ],
+                environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                output=self._root / "log/launcher.log",
+                directory=REPOSITORY,
+            )
+        )  # fmt: skip
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Until the core has said READY."""
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            if self._launcher is not None and self._launcher.wait(0):
+                raise RuntimeError("launcher ended:\n" + self.log("launcher"))
+            try:
+                if self.units()["sdbox-agent"].ready:
+                    return
+            except (FileNotFoundError, ConnectionError):
+                pass
+            time.sleep(0.02)
+        raise TimeoutError("the core is not ready:\n" + self.log("sdbox-agent"))
+
+    def units(self) -> dict[str, Seen]:
+        """Every unit: its pids, how often it was started, what it says."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as manager:
+            manager.settimeout(5)
+            manager.connect(str(self._root / "run/manager"))
+            manager.send(b"units")
+            return msgspec.json.decode(manager.recv(65536), type=dict[str, Seen])
+
+    def pid(self, unit: str) -> int:
+        """The newest process of a unit."""
+        return self.units()[unit].pids[-1]
+
+    def log(self, unit: str) -> str:
+        """What a unit has printed."""
+        path = self._root / f"log/{unit}.log"
+        return path.read_text() if path.exists() else ""
+
+    def stop(self) -> None:
+        """Shut down as a box does, then make sure."""
+        if self._launcher is None:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as manager:
+                manager.settimeout(15)
+                manager.connect(str(self._root / "run/manager"))
+                manager.send(b"stop")
+                manager.recv(64)
+        except OSError:
+            pass
+        self._launcher.wait(2)
+        self._launcher.end()
+        self._launcher = None

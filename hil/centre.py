@@ -1,0 +1,260 @@
+"""A real centre in the rig: API and gateway as processes of their own, with their own users."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from hil.net import linux
+from hil.net.process import Process, Unit
+from hil.net.topology import CENTRE4
+from sdbox_agent.terms import Level
+from sdbox_centre import cardrules  # noqa: F401  imported early: the API's rules
+from sdbox_centre.staff import CardShown, Staff, Validity
+from sdbox_centre.store import Store
+
+if TYPE_CHECKING:
+    from hil.issuing import Holder, Issuing, Pair
+    from hil.net.topology import Topology
+
+API_UID, GATEWAY_UID = 61011, 61012
+PORT: Final = 443
+CODE: Final = Path("/opt")
+REPOSITORY: Final = Path(__file__).resolve().parents[1]
+FIRST_WIREGUARD_PORT: Final = 51820
+START_S: Final = 20.0
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project and its VM."""
+
+    name: str
+    label: str
+    pool: str
+    levels: tuple[Level, ...] = (Level.HOST_MATCH,)
+
+
+PROJECTS: Final = (
+    Project("p-alpha", "Alpha study", "10.77.1.0/24"),
+    Project("p-beta", "Beta study", "10.77.2.0/24"),
+)
+
+
+class Centre:
+    """Files, store, two processes."""
+
+    def __init__(
+        self, root: Path, topology: Topology, issuing: Issuing, lease_s: int = 60
+    ) -> None:
+        self.root = root
+        self._topology = topology
+        self._issuing = issuing
+        self._lease_s = lease_s
+        self.api: Process
+        self.gateway: Process
+        for directory in ("", "db", "gateway", "gateway/boxes", "gateway/projects", "gateway/run"):
+            (root / directory).mkdir(mode=0o755, exist_ok=True)
+        self._settings()
+        self.publish_crl()
+        self._store = Store(root / "db/centre.sqlite")
+        self._store.create()
+        self._staff = Staff(self._store, lambda: int(time.time()))
+        for project in PROJECTS:
+            self._staff.add_project(project.name, project.label, list(project.levels))
+
+    def _settings(self) -> None:
+        server = self._issuing.server(CENTRE4, "centre.test")
+        self._write("server.pem", server.pem)
+        self._write("server.key", server.key_pem, API_UID, 0o600)
+        self._write("boxes.pem", _pem(self._issuing.boxes.certificate))
+        self._write("cards.pem", _pem(self._issuing.cards.certificate))
+        self._write(
+            "api.toml",
+            f"""
+            address = "{CENTRE4}"
+            port = {PORT}
+            certificate = "server.pem"
+            key = "server.key"
+            box_anchors = "boxes.pem"
+            card_anchors = "cards.pem"
+            crls = ["cards.crl"]
+            database = "db/centre.sqlite"
+            gateway_socket = "gateway/gateway.sock"
+            gateway_uid = {GATEWAY_UID}
+            """,
+        )
+        self._write(
+            "gateway.toml",
+            f"""
+            socket = "gateway/gateway.sock"
+            api_uid = {API_UID}
+            api_gid = {API_UID}
+            card_anchors = "cards.pem"
+            crls = ["cards.crl"]
+            boxes = "gateway/boxes"
+            projects = "gateway/projects"
+            runtime = "gateway/run"
+            lease_s = {self._lease_s}
+            """,
+        )
+
+    def _write(self, name: str, content: bytes | str, uid: int = 0, mode: int = 0o644) -> None:
+        data = content if isinstance(content, bytes) else content.replace("    ", "").encode()
+        path = self.root / name
+        new = path.with_name(path.name + ".new")
+        new.write_bytes(data)
+        new.chmod(mode)
+        os.chown(new, uid, uid)
+        new.replace(path)
+
+    # -- acts of staff, before the processes start -------------------------------------------------
+
+    def add_box(self, name: str, tls: Pair, statement: Pair) -> None:
+        """A box the centre knows."""
+        self._staff.add_box(name, tls.der, statement.der)
+        self._write(f"gateway/boxes/{name}.pem", statement.pem)
+
+    def add_holder(self, holder: Holder, projects: tuple[str, ...]) -> None:
+        """A person with a card, an enrolment and grants."""
+        certificates = holder.certificates
+        self._staff.add_holder(holder.name)
+        shown = CardShown(certificates.auth, certificates.key_management, certificates.card_auth)
+        card = self._staff.add_card(holder.name, shown)
+        begin = int(time.time()) - 60
+        validity = Validity(begin, holder.sealed.not_after_s)
+        enrolment = f"enrolment-{holder.name}"
+        self._staff.add_enrolment(enrolment, card, holder.sealed.sealed_der, validity)
+        for project in projects:
+            self._staff.grant(holder.name, project)
+            self._admitted.setdefault(project, set()).add(card.hex())
+
+    _admitted: dict[str, set[str]]
+
+    def publish_crl(self) -> None:
+        """The card authority's newest list, for API, gateway and boxes."""
+        self._write("cards.crl", self._issuing.crl())
+        self._admitted = getattr(self, "_admitted", {})
+
+    # -- the processes -----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start both, and wait until the API listens."""
+        self._store.close()
+        for path in (self.root / "db", *(self.root / "db").iterdir()):
+            os.chown(path, API_UID, API_UID)
+        for path in (self.root / "gateway", self.root / "gateway/run"):
+            os.chown(path, GATEWAY_UID, API_UID)
+        for number, project in enumerate(PROJECTS):
+            self._project_file(number, project)
+        self.gateway = self._start_gateway()
+        self.api = self._start("api", API_UID)
+        self._wait()
+
+    def _project_file(self, number: int, project: Project) -> None:
+        cards = ", ".join(f'"{card}"' for card in sorted(self._admitted.get(project.name, ())))
+        levels = ", ".join(f'"{level.value}"' for level in project.levels)
+        self._write(
+            f"gateway/projects/{project.name}.toml",
+            f"""
+            levels = [{levels}]
+            endpoint = "{CENTRE4}:{FIRST_WIREGUARD_PORT + number}"
+            pools = ["{project.pool}"]
+            interface = "wg-vm{number + 1}"
+            namespace = "{self._topology.vm[number].path}"
+            cards = [{cards}]
+            """,
+        )
+
+    def _start_gateway(self) -> Process:
+        """With a netlink socket opened inside each VM's namespace, as under a service manager."""
+        inside = [
+            vm.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+            for vm in self._topology.vm
+        ]
+        names = ":".join(f"vm.{project.name}" for project in PROJECTS)
+        try:
+            return self._start(
+                "gateway",
+                GATEWAY_UID,
+                capabilities=(linux.CAP_NET_ADMIN,),
+                listen=[each.fileno() for each in inside],
+                environment={"LISTEN_FDNAMES": names},
+                binds={Path("/run/wireguard"): self.root / "gateway/run"},
+                tun=True,
+            )
+        finally:
+            for each in inside:
+                each.close()
+
+    def _start(self, command: str, uid: int, **how: object) -> Process:
+        binds = {CODE: REPOSITORY, **how.pop("binds", {})}  # type: ignore[dict-item]
+        environment = {"PATH": "/usr/sbin:/usr/bin", **how.pop("environment", {})}  # type: ignore[dict-item]
+        return Process(
+            Unit(
+                argv=[
+                    str(CODE / ".venv/bin/python"),
+                    *("-I", "-m", "sdbox_centre", command),
+                    *("--config", str(self.root / f"{command}.toml")),
+                ],
+                network=self._topology.centre,
+                uid=uid,
+                binds=binds,
+                environment=environment,
+                output=self.root / f"{command}.log",
+                directory=CODE,
+                **how,  # type: ignore[arg-type]
+            )
+        )
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            for name, process in (("api", self.api), ("gateway", self.gateway)):
+                if process.wait(0):
+                    log = (self.root / f"{name}.log").read_text()
+                    raise RuntimeError(f"{name} ended:\n{log[-2000:]}")
+            with self._topology.centre.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+                if probe.connect_ex((CENTRE4, PORT)) == 0:
+                    return
+            time.sleep(0.02)
+        raise TimeoutError("the centre's API does not listen")
+
+    def staff(self, *words: str) -> None:
+        """An act of staff while the centre runs, through its command line."""
+        process = Process(
+            Unit(
+                argv=[
+                    str(CODE / ".venv/bin/python"),
+                    *("-I", "-m", "sdbox_centre", words[0]),
+                    *("--config", str(self.root / "api.toml"), *words[1:]),
+                ],
+                network=self._topology.centre,
+                uid=API_UID,
+                binds={CODE: REPOSITORY},
+                environment={"PATH": "/usr/sbin:/usr/bin"},
+                output=self.root / "staff.log",
+                directory=CODE,
+            )
+        )
+        if not process.wait(20) or process.status != 0:
+            log = (self.root / "staff.log").read_text()
+            sys.stderr.write(log[-2000:])
+            raise RuntimeError(f"staff act failed: {words[0]}")
+        process.end()
+
+    def stop(self) -> None:
+        """End both."""
+        for process in (self.api, self.gateway):
+            process.end()
+
+
+def _pem(certificate: object) -> bytes:
+    from sdbox_centre.authority import pem_of  # noqa: PLC0415
+
+    return pem_of(certificate)  # type: ignore[arg-type]

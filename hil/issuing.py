@@ -1,0 +1,175 @@
+"""Everything that is issued before a box can work: authorities, a centre, boxes, people with cards.
+
+Fresh on each run; nothing of it is in the repository.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hil.card import PivCard
+from hil.finger import Person
+from sdbox_agent.biometrics.iso19794_2_2005 import encode, record_of
+from sdbox_agent.sensor.detect import extract
+from sdbox_centre import authority as issuing
+from sdbox_centre import desk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from cryptography import x509
+
+    from hil.card.keys import Algorithm
+    from sdbox_agent.pki.holder import CardCertificates
+    from sdbox_centre.authority import Authority
+
+DPI: Final = 500
+ENROLLED_TOUCHES: Final = 2  # impressions of each finger in a reference
+
+
+def now() -> dt.datetime:
+    """The rig's clock is the machine's."""
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate and its key, PEM."""
+
+    certificate: x509.Certificate
+    key_pem: bytes = field(repr=False)
+
+    @property
+    def pem(self) -> bytes:
+        return issuing.pem_of(self.certificate)
+
+    @property
+    def der(self) -> bytes:
+        return issuing.der_of(self.certificate)
+
+
+@dataclass
+class Holder:
+    """A test person: a finger or two, a card, an enrolment."""
+
+    name: str
+    person: Person
+    card: PivCard
+    certificates: CardCertificates
+    sealed: desk.Sealed
+
+
+class Issuing:
+    """The authorities of one rig, and what they issue."""
+
+    def __init__(self) -> None:
+        moment = now()
+        self.cards = issuing.authority("Test card authority", moment)
+        self.boxes = issuing.authority("Test box authority", moment)
+        self.desks = issuing.authority("Test enrolment authority", moment)
+        self.servers = issuing.authority("Test centre authority", moment)
+        key = issuing.new_key()
+        certificate = self.desks.issue(
+            issuing.DESK, issuing.Subject("Test desk"), key.public_key(), moment - issuing.BACKDATED
+        )
+        self._signer = desk.Signer(issuing.der_of(certificate), key)
+        self._crl_number = 0
+        self._revoked: dict[int, dt.datetime] = {}
+
+    def server(self, *hosts: str) -> Pair:
+        """The centre's TLS certificate."""
+        subject = issuing.server_subject("Test centre", hosts)
+        return self._pair(self.servers, issuing.SERVER_TLS, subject)
+
+    def box_tls(self, name: str, authority: Authority | None = None) -> Pair:
+        """A box's TLS certificate."""
+        subject = issuing.box_subject(name)
+        return self._pair(authority or self.boxes, issuing.BOX_TLS, subject)
+
+    def box_statement(self, name: str) -> Pair:
+        """A box's statement certificate."""
+        return self._pair(self.boxes, issuing.BOX_STATEMENT, issuing.box_subject(name))
+
+    def _pair(
+        self, authority: Authority, profile: issuing.Profile, subject: issuing.Subject
+    ) -> Pair:
+        key = issuing.new_key()
+        begin = now() - issuing.BACKDATED
+        certificate = authority.issue(profile, subject, key.public_key(), begin)
+        return Pair(certificate, issuing.key_pem(key))
+
+    def card(
+        self,
+        algorithms: Mapping[str, Algorithm] | None = None,
+        authority: Authority | None = None,
+        moment: dt.datetime | None = None,
+        not_after: dt.datetime | None = None,
+        guid: UUID | None = None,
+    ) -> tuple[PivCard, CardCertificates]:
+        """A personalised card and its certificates."""
+        card = PivCard.create(algorithms=algorithms, guid=guid)  # type: ignore[arg-type]
+        public = card.public_keys()
+        keys = issuing.CardKeys(public["9A"], public["9D"], public["9E"])
+        issued = (authority or self.cards).card(
+            keys, card.guid.bytes, "Test holder", moment or now(), not_after
+        )
+        card.install({"9A": issued.auth, "9D": issued.key_management, "9E": issued.card_auth})
+        return card, issued
+
+    def holder(
+        self,
+        name: str,
+        seed: int,
+        *,
+        algorithms: Mapping[str, Algorithm] | None = None,
+        sealed_to: CardCertificates | None = None,
+    ) -> Holder:
+        """A person enrolled at the desk, from the first touch of the sensor to the sealed bytes."""
+        person = Person(seed)
+        card, certificates = self.card(algorithms)
+        sealed = self.enrol(name, person, sealed_to or certificates)
+        return Holder(name, person, card, certificates, sealed)
+
+    def enrol(
+        self,
+        name: str,
+        person: Person,
+        certificates: CardCertificates,
+        signer: desk.Signer | None = None,
+        moment: dt.datetime | None = None,
+    ) -> desk.Sealed:
+        """What the desk makes: two fingers, some touches each, signed, sealed to the card."""
+        subject = desk.Subject(name, f"enrolment-{name}", person.positions)
+        record = reference_record(person)
+        return desk.enrol(record, certificates, subject, moment or now(), signer or self._signer)
+
+    def revoke(self, *certificates: bytes) -> None:
+        """Put these on the next list."""
+        from cryptography import x509 as loader  # noqa: PLC0415
+
+        for der in certificates:
+            self._revoked[loader.load_der_x509_certificate(der).serial_number] = now()
+
+    def crl(self, next_update: dt.datetime | None = None) -> bytes:
+        """The card authority's list, with a number of its own."""
+        self._crl_number += 1
+        return self.cards.crl(self._crl_number, now(), self._revoked, next_update)
+
+
+def reference_record(person: Person) -> bytes:
+    """ISO/IEC 19794-2:2005, as an enrolment station makes it."""
+    touches = {
+        position: [person.touch(position, 1000 + k, "good") for k in range(ENROLLED_TOUCHES)]
+        for position in person.positions
+    }
+    templates = {
+        position: [extract(np.ascontiguousarray(touch.pixels), DPI) for touch in row]
+        for position, row in touches.items()
+    }
+    height, width = next(iter(touches.values()))[0].pixels.shape
+    return encode(record_of(templates, width, height))
