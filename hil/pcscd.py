@@ -100,7 +100,7 @@ class Pcscd:
     def shared(cls) -> Pcscd:
         """The one of this process: started at the first call, closed at exit, its path in environ.
 
-        Has SHARED_READERS readers. Callers leave it running and its slots empty.
+        Has SHARED_READERS readers. Callers leave its slots empty; if it was ended, it starts again.
         """
         if cls._shared is None:
             directory = Path(tempfile.mkdtemp(prefix=f"sdbox-pcscd-{os.getpid()}-"))
@@ -117,6 +117,8 @@ class Pcscd:
             atexit.register(end)
             os.environ[SOCKET_VARIABLE] = str(pcscd.socket_path)
             cls._shared = pcscd
+        if cls._shared.pid is None:
+            cls._shared.start()
         return cls._shared
 
     @property

@@ -85,7 +85,6 @@ class Chip:
         return Command(CLA_PLAIN, command.ins, command.p1, command.p2, data, command.ne)
 
     def _get_response(self, command: Command) -> Reply:
-        self._chain = None
         if command.p1p2 or command.data:
             raise Refusal(Sw.BAD_PARAMETERS)
         if not self._pending:

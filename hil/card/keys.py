@@ -29,8 +29,6 @@ _CURVES: Final[dict[str, Algorithm]] = {"secp256r1": "P-256", "secp384r1": "P-38
 _RSA_SIZES: Final[dict[int, Algorithm]] = {2048: "RSA-2048", 3072: "RSA-3072"}
 # SP 800-78-5, table 3: the digest that goes with each curve; both have the width of its order.
 _DIGESTS: Final[dict[int, hashes.HashAlgorithm]] = {256: hashes.SHA256(), 384: hashes.SHA384()}
-# SEC 1, 2.3.3: an uncompressed point begins with this byte.
-_UNCOMPRESSED = 0x04
 
 
 class KeyInputError(ValueError):
@@ -83,7 +81,8 @@ def agree(key: ec.EllipticCurvePrivateKey, point: bytes) -> bytes:
     Raises:
         KeyInputError: not an uncompressed point of this key's curve.
     """
-    if len(point) != 1 + 2 * (key.key_size // 8) or point[0] != _UNCOMPRESSED:
+    # SEC 1, 2.3.3: of this length only the uncompressed form is a point, and that is checked below.
+    if len(point) != 1 + 2 * (key.key_size // 8):
         raise KeyInputError("not an uncompressed point of this curve")
     try:
         peer = ec.EllipticCurvePublicKey.from_encoded_point(key.curve, point)

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from hil.card.card import PivCard
+from hil.card.namespace import NetworkNamespace
 from hil.card.slot import Slot
 from hil.card.vpcd import ReaderGoneError
 from hil.pcscd import FIRST_PORT, Pcscd, PcscdError
@@ -161,6 +162,17 @@ def test_cards_stay_in_their_slots_when_it_goes_and_comes_back(pcscd: Pcscd, end
     assert bytes.fromhex(serial.stdout[:47]) == card.guid.bytes
 
 
+def test_it_can_stand_in_a_namespace_of_the_callers(directory: Path) -> None:
+    namespace = NetworkNamespace.create()
+    with Pcscd(directory, namespace=namespace) as pcscd:
+        assert (
+            os.fstat(namespace.fileno()).st_ino == Path(f"/proc/{pcscd.pid}/ns/net").stat().st_ino
+        )
+        pcscd.reader(0).insert(PivCard.create()).wait_powered()
+    os.fstat(namespace.fileno())  # still the caller's
+    namespace.close()
+
+
 def test_restart_is_under_a_second(pcscd: Pcscd) -> None:
     before, start = pcscd.pid, time.monotonic()
     pcscd.restart()
@@ -235,9 +247,8 @@ def test_one_process_speaks_to_one_socket_ever(pcscd: Pcscd, monkeypatch) -> Non
     with Client() as client:
         assert len(client.readers()) == 8
     shared.stop()
-    try:
-        with pytest.raises(PcscError):
-            Client()
-    finally:
-        shared.start()
+    with pytest.raises(PcscError):
+        Client()
     assert Pcscd.shared() is shared
+    with Client() as client:
+        assert len(client.readers()) == 8

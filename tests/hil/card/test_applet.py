@@ -217,6 +217,15 @@ def test_who_may_use_which_key_follows_a_model(steps: list[str]) -> None:
         assert card.pin_tries_left == tries
 
 
+@given(st.lists(st.binary(max_size=80), max_size=8))
+def test_any_frames_get_a_status_word(frames: list[bytes]) -> None:
+    chip = on(FREE)
+    for frame in frames:
+        reply = chip.transmit(frame)
+        assert reply[-2] in {0x61, 0x63, 0x67, 0x68, 0x69, 0x6A, 0x6D, 0x6E, 0x90}
+    assert FREE.pin_tries_left == 5 or any(frame[1:2] == b"\x20" for frame in frames)
+
+
 # -- GENERAL AUTHENTICATE (3.2.4, appendix A)
 
 

@@ -69,7 +69,10 @@ def test_extended_le_brings_all_at_once() -> None:
     assert len(Chip(Echo()).transmit(long(2000, b"\x00\x00\x00"))) == 2002
 
 
-@pytest.mark.parametrize("between", [bytes([0, OTHER, 0, 0]), b"\x00", bytes([0x0C, ECHO, 0, 0])])
+@pytest.mark.parametrize(
+    "between",
+    [bytes([0, OTHER, 0, 0]), bytes([0x10, ECHO, 0, 0]), b"\x00", bytes([0x0C, ECHO, 0, 0])],
+)
 def test_what_is_left_over_is_dropped_at_the_next_command(between: bytes) -> None:
     chip = Chip(Echo())
     assert chip.transmit(long(300, b"\x08"))[-2:] == b"\x61\x00"

@@ -254,6 +254,8 @@ def test_a_reader_that_goes_leaves_the_card_in_its_slot(reader: Reader) -> None:
     reader._card.close()
     with pytest.raises(RuntimeError, match="there is a card"):
         reader.slot.insert(PivCard.create())
+    with pytest.raises(TimeoutError):
+        insertion.wait_ended(0.05)
     assert insertion.removed_at_ns is None
     reader.slot.replug()
     reader.take()
