@@ -61,9 +61,7 @@ class Box:
         for name, authority in anchors.items():
             (config / f"anchors/{name}.pem").write_bytes(pem_of(authority.certificate))
         self.set_identity(self.tls, self.statement)
-        walls = Walls(
-            centre=(Endpoint.parse(f"{CENTRE4}:443"),), uplinks=(UPLINK,), dhcp=False
-        )
+        walls = Walls(centre=(Endpoint.parse(f"{CENTRE4}:443"),), uplinks=(UPLINK,), dhcp=False)
         (config / "walls.nft").write_text(ruleset(walls))
         self.paths.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = RealFileSystem(self.paths.state)

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sdbox_centre.staff import CardShown, Staff, Validity
+from sdbox_centre.store import Store
+
 from hil.net import linux
 from hil.net.process import Process, Unit
 from hil.net.topology import CENTRE4
 from sdbox_agent.terms import Level
 from sdbox_centre import cardrules  # noqa: F401  imported early: the API's rules
-from sdbox_centre.staff import CardShown, Staff, Validity
-from sdbox_centre.store import Store
 
 if TYPE_CHECKING:
     from hil.issuing import Holder, Issuing, Pair
@@ -49,9 +50,7 @@ PROJECTS: Final = (
 class Centre:
     """Files, store, two processes."""
 
-    def __init__(
-        self, root: Path, topology: Topology, issuing: Issuing, lease_s: int = 60
-    ) -> None:
+    def __init__(self, root: Path, topology: Topology, issuing: Issuing, lease_s: int = 60) -> None:
         self.root = root
         self._topology = topology
         self._issuing = issuing

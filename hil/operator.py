@@ -1,0 +1,121 @@
+"""The hands: insert and remove a card, place a finger, choose a project, and watch.
+
+The same four gestures can be made by the rig or by a person with real hardware in front of them.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hil.finger.sensor import VirtualSensor
+from sdbox_agent import ipc
+from sdbox_agent.daemon import view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hil.box import Box
+    from hil.card.card import Card
+    from hil.card.faults import Fault
+    from hil.card.insertion import Insertion
+    from hil.card.slot import Slot
+    from hil.finger import Person
+
+WAIT_S: Final = 20.0
+
+
+class Waited(TimeoutError):  # noqa: N818
+    """What was expected did not come; the message says what was seen instead."""
+
+
+@dataclass
+class Watch:
+    """The local socket, from the moment it is opened: every view, in order, with its time."""
+
+    box: Box
+    views: list[view.View] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        path = self.box.paths.agent_socket
+        self._channel: ipc.Channel[ipc.Message] = ipc.connect(
+            path, view.FromBox, path.stat().st_uid
+        )
+        self._channel.send(view.WatchBox())
+
+    def until(
+        self, wanted: Callable[[view.View], bool], what: str, within_s: float = WAIT_S
+    ) -> view.View:
+        """The first view from here on that is `wanted`."""
+        deadline = time.monotonic() + within_s
+        while (left := deadline - time.monotonic()) > 0:
+            self._channel.sock.settimeout(left)
+            try:
+                seen = self._channel.receive()
+            except (TimeoutError, BlockingIOError):
+                break
+            assert isinstance(seen, view.View)
+            self.views.append(seen)
+            if wanted(seen):
+                return seen
+        seen_states = ", ".join(f"{one.state}({one.code})" for one in self.views[-8:])
+        raise Waited(f"no {what}; seen: {seen_states}")
+
+    def state(self, *names: str, within_s: float = WAIT_S) -> view.View:
+        """The next view in one of these states."""
+        return self.until(lambda one: one.state in names, " or ".join(names), within_s)
+
+    def code(self, code: str, *, state: str = "spent", within_s: float = WAIT_S) -> view.View:
+        """The next view in `state` with that code."""
+        return self.until(
+            lambda one: one.state == state and one.code == code, f"{state} {code}", within_s
+        )
+
+    def close(self) -> None:
+        """Look away."""
+        self._channel.close()
+
+
+class Operator:
+    """The rig's own hands."""
+
+    def __init__(self, box: Box, slot: Slot) -> None:
+        self.box = box
+        self._slot = slot
+        self._touches = 0
+
+    def insert(self, card: Card, faults: Iterable[Fault] = ()) -> Insertion:
+        """Put a card in the reader."""
+        return self._slot.insert(card, faults)
+
+    def remove(self) -> Insertion | None:
+        """Pull it."""
+        return self._slot.remove()
+
+    def place(self, person: Person, position: int | None = None, quality: str = "good") -> float:
+        """Lay a finger on the sensor; when, on the monotonic clock, in ms."""
+        self._touches += 1
+        position = person.positions[0] if position is None else position
+        touch = person.touch(position, self._touches, quality)  # type: ignore[arg-type]
+        return self.lay(touch.pixels)
+
+    def lay(self, pixels: np.ndarray) -> float:
+        """Lay these pixels on the sensor."""
+        with VirtualSensor.connect(self.box.sensor_socket) as sensor:
+            laid_ms = time.monotonic() * 1000
+            sensor.lay(np.ascontiguousarray(pixels), taken_within_s=5)
+        return laid_ms
+
+    def choose(self, project: str) -> ipc.Message:
+        """Say which project; the box's answer."""
+        path = self.box.paths.agent_socket
+        channel: ipc.Channel[ipc.Message] = ipc.connect(path, view.FromBox, path.stat().st_uid)
+        try:
+            channel.send(view.ChooseProject(project=project))
+            channel.sock.settimeout(WAIT_S)
+            return channel.receive()
+        finally:
+            channel.close()

@@ -1,0 +1,92 @@
+"""The whole bench: networks, readers, a centre, a box, people. From `with` to its end.
+
+    with Rig() as rig:
+        holder = rig.enrol("test-holder-01", seed=1, projects=("p-alpha",))
+        rig.start()
+        rig.operator.insert(holder.card)
+
+Everything lies in one directory and in namespaces named after this process; what a killed rig left
+behind is swept up by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from hil.box import Box
+from hil.centre import PROJECTS, Centre
+from hil.issuing import Holder, Issuing
+from hil.net.topology import Topology
+from hil.operator import Operator, Watch
+from hil.pcscd import Pcscd
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+BOX_NAME: Final = "box-01"
+
+
+class Rig:
+    """One box and one centre."""
+
+    def __init__(self, *, lease_s: int = 60, readers: int = 2) -> None:
+        self._lease_s = lease_s
+        self._readers = readers
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            self.root = Path(tempfile.mkdtemp(prefix=f"sdbox-rig-{os.getpid()}-"))
+            stack.callback(shutil.rmtree, self.root, ignore_errors=True)
+            self.root.chmod(0o755)
+            self.topology = stack.enter_context(Topology(vms=len(PROJECTS)))
+            self.pcscd = stack.enter_context(Pcscd(self._made("pcscd"), readers=self._readers))
+            self.issuing = Issuing()
+            self.centre = Centre(self._made("centre"), self.topology, self.issuing, self._lease_s)
+            self.box = Box(
+                self._made("box"), BOX_NAME, self.topology, self.issuing, self.pcscd.socket_path
+            )
+            self.centre.add_box(BOX_NAME, self.box.tls, self.box.statement)
+            self.operator = Operator(self.box, self.pcscd.reader(0))
+            self._stack = stack.pop_all()
+        return self
+
+    def _made(self, name: str) -> Path:
+        path = self.root / name
+        path.mkdir(mode=0o755)
+        return path
+
+    def enrol(
+        self, name: str, seed: int, projects: tuple[str, ...] = (PROJECTS[0].name,), **how: Any
+    ) -> Holder:
+        """A person the centre knows. Before `start`."""
+        holder = self.issuing.holder(name, seed, **how)
+        self.centre.add_holder(holder, projects)
+        return holder
+
+    def start(self) -> None:
+        """Centre first, then the box."""
+        self.centre.start()
+        self._stack.callback(self.centre.stop)
+        self._stack.callback(self.box.stop)
+        self.box.start()
+
+    def watch(self) -> Watch:
+        """Look at the box's local socket from now on."""
+        watch = Watch(self.box)
+        self._stack.callback(watch.close)
+        return watch
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.operator.remove()
+        self._stack.close()
