@@ -227,28 +227,19 @@ class Netlink:
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(NETLINK_DEADLINE_S)
         self._sock = sock
-        self._sequence = 0
+        self._sequence = 0  # of the last request
+        self._first = 1  # of what was sent last
 
     def run(self, requests: Sequence[netlink.Request]) -> None:
         """All of them, in order. Raises OSError with the kernel's errno at the first refusal."""
         self._send([(request, netlink.NLM_F_ACK) for request in requests])
-        awaited = len(requests)
-        for reply in self._replies():
-            self._raise_on_error(reply)
-            awaited -= 1
-            if awaited == 0:
-                return
+        self._acknowledged(len(requests))
 
     def batch(self, requests: Sequence[netlink.Request]) -> None:
         """One nftables transaction. Raises OSError, and then nothing of it is done."""
         inner = [(request, netlink.NLM_F_ACK) for request in requests]
         self._send([(nfset.BATCH_BEGIN, 0), *inner, (nfset.BATCH_END, 0)])
-        awaited = len(requests)
-        for reply in self._replies():
-            self._raise_on_error(reply)
-            awaited -= 1
-            if awaited == 0:
-                return
+        self._acknowledged(len(requests))
 
     def dump(self, request: netlink.Request) -> list[netlink.Reply]:
         """Every answer to a dump."""
@@ -282,6 +273,10 @@ class Netlink:
             for reply in netlink.parse(datagram):
                 if self._first <= reply.sequence <= self._sequence:
                     yield reply
+
+    def _acknowledged(self, count: int) -> None:
+        for _, reply in zip(range(count), self._replies(), strict=False):
+            self._raise_on_error(reply)
 
     @staticmethod
     def _raise_on_error(reply: netlink.Reply) -> None:
