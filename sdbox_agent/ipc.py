@@ -351,7 +351,11 @@ class Channel(Generic[In]):
             raise DecodeError("frame too large")
         try:
             return self._decoder.decode(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (
+            msgspec.DecodeError,
+            UnicodeDecodeError,
+            RecursionError,
+        ):  # a bad string has its own
             raise DecodeError("not a message of this channel") from None
 
     def close(self) -> None:

@@ -72,6 +72,16 @@ def test_arbitrary_bytes_give_a_message_or_one_error(frame: bytes) -> None:
         theirs.close()
 
 
+def test_a_string_that_is_not_utf8_is_refused() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel: ipc.Channel[ipc.FromCard] = ipc.Channel(ours, ipc.FromCard, os.getuid())
+    theirs.send(b'{"v":1,"n":0,"t":"removed","reader":"\xf0A","insertion":1}')
+    with pytest.raises(DecodeError):
+        channel.receive()
+    channel.close()
+    theirs.close()
+
+
 def test_a_frame_too_large_is_refused() -> None:
     channel, theirs = pair()
     theirs.send(b'"' + b"a" * ipc.MAX_FRAME_BYTES + b'"')
