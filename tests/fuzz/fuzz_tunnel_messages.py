@@ -1,6 +1,8 @@
 """What the core says to the tunnel helper, from the frame's bytes to typed addresses."""
 
 import contextlib
+import os
+import socket
 
 import msgspec
 
@@ -8,7 +10,8 @@ from sdbox_agent import ipc
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.tunnel import config
 
-_decoder: msgspec.json.Decoder[ipc.ToTunnel] = msgspec.json.Decoder(ipc.ToTunnel)
+_ours, _theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+_channel: ipc.Channel[ipc.ToTunnel] = ipc.Channel(_ours, ipc.ToTunnel, os.getuid())
 SEEDS: list[bytes] = [
     msgspec.json.encode(message)
     for message in (
@@ -28,9 +31,10 @@ SEEDS: list[bytes] = [
 
 
 def target(data: bytes) -> None:
-    """A message, and a tunnel if it asks for one, or an error of the decoder's."""
-    with contextlib.suppress(DecodeError, msgspec.DecodeError, RecursionError):
-        message = _decoder.decode(data)
+    """A message, and a tunnel if it asks for one, or DecodeError."""
+    _theirs.send(data[: ipc.MAX_FRAME_BYTES] or b"{}")
+    with contextlib.suppress(DecodeError):
+        message = _channel.receive()
         if isinstance(message, ipc.OpenTunnel):
             config.parse(
                 peer=message.peer,
