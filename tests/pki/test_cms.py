@@ -9,6 +9,7 @@ import pytest
 from asn1crypto import cms as asn1_cms
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import example, given
@@ -203,6 +204,24 @@ def test_a_wrapped_key_that_is_no_aes_256_key_is_refused() -> None:
         cms.parse(cms.encode(dataclasses.replace(sealed, wrapped_key=short)))
     with pytest.raises(Refused, match="reference-altered"):
         cms.decrypt(dataclasses.replace(sealed, wrapped_key=short), secret, certificate_der)
+
+
+@pytest.mark.parametrize("size", [16, 24])
+def test_a_content_key_of_another_size_is_refused_though_it_opens(size) -> None:
+    key, nonce = bytes(size), bytes(12)
+    encrypted = AESGCM(key).encrypt(nonce, CONTENT, None)
+    for kind in ("p256", "rsa2048"):
+        good = cms.parse(seal(kind))
+        sealed = dataclasses.replace(
+            good, nonce=nonce, ciphertext=encrypted[:-16], tag=encrypted[-16:]
+        )
+        from_card = key
+        if kind == "p256":
+            from_card = grown.card(kind).open(sealed)
+            wrapped = aes_key_wrap(cms.key_encryption_key(from_card, sealed.blob), key)
+            sealed = dataclasses.replace(sealed, wrapped_key=wrapped)
+        with pytest.raises(Refused, match="reference-altered"):
+            cms.decrypt(sealed, from_card, grown.card(kind).certificates.key_management)
 
 
 def replaced(sealed_der, old, new):

@@ -66,7 +66,8 @@ def test_a_set_is_in_order() -> None:
         ("four octets of length", "048400000001aa"),
         ("reserved length form", "04ff00"),
         ("truncated length", "0482"),
-        ("tag number above 30", "1f8101"),
+        ("tag number above 30", "1f0100"),
+        ("leading zero in a long length", "04820080" + "00" * 128),
     ],
 )
 def test_a_malformed_header_is_refused(name, data) -> None:
@@ -86,7 +87,8 @@ def test_a_malformed_header_is_refused(name, data) -> None:
         ("integer", "040101"),  # another tag
         ("oid", "0600"),
         ("oid", "060180"),
-        ("oid", "06022a80"),  # ends within an arc
+        ("oid", "06022a80"),
+        ("oid", "06022a81"),  # ends within an arc
         ("oid", "06032a8001"),  # an arc with a leading zero
         ("oid", "0615" + "2a" + "ff" * 19 + "01"),  # an arc above 128 bits
         ("oid", "0641" + "2a" * 65),
@@ -94,6 +96,8 @@ def test_a_malformed_header_is_refused(name, data) -> None:
         ("bits", "03020780"),  # unused bits
         ("time_s", "170b3236303330313132303030305a"),
         ("time_s", "170d3236303330313132303030302b"),
+        ("time_s", "1810" + b"205003011200005Z".hex()),  # seconds of three digits
+        ("time_s", "180e" + b"2050030112005Z".hex()),  # and of one
         ("time_s", "170d3236313330313132303030305a"),  # month 13
         ("time_s", "170d3236303330313132303036305a"),  # second 60
         ("time_s", "170d20363033303131323030305a5a"),
@@ -113,7 +117,11 @@ def test_text_is_bounded_and_utf8() -> None:
 
 def test_trailing_bytes_depth_and_size_are_refused() -> None:
     with pytest.raises(DecodeError):
-        der.check(der.sequence() + b"\0", 100)
+        der.check(der.sequence() + b"\5\0", 100)
+    with pytest.raises(DecodeError):
+        der.Reader(b"\5\0").end()
+    with pytest.raises(DecodeError):
+        der.Reader(b"\5\0").expect(b"\5\1")
     with pytest.raises(DecodeError):
         der.check(der.octets(bytes(100)), 100)
     nested = b""

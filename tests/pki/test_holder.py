@@ -73,6 +73,20 @@ def test_a_name_with_control_characters_is_refused(name) -> None:
         holder.display_name(issue(name))
 
 
+@pytest.mark.filterwarnings("ignore")  # cryptography only warns
+@pytest.mark.parametrize("names", [[], ["a" * 65], ["a", "b"]], ids=["none", "long", "two"])
+def test_a_name_that_is_missing_too_long_or_there_twice_is_refused(names) -> None:
+    attributes = [
+        x509.NameAttribute(x509.NameOID.COMMON_NAME, name, _validate=False) for name in names
+    ]
+    key = authority.new_key().public_key()
+    builder = authority._builder("x", key, grown.NOW, grown.NOW + grown.DAY)
+    builder._subject_name = x509.Name(attributes)
+    builder = builder.issuer_name(grown.card_authority().certificate.subject)
+    with pytest.raises(DecodeError):
+        holder.display_name(grown.card_authority()._sign(builder))
+
+
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=16))
 def test_any_name_is_shown_whole_or_refused(name) -> None:
     try:

@@ -193,6 +193,8 @@ def test_the_chuid_holds_to_the_end_of_its_day() -> None:  # fault 19
         "\uff12\uff10260301",
         "00000101",
         "99991231",
+        "2026 3 1",
+        "2026+3+1",
         "",
     ):
         refuses("card-data-invalid", expires=bad)

@@ -180,6 +180,14 @@ def test_an_anchor_that_is_over_vouches_for_nobody() -> None:
 def test_a_key_of_another_curve_signs_no_reference() -> None:
     signer = grown.make_signer(grown.desk_authority(), key=ec.generate_private_key(ec.SECP384R1()))
     refuses("reference-unsigned", forge(signer))
+    rsa = grown.make_signer(grown.desk_authority(), key=grown.rsa_key())
+    refuses("reference-unsigned", forge(dataclasses.replace(rsa, key=authority.new_key())))
+
+
+def test_an_anchor_that_is_no_authority_vouches_for_nobody() -> None:
+    own = grown.make_signer(grown.desk_authority())
+    odd = authority.Authority(x509.load_der_x509_certificate(own.certificate_der), own.key)
+    refuses("reference-unsigned", forge(grown.make_signer(odd)), anchors=[odd.certificate_der])
 
 
 def test_a_critical_extension_nobody_knows_refuses_the_signer() -> None:

@@ -4,6 +4,8 @@ import contextlib
 import datetime as dt
 
 import pytest
+from asn1crypto import crl as asn1_crl
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -81,6 +83,28 @@ def test_a_namesake_with_another_kind_of_key_is_passed_over() -> None:
     accept(namesake.crl(9, NOW), issuers=(OWN, namesake))
     refuses("crl-invalid", OWN.crl(9, NOW), issuers=(namesake,))
     refuses("crl-invalid", namesake.crl(9, NOW), issuers=(OWN,))
+
+
+def test_a_list_of_another_name_under_the_same_key_is_refused() -> None:
+    other = authority.authority("Test Other Authority", NOW - DAY, key=OWN.key)
+    refuses("crl-invalid", other.crl(9, NOW))
+
+
+def test_a_second_list_under_one_signature_is_refused() -> None:
+    good = next(one for one in (OWN.crl(n, NOW) for n in range(99)) if one[-1] & 1 == 0)
+    size = len(x509.load_der_x509_crl(good).signature)
+    twin = good[: -size - 1] + b"\1" + good[-size:]
+    assert x509.load_der_x509_crl(twin).is_signature_valid(OWN.key.public_key())
+    refuses("crl-invalid", twin)
+
+
+@pytest.mark.parametrize("end", [None, NOW - MINUTE, NOW - DAY])
+def test_a_list_without_an_end_or_with_one_before_its_begin_is_refused(end) -> None:
+    altered = asn1_crl.CertificateList.load(build(x509.CRLNumber(3)))
+    time = asn1_x509.Time({"utc_time": end}) if end else None
+    altered["tbs_cert_list"]["next_update"] = time
+    with pytest.raises(DecodeError, match="dates"):
+        revocation.parse(altered.dump(force=True))
 
 
 def test_an_authority_that_may_not_sign_lists_signs_none() -> None:
