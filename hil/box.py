@@ -16,7 +16,7 @@ from hil.net.topology import CENTRE4, UPLINK
 from sdbox_agent.paths import Paths
 from sdbox_agent.state import store
 from sdbox_agent.state.filesystem import RealFileSystem
-from sdbox_agent.tunnel.config import Endpoint
+from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_agent.tunnel.killswitch import Walls, ruleset
 from sdbox_centre.authority import pem_of
 
@@ -48,8 +48,8 @@ class Box:
 
     def _provision(self, issuing: Issuing) -> None:
         config = self.paths.config
-        for directory in ("run", "log", "etc", "var/lib", "run/sensor"):
-            (self._root / directory).mkdir(mode=0o755, parents=True, exist_ok=True)
+        for name in ("run", "log", "etc", "var/lib", "run/sensor"):
+            (self._root / name).mkdir(mode=0o755, parents=True, exist_ok=True)
         for directory in (config, config / "anchors", config / "profiles", config / "identity"):
             directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         os.chown(self._root / "run/sensor", FINGER_UID, FINGER_UID)
@@ -61,7 +61,7 @@ class Box:
         for name, authority in anchors.items():
             (config / f"anchors/{name}.pem").write_bytes(pem_of(authority.certificate))
         self.set_identity(self.tls, self.statement)
-        walls = Walls(centre=(Endpoint.parse(f"{CENTRE4}:443"),), uplinks=(UPLINK,), dhcp=False)
+        walls = Walls(centre=(parse_endpoint(f"{CENTRE4}:443"),), uplinks=(UPLINK,), dhcp=False)
         (config / "walls.nft").write_text(ruleset(walls))
         self.paths.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = RealFileSystem(self.paths.state)

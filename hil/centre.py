@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import ssl
 import sys
 import time
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from hil.net import linux
 from hil.net.process import Process, Unit
 from hil.net.topology import CENTRE4
 from sdbox_agent.terms import Level
-from sdbox_centre import cardrules  # noqa: F401  imported early: the API's rules
+from sdbox_centre.authority import pem_of
 
 if TYPE_CHECKING:
     from hil.issuing import Holder, Issuing, Pair
@@ -55,6 +57,7 @@ class Centre:
         self._topology = topology
         self._issuing = issuing
         self._lease_s = lease_s
+        self._admitted: dict[str, set[str]] = {}  # project -> digests of 9A certificates
         self.api: Process
         self.gateway: Process
         for directory in ("", "db", "gateway", "gateway/boxes", "gateway/projects", "gateway/run"):
@@ -71,8 +74,8 @@ class Centre:
         server = self._issuing.server(CENTRE4, "centre.test")
         self._write("server.pem", server.pem)
         self._write("server.key", server.key_pem, API_UID, 0o600)
-        self._write("boxes.pem", _pem(self._issuing.boxes.certificate))
-        self._write("cards.pem", _pem(self._issuing.cards.certificate))
+        self._write("boxes.pem", pem_of(self._issuing.boxes.certificate))
+        self._write("cards.pem", pem_of(self._issuing.cards.certificate))
         self._write(
             "api.toml",
             f"""
@@ -133,12 +136,9 @@ class Centre:
             self._staff.grant(holder.name, project)
             self._admitted.setdefault(project, set()).add(card.hex())
 
-    _admitted: dict[str, set[str]]
-
     def publish_crl(self) -> None:
         """The card authority's newest list, for API, gateway and boxes."""
         self._write("cards.crl", self._issuing.crl())
-        self._admitted = getattr(self, "_admitted", {})
 
     # -- the processes -----------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Centre:
         for number, project in enumerate(PROJECTS):
             self._project_file(number, project)
         self.gateway = self._start_gateway()
-        self.api = self._start("api", API_UID)
+        self.api = self._start_api()
         self._wait()
 
     def _project_file(self, number: int, project: Project) -> None:
@@ -181,6 +181,7 @@ class Centre:
             return self._start(
                 "gateway",
                 GATEWAY_UID,
+                gid=API_UID,  # its socket is for the API's group
                 capabilities=(linux.CAP_NET_ADMIN,),
                 listen=[each.fileno() for each in inside],
                 environment={"LISTEN_FDNAMES": names},
@@ -211,17 +212,36 @@ class Centre:
             )
         )
 
+    def _start_api(self) -> Process:
+        """On port 443, which the service manager opens for it."""
+        listener = self._topology.centre.socket(socket.AF_INET, socket.SOCK_STREAM)
+        with listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((CENTRE4, PORT))
+            listener.listen(64)
+            return self._start(
+                "api",
+                API_UID,
+                listen=[listener.fileno()],
+                environment={"LISTEN_FDNAMES": "api"},
+            )
+
     def _wait(self) -> None:
+        """Until the API shakes hands."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             for name, process in (("api", self.api), ("gateway", self.gateway)):
                 if process.wait(0):
                     log = (self.root / f"{name}.log").read_text()
                     raise RuntimeError(f"{name} ended:\n{log[-2000:]}")
-            with self._topology.centre.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-                if probe.connect_ex((CENTRE4, PORT)) == 0:
-                    return
-            time.sleep(0.02)
+            probe = self._topology.centre.socket(socket.AF_INET, socket.SOCK_STREAM)
+            probe.settimeout(1)
+            with probe, contextlib.suppress(OSError):
+                probe.connect((CENTRE4, PORT))
+                context.wrap_socket(probe).close()
+                return
         raise TimeoutError("the centre's API does not listen")
 
     def staff(self, *words: str) -> None:
@@ -251,9 +271,3 @@ class Centre:
         """End both."""
         for process in (self.api, self.gateway):
             process.end()
-
-
-def _pem(certificate: object) -> bytes:
-    from sdbox_centre.authority import pem_of  # noqa: PLC0415
-
-    return pem_of(certificate)  # type: ignore[arg-type]

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from cryptography import x509
 
-from hil.card import PivCard
+from hil.card.card import PivCard
 from hil.finger import Person
 from sdbox_agent.biometrics.iso19794_2_2005 import encode, record_of
 from sdbox_agent.sensor.detect import extract
@@ -21,8 +22,6 @@ from sdbox_centre import desk
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
-
-    from cryptography import x509
 
     from hil.card.keys import Algorithm
     from sdbox_agent.pki.holder import CardCertificates
@@ -46,10 +45,12 @@ class Pair:
 
     @property
     def pem(self) -> bytes:
+        """The certificate, PEM."""
         return issuing.pem_of(self.certificate)
 
     @property
     def der(self) -> bytes:
+        """The certificate, DER."""
         return issuing.der_of(self.certificate)
 
 
@@ -150,10 +151,8 @@ class Issuing:
 
     def revoke(self, *certificates: bytes) -> None:
         """Put these on the next list."""
-        from cryptography import x509 as loader  # noqa: PLC0415
-
         for der in certificates:
-            self._revoked[loader.load_der_x509_certificate(der).serial_number] = now()
+            self._revoked[x509.load_der_x509_certificate(der).serial_number] = now()
 
     def crl(self, next_update: dt.datetime | None = None) -> bytes:
         """The card authority's list, with a number of its own."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hil.card.insertion import Insertion
     from hil.card.slot import Slot
     from hil.finger import Person
+    from hil.finger.impression import Quality
 
 WAIT_S: Final = 20.0
 
@@ -95,11 +96,13 @@ class Operator:
         """Pull it."""
         return self._slot.remove()
 
-    def place(self, person: Person, position: int | None = None, quality: str = "good") -> float:
+    def place(
+        self, person: Person, position: int | None = None, quality: Quality = "good"
+    ) -> float:
         """Lay a finger on the sensor; when, on the monotonic clock, in ms."""
         self._touches += 1
         position = person.positions[0] if position is None else position
-        touch = person.touch(position, self._touches, quality)  # type: ignore[arg-type]
+        touch = person.touch(position, self._touches, quality)
         return self.lay(touch.pixels)
 
     def lay(self, pixels: np.ndarray) -> float:

@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from hil.box import Box
 from hil.centre import PROJECTS, Centre
@@ -26,7 +26,10 @@ from hil.operator import Operator, Watch
 from hil.pcscd import Pcscd
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
+
+    from hil.card.keys import Algorithm
 
 BOX_NAME: Final = "box-01"
 
@@ -62,10 +65,14 @@ class Rig:
         return path
 
     def enrol(
-        self, name: str, seed: int, projects: tuple[str, ...] = (PROJECTS[0].name,), **how: Any
+        self,
+        name: str,
+        seed: int,
+        projects: tuple[str, ...] = (PROJECTS[0].name,),
+        algorithms: Mapping[str, Algorithm] | None = None,
     ) -> Holder:
         """A person the centre knows. Before `start`."""
-        holder = self.issuing.holder(name, seed, **how)
+        holder = self.issuing.holder(name, seed, algorithms=algorithms)
         self.centre.add_holder(holder, projects)
         return holder
 

@@ -59,8 +59,8 @@ class Running:
     """One service and its processes."""
 
     service: units.Service
-    listen: list[socket.socket] = field(default_factory=list)
-    kept: list[int] = field(default_factory=list)  # the descriptor store, as it is passed
+    listen: list[tuple[str, socket.socket]] = field(default_factory=list)  # name, socket
+    kept: dict[str, int] = field(default_factory=dict)  # the descriptor store, by name
     processes: list[Process] = field(default_factory=list)
     starts: int = 0
     ready: bool = False
@@ -78,8 +78,9 @@ class Manager:
         self._spec = spec
         self._selector = selectors.DefaultSelector()
         self._stopping = False
-        with Path(spec.box_netns).open("rb") as file:
-            linux.setns(file.fileno())
+        self._before_pid: dict[int, Running] = {}  # an ExecStartPre under way, and whose it is
+        with Path(spec.box_netns).open("rb") as namespace:
+            linux.setns(namespace.fileno())
         linux.unshare(linux.CLONE_NEWNS)
         linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
         linux.mount(spec.code, CODE, flags=linux.MS_BIND | linux.MS_REC)
@@ -126,7 +127,7 @@ class Manager:
             os.chown(where, self._users[unit.user], self._users[unit.group])
             where.chmod(unit.mode)
             listener.listen(8)
-            running.listen.append(listener)
+            running.listen.append((unit.descriptor, listener))
             if unit.accept:
                 self._watch(listener, functools.partial(self._accept, running, listener))
             else:
@@ -157,12 +158,13 @@ class Manager:
         if running.processes or self._stopping:
             return
         service = running.service
-        for listener in running.listen:
+        for _, listener in running.listen:
             self._unwatch(listener)  # its own from now on
         for command in service.before:
             self._before(running, command)
-        descriptors = [listener.fileno() for listener in running.listen] + running.kept
-        self._spawn(running, descriptors)
+        passed = [(name, listener.fileno()) for name, listener in running.listen]
+        passed += running.kept.items()
+        self._spawn(running, passed)
 
     def _before(self, running: Running, command: tuple[str, ...]) -> None:
         """ExecStartPre=+: as root, before each start; it may fill the descriptor store."""
@@ -170,27 +172,25 @@ class Manager:
         notify = {"NOTIFY_SOCKET": str(self.root / "run/notify")}
         argv = self._argv(running.service, command)
         process = Process(Unit(argv=argv, environment=_ENVIRONMENT | notify))
-        self._asking = running
+        self._before_pid[process.pid] = running
         while not process.wait(0):
             for key, _ in self._selector.select(0.05):
                 if key.fileobj is self._notify:
                     key.data()
-        self._asking = None
+        del self._before_pid[process.pid]
         process.end()
         if process.status != 0:
             raise units.UnitError(f"{running.service.name}: ExecStartPre failed")
-
-    _asking: Running | None = None
 
     def _accept(self, running: Running, listener: socket.socket) -> None:
         """Accept=yes: one process a connection."""
         connection, _ = listener.accept()
         try:
-            self._spawn(running, [connection.fileno()])
+            self._spawn(running, [("connection", connection.fileno())])
         finally:
             connection.close()
 
-    def _spawn(self, running: Running, descriptors: list[int]) -> None:
+    def _spawn(self, running: Running, passed: list[tuple[str, int]]) -> None:
         service = running.service
         user = service.user or "root"
         uid = self._users[user]
@@ -198,6 +198,7 @@ class Manager:
             self._directory(path, mode, user, user)
         environment = _ENVIRONMENT | service.environment
         environment |= {"NOTIFY_SOCKET": str(self.root / "run/notify")}
+        environment["LISTEN_FDNAMES"] = ":".join(name for name, _ in passed)
         if service.watchdog_s:
             environment["WATCHDOG_USEC"] = str(int(service.watchdog_s * 1e6))
         environment |= self._spec.environment.get(service.name, {})
@@ -207,9 +208,10 @@ class Manager:
                 uid=uid,
                 gid=self._users[service.group or user],
                 capabilities=service.capabilities,
-                listen=descriptors,
+                listen=[descriptor for _, descriptor in passed],
                 binds={Path(seen): self._place(lies) for seen, lies in service.binds.items()},
                 tun=service.tun,
+                lock_memory=service.lock_memory,
                 private_network=service.private_network,
                 environment=environment,
                 output=self.root / "log" / f"{service.name}.log",
@@ -260,7 +262,7 @@ class Manager:
         space = socket.CMSG_SPACE(12) + socket.CMSG_SPACE(4 * 4)
         data, ancillary, _, _ = self._notify.recvmsg(4096, space, socket.MSG_CMSG_CLOEXEC)
         pid, descriptors = _ancillary(ancillary)
-        running = self._asking or self._of(pid)
+        running = self._before_pid.get(pid) or self._of(pid)
         words = dict(line.partition("=")[::2] for line in data.decode().splitlines())
         if running is None or "FDSTORE" not in words:
             for descriptor in descriptors:
@@ -268,7 +270,7 @@ class Manager:
         if running is None:
             return
         if "FDSTORE" in words:
-            running.kept[:0] = descriptors  # systemd 252: last in, first out
+            running.kept[words["FDNAME"]] = descriptors[0]
         if "READY" in words:
             running.ready = True
         if "STATUS" in words:
@@ -358,7 +360,7 @@ class Manager:
             self._close_kept(running)
 
     def _close_kept(self, running: Running) -> None:
-        for descriptor in running.kept:
+        for descriptor in running.kept.values():
             os.close(descriptor)
         running.kept.clear()
 

@@ -16,8 +16,8 @@ NOT_PLAYED: Final = frozenset(
     """
     After AssertPathExists Backlog Before BindsTo CapabilityBoundingSet CollectMode
     Conflicts DefaultDependencies Description DeviceAllow DevicePolicy DirectoryMode
-    Documentation ExecStop FileDescriptorName FileDescriptorStoreMax IPAddressDeny
-    KeyringMode KillMode LimitCORE LimitMEMLOCK LockPersonality MemoryDenyWriteExecute
+    Documentation ExecStop FileDescriptorStoreMax IPAddressDeny
+    KeyringMode KillMode LimitCORE LockPersonality MemoryDenyWriteExecute
     MemorySwapMax NoNewPrivileges NotifyAccess PartOf PassCredentials PrivateDevices
     PrivateMounts PrivateTmp ProcSubset ProtectClock ProtectControlGroups ProtectHome
     ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables
@@ -41,6 +41,7 @@ class Socket:
 
     name: str
     service: str
+    descriptor: str  # its name in LISTEN_FDNAMES
     paths: tuple[str, ...]
     accept: bool
     mode: int
@@ -64,6 +65,7 @@ class Service:
     watchdog_s: float | None
     private_network: bool
     tun: bool
+    lock_memory: bool  # LimitMEMLOCK=infinity
     binds: dict[str, str] = field(default_factory=dict)  # seen at -> lies at
     environment: dict[str, str] = field(default_factory=dict)
     directories: tuple[tuple[str, int], ...] = ()  # path, mode: state and runtime
@@ -95,6 +97,7 @@ def socket(path: Path) -> Socket:
         Socket(
             name=name,
             service=f"{name}@" if accept else name,
+            descriptor=values.one("FileDescriptorName", path.name),
             paths=tuple(values.all("ListenSequentialPacket")),
             accept=accept,
             mode=int(values.one("SocketMode", "0666"), 8),
@@ -128,6 +131,7 @@ def service(path: Path) -> Service:
             watchdog_s=_seconds(watchdog) if watchdog else None,
             private_network=values.one("PrivateNetwork", "no") == "yes",
             tun="/dev/net/tun" in allowed,
+            lock_memory=values.one("LimitMEMLOCK", "") == "infinity",
             binds={seen: lies for lies, seen in binds},
             environment=dict(
                 word.split("=", 1)

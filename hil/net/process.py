@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import stat
@@ -35,6 +36,7 @@ class Unit:
     capabilities: tuple[int, ...] = ()
     listen: Sequence[int] = ()  # descriptors it gets from 3 on, told by LISTEN_FDS
     binds: Mapping[Path, Path] = field(default_factory=dict)  # seen at -> lies at
+    lock_memory: bool = False  # as much as it likes (RLIMIT_MEMLOCK)
     tun: bool = False  # /dev/net/tun as udev leaves it on a box: for everybody
     environment: Mapping[str, str] = field(default_factory=dict)
     output: Path | None = None  # stdout and stderr; the rig's own when None
@@ -102,6 +104,10 @@ def _become_unit(unit: Unit, parent: int, told: int) -> None:
             environment |= {"LISTEN_FDS": str(len(unit.listen)), "LISTEN_PID": str(os.getpid())}
         told = _place(unit.listen, told)
         os.chdir(unit.directory)
+        if unit.lock_memory:
+            unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            with contextlib.suppress(ValueError):  # a container may refuse even root
+                resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)
         if unit.uid is not None:
             linux.become(unit.uid, unit.uid if unit.gid is None else unit.gid, unit.capabilities)
         linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)  # after the user: that clears it

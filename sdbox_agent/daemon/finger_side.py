@@ -75,6 +75,7 @@ class FingerSide:
             case ipc.ProbeReady():
                 feed(on.ProbeReady(n))
             case ipc.Verdict(match=True):
+                self.link.recycle()  # its work is done: it forgets by ending
                 feed(on.FingerMatched(n))
             case ipc.Verdict():
                 feed(on.FingerRejected(n))
