@@ -289,8 +289,15 @@ def test_every_failed_unwrap_looks_the_same(
     assert caught.value.__suppress_context__
 
 
-@pytest.mark.parametrize(("why", "card", "algorithm", "blob"), bad_unwraps()[:4])
-def test_a_bad_point_never_reaches_the_card(
+@pytest.mark.parametrize(
+    ("why", "card", "algorithm", "blob"),
+    [
+        bad
+        for bad in bad_unwraps()
+        if bad[0] not in {"the card's no", "not the card's", "another hash"}
+    ],
+)
+def test_a_bad_point_or_block_never_reaches_the_card(
     why: str, card: PivDouble, algorithm: str, blob: bytes
 ) -> None:
     """Fault 40."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import tracemalloc
 import zlib
 
 import pytest
@@ -125,6 +126,19 @@ def wrap(content: bytes, information: bytes, edc: bytes = b"") -> bytes:
 def test_a_bad_certificate_object_is_refused(data: bytes) -> None:
     with pytest.raises(DecodeError):
         piv.decode_certificate(data)
+
+
+def test_a_bomb_is_not_blown_up() -> None:
+    """Fault 15: refused for its size is too late if it has all been unpacked by then."""
+    bomb = wrap(gzip.compress(bytes(16_000_000)), b"\x01")
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError):
+            piv.decode_certificate(bomb)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 200_000
 
 
 def test_the_largest_certificate_is_taken() -> None:
