@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdbox_agent.card import spki
+from sdbox_agent.card import spki, tlv
 from sdbox_agent.card.spki import Curve, EcKey, RsaKey
 from sdbox_agent.errors import DecodeError
 from tests.card.double import certificate, key
@@ -106,3 +106,31 @@ def test_a_coordinate_beyond_the_field_is_refused() -> None:
     spki.check_point(Curve.P256, b"\x04" + x.to_bytes(32) + y.to_bytes(32))
     with pytest.raises(DecodeError):
         spki.check_point(Curve.P256, b"\x04" + (x + p).to_bytes(32) + y.to_bytes(32))
+
+
+def key_info(algorithm: bytes, bits: bytes, version: int = 0xA0) -> bytes:
+    """As much of a certificate as is read, around any key."""
+    head = tlv.encode(version, b"") + tlv.encode(0x02, b"\x01") + tlv.encode(0x30, b"") * 4
+    info = tlv.encode(0x30, tlv.encode(0x30, algorithm) + tlv.encode(0x03, bits))
+    tbs = tlv.encode(0x30, head + info)
+    return tlv.encode(0x30, tbs + tlv.encode(0x30, b"") + tlv.encode(0x03, b"\x00"))
+
+
+P256 = bytes.fromhex("06072A8648CE3D020106082A8648CE3D030107")
+
+
+def test_only_one_form_of_key_is_read() -> None:
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    point = public.public_bytes(*FORM)
+    assert spki.of_certificate(key_info(P256, b"\x00" + point)) == EcKey(Curve.P256)
+    bad = [
+        key_info(P256, b"\x00" + point, version=0xA1),  # not a v3 certificate
+        key_info(P256, b"\x01" + point),  # bits that are not whole bytes
+        key_info(P256, b""),
+        key_info(P256[:9], b"\x00" + point),  # no curve
+        key_info(P256 + b"\x05\x00", b"\x00" + point),
+        key_info(P256[9:] + P256[:9], b"\x00" + point),
+    ]
+    for certificate_der in bad:
+        with pytest.raises(DecodeError):
+            spki.of_certificate(certificate_der)
