@@ -1,0 +1,207 @@
+"""What stands around a finger process in its tests: core, card worker, sensor and desk."""
+
+import dataclasses
+import functools
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from hil.finger.person import Person
+from hil.finger.sensor import VirtualSensor
+from sdbox_agent import ipc
+from sdbox_agent.biometrics import iso19794_2_2005 as iso
+from sdbox_agent.biometrics.minutia import Template
+from sdbox_agent.paths import Paths
+from sdbox_agent.pki import cms
+from sdbox_agent.sensor import detect
+from sdbox_centre import authority, desk
+from tests.pki import grown
+
+N = 5
+ANSWER_S = 20.0
+HOLDER, STRANGER = Person(101), Person(202)
+_START = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ['LISTEN_PID'] = str(os.getpid());"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+)
+
+
+@functools.cache
+def template(person: Person, position: int, touch: int) -> Template:
+    return detect.extract(person.touch(position, touch).pixels, 500)
+
+
+@functools.cache
+def record() -> bytes:
+    """The holder's two fingers, two impressions each, as the desk takes them."""
+    fingers = {p: [template(HOLDER, p, k) for k in (1, 2)] for p in HOLDER.positions}
+    return iso.encode(iso.record_of(fingers, 400, 400))
+
+
+@functools.cache
+def sealed(content: bytes | None = None) -> bytes:
+    content = record() if content is None else content
+    card = grown.card().certificates
+    return desk.enrol(content, card, grown.SUBJECT, grown.NOW, grown.signer()).sealed_der
+
+
+def prepare(**other) -> ipc.PrepareFinger:
+    card = grown.card().certificates
+    fields = {
+        "n": N,
+        "level": "host-match",
+        "sealed": None,
+        "auth": card.auth,
+        "key_management": card.key_management,
+        "card_auth": card.card_auth,
+        "enrolment": grown.SUBJECT.enrolment,
+        "anchors": (authority.der_of(grown.desk_authority().certificate),),
+        "utc_s": grown.NOW_S + 60,
+        "captures": 3,
+        "sensor_ppmm": 500 / 25.4,
+    } | other
+    if fields["sealed"] is None:
+        fields["sealed"] = sealed()
+    return ipc.PrepareFinger(**fields)
+
+
+class FakeCard:
+    """The card worker's end of the direct channel: answers by `answer(Unwrap)`; None: silence."""
+
+    def __init__(self, path: Path, answer=None) -> None:
+        path.parent.mkdir(parents=True)
+        self.asked = 0
+        self._answer = answer or self.unwrap
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ipc.name_senders(self._listener)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._end, self._stop = os.pipe()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def unwrap(request: ipc.Unwrap) -> ipc.Message:
+        message = cms.parse(sealed())
+        assert request.algorithm == message.algorithm
+        return ipc.Unwrapped(n=request.n, key=grown.card().open(_with(message, request.blob)))
+
+    def _serve(self) -> None:
+        ready, _, _ = select.select([self._listener, self._end], [], [])
+        if self._listener not in ready:
+            return
+        connection, _ = self._listener.accept()
+        channel = ipc.Channel(connection, ipc.Unwrap, os.getuid())
+        request = channel.receive()
+        self.asked += 1
+        answer = self._answer(request)
+        if answer is None:
+            select.select([self._end], [], [])
+        else:
+            channel.send(answer)
+        channel.close()
+
+    def close(self) -> None:
+        os.write(self._stop, b"x")
+        self._thread.join(5)
+        self._listener.close()
+        os.close(self._end)
+        os.close(self._stop)
+
+
+def _with(message: cms.SealedReference, blob: bytes) -> cms.SealedReference:
+    return dataclasses.replace(message, blob=blob)
+
+
+class Bench:
+    """A finger process, and everything it speaks to. A context manager that leaves nothing."""
+
+    def __init__(self, root: Path, *, sensor: bool = True, answer=None) -> None:
+        self.card = FakeCard(Paths(root).unwrap_socket, answer)
+        self._path = root / "sensor.sock"
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(ANSWER_S)
+        self.core = ipc.Channel(ours, ipc.FromFinger, os.getuid())
+        environment = {"PATH": "/usr/bin:/bin", "LISTEN_FDS": "1", "LC_ALL": "C.UTF-8"}
+        if sensor:
+            environment["FP_VIRTUAL_IMAGE"] = str(self._path)
+        uid = str(os.getuid())
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-c", _START, str(theirs.fileno())),
+                *("-m", "sdbox_agent.workers.finger", "--root", str(root)),
+                *("--core-uid", uid, "--card-uid", uid),
+            ],
+            cwd=Path(__file__).parents[2],
+            env=environment,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        theirs.close()
+        self._hand: VirtualSensor | None = None
+        self.hints: list[str] = []
+
+    def __enter__(self) -> "Bench":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.core.close()
+        try:
+            self.process.wait(5)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self.process.stderr.close()
+            if self._hand is not None:
+                self._hand.close()
+            self.card.close()
+
+    @property
+    def hand(self) -> VirtualSensor:
+        if self._hand is None:
+            self._hand = VirtualSensor.connect(self._path)
+        return self._hand
+
+    def answer(self) -> ipc.Message:
+        """The next message that is not a hint; hints are kept."""
+        while isinstance(message := self.core.receive(), ipc.Hint):
+            self.hints.append(message.code)
+        return message
+
+    def ready(self) -> None:
+        assert self.answer() == ipc.FingerReady()
+
+    def prepared(self, **other) -> None:
+        self.ready()
+        self.core.send(prepare(**other))
+        assert self.answer() == ipc.Prepared(n=N)
+
+    def scan(self, *touches) -> ipc.Message:
+        """Ask for a scan, lay each touch when invited; what comes of it."""
+        self.core.send(ipc.Scan(n=N))
+        for touch in touches:
+            while (hint := self.core.receive()) != ipc.Hint(n=N, code="place-finger"):
+                assert isinstance(hint, ipc.Hint), hint
+                self.hints.append(hint.code)
+            self.hand.lay(touch)
+        return self.answer()
+
+    def compare(self) -> ipc.Message:
+        self.core.send(ipc.Compare(n=N, attempt=1))
+        return self.answer()
+
+    def ended(self) -> int:
+        """Wait for the end; the exit status."""
+        try:
+            while True:
+                self.core.receive()
+        except ipc.Closed:
+            return self.process.wait(5)
