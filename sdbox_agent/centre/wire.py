@@ -6,21 +6,26 @@ carries the next challenge (one use, bound to box and session). Bytes are base64
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+import json
+from typing import Annotated, Final, Literal, TypeVar
 
+import msgspec
 from msgspec import Meta, Struct
 
+from sdbox_agent.errors import DecodeError
 from sdbox_agent.terms import CHALLENGE_BYTES, Level
 
 WIRE_MIN: Final = 1
 WIRE_MAX: Final = 1
-MAX_BODY_BYTES: Final = 256 * 1024
+MAX_REQUEST_BYTES: Final = 64 * 1024  # a proof with three certificates at their limit, in base64
+MAX_BODY_BYTES: Final = 512 * 1024  # of an answer: CRLs of every card authority
 
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+\Z")]
 Label = Annotated[str, Meta(max_length=200)]  # for people
 Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}\Z")]
 Challenge = Annotated[bytes, Meta(min_length=CHALLENGE_BYTES, max_length=CHALLENGE_BYTES)]
-Der = Annotated[bytes, Meta(min_length=1, max_length=32 * 1024)]
+Certificate = Annotated[bytes, Meta(min_length=1, max_length=8 * 1024)]  # DER
+Sealed = Annotated[bytes, Meta(min_length=1, max_length=64 * 1024)]  # DER
 Jws = Annotated[bytes, Meta(max_length=16 * 1024)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
@@ -61,11 +66,11 @@ class HelloAnswer(_Closed, frozen=True, kw_only=True):
 class ProofRequest(_Request, frozen=True, kw_only=True):
     """POST /v1/proof: the three certificates the card showed, and its signature."""
 
-    auth: Der
-    key_management: Der
-    card_auth: Der
+    auth: Certificate
+    key_management: Certificate
+    card_auth: Certificate
     statement: Jws
-    levels: tuple[Level, ...]  # what this box's profile can do
+    levels: Annotated[tuple[Level, ...], Meta(max_length=8)]  # what this box's profile can do
 
 
 class Policy(_Closed, frozen=True, kw_only=True):
@@ -92,9 +97,9 @@ class ProofAnswer(_Closed, frozen=True, kw_only=True):
 
     level: Level
     policy: Policy
-    grants: tuple[Grant, ...]
+    grants: Annotated[tuple[Grant, ...], Meta(max_length=1000)]
     enrolment: Name
-    reference: Der | None = None
+    reference: Sealed | None = None
     attempts_left: Count
     challenge: Challenge
 
@@ -125,9 +130,10 @@ class ReceiptAnswer(_Closed, frozen=True, kw_only=True):
     peer: Key
     psk: Key
     endpoint: Label  # "192.0.2.1:51820" or "[2001:db8::1]:51820"
-    addresses: tuple[Label, ...]  # the box's own inside the tunnel, "10.77.0.2/32"
-    vm: Label
-    vm_port: Annotated[int, Meta(ge=1, le=65535)]
+    addresses: Annotated[
+        tuple[Label, ...], Meta(min_length=1, max_length=8)
+    ]  # the box's own inside the tunnel, "10.77.0.2/32"
+    vm: Label  # the VM's address inside the tunnel: it answers an echo request
     lease_s: Annotated[int, Meta(ge=1, le=3600)]
     challenge: Challenge
 
@@ -158,10 +164,41 @@ class EndAnswer(_Closed, frozen=True, kw_only=True):
 class CrlsAnswer(_Closed, frozen=True, kw_only=True):
     """GET /v1/crls: the card authorities' current CRLs (DER); the box fetches from nobody else."""
 
-    crls: tuple[Annotated[bytes, Meta(max_length=128 * 1024)], ...]
+    crls: Annotated[tuple[Annotated[bytes, Meta(max_length=128 * 1024)], ...], Meta(max_length=8)]
 
 
 class Problem(_Closed, frozen=True, kw_only=True):
     """Body of every answer that is not 2xx; `code` stands in errors.toml."""
 
     code: Code
+
+
+Request = HelloRequest | ProofRequest | AttemptRequest | ReceiptRequest | RenewRequest | EndRequest
+Known = TypeVar("Known", bound=_Closed)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def encode(message: _Closed) -> bytes:
+    """The body of a request or answer."""
+    return _encoder.encode(message)
+
+
+def decode(body: bytes, kind: type[Known], limit_bytes: int = MAX_BODY_BYTES) -> Known:
+    """Read a body as exactly `kind`. Raises DecodeError for anything else.
+
+    Two members of one name are refused too (RFC 8259 section 4 leaves their meaning open): two
+    readers must never see two different requests in the same bytes.
+    """
+    if len(body) > limit_bytes:
+        raise DecodeError("body too large")
+    try:
+        message = msgspec.json.decode(body, type=kind)
+        json.loads(body, object_pairs_hook=_once)  # of known shape by now, so never deep
+    except (ValueError, RecursionError):  # msgspec's, json's and UTF-8's errors are ValueErrors
+        raise DecodeError("not a message of this type") from None
+    return message
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError

@@ -80,7 +80,7 @@ def parse(typ: str, payload: bytes) -> Statement:
         raise DecodeError("not a statement")
     try:
         statement = msgspec.json.decode(payload, type=TYPES[typ])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # msgspec's errors and UTF-8's are ValueErrors
         raise DecodeError("statement fields") from None
     if _encoder.encode(statement) != payload:
         raise DecodeError("statement not in its one form")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from cryptography import x509
@@ -39,6 +39,7 @@ __all__ = [
 
 MAX_JWS_BYTES: Final = 16 * 1024
 MAX_SIGNATURES: Final = 2  # card, then box
+Kind = TypeVar("Kind", fields.Proof, fields.Receipt, fields.Renew)
 _BASE64URL: Final = re.compile(rb"[A-Za-z0-9_-]*")
 
 
@@ -103,12 +104,30 @@ def open_statement(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> f
         raise Refused("statement-invalid") from None
 
 
+def open_as(kind: type[Kind], jws: bytes, certificates_der: Sequence[bytes]) -> Kind:
+    """The same, for one type of statement."""
+    statement = open_statement(kind.__name__.lower(), jws, certificates_der)
+    if not isinstance(statement, kind):
+        raise Refused("statement-invalid")
+    return statement
+
+
+def open_by_one_of(kind: type[Kind], jws: bytes, signers_der: Sequence[bytes]) -> Kind:
+    """The same, for one signature that any of these certificates' keys may have made."""
+    for certificate_der in signers_der:
+        try:
+            return open_as(kind, jws, [certificate_der])
+        except Refused:
+            continue  # the header names its signer, so only one candidate costs a verification
+    raise Refused("statement-invalid")
+
+
 def _open(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> fields.Statement:
     if len(jws) > MAX_JWS_BYTES:
         raise DecodeError("JWS too large")
     try:
         parsed = msgspec.json.decode(jws, type=Jws)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise DecodeError("not a JWS") from None
     if not 1 <= len(parsed.signatures) == len(certificates_der) <= MAX_SIGNATURES:
         raise DecodeError("not the expected signatures")

@@ -1,0 +1,262 @@
+"""The box's way to the centre [door]: one method a call, one connection kept, one deadline a call.
+
+httpx speaks HTTP over a transport of ours: it connects only to the addresses it was given (no name
+is ever looked up), pins the centre's authority, and counts one deadline over connect, handshake,
+headers and body, so an answer dripped byte by byte ends when its time does. Redirects, proxies,
+compression and anything larger than an answer can be are refused.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import httpcore
+import httpx
+from typing_extensions import override
+
+from sdbox_agent import errors
+from sdbox_agent.centre import wire
+from sdbox_agent.centre.deadline import Aborted, Sockets, TooLate
+from sdbox_agent.errors import DecodeError, Fault, SdboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+Answer = TypeVar(
+    "Answer",
+    wire.HelloAnswer,
+    wire.ProofAnswer,
+    wire.AttemptAnswer,
+    wire.ReceiptAnswer,
+    wire.RenewAnswer,
+    wire.EndAnswer,
+    wire.CrlsAnswer,
+)
+
+CONNECT_S: Final = 3.0  # design section 5
+ANSWER_S: Final = 5.0
+MAX_PROBLEM_BYTES: Final = 1024
+KEEP_ALIVE_S: Final = 60.0  # under the centre's own limit
+_JSON: Final = "application/json"
+_CERTIFICATE_ALERTS: Final = frozenset(  # RFC 8446 section 6.2: what the centre thinks of ours
+    {
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "TLSV1_ALERT_UNKNOWN_CA",
+        "TLSV1_ALERT_ACCESS_DENIED",
+        "TLSV1_ALERT_DECRYPT_ERROR",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The centre: addresses to try in turn, and the name its certificate must bear."""
+
+    addresses: tuple[tuple[str, int], ...]
+    server_name: str
+
+
+class CentreClient:
+    """One caller at a time; `close` may come from any thread, and ends a running call.
+
+    Every method raises errors.SdboxError: what the centre refuses, by its code; Fault
+    centre-unreachable, centre-slow (its time was up), centre-fault (it failed), or
+    centre-answer-invalid (it answered nonsense); Refused box-refused if it does not take our
+    certificate.
+    """
+
+    def __init__(
+        self,
+        where: Where,
+        context: ssl.SSLContext,
+        connect_s: float = CONNECT_S,
+        answer_s: float = ANSWER_S,
+    ) -> None:
+        """`context`: a client context with the centre's authority pinned and our certificate."""
+        self._sockets = Sockets(where.addresses, connect_s)
+        self._answer_s = answer_s
+        self._client = httpx.Client(
+            transport=_Transport(self._sockets, context, where.server_name),
+            base_url=f"https://{where.server_name}",
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(None),  # the deadline is ours
+            headers={"accept": _JSON, "accept-encoding": "identity", "user-agent": "sdbox"},
+        )
+
+    def hello(self, request: wire.HelloRequest) -> wire.HelloAnswer:
+        """POST /v1/hello."""
+        return self._post("hello", request, wire.HelloAnswer)
+
+    def proof(self, request: wire.ProofRequest) -> wire.ProofAnswer:
+        """POST /v1/proof."""
+        return self._post("proof", request, wire.ProofAnswer)
+
+    def attempt(self, request: wire.AttemptRequest) -> wire.AttemptAnswer:
+        """POST /v1/attempt."""
+        return self._post("attempt", request, wire.AttemptAnswer)
+
+    def receipt(self, request: wire.ReceiptRequest) -> wire.ReceiptAnswer:
+        """POST /v1/receipt."""
+        return self._post("receipt", request, wire.ReceiptAnswer)
+
+    def renew(self, request: wire.RenewRequest) -> wire.RenewAnswer:
+        """POST /v1/renew."""
+        return self._post("renew", request, wire.RenewAnswer)
+
+    def end(self, request: wire.EndRequest) -> wire.EndAnswer:
+        """POST /v1/end."""
+        return self._post("end", request, wire.EndAnswer)
+
+    def crls(self) -> wire.CrlsAnswer:
+        """GET /v1/crls."""
+        return self._call("GET", "crls", b"", wire.CrlsAnswer)
+
+    def close(self) -> None:
+        """End a running call and let go of the connection. No call works afterwards."""
+        self._sockets.abort()
+
+    def _post(self, name: str, request: wire.Request, kind: type[Answer]) -> Answer:
+        return self._call("POST", name, wire.encode(request), kind)
+
+    def _call(self, method: str, name: str, body: bytes, kind: type[Answer]) -> Answer:
+        try:
+            with self._sockets.deadline(self._answer_s):
+                status, answer = self._exchange(method, name, body)
+        except TooLate:
+            raise Fault("centre-slow") from None
+        except Aborted:
+            raise Fault("centre-unreachable") from None
+        except ssl.SSLError as error:
+            raise _tls_trouble(error) from None
+        except (httpx.HTTPError, httpcore.NetworkError, httpcore.ProtocolError, OSError):
+            raise Fault("centre-unreachable") from None
+        if status != httpx.codes.OK:
+            raise _problem(status, answer)
+        try:
+            return wire.decode(answer, kind)
+        except DecodeError:
+            raise Fault("centre-answer-invalid") from None
+
+    def _exchange(self, method: str, name: str, body: bytes) -> tuple[int, bytes]:
+        """One request; once more if the kept connection had died. The same bytes: harmless."""
+        kept = self._sockets.has_connection
+        try:
+            return self._send(method, name, body)
+        except (httpcore.RemoteProtocolError, ConnectionError, ssl.SSLEOFError):
+            if not kept or self._sockets.bytes_read:
+                raise
+            self._sockets.drop()
+            return self._send(method, name, body)
+
+    def _send(self, method: str, name: str, body: bytes) -> tuple[int, bytes]:
+        headers = {"content-type": _JSON} if body else {}
+        with self._client.stream(method, f"/v1/{name}", content=body, headers=headers) as answer:
+            declared = answer.headers.get("content-length", "0")
+            kind = answer.headers.get("content-type", "")
+            if not declared.isdigit() or int(declared) > wire.MAX_BODY_BYTES:
+                raise _invalid(answer)
+            if kind != _JSON or "content-encoding" in answer.headers:
+                raise _invalid(answer)
+            whole = bytearray()
+            for chunk in answer.iter_raw():
+                whole += chunk
+                if len(whole) > wire.MAX_BODY_BYTES:
+                    raise _invalid(answer)
+            return answer.status_code, bytes(whole)
+
+
+def _invalid(answer: httpx.Response) -> Fault:
+    """Not from our centre's application: a proxy's page, a portal, or a server in trouble."""
+    return Fault("centre-fault" if answer.is_server_error else "centre-answer-invalid")
+
+
+def _problem(status: int, body: bytes) -> SdboxError:
+    """What an answer other than 200 says."""
+    try:
+        code = wire.decode(body, wire.Problem, MAX_PROBLEM_BYTES).code
+    except DecodeError:
+        code = ""
+    if code in errors.table():
+        return errors.error(code)
+    return Fault("centre-fault" if status >= 500 else "centre-answer-invalid")
+
+
+def _tls_trouble(error: ssl.SSLError) -> SdboxError:
+    if error.reason in _CERTIFICATE_ALERTS:
+        return errors.Refused("box-refused")
+    return Fault("centre-unreachable")
+
+
+class _Transport(httpx.BaseTransport):
+    """httpx over httpcore's pool of one, over our sockets; errors go through unchanged."""
+
+    def __init__(self, sockets: Sockets, context: ssl.SSLContext, server_name: str) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            max_connections=1,
+            keepalive_expiry=KEEP_ALIVE_S,
+            http1=True,
+            http2=False,
+            network_backend=sockets,
+        )
+        self._server_name = server_name
+
+    @override
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self._pool.handle_request(
+            httpcore.Request(
+                request.method,
+                httpcore.URL(
+                    scheme=request.url.raw_scheme,
+                    host=request.url.raw_host,
+                    port=request.url.port,
+                    target=request.url.raw_path,
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions={**request.extensions, "sni_hostname": self._server_name},
+            )
+        )
+        return httpx.Response(
+            answer.status, headers=answer.headers, stream=_Stream(answer), extensions={}
+        )
+
+    @override
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Stream(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    @override
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._answer.iter_stream()
+
+    @override
+    def close(self) -> None:
+        self._answer.close()
+
+
+def client_context(authority: str, certificate: str, key: str) -> ssl.SSLContext:
+    """TLS 1.3, this authority and no other, this certificate. Raises OSError, ssl.SSLError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
+    context.load_verify_locations(authority)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def addresses(listed: Sequence[str], port: int) -> tuple[tuple[str, int], ...]:
+    """Where to connect, from the box's settings."""
+    return tuple((address, port) for address in listed)

@@ -1,0 +1,140 @@
+"""The gateway's own list of boxes and projects, and both processes' settings: files [door].
+
+Box NAME: `boxes/NAME.pem`, its statement certificate. Project NAME: `projects/NAME.toml`. They are
+read at each question, so what an operator takes away is gone at once. The database has no say here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sdbox_agent.errors import Fault, Refused
+from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads annotations at run time
+from sdbox_centre.cardrules import certificates_of
+from sdbox_centre.gateway import Project
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")  # no slash: it can't leave the directory
+MAX_FILE_BYTES: Final = 1024 * 1024
+
+HexDigest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Uid = Annotated[int, Meta(ge=0, le=2**31)]
+Setting = TypeVar("Setting", bound=Struct)
+
+
+class _Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file with an unknown key is not read at all."""
+
+
+class ProjectFile(_Settings, frozen=True, kw_only=True):
+    """projects/NAME.toml."""
+
+    levels: Annotated[tuple[Level, ...], Meta(min_length=1)]
+    endpoint: str  # where boxes send WireGuard's packets: "192.0.2.1:51820"
+    pools: Annotated[tuple[str, ...], Meta(min_length=1, max_length=2)]  # host 1 is the VM's own
+    interface: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,14}$")]  # IFNAMSIZ - 1
+    namespace: str | None = None  # where the interface goes: the VM's, if it has one of its own
+    cards: tuple[HexDigest, ...] = ()  # SHA-256 of the 9A certificates that may enter
+
+
+class ApiSettings(_Settings, frozen=True, kw_only=True):
+    """api.toml. Paths are taken from the file's own directory."""
+
+    address: str
+    port: Annotated[int, Meta(ge=0, le=65535)]
+    certificate: str
+    key: str
+    box_anchors: str  # authorities of the boxes' TLS certificates
+    card_anchors: str
+    crls: Annotated[tuple[str, ...], Meta(min_length=1)]
+    database: str
+    gateway_socket: str
+    gateway_uid: Uid
+    comparisons: Annotated[int, Meta(ge=1, le=10)] = 3
+    policy_version: Annotated[int, Meta(ge=1, le=2**31)] = 1
+
+
+class GatewaySettings(_Settings, frozen=True, kw_only=True):
+    """gateway.toml. Paths are taken from the file's own directory."""
+
+    socket: str
+    api_uid: Uid
+    staff_uid: Uid = 0  # may only remove
+    card_anchors: str
+    crls: Annotated[tuple[str, ...], Meta(min_length=1)]
+    boxes: str
+    projects: str
+    runtime: str  # directory of the interfaces' control sockets
+    lease_s: Annotated[int, Meta(ge=2, le=3600)] = 60
+
+
+class Book:
+    """See gateway.Book."""
+
+    def __init__(self, boxes: Path, projects: Path) -> None:
+        self._boxes = boxes
+        self._projects = projects
+
+    def box(self, name: str) -> bytes:
+        """Raises Refused: box-refused."""
+        if not _NAME.fullmatch(name):
+            raise Refused("box-refused")
+        try:
+            (certificate,) = certificates_of(self._boxes / f"{name}.pem")
+        except (OSError, ValueError):
+            raise Refused("box-refused") from None
+        return certificate
+
+    def project(self, name: str) -> Project:
+        """Raises Refused: project-not-granted; Fault: config-invalid."""
+        settings = self.settings(name)
+        try:
+            return Project(
+                name=name,
+                levels=frozenset(level.value for level in settings.levels),
+                cards=frozenset(bytes.fromhex(card) for card in settings.cards),
+                endpoint=settings.endpoint,
+                pools=pools(settings),
+            )
+        except ValueError:
+            raise Fault("config-invalid") from None
+
+    def settings(self, name: str) -> ProjectFile:
+        """The project's file. Raises as `project`."""
+        path = self._projects / f"{name}.toml"
+        if not _NAME.fullmatch(name) or not path.is_file():
+            raise Refused("project-not-granted")
+        return load(path, ProjectFile)
+
+    def projects(self) -> tuple[str, ...]:
+        """The names there are."""
+        return tuple(sorted(path.stem for path in self._projects.glob("*.toml")))
+
+
+def pools(settings: ProjectFile) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """The project's address pools, each with room for the VM and a box. Raises ValueError."""
+    networks = tuple(ipaddress.ip_network(pool) for pool in settings.pools)
+    if any(network.num_addresses < 4 for network in networks):
+        raise ValueError("pool too small")
+    return networks
+
+
+def load(path: Path, kind: type[Setting]) -> Setting:
+    """Read a TOML file as exactly `kind`. Raises Fault: config-invalid, for the cause given."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_FILE_BYTES)
+        return msgspec.convert(tomllib.loads(text.decode()), kind)
+    except (OSError, ValueError) as error:  # TOML's and msgspec's errors are ValueErrors
+        raise Fault("config-invalid") from error
+
+
+def beside(settings_file: Path, name: str) -> Path:
+    """A path named in a settings file."""
+    return settings_file.parent / Path(name)

@@ -1,0 +1,80 @@
+"""Whether a card is valid now, by anchors and revocation lists on this process's own disk [door].
+
+API and gateway each have their own files and ask each for itself. A list that was exchanged counts
+from the next question on; none is ever taken from a caller.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sdbox_agent.errors import DecodeError, Fault, Refused
+from sdbox_agent.pki import certificate, holder, path, revocation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+# The CHUID's date is on the card, and the box reads it; the centre sees certificates only.
+NO_CHUID_DATE: Final = "99981231"
+
+
+class CardRules:
+    """Anchors (PEM, once) and CRLs (DER files, read anew when they change)."""
+
+    def __init__(self, anchors: Path, crls: Sequence[Path]) -> None:
+        self._anchors = certificates_of(anchors)
+        self._paths = tuple(crls)
+        self._lock = threading.Lock()
+        self._seen: tuple[tuple[int, int], ...] = ()
+        self._crls: tuple[bytes, ...] = ()
+        self._numbers: dict[x509.Name, int] = {}  # issuer's name -> greatest CRLNumber seen
+
+    def check(self, auth: bytes, key_management: bytes, card_auth: bytes, now_s: int) -> None:
+        """Raise Refused (card-*) or Fault (crl-*) unless these are of one valid card."""
+        shown = holder.CardCertificates(auth, key_management, card_auth)
+        moment = dt.datetime.fromtimestamp(now_s, dt.UTC)
+        try:
+            guid = holder.guid(certificate.load(auth))
+        except DecodeError:
+            raise Refused("card-data-invalid") from None
+        lists = self.crls(moment)
+        path.validate_card(shown, NO_CHUID_DATE, self._anchors, lists, moment, guid)
+
+    def crls(self, moment: dt.datetime) -> tuple[bytes, ...]:
+        """The current lists (DER). Raises Fault: crl-invalid, crl-stale."""
+        with self._lock:
+            try:
+                seen = tuple((s.st_mtime_ns, s.st_ino) for s in (p.stat() for p in self._paths))
+                if seen != self._seen:
+                    self._crls = self._read(moment)
+                    self._seen = seen
+            except OSError:
+                raise Fault("crl-stale") from None
+            return self._crls
+
+    def _read(self, moment: dt.datetime) -> tuple[bytes, ...]:
+        numbers = dict(self._numbers)
+        lists = []
+        for one in self._paths:
+            crl_der = one.read_bytes()
+            try:
+                issuer = revocation.parse(crl_der).issuer
+            except DecodeError:
+                raise Fault("crl-invalid") from None
+            known = numbers.get(issuer)
+            numbers[issuer] = revocation.accept(crl_der, self._anchors, moment, known).number
+            lists.append(crl_der)
+        self._numbers = numbers
+        return tuple(lists)
+
+
+def certificates_of(pem: Path) -> tuple[bytes, ...]:
+    """The certificates in a PEM file, as DER. Raises OSError, ValueError."""
+    loaded = x509.load_pem_x509_certificates(pem.read_bytes())
+    return tuple(one.public_bytes(Encoding.DER) for one in loaded)

@@ -1,0 +1,102 @@
+"""What every call of the API stands on: store, card rules, gateway, clock, randomness.
+
+And the two questions each call begins with: which box is this, and which session of its.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sdbox_agent.errors import Fault, Refused
+from sdbox_centre import rows
+from sdbox_centre.store import note
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sqlalchemy import Connection, Row
+
+    from sdbox_agent.centre.wire import Policy
+    from sdbox_centre.gateway_wire import Install, Installed, Renewal, Renewed
+    from sdbox_centre.store import Store
+
+log = logging.getLogger("sdbox.centre")
+
+
+class CardRules(Protocol):
+    """Whether three certificates are those of one valid card."""
+
+    def check(self, auth: bytes, key_management: bytes, card_auth: bytes, now_s: int) -> None:
+        """Raise Refused or Fault unless they are, now."""
+
+
+class Gateway(Protocol):
+    """The other process, as the API sees it. Every method may raise Fault or Refused."""
+
+    def install(self, request: Install) -> Installed:
+        """Verify a receipt and let its peer in."""
+
+    def renew(self, request: Renewal) -> Renewed:
+        """Verify a renewal and lengthen its lease."""
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Put these sessions' peers out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Centre:
+    """Everything a call needs; nothing else is reached for."""
+
+    store: Store
+    cards: CardRules
+    gateway: Gateway
+    policy: Policy
+    utc_s: Callable[[], int]
+    random_bytes: Callable[[int], bytes]
+
+    def evict(self, keys: Iterable[str]) -> None:
+        """Have peers removed; if the gateway is away its own clock does it within the lease."""
+        keys = tuple(keys)
+        if not keys:
+            return
+        try:
+            self.gateway.remove(keys)
+        except Fault:
+            log.warning("gateway away: %d peers are left to the end of their lease", len(keys))
+
+
+def key_of(session: Row[Any]) -> str:
+    """How the gateway calls a session: statements hold both parts."""
+    return f"{session.box}/{session.name}"
+
+
+def box_of(tx: Connection, fingerprint: bytes) -> Row[Any]:
+    """The box behind a TLS certificate. Raises Refused: box-refused, box-suspended."""
+    box = rows.box(tx, fingerprint)
+    if box is None:
+        raise Refused("box-refused")
+    if box.state != "active":
+        raise Refused("box-suspended")
+    return box
+
+
+def session_of(tx: Connection, box: Row[Any], name: str, now_s: int) -> Row[Any]:
+    """A live session of this box's last start. Raises Refused: not-found, session-closed."""
+    session = rows.session(tx, box.name, box.boot_counter, name)
+    if session is None:
+        raise Refused("not-found")
+    if session.state == "ended" or session.live_until_s <= now_s:
+        raise Refused("session-closed")
+    return session
+
+
+def end_all(tx: Connection, sessions: Iterable[Row[Any]], code: str, now_s: int) -> list[str]:
+    """End these sessions; returns what the gateway must remove."""
+    keys = []
+    for session in sessions:
+        if rows.end(tx, session.id, code):
+            note(tx, now_s, "end", code, box=session.box, session=session.name, card=session.card)
+            keys.append(key_of(session))
+    return keys

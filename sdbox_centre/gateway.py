@@ -1,0 +1,225 @@
+"""The gateway's judgement: receipt in, peer in; anything less, nothing.
+
+It believes nobody: it verifies both signatures, the card's path and its CRL, the box, the level and
+the project by its own files, and keeps time by its own clocks. What it can't know is whether a
+challenge was fresh and an attempt reserved; there it has the API's word, narrowed: a receipt older
+than FRESH_S, or one it has seen, is refused. Whoever owns the API alone opens no tunnel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sdbox_agent.errors import Refused
+from sdbox_agent.statements import fields, jws
+from sdbox_centre.gateway_wire import (
+    Answer,
+    Install,
+    Installed,
+    Remove,
+    Removed,
+    Renewal,
+    Renewed,
+    Request,
+)
+from sdbox_centre.leases import Lease, Leases, free_addresses
+from sdbox_centre.peers import Peer
+
+if TYPE_CHECKING:
+    import ipaddress
+    from collections.abc import Callable
+
+    from sdbox_centre.core import CardRules
+    from sdbox_centre.peers import Peers
+
+FRESH_S: Final = 600  # between the box's clock in a receipt and ours
+PSK_BYTES: Final = 32
+
+log = logging.getLogger("sdbox.gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One project, as the gateway's own file of it says."""
+
+    name: str
+    levels: frozenset[str]
+    cards: frozenset[bytes]  # SHA-256 of the 9A certificates that may enter
+    endpoint: str
+    pools: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+
+    @property
+    def vm(self) -> str:
+        """The VM's address inside the tunnel: the first host of the first pool."""
+        return str(self.pools[0][1])
+
+
+class Book(Protocol):
+    """The gateway's own list of boxes and projects; read at each question."""
+
+    def box(self, name: str) -> bytes:
+        """The box's statement certificate (DER). Raises Refused: box-refused."""
+
+    def project(self, name: str) -> Project:
+        """The project. Raises Refused: project-not-granted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """UTC for dates in statements and certificates; a monotonic one for leases."""
+
+    utc_s: Callable[[], int]
+    mono_s: Callable[[], float]
+
+
+class Gateway:
+    """Leases and their peers. A failing interface raises OSError: the process must end then."""
+
+    def __init__(
+        self,
+        cards: CardRules,
+        book: Book,
+        peers_of: Callable[[str], Peers],
+        clocks: Clocks,
+        random_bytes: Callable[[int], bytes],
+        lease_s: int,
+    ) -> None:
+        self._cards = cards
+        self._book = book
+        self._peers_of = peers_of
+        self._clocks = clocks
+        self._random = random_bytes
+        self._lease_s = lease_s
+        self._leases = Leases()
+        self._seen: dict[bytes, float] = {}  # receipt digest -> when it is too old by its date
+
+    def answer(self, request: Request) -> Answer:
+        """Do what is asked. Raises Refused, Fault; OSError if an interface failed."""
+        self.expire()
+        match request:
+            case Install():
+                return self._install(request)
+            case Renewal():
+                return self._renew(request)
+            case Remove():
+                for key in request.keys:
+                    self._remove(key)
+                return Removed()
+
+    def expire(self) -> float | None:
+        """Remove what is over; returns the seconds until the next end, None if nothing is up."""
+        now_s = self._clocks.mono_s()
+        for key in self._leases.due(now_s):
+            log.info("lease over: %s", key)
+            self._remove(key)
+        end_s = self._leases.next_end_s()
+        return None if end_s is None else max(0.0, end_s - now_s)
+
+    def _install(self, request: Install) -> Installed:
+        """Verify a receipt and let its peer in.
+
+        Steps: (1) signatures of card and box; (2) the very receipt of a live lease: the same answer
+        again; (3) the card's path and CRL; (4) fresh, and never seen; (5) project, level, card; (6)
+        room for it; (7) the peer is in.
+        """
+        signers = [request.auth, self._book.box(request.box)]
+        receipt = jws.open_as(fields.Receipt, request.statement, signers)  # (1)
+        if receipt.box != request.box:
+            raise Refused("statement-not-yours")
+        digest = hashlib.sha256(request.statement).digest()
+        key = f"{receipt.box}/{receipt.session}"
+        live = self._leases.find(key, self._clocks.mono_s())
+        if live is not None and live.receipt_sha256 == digest:  # (2)
+            return self._installed(live, self._clocks.mono_s())
+        certificates = (request.auth, request.key_management, request.card_auth)
+        self._cards.check(*certificates, self._clocks.utc_s())  # (3)
+        self._fresh(receipt.utc_s, digest)  # (4)
+        card = hashlib.sha256(request.auth).digest()
+        project = self._allowed(receipt, card)  # (5)
+        taken = self._leases.addresses_in_use(project.name)
+        addresses = free_addresses(project.pools, taken)  # (6)
+        peer = Peer(receipt.wg_public_key, self._random(PSK_BYTES), addresses)
+        now_s = self._clocks.mono_s()
+        ends_s = now_s + self._lease_s
+        lease = Lease(key, project.name, certificates, card, digest, peer, ends_s)
+        self._leases.add(lease)
+        self._seen[digest] = now_s + 2 * FRESH_S
+        self._peers_of(project.name).add(peer)  # (7)
+        log.info("peer in: %s, project %s", key, project.name)
+        return self._installed(lease, now_s)
+
+    def _fresh(self, utc_s: int, digest: bytes) -> None:
+        now_s = self._clocks.mono_s()
+        self._seen = {seen: until for seen, until in self._seen.items() if until > now_s}
+        if digest in self._seen:
+            raise Refused("challenge-used")
+        if abs(utc_s - self._clocks.utc_s()) > FRESH_S:
+            raise Refused("challenge-expired")
+
+    def _allowed(self, receipt: fields.Receipt, card: bytes) -> Project:
+        project = self._book.project(receipt.project)
+        if receipt.level.value not in project.levels:
+            raise Refused("level-not-accepted")
+        if card not in project.cards or receipt.attempt < 1:
+            raise Refused("project-not-granted")
+        return project
+
+    def _installed(self, lease: Lease, now_s: float) -> Installed:
+        project = self._book.project(lease.project)
+        return Installed(
+            peer=self._peers_of(lease.project).public_key,
+            psk=lease.peer.psk,
+            endpoint=project.endpoint,
+            addresses=lease.peer.addresses,
+            vm=project.vm,
+            lease_s=_whole_s(lease.ends_s - now_s),
+        )
+
+    def _renew(self, request: Renewal) -> Renewed:
+        """The card signs again; box, card and project are asked again too."""
+        now_s = self._clocks.mono_s()
+        lease = self._leases.find(request.key, now_s)
+        if lease is None:
+            raise Refused("lease-refused")
+        renewal = jws.open_as(fields.Renew, request.statement, [lease.certificates[0]])
+        named = f"{renewal.box}/{renewal.session}"
+        if (named, renewal.challenge) != (lease.key, request.challenge):
+            raise Refused("statement-not-yours")
+        self._book.box(renewal.box)
+        self._cards.check(*lease.certificates, self._clocks.utc_s())
+        if lease.card not in self._book.project(lease.project).cards:
+            raise Refused("project-not-granted")
+        digest = hashlib.sha256(request.statement).digest()
+        longer = self._leases.extend(lease, renewal.n, digest, now_s + self._lease_s)
+        return Renewed(lease_s=_whole_s(longer.ends_s - now_s))
+
+    def _remove(self, key: str) -> None:
+        """The peer first: what is forgotten here could never be removed."""
+        lease = self._leases.find(key, float("-inf"))
+        if lease is not None:
+            self._peers_of(lease.project).remove(lease.peer.public_key)
+            self._leases.drop(key)
+            log.info("peer out: %s", key)
+
+    def reconcile(self, project: str) -> None:
+        """Make the interface's peers equal to the live leases. OSError if one of ours is missing.
+
+        A peer without a lease, however it came there, is put out and reported.
+        """
+        ours, present = self._leases.of_project(project), self._peers_of(project).present()
+        for stranger in present - ours:
+            log.critical("peer without a lease on project %s: removed", project)
+            self._peers_of(project).remove(stranger)
+        if ours - present:
+            raise OSError("the interface lost a peer")
+
+
+def _whole_s(left_s: float) -> int:
+    """Whole seconds of a lease, never more than are left. Raises Refused if there are none."""
+    whole_s = int(left_s + 0.001)  # a sum and a difference of floats: 60 may come back as 59.999...
+    if whole_s < 1:
+        raise Refused("lease-refused")
+    return whole_s

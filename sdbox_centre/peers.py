@@ -1,0 +1,76 @@
+"""The peers of one project's WireGuard interface: the port, and its double.
+
+The double keeps the rules of the real thing (sdbox_centre.wireguard) and passes the same tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One box for one session."""
+
+    public_key: bytes
+    psk: bytes = field(repr=False)
+    addresses: tuple[str, ...]  # its own inside the tunnel, a /32 or /128 each: nothing else passes
+
+
+class Peers(Protocol):
+    """One interface. Any trouble is an OSError, and then nothing may be assumed of what is up."""
+
+    @property
+    def public_key(self) -> bytes:
+        """The interface's own."""
+
+    def add(self, peer: Peer) -> None:
+        """Let the peer in; one with that key is replaced."""
+
+    def remove(self, public_key: bytes) -> None:
+        """Put the peer out; its packets end at once. Unknown keys are out already."""
+
+    def present(self) -> frozenset[bytes]:
+        """The public keys that are in."""
+
+    def close(self) -> None:
+        """Take the interface down, and every peer with it."""
+
+
+class MemoryPeers:
+    """The double."""
+
+    def __init__(self, public_key: bytes = bytes(32)) -> None:
+        self._public_key = public_key
+        self.peers: dict[bytes, Peer] = {}
+        self.broken = False  # set by a test: the next call fails, as a dead interface does
+
+    @property
+    def public_key(self) -> bytes:
+        """See Peers."""
+        return self._public_key
+
+    def add(self, peer: Peer) -> None:
+        """See Peers."""
+        self._alive()
+        self.peers[peer.public_key] = peer
+
+    def remove(self, public_key: bytes) -> None:
+        """See Peers."""
+        self._alive()
+        self.peers.pop(public_key, None)
+
+    def present(self) -> frozenset[bytes]:
+        """See Peers."""
+        self._alive()
+        return frozenset(self.peers)
+
+    def close(self) -> None:
+        """See Peers."""
+        self.peers.clear()
+        self.broken = True
+
+    def _alive(self) -> None:
+        if self.broken:
+            raise OSError("the interface is gone")

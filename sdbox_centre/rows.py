@@ -1,0 +1,264 @@
+"""Every question asked of the tables and every change made to them; built once, run often.
+
+Each rule that two callers could break by racing is one conditional statement. Which rules there are
+is the business of sessions and tunnels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from sdbox_centre import access
+from sdbox_centre.tables import (
+    attempts,
+    boxes,
+    cards,
+    enrolments,
+    grants,
+    leases,
+    projects,
+    receipts,
+    sessions,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+_p = bindparam
+_LIVE = sessions.c.state != "ended"
+
+_BOX: Final = select(boxes).where(boxes.c.tls_sha256 == _p("b_tls"))
+_BOOT: Final = (
+    update(boxes)
+    .where(boxes.c.name == _p("b_box"), boxes.c.boot_counter <= _p("b_counter"))
+    .values(boot_counter=_p("b_counter"), boot_id=_p("b_boot"))
+)
+_SUSPEND: Final = update(boxes).where(boxes.c.name == _p("b_box")).values(state="suspended")
+_SESSION: Final = select(sessions).where(
+    sessions.c.box == _p("b_box"),
+    sessions.c.boot_counter == _p("b_counter"),
+    sessions.c.name == _p("b_name"),
+)
+_NEW_SESSION: Final = insert(sessions)
+_LIVE_OF_BOX: Final = select(sessions).where(sessions.c.box == _p("b_box"), _LIVE)
+_LIVE_OF_CARD: Final = select(sessions).where(sessions.c.card == _p("b_card"), _LIVE)
+_END: Final = (
+    update(sessions)
+    .where(sessions.c.id == _p("b_id"), _LIVE)
+    .values(state="ended", code=_p("b_code"))
+    .returning(sessions.c.id)
+)
+_PROVED: Final = (
+    update(sessions)
+    .where(sessions.c.id == _p("b_id"), sessions.c.state == "hello")
+    .values(
+        state="proved",
+        card=_p("b_card"),
+        auth=_p("b_auth"),
+        key_management=_p("b_key_management"),
+        card_auth=_p("b_card_auth"),
+        level=_p("b_level"),
+        live_until_s=_p("b_until"),
+    )
+)
+_GRANTED: Final = (
+    update(sessions)
+    .where(sessions.c.id == _p("b_id"), sessions.c.state.in_(("proved", "granted")))
+    .values(state="granted", project=_p("b_project"))
+    .returning(sessions.c.id)
+)
+_OPENED: Final = (
+    update(sessions)
+    .where(sessions.c.id == _p("b_id"), sessions.c.state == "granted")
+    .values(state="open", live_until_s=_p("b_until"))
+    .returning(sessions.c.id)
+)
+_RENEWED: Final = (
+    update(sessions)
+    .where(
+        sessions.c.id == _p("b_id"),
+        sessions.c.state == "open",
+        sessions.c.renewals == _p("b_n") - 1,
+    )
+    .values(renewals=_p("b_n"), live_until_s=_p("b_until"))
+    .returning(sessions.c.id)
+)
+_SPEND_OF_SESSION: Final = (
+    update(sessions)
+    .where(
+        sessions.c.id == _p("b_id"),
+        sessions.c.state == "proved",
+        sessions.c.attempts < _p("b_most"),
+    )
+    .values(attempts=sessions.c.attempts + 1)
+    .returning(sessions.c.attempts)
+)
+_CARD: Final = select(cards).where(cards.c.auth_sha256 == _p("b_auth"))
+_SPEND_OF_CARD: Final = (
+    update(cards)
+    .where(
+        cards.c.auth_sha256 == _p("b_auth"),
+        cards.c.failures == _p("b_failures"),
+        cards.c.failures < access.LOCKED_FAILURES,
+        cards.c.revoked_s.is_(None),
+        cards.c.not_before_s <= _p("b_now"),
+    )
+    .values(failures=cards.c.failures + 1, not_before_s=_p("b_next"))
+    .returning(cards.c.failures)
+)
+_CLEAR_CARD: Final = (
+    update(cards).where(cards.c.auth_sha256 == _p("b_auth")).values(failures=0, not_before_s=0)
+)
+_ENROLMENT: Final = select(enrolments).where(enrolments.c.card == _p("b_card"))
+_PROJECTS: Final = (
+    select(projects)
+    .join(grants, grants.c.project == projects.c.id)
+    .where(grants.c.holder == _p("b_holder"))
+    .order_by(projects.c.id)
+)
+_ATTEMPT: Final = insert(attempts)
+_RECEIPT: Final = upsert(receipts).on_conflict_do_nothing()
+_LEASE: Final = upsert(leases)
+_LEASE_SET: Final = _LEASE.on_conflict_do_update(
+    index_elements=["session"],
+    set_={"until_s": _LEASE.excluded.until_s, "wg_public_key": _LEASE.excluded.wg_public_key},
+)
+_LEASE_UNTIL: Final = (
+    update(leases).where(leases.c.session == _p("b_id")).values(until_s=_p("b_until"))
+)
+
+
+def box(tx: Connection, tls_sha256: bytes) -> Row[Any] | None:
+    """The box whose TLS certificate has this digest."""
+    return tx.execute(_BOX, {"b_tls": tls_sha256}).first()
+
+
+def boot(tx: Connection, name: str, counter: int, boot_id: str) -> None:
+    """Note a later start of the box."""
+    tx.execute(_BOOT, {"b_box": name, "b_counter": counter, "b_boot": boot_id})
+
+
+def suspend(tx: Connection, name: str) -> None:
+    """Until staff, this box gets no answer."""
+    tx.execute(_SUSPEND, {"b_box": name})
+
+
+def session(tx: Connection, box_name: str, counter: int, name: str) -> Row[Any] | None:
+    """The session a box calls by this name since that start of its."""
+    return tx.execute(_SESSION, {"b_box": box_name, "b_counter": counter, "b_name": name}).first()
+
+
+def new_session(tx: Connection, box_row: Row[Any], name: str, now_s: int, until_s: int) -> None:
+    """A session begins with a hello."""
+    row = {"box": box_row.name, "boot_counter": box_row.boot_counter, "name": name}
+    times = {"started_s": now_s, "live_until_s": until_s}
+    tx.execute(_NEW_SESSION, {**row, **times, "state": "hello"})
+
+
+def live_of_box(tx: Connection, box_name: str) -> list[Row[Any]]:
+    """Sessions of the box that have not ended."""
+    return list(tx.execute(_LIVE_OF_BOX, {"b_box": box_name}))
+
+
+def live_of_card(tx: Connection, auth_sha256: bytes) -> list[Row[Any]]:
+    """Sessions of the card that have not ended: one at most, by an index of the table."""
+    return list(tx.execute(_LIVE_OF_CARD, {"b_card": auth_sha256}))
+
+
+def end(tx: Connection, session_id: int, code: str) -> bool:
+    """End a session; False if it had ended already."""
+    return tx.execute(_END, {"b_id": session_id, "b_code": code}).first() is not None
+
+
+def proved(tx: Connection, session_id: int, card: bytes, until_s: int, shown: Any) -> None:  # noqa: ANN401
+    """The proof holds: from here the session is the card's. `shown`: certificates and level."""
+    tx.execute(
+        _PROVED,
+        {
+            "b_id": session_id,
+            "b_card": card,
+            "b_auth": shown.auth,
+            "b_key_management": shown.key_management,
+            "b_card_auth": shown.card_auth,
+            "b_level": shown.level.value,
+            "b_until": until_s,
+        },
+    )
+
+
+def granted(tx: Connection, session_id: int, project: str) -> bool:
+    """The receipt holds; False if the session can't enter any more."""
+    row = tx.execute(_GRANTED, {"b_id": session_id, "b_project": project}).first()
+    return row is not None
+
+
+def opened(tx: Connection, session_id: int, until_s: int) -> bool:
+    """The peer is installed; False if the session was ended meanwhile."""
+    return tx.execute(_OPENED, {"b_id": session_id, "b_until": until_s}).first() is not None
+
+
+def renewed(tx: Connection, session_id: int, n: int, until_s: int) -> bool:
+    """Renewal `n` holds; False if it is not the next one, or the session was ended."""
+    row = tx.execute(_RENEWED, {"b_id": session_id, "b_n": n, "b_until": until_s}).first()
+    return row is not None
+
+
+def spend(tx: Connection, session_row: Row[Any], card_row: Row[Any], most: int, now_s: int) -> int:
+    """Reserve one attempt of session and card; the attempt's number, or 0 if there is none left."""
+    failures = card_row.failures
+    taken = tx.execute(
+        _SPEND_OF_CARD,
+        {
+            "b_auth": card_row.auth_sha256,
+            "b_failures": failures,
+            "b_now": now_s,
+            "b_next": now_s + access.delay_s(failures + 1),
+        },
+    ).first()
+    number = tx.execute(_SPEND_OF_SESSION, {"b_id": session_row.id, "b_most": most}).scalar()
+    if taken is None or number is None:
+        return 0
+    tx.execute(_ATTEMPT, {"session": session_row.id, "number": number, "at_s": now_s})
+    return int(number)
+
+
+def card(tx: Connection, auth_sha256: bytes) -> Row[Any] | None:
+    """The card with this 9A certificate."""
+    return tx.execute(_CARD, {"b_auth": auth_sha256}).first()
+
+
+def clear_card(tx: Connection, auth_sha256: bytes) -> None:
+    """An accepted receipt: the card's attempts are whole again."""
+    tx.execute(_CLEAR_CARD, {"b_auth": auth_sha256})
+
+
+def enrolment(tx: Connection, auth_sha256: bytes) -> Row[Any] | None:
+    """The enrolment made for this card."""
+    return tx.execute(_ENROLMENT, {"b_card": auth_sha256}).first()
+
+
+def projects_of(tx: Connection, holder: str) -> list[access.Project]:
+    """The projects the holder has a grant for."""
+    return [
+        access.Project(row.id, row.label, frozenset(row.levels.split()), row.state == "open")
+        for row in tx.execute(_PROJECTS, {"b_holder": holder})
+    ]
+
+
+def receipt(tx: Connection, session_id: int, statement: bytes, now_s: int) -> None:
+    """Keep the receipt whole."""
+    tx.execute(_RECEIPT, {"session": session_id, "statement": statement, "at_s": now_s})
+
+
+def lease(tx: Connection, session_id: int, wg_public_key: bytes, until_s: int) -> None:
+    """Note what the gateway has installed."""
+    row = {"session": session_id, "wg_public_key": wg_public_key, "until_s": until_s}
+    tx.execute(_LEASE_SET, row)
+
+
+def lease_until(tx: Connection, session_id: int, until_s: int) -> None:
+    """Note a renewed lease."""
+    tx.execute(_LEASE_UNTIL, {"b_id": session_id, "b_until": until_s})

@@ -1,0 +1,139 @@
+"""The API's TLS front [door]: TLS 1.3, client certificates, deadlines; and its process.
+
+uvicorn shows an application no client certificate and sets no deadline on a request. This subclass
+of its h11 protocol does both, through `app_state`, which every request's scope is copied from: an
+internal name, so uvicorn is pinned and the tests hold it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+from typing_extensions import override
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+    from fastapi import FastAPI
+
+REQUEST_S: Final = 5.0  # from its first byte (or the handshake) to its last
+HANDSHAKE_S: Final = 5.0
+KEEP_ALIVE_S: Final = 75  # longer than half a lease: renewals reuse their connection
+MAX_CONNECTIONS: Final = 2000
+MAX_HEADER_BYTES: Final = 16 * 1024
+STREAM_BYTES: Final = 16 * 1024  # asyncio would allocate 256 KiB for each TLS connection
+
+log = logging.getLogger("sdbox.centre")
+
+
+class BoxProtocol(H11Protocol):
+    """One connection of one box."""
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        tls = transport.get_extra_info("ssl_object")
+        peer = None if tls is None else tls.getpeercert(binary_form=True)
+        self.app_state = {**self.app_state, "peer_certificate": peer}
+        self._late: asyncio.TimerHandle | None = None
+        super().connection_made(transport)
+        if not peer:
+            transport.abort()  # the context requires one; a context that does not serves nobody
+            return
+        self._expect_request()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        if self._late is None and not self._being_answered():
+            self._expect_request()
+        super().data_received(data)
+        if self._being_answered():
+            self._no_longer_late()
+
+    @override
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._being_answered():  # a request may already stand in the buffer, half or whole
+            self._no_longer_late()
+            trailing, _ = self.conn.trailing_data
+            if trailing or self._half_read():
+                self._expect_request()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._no_longer_late()
+        super().connection_lost(exc)
+
+    def _being_answered(self) -> bool:
+        """The last request is here whole, and its answer is not yet out."""
+        cycle = self.cycle
+        return bool(cycle) and not cycle.more_body and not cycle.response_complete
+
+    def _half_read(self) -> bool:
+        return bool(self.cycle) and self.cycle.more_body and not self.cycle.response_complete
+
+    def _expect_request(self) -> None:
+        self._no_longer_late()
+        self._late = self.loop.call_later(REQUEST_S, self.transport.abort)
+
+    def _no_longer_late(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+def tls_context(certificate: Path, key: Path, box_anchors: Path) -> ssl.SSLContext:
+    """TLS 1.3 only, a client certificate of a box authority always, no session tickets.
+
+    A resumed session would outlive its certificate's revocation; so there are none.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
+    context.num_tickets = 0
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(box_anchors)
+    return context
+
+
+def make_server(app: FastAPI, context: ssl.SSLContext) -> uvicorn.Server:
+    """A uvicorn that knows boxes by their certificates and believes no header."""
+    tame_asyncio_tls()
+    config = uvicorn.Config(
+        app,
+        http=BoxProtocol,
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        ssl_context_factory=lambda _config, _default: context,
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=3,
+        limit_concurrency=MAX_CONNECTIONS,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        reset_contextvars=True,
+    )
+    return uvicorn.Server(config)
+
+
+def tame_asyncio_tls() -> None:
+    """Smaller buffers and a shorter handshake deadline than asyncio's; its names are internal."""
+    constants: Any = asyncio.constants  # type: ignore[attr-defined]
+    constants.SSL_HANDSHAKE_TIMEOUT = HANDSHAKE_S
+    protocol: Any = asyncio.sslproto.SSLProtocol  # type: ignore[attr-defined]
+    protocol.max_size = STREAM_BYTES
+
+
+def serve(app: FastAPI, context: ssl.SSLContext, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    server = make_server(app, context)
+    server.run(sockets=[listener])

@@ -1,0 +1,235 @@
+"""A session from hello to the last attempt, and its end: what the API answers, and why not.
+
+The box was named by its TLS certificate; `fingerprint` is that certificate's SHA-256. Each call is
+one transaction; what a refusal changed is rolled back with it, but for a clone's suspension.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sdbox_agent.centre import wire
+from sdbox_agent.errors import Refused
+from sdbox_agent.statements import fields, jws
+from sdbox_centre import access, challenges, rows
+from sdbox_centre.core import box_of, end_all, key_of, session_of
+from sdbox_centre.store import note
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+    from sdbox_agent.terms import Level
+    from sdbox_centre.core import Centre
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a proof brought: the card's certificates, and the level decided for it."""
+
+    auth: bytes
+    key_management: bytes
+    card_auth: bytes
+    level: Level
+
+
+def hello(centre: Centre, fingerprint: bytes, request: wire.HelloRequest, _digest: bytes) -> bytes:
+    """The box is there; with `session`, a card was put in: its challenge.
+
+    Raises Refused: box-refused, box-suspended, box-clone, wire-unsupported, request-invalid.
+    """
+    now_s = centre.utc_s()
+    chosen = min(request.wire_max, wire.WIRE_MAX)
+    with centre.store.begin() as tx:
+        box = box_of(tx, fingerprint)
+        if request.box != box.name:
+            raise Refused("box-refused")
+        if chosen < max(request.wire_min, wire.WIRE_MIN):
+            raise Refused("wire-unsupported")
+        clone = _is_clone(box, request)
+        if clone:
+            rows.suspend(tx, box.name)
+            note(tx, now_s, "hello", "box-clone", box=box.name)
+            gone = end_all(tx, rows.live_of_box(tx, box.name), "box-clone", now_s)
+            challenge = None
+        else:
+            gone, challenge = _greet(centre, tx, box, request, now_s)
+    centre.evict(gone)
+    if clone:
+        raise Refused("box-clone")
+    return wire.encode(
+        wire.HelloAnswer(
+            utc_s=now_s,
+            wire=chosen,
+            policy_version=centre.policy.version,
+            challenge=challenge,
+        )
+    )
+
+
+def _is_clone(box: Row[Any], request: wire.HelloRequest) -> bool:
+    """Two live starts of one box, or a start counter that goes back (design section 4)."""
+    if request.boot_counter == box.boot_counter and box.boot_id is not None:
+        return bool(request.boot_id != box.boot_id)
+    return bool(request.boot_counter < box.boot_counter)
+
+
+def _greet(
+    centre: Centre, tx: Connection, box: Row[Any], request: wire.HelloRequest, now_s: int
+) -> tuple[list[str], bytes | None]:
+    gone: list[str] = []
+    if box.boot_id != request.boot_id:
+        rows.boot(tx, box.name, request.boot_counter, request.boot_id)
+        gone = end_all(tx, rows.live_of_box(tx, box.name), "shutdown", now_s)
+        note(tx, now_s, "boot", box=box.name)
+        box = rows.box(tx, box.tls_sha256) or box
+    if request.session is None:
+        return gone, None
+    if not request.session.startswith(f"{request.boot_id}-"):
+        raise Refused("request-invalid")
+    others = [s for s in rows.live_of_box(tx, box.name) if s.name != request.session]
+    gone += end_all(tx, others, "session-closed", now_s)  # one reader slot, one session
+    session = rows.session(tx, box.name, box.boot_counter, request.session)
+    if session is None:
+        until_s = now_s + challenges.PROOF_S
+        rows.new_session(tx, box, request.session, now_s, until_s)
+        session = rows.session(tx, box.name, box.boot_counter, request.session)
+    if session is None or session.state != "hello":
+        raise Refused("session-closed")
+    challenges.forget_old(tx, now_s)
+    expires_s = session.started_s + challenges.PROOF_S
+    if expires_s <= now_s:
+        raise Refused("session-closed")
+    challenge = challenges.issue(tx, session.id, "proof", expires_s, centre.random_bytes)
+    return gone, challenge
+
+
+def proof(centre: Centre, fingerprint: bytes, request: wire.ProofRequest, digest: bytes) -> bytes:
+    """A card signed the challenge: may it start a session here, and at which level?
+
+    Steps: (1) box and session are known; (2) the three certificates are those of one valid card;
+    (3) the statement is signed by its 9E or 9A key and is of this box and session; (4) its
+    challenge is fresh; (5) card, attempts, enrolment, other sessions; (6) level; (7) projects.
+    Raises Refused with the code of the first step that fails.
+    """
+    now_s = centre.utc_s()
+    with centre.store.begin() as tx:  # (1)
+        session_of(tx, box_of(tx, fingerprint), request.session, now_s)
+    centre.cards.check(request.auth, request.key_management, request.card_auth, now_s)  # (2)
+    signers = (request.card_auth, request.auth)
+    statement = jws.open_by_one_of(fields.Proof, request.statement, signers)  # (3)
+    with centre.store.begin() as tx:
+        box = box_of(tx, fingerprint)
+        session = session_of(tx, box, request.session, now_s)
+        if (statement.box, statement.session) != (box.name, session.name):
+            raise Refused("statement-not-yours")
+        kept = challenges.take(tx, session.id, "proof", statement.challenge, digest, now_s)  # (4)
+        if kept is not None:
+            return kept
+        answer = _admit(centre, tx, session, request, now_s)  # (5) to (7)
+        challenges.keep(tx, statement.challenge, answer)
+    return answer
+
+
+def _admit(
+    centre: Centre, tx: Connection, session: Row[Any], request: wire.ProofRequest, now_s: int
+) -> bytes:
+    name = hashlib.sha256(request.auth).digest()
+    card = _card_shown(rows.card(tx, name), request)
+    stale = [s for s in rows.live_of_card(tx, name) if s.live_until_s <= now_s]
+    end_all(tx, stale, "lease-expired", now_s)  # their peers went by the gateway's clock
+    elsewhere = any(s.id != session.id for s in rows.live_of_card(tx, name))
+    enrolment = rows.enrolment(tx, name)
+    access.admit(
+        None if card is None else facts(card),
+        None
+        if enrolment is None
+        else access.Enrolment(enrolment.not_before_s, enrolment.not_after_s),
+        live_elsewhere=elsewhere,
+        now_s=now_s,
+    )
+    if card is None or enrolment is None:
+        raise Refused("card-unknown")  # admit has said so already; this tells the type checker
+    level = access.level(request.levels)
+    grants = access.grants(rows.projects_of(tx, card.holder), level)
+    until_s = now_s + challenges.TRANSACTION_S
+    shown = Shown(request.auth, request.key_management, request.card_auth, level)
+    rows.proved(tx, session.id, name, until_s, shown)
+    note(tx, now_s, "proof", box=session.box, session=session.name, card=name, level=level.value)
+    return wire.encode(
+        wire.ProofAnswer(
+            level=level,
+            policy=centre.policy,
+            grants=grants,
+            enrolment=enrolment.id,
+            reference=bytes(enrolment.reference),
+            attempts_left=access.attempts_left(card.failures, 0, centre.policy),
+            challenge=challenges.issue(tx, session.id, "transaction", until_s, centre.random_bytes),
+        )
+    )
+
+
+def _card_shown(card: Row[Any] | None, request: wire.ProofRequest) -> Row[Any] | None:
+    """The row, if all three certificates are those it was issued with."""
+    if card is None:
+        return None
+    shown = tuple(
+        hashlib.sha256(der).digest() for der in (request.key_management, request.card_auth)
+    )
+    return card if shown == (card.key_management_sha256, card.card_auth_sha256) else None
+
+
+def facts(card: Row[Any]) -> access.Card:
+    """What the access decision wants to know of a card."""
+    return access.Card(card.revoked_s is not None, card.failures, card.not_before_s)
+
+
+def attempt(
+    centre: Centre, fingerprint: bytes, request: wire.AttemptRequest, digest: bytes
+) -> bytes:
+    """Reserve one comparison, on the disk, before it runs.
+
+    Raises Refused: attempts-exhausted, too-soon, card-locked, card-revoked, challenge-*.
+    """
+    now_s = centre.utc_s()
+    with centre.store.begin() as tx:
+        session = session_of(tx, box_of(tx, fingerprint), request.session, now_s)
+        kept = challenges.take(tx, session.id, "transaction", request.challenge, digest, now_s)
+        if kept is not None:
+            return kept
+        card = rows.card(tx, session.card)
+        if card is None or card.revoked_s is not None:
+            raise Refused("card-revoked")
+        if session.state != "proved" or session.attempts >= centre.policy.comparisons:
+            raise Refused("attempts-exhausted")
+        access.may_compare(facts(card), now_s)
+        number = rows.spend(tx, session, card, centre.policy.comparisons, now_s)
+        if not number:
+            raise Refused("attempts-exhausted")
+        about = {"box": session.box, "session": session.name, "card": card.auth_sha256}
+        note(tx, now_s, "attempt", level=session.level, **about)
+        answer = wire.encode(
+            wire.AttemptAnswer(
+                attempt=number,
+                left=access.attempts_left(card.failures + 1, number, centre.policy),
+                challenge=challenges.issue(
+                    tx, session.id, "transaction", session.live_until_s, centre.random_bytes
+                ),
+            )
+        )
+        challenges.keep(tx, request.challenge, answer)
+    return answer
+
+
+def end(centre: Centre, fingerprint: bytes, request: wire.EndRequest, _digest: bytes) -> bytes:
+    """The box says that its session is over. Told twice, it is still over."""
+    now_s = centre.utc_s()
+    with centre.store.begin() as tx:
+        box = box_of(tx, fingerprint)
+        session = rows.session(tx, box.name, box.boot_counter, request.session)
+        if session is None:
+            raise Refused("not-found")
+        end_all(tx, [session], request.code, now_s)
+    centre.evict([key_of(session)])
+    return wire.encode(wire.EndAnswer())

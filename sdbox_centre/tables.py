@@ -1,0 +1,154 @@
+"""What the centre remembers, as tables. Knows no rule: those stand in access and sessions.
+
+No template in clear, no name of a person, no pre-shared key is ever a column here. Times are UTC
+seconds of the centre's clock.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+metadata: Final = MetaData()
+
+holders: Final = Table(
+    "holders",
+    metadata,
+    Column("id", String, primary_key=True),  # a pseudonym; who it is, the enrolment office knows
+)
+
+boxes: Final = Table(
+    "boxes",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("tls_sha256", LargeBinary, nullable=False, unique=True),
+    Column("statement_certificate", LargeBinary, nullable=False),
+    Column("state", String, nullable=False, server_default="active"),  # active | suspended
+    Column("boot_counter", Integer, nullable=False, server_default=text("0")),  # highest seen
+    Column("boot_id", String),
+)
+
+cards: Final = Table(
+    "cards",
+    metadata,
+    Column("auth_sha256", LargeBinary, primary_key=True),  # 9A: its name in every room
+    Column("key_management_sha256", LargeBinary, nullable=False, unique=True),  # 9D
+    Column("card_auth_sha256", LargeBinary, nullable=False, unique=True),  # 9E
+    Column("holder", ForeignKey("holders.id"), nullable=False),
+    Column("revoked_s", Integer),
+    Column("failures", Integer, nullable=False, server_default=text("0")),  # attempts not made good
+    Column("not_before_s", Integer, nullable=False, server_default=text("0")),  # the next attempt
+)
+
+enrolments: Final = Table(
+    "enrolments",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("card", ForeignKey("cards.auth_sha256"), nullable=False, unique=True),
+    Column("reference", LargeBinary, nullable=False),  # sealed: only the card opens it
+    Column("reference_sha256", LargeBinary, nullable=False),
+    Column("not_before_s", Integer, nullable=False),
+    Column("not_after_s", Integer, nullable=False),
+)
+
+projects: Final = Table(
+    "projects",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("label", String, nullable=False),
+    Column("levels", String, nullable=False),  # accepted, space between
+    Column("state", String, nullable=False, server_default="open"),  # open | closed
+)
+
+grants: Final = Table(
+    "grants",
+    metadata,
+    Column("holder", ForeignKey("holders.id"), primary_key=True),
+    Column("project", ForeignKey("projects.id"), primary_key=True),
+)
+
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("box", ForeignKey("boxes.name"), nullable=False),
+    Column("boot_counter", Integer, nullable=False),
+    Column("name", String, nullable=False),  # as the box calls it
+    Column("state", String, nullable=False),  # hello | proved | granted | open | ended
+    Column("started_s", Integer, nullable=False),
+    Column("live_until_s", Integer, nullable=False),  # without another word it is over then
+    Column("card", ForeignKey("cards.auth_sha256")),
+    Column("auth", LargeBinary),  # the certificates the card showed
+    Column("key_management", LargeBinary),
+    Column("card_auth", LargeBinary),
+    Column("level", String),
+    Column("project", ForeignKey("projects.id")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("renewals", Integer, nullable=False, server_default=text("0")),
+    Column("code", String),  # why it ended
+    UniqueConstraint("box", "boot_counter", "name"),
+    Index("one_live_session", "card", unique=True, sqlite_where=text("state != 'ended'")),
+)
+
+challenges: Final = Table(
+    "challenges",
+    metadata,
+    Column("value", LargeBinary, primary_key=True),
+    Column("session", ForeignKey("sessions.id"), nullable=False, index=True),
+    Column("purpose", String, nullable=False),  # proof | transaction | renew
+    Column("expires_s", Integer, nullable=False),
+    Column("used", LargeBinary),  # SHA-256 of call and body that used it
+    Column("answer", LargeBinary),  # given again to the same bytes; of a receipt without its key
+)
+
+attempts: Final = Table(
+    "attempts",
+    metadata,
+    Column("session", ForeignKey("sessions.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("at_s", Integer, nullable=False),
+)
+
+receipts: Final = Table(
+    "receipts",
+    metadata,
+    Column("session", ForeignKey("sessions.id"), primary_key=True),
+    Column("statement", LargeBinary, nullable=False),  # whole, with both signatures
+    Column("at_s", Integer, nullable=False),
+)
+
+leases: Final = Table(
+    "leases",
+    metadata,
+    Column("session", ForeignKey("sessions.id"), primary_key=True),
+    Column("wg_public_key", LargeBinary, nullable=False),
+    Column("until_s", Integer, nullable=False),
+)
+
+trace: Final = Table(
+    "trace",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("at_s", Integer, nullable=False),
+    Column("act", String, nullable=False),
+    Column("code", String, nullable=False),  # "done", or why not
+    Column("box", String),
+    Column("session", String),
+    Column("card", LargeBinary),
+    Column("level", String),
+    Column("project", String),
+    Column("motive", String),  # of a staff act
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,181 @@
+"""From the receipt to the lease, and each renewal: the API's half.
+
+The gateway verifies the same statements again by itself; what only the API knows is whether a
+challenge is fresh, an attempt was reserved, a reference was served, a grant still stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sdbox_agent.centre import wire
+from sdbox_agent.errors import Refused
+from sdbox_agent.statements import fields, jws
+from sdbox_agent.terms import Level
+from sdbox_centre import access, challenges, rows
+from sdbox_centre.core import box_of, key_of, session_of
+from sdbox_centre.gateway_wire import Install, Renewal
+from sdbox_centre.store import note
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+    from sdbox_centre.core import Centre
+    from sdbox_centre.gateway_wire import Installed
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One receipt or renewal, its signatures verified."""
+
+    now_s: int
+    digest: bytes
+    fingerprint: bytes
+    session_name: str
+
+
+def receipt(
+    centre: Centre, fingerprint: bytes, request: wire.ReceiptRequest, digest: bytes
+) -> bytes:
+    """What the session proved, signed by card (9A) and box: the gateway lets its peer in.
+
+    Steps: (1) the session is live; (2) both signatures hold and name this box and session; (3) its
+    challenge is fresh; (4) level, enrolment, reference and attempt are those of the session; (5)
+    the project is granted; (6) the gateway finds the same and installs the peer; (7) the session
+    was not ended meanwhile; only now the card's attempts are whole again.
+    """
+    call = _Call(centre.utc_s(), digest, fingerprint, request.session)
+    with centre.store.begin() as tx:  # (1)
+        box = box_of(tx, fingerprint)
+        session = session_of(tx, box, request.session, call.now_s)
+    if session.auth is None:
+        raise Refused("statement-invalid")
+    signers = [session.auth, box.statement_certificate]
+    signed = jws.open_as(fields.Receipt, request.statement, signers)  # (2)
+    _belongs(signed, session)
+    with centre.store.begin() as tx:
+        kept = _grant(tx, signed, request.statement, call)  # (3) to (5)
+    installed = centre.gateway.install(  # (6)
+        Install(
+            box=session.box,
+            statement=request.statement,
+            auth=session.auth,
+            key_management=session.key_management,
+            card_auth=session.card_auth,
+        )
+    )
+    challenge = kept or _open(centre, signed, installed, call)  # (7)
+    return wire.encode(
+        wire.ReceiptAnswer(
+            peer=installed.peer,
+            psk=installed.psk,
+            endpoint=installed.endpoint,
+            addresses=installed.addresses,
+            vm=installed.vm,
+            lease_s=installed.lease_s,
+            challenge=challenge,
+        )
+    )
+
+
+def _belongs(statement: fields.Receipt | fields.Renew, session: Row[Any]) -> None:
+    if (statement.box, statement.session) != (session.box, session.name):
+        raise Refused("statement-not-yours")
+
+
+def _grant(tx: Connection, signed: fields.Receipt, statement: bytes, call: _Call) -> bytes | None:
+    """Steps 3 to 5; the next challenge, if this very receipt was answered before."""
+    session = session_of(tx, box_of(tx, call.fingerprint), call.session_name, call.now_s)
+    kept = challenges.take(tx, session.id, "transaction", signed.challenge, call.digest, call.now_s)
+    if kept:
+        return kept
+    card, enrolment = rows.card(tx, session.card), rows.enrolment(tx, session.card)
+    if card is None or card.revoked_s is not None:
+        raise Refused("card-revoked")
+    if enrolment is None or call.now_s >= enrolment.not_after_s:
+        raise Refused("enrolment-expired")
+    said = (signed.level.value, signed.enrolment, signed.reference_sha256, signed.attempt)
+    known = (session.level, enrolment.id, bytes(enrolment.reference_sha256), session.attempts)
+    if said != known or signed.attempt < 1:
+        raise Refused("statement-invalid")
+    _may_enter(tx, card, session, signed.project)
+    if not rows.granted(tx, session.id, signed.project):
+        raise Refused("session-closed")
+    rows.receipt(tx, session.id, statement, call.now_s)
+    about = {"box": session.box, "session": session.name, "card": session.card}
+    note(tx, call.now_s, "receipt", level=session.level, project=signed.project, **about)
+    return None
+
+
+def _may_enter(tx: Connection, card: Row[Any], session: Row[Any], project: str) -> None:
+    granted = {p.id: p for p in rows.projects_of(tx, card.holder)}
+    access.enter(granted.get(project), Level(session.level))
+
+
+def _open(centre: Centre, signed: fields.Receipt, installed: Installed, call: _Call) -> bytes:
+    """Step 7: the lease stands. Raises Refused if the session was ended meanwhile."""
+    with centre.store.begin() as tx:
+        box = rows.box(tx, call.fingerprint)
+        session = box and rows.session(tx, box.name, box.boot_counter, call.session_name)
+        until_s = call.now_s + installed.lease_s
+        if session and rows.opened(tx, session.id, until_s):
+            rows.clear_card(tx, session.card)
+            rows.lease(tx, session.id, signed.wg_public_key, until_s)
+            challenge = challenges.issue(tx, session.id, "renew", until_s, centre.random_bytes)
+            challenges.keep(tx, signed.challenge, challenge)
+            about = {"box": session.box, "session": session.name, "card": session.card}
+            note(tx, call.now_s, "lease", level=session.level, project=session.project, **about)
+            return challenge
+        if session and session.state == "open":  # the same call, come twice, was answered meanwhile
+            return challenges.kept(tx, session.id, signed.challenge)
+    centre.evict([f"{signed.box}/{signed.session}"])
+    raise Refused("session-closed")
+
+
+def renew(centre: Centre, fingerprint: bytes, request: wire.RenewRequest, digest: bytes) -> bytes:
+    """The card is still there, and signed so: the lease runs on, if everything still stands."""
+    call = _Call(centre.utc_s(), digest, fingerprint, request.session)
+    with centre.store.begin() as tx:
+        session = session_of(tx, box_of(tx, fingerprint), request.session, call.now_s)
+    if session.auth is None:
+        raise Refused("statement-invalid")
+    signed = jws.open_as(fields.Renew, request.statement, [session.auth])
+    _belongs(signed, session)
+    with centre.store.begin() as tx:
+        kept = _still(tx, signed, call)
+    if kept:
+        return kept
+    renewed = centre.gateway.renew(
+        Renewal(key=key_of(session), statement=request.statement, challenge=signed.challenge)
+    )
+    with centre.store.begin() as tx:
+        until_s = call.now_s + renewed.lease_s
+        if rows.renewed(tx, session.id, signed.n, until_s):
+            rows.lease_until(tx, session.id, until_s)
+            challenge = challenges.issue(tx, session.id, "renew", until_s, centre.random_bytes)
+            answer = wire.encode(wire.RenewAnswer(lease_s=renewed.lease_s, challenge=challenge))
+            challenges.keep(tx, signed.challenge, answer)
+            note(tx, call.now_s, "renew", box=session.box, session=session.name, card=session.card)
+            return answer
+        answer = challenges.kept(tx, session.id, signed.challenge)
+        if answer:  # the same call, come twice, was answered meanwhile
+            return answer
+    centre.evict([key_of(session)])
+    raise Refused("session-closed")
+
+
+def _still(tx: Connection, signed: fields.Renew, call: _Call) -> bytes | None:
+    session = session_of(tx, box_of(tx, call.fingerprint), call.session_name, call.now_s)
+    kept = challenges.take(tx, session.id, "renew", signed.challenge, call.digest, call.now_s)
+    if kept:
+        return kept
+    if session.state != "open" or signed.n != session.renewals + 1:
+        raise Refused("statement-invalid")
+    card, enrolment = rows.card(tx, session.card), rows.enrolment(tx, session.card)
+    if card is None or card.revoked_s is not None:
+        raise Refused("card-revoked")
+    if enrolment is None or call.now_s >= enrolment.not_after_s:
+        raise Refused("enrolment-expired")
+    _may_enter(tx, card, session, session.project)
+    return None

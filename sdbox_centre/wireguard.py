@@ -1,0 +1,129 @@
+"""A project's WireGuard interface [door]: wireguard-go, in the VM's namespace where it has one.
+
+The key pair is made here at each start and told to nobody but wireguard-go; boxes learn the public
+half with their lease. The interface dies with this process, and every peer with it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from ipaddress import ip_interface, ip_network
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from sdbox_agent.errors import DecodeError, Fault
+from sdbox_agent.tunnel import rtnetlink
+from sdbox_agent.tunnel.link import Links, WireGuardGo, move
+from sdbox_agent.tunnel.uapi import PeerConfig
+from sdbox_centre.book import pools
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sdbox_centre.book import ProjectFile
+    from sdbox_centre.peers import Peer
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The namespace of a VM: a netlink socket opened inside it, and its file."""
+
+    links: Links
+    namespace: Path
+
+
+class WireGuardPeers:
+    """See peers.Peers. Make it on the main thread: the child's death signal follows its parent."""
+
+    def __init__(self, settings: ProjectFile, directory: Path, place: Place | None) -> None:
+        """Start the interface. `directory`: where wireguard-go's control sockets lie."""
+        key = bytearray(secrets.token_bytes(32))
+        self._public_key = X25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
+        self._wireguard = WireGuardGo(settings.interface, directory)
+        try:
+            self._wireguard.start()
+            port = int(settings.endpoint.rpartition(":")[2])
+            self._wireguard.configure(key, listen_port=port)
+            _plumb(settings, place)
+        except (Fault, DecodeError, ValueError) as error:
+            self._wireguard.stop()
+            raise OSError("the interface did not come up") from error
+        except OSError:
+            self._wireguard.stop()
+            raise
+
+    @property
+    def public_key(self) -> bytes:
+        """See Peers."""
+        return self._public_key
+
+    @property
+    def pidfd(self) -> int | None:
+        """Readable when the interface has died."""
+        return self._wireguard.pidfd
+
+    def add(self, peer: Peer) -> None:
+        """See Peers."""
+        allowed = tuple(ip_network(address) for address in peer.addresses)
+        config = PeerConfig(peer.public_key, allowed, psk=peer.psk)
+        try:
+            self._wireguard.set_peers([config], replace=False)
+        except (Fault, DecodeError) as error:
+            raise OSError("the peer was not added") from error
+
+    def remove(self, public_key: bytes) -> None:
+        """See Peers."""
+        try:
+            self._wireguard.remove_peer(public_key)
+        except (Fault, DecodeError) as error:
+            raise OSError("the peer was not removed") from error
+
+    def present(self) -> frozenset[bytes]:
+        """See Peers."""
+        try:
+            return frozenset(peer.public_key for peer in self._wireguard.peers())
+        except (Fault, DecodeError) as error:
+            raise OSError("the interface does not answer") from error
+
+    def close(self) -> None:
+        """See Peers."""
+        self._wireguard.stop()
+
+
+def _plumb(settings: ProjectFile, place: Place | None) -> None:
+    """Bring the interface up, with the VM's addresses, in its namespace."""
+    here = Links.here()
+    try:
+        if place is None:
+            there, index = here, here.index(settings.interface)
+        else:
+            there = place.links
+            namespace = os.open(place.namespace, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                index = move(settings.interface, here, there, namespace)
+            finally:
+                os.close(namespace)
+        if index is None:
+            raise OSError("the interface is not there")
+        own = [ip_interface(f"{pool[1]}/{pool.prefixlen}") for pool in pools(settings)]
+        there.run(
+            [*(rtnetlink.add_address(index, each) for each in own), rtnetlink.raise_up(index)]
+        )
+    finally:
+        here.close()
+
+
+def named_descriptors() -> dict[str, socket.socket]:
+    """Sockets the service manager passed us, by name (sd_listen_fds_with_names(3))."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return {}
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    sockets = [socket.socket(fileno=descriptor) for descriptor in range(3, 3 + count)]
+    for sock in sockets:
+        sock.set_inheritable(False)
+    return dict(zip(names, sockets, strict=False))
