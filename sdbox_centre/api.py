@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 import msgspec
 from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import AskAgain, DecodeError, Fault, Refused, SdboxError
@@ -67,7 +68,6 @@ _STATUS: Final = {  # all other codes: by their class
     "challenge-used": HTTPStatus.CONFLICT,
     "session-elsewhere": HTTPStatus.CONFLICT,
 }
-_TOO_LARGE: Final = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
 class _Body(NamedTuple):
@@ -93,7 +93,6 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=wire.MAX_REQUEST_BYTES,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=lifespan,
     )
@@ -170,10 +169,13 @@ def _fingerprint(request: Request) -> bytes:
 def _body_of(kind: type[Any]) -> Callable[[Request], Awaitable[_Body]]:
     async def body(request: Request) -> _Body:
         raw = bytearray()
-        async for chunk in request.stream():
-            raw += chunk
-            if len(raw) > wire.MAX_REQUEST_BYTES:
-                raise Refused("request-too-large")
+        try:
+            async for chunk in request.stream():
+                raw += chunk
+                if len(raw) > wire.MAX_REQUEST_BYTES:
+                    raise Refused("request-too-large")
+        except ClientDisconnect:
+            raise Refused("request-invalid") from None
         try:
             message = wire.decode(bytes(raw), kind, wire.MAX_REQUEST_BYTES)
         except DecodeError:
@@ -205,9 +207,7 @@ async def _problem(_request: Request, error: Exception) -> Response:
 
 async def _http_problem(_request: Request, error: Exception) -> Response:
     """The framework's own refusals, without the echo of what was sent."""
-    status = error.status_code if isinstance(error, HTTPException) else _TOO_LARGE
-    if status == _TOO_LARGE:
-        return _answer("request-too-large", status)
+    status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
     unknown = status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
     return _answer("not-found" if unknown else "request-invalid", status)
 

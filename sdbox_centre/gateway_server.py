@@ -10,6 +10,7 @@ import logging
 import os
 import selectors
 import socket
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -55,6 +56,7 @@ class GatewayServer:
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._clients: dict[socket.socket, int] = {}
+        self._next_look_s = time.monotonic() + RECONCILE_S
         self._stopping = False
 
     def run(self) -> None:
@@ -71,6 +73,10 @@ class GatewayServer:
                 sock.close()
             self._selector.close()
 
+    def watch(self, pidfd: int) -> None:
+        """End `run` with an OSError when this process, an interface's, is dead."""
+        self._selector.register(pidfd, selectors.EVENT_READ, "interface")
+
     def stop(self) -> None:
         """End `run`, from a signal handler or another thread."""
         self._stopping = True
@@ -79,15 +85,19 @@ class GatewayServer:
 
     def _turn(self) -> None:
         until_end_s = self._gateway.expire()
-        timeout_s = RECONCILE_S if until_end_s is None else min(until_end_s, RECONCILE_S)
-        ready = self._selector.select(timeout_s)
-        for key, _ in ready:
+        timeout_s = max(0.0, self._next_look_s - time.monotonic())
+        if until_end_s is not None:
+            timeout_s = min(timeout_s, until_end_s)
+        for key, _ in self._selector.select(timeout_s):
+            if key.data == "interface":
+                raise OSError("an interface died")
             sock = key.fileobj
             if sock is self._listener:
                 self._accept()
             elif isinstance(sock, socket.socket) and sock in self._clients:
                 self._serve(sock)
-        if not ready:
+        if time.monotonic() >= self._next_look_s:
+            self._next_look_s = time.monotonic() + RECONCILE_S
             for project in self._projects():
                 self._gateway.reconcile(project)
 

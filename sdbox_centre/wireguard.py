@@ -62,8 +62,10 @@ class WireGuardPeers:
         return self._public_key
 
     @property
-    def pidfd(self) -> int | None:
-        """Readable when the interface has died."""
+    def pidfd(self) -> int:
+        """Readable when the interface has died. Raises OSError if it has none."""
+        if self._wireguard.pidfd is None:
+            raise OSError("the interface is gone")
         return self._wireguard.pidfd
 
     def add(self, peer: Peer) -> None:

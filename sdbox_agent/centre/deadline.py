@@ -40,6 +40,7 @@ class Sockets(httpcore.NetworkBackend):
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
         self._aborted = False
+        self._running = False
         self._ends_s = float("-inf")
         self.bytes_read = 0  # since the deadline was set
 
@@ -53,11 +54,17 @@ class Sockets(httpcore.NetworkBackend):
         """Everything inside must be done by then. Raises TooLate, Aborted."""
         self._ends_s = time.monotonic() + seconds
         self.bytes_read = 0
+        self._running = True
+        done = False
         try:
+            self.left_s()
             yield
-        except BaseException:
-            self.drop()
-            raise
+            done = True
+        finally:
+            with self._lock:
+                self._running = False
+                if self._aborted or not done:
+                    self._close()
 
     def left_s(self) -> float:
         """What remains. Raises TooLate, Aborted."""
@@ -72,15 +79,15 @@ class Sockets(httpcore.NetworkBackend):
         """End whatever runs, now and for good. From any thread."""
         with self._lock:
             self._aborted = True
-            self._shut()
+            if self._running:
+                self._shut()  # its thread wakes, and closes
+            else:
+                self._close()
 
     def drop(self) -> None:
         """Close the connection, if there is one."""
         with self._lock:
-            self._shut()
-            if self._sock is not None:
-                self._sock.close()
-            self._sock = None
+            self._close()
 
     def hold(self, sock: socket.socket) -> None:
         """From now on this is the connection. Raises Aborted."""
@@ -89,6 +96,11 @@ class Sockets(httpcore.NetworkBackend):
             if self._aborted:
                 self._shut()
                 raise Aborted
+
+    def _close(self) -> None:
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
 
     def _shut(self) -> None:
         if self._sock is not None:
@@ -149,7 +161,11 @@ class _Stream(httpcore.NetworkStream):
     @override
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         with self._timed():
-            self._sock.sendall(buffer)
+            try:
+                self._sock.sendall(buffer)
+            except (ConnectionError, ssl.SSLEOFError):
+                self._sock.recv(1)  # it closed on us: perhaps it said why, in a TLS alert
+                raise
 
     @override
     def close(self) -> None:

@@ -1,0 +1,136 @@
+"""The two processes put together from their settings [door]: clock, randomness, files, sockets."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from sdbox_agent.centre.wire import Policy
+from sdbox_agent.tunnel.link import Links
+from sdbox_centre.api import make_app
+from sdbox_centre.book import (
+    ApiSettings,
+    Book,
+    GatewaySettings,
+    beside,
+    load,
+)
+from sdbox_centre.cardrules import CardRules
+from sdbox_centre.core import Centre
+from sdbox_centre.gateway import Clocks, Gateway
+from sdbox_centre.gateway_server import GatewayServer, listen, may
+from sdbox_centre.gateway_wire import GatewayClient
+from sdbox_centre.server import serve, tls_context
+from sdbox_centre.store import Store
+from sdbox_centre.wireguard import Place, WireGuardPeers, named_descriptors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fastapi import FastAPI
+
+    from sdbox_centre.peers import Peers
+
+API_SOCKET = "api"  # LISTEN_FDNAMES
+GATEWAY_SOCKET = "gateway"
+VM_PREFIX = "vm."  # and the project's name: a netlink socket opened in its VM's namespace
+
+
+def utc_s() -> int:
+    """The centre's clock: it decides every date."""
+    return int(time.time())  # noqa: TID251  the door
+
+
+def boottime_s() -> float:
+    """Monotonic, and counting while the machine sleeps: a lease does not sleep."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def run_api(settings_file: Path) -> None:
+    """Serve until a signal."""
+    settings = load(settings_file, ApiSettings)
+    store = Store(beside(settings_file, settings.database))
+    socket_path = beside(settings_file, settings.gateway_socket)
+    with GatewayClient(socket_path, settings.gateway_uid) as gateway:
+        app = api_app(settings_file, settings, store, gateway)
+        context = tls_context(
+            beside(settings_file, settings.certificate),
+            beside(settings_file, settings.key),
+            beside(settings_file, settings.box_anchors),
+        )
+        listener = named_descriptors().get(API_SOCKET) or _tcp(settings.address, settings.port)
+        serve(app, context, listener)
+    store.close()
+
+
+def api_app(
+    settings_file: Path, settings: ApiSettings, store: Store, gateway: GatewayClient
+) -> FastAPI:
+    """The application over these settings."""
+    rules = card_rules(settings_file, settings)
+    policy = Policy(version=settings.policy_version, comparisons=settings.comparisons)
+    centre = Centre(store, rules, gateway, policy, utc_s, secrets.token_bytes)
+    return make_app(centre, lambda: rules.crls(utc_s()))
+
+
+def card_rules(settings_file: Path, settings: ApiSettings | GatewaySettings) -> CardRules:
+    """This process's own anchors and lists."""
+    lists = [beside(settings_file, crl) for crl in settings.crls]
+    return CardRules(beside(settings_file, settings.card_anchors), lists)
+
+
+def run_gateway(settings_file: Path) -> None:
+    """Serve until a signal. Raises OSError if an interface failed: all of them end then."""
+    settings = load(settings_file, GatewaySettings)
+    book = Book(beside(settings_file, settings.boxes), beside(settings_file, settings.projects))
+    descriptors = named_descriptors()
+    interfaces: dict[str, WireGuardPeers] = {}
+
+    def peers_of(project: str) -> Peers:
+        if project not in interfaces:
+            place = _place(settings_file, book, project, descriptors)
+            runtime = beside(settings_file, settings.runtime)
+            interfaces[project] = WireGuardPeers(book.settings(project), runtime, place)
+        return interfaces[project]
+
+    gateway = Gateway(
+        card_rules(settings_file, settings),
+        book,
+        peers_of,
+        Clocks(utc_s, boottime_s),
+        secrets.token_bytes,
+        settings.lease_s,
+    )
+    path = beside(settings_file, settings.socket)
+    try:
+        for project in book.projects():
+            peers_of(project)
+        listener = descriptors.get(GATEWAY_SOCKET) or listen(path, settings.api_gid)
+        allowed = may(settings.api_uid, settings.staff_uid)
+        server = GatewayServer(gateway, listener, allowed, lambda: tuple(interfaces))
+        for interface in interfaces.values():
+            server.watch(interface.pidfd)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: server.stop())
+        server.run()
+    finally:
+        for interface in interfaces.values():
+            interface.close()
+
+
+def _place(
+    settings_file: Path, book: Book, project: str, descriptors: dict[str, socket.socket]
+) -> Place | None:
+    namespace = book.settings(project).namespace
+    inside = descriptors.get(f"{VM_PREFIX}{project}")
+    if namespace is None or inside is None:
+        return None
+    return Place(Links(inside), beside(settings_file, namespace))
+
+
+def _tcp(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family, backlog=512)

@@ -1,0 +1,109 @@
+import json
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sdbox_agent.centre import wire
+from sdbox_agent.errors import DecodeError
+from sdbox_agent.terms import Level
+from tests.fuzz import fuzz_wire
+
+names = st.from_regex(r"\A[A-Za-z0-9._:-]{1,100}\Z")
+keys = st.binary(min_size=32, max_size=32)
+counts = st.integers(0, 2**31)
+requests = st.one_of(
+    st.builds(
+        wire.HelloRequest,
+        box=names,
+        session=st.none() | names,
+        boot_id=names,
+        boot_counter=counts,
+        agent_version=names,
+    ),
+    st.builds(wire.AttemptRequest, session=names, challenge=keys),
+    st.builds(
+        wire.ProofRequest,
+        session=names,
+        auth=st.binary(min_size=1, max_size=64),
+        key_management=st.binary(min_size=1, max_size=64),
+        card_auth=st.binary(min_size=1, max_size=64),
+        statement=st.binary(max_size=64),
+        levels=st.lists(st.sampled_from(Level), max_size=8).map(tuple),
+    ),
+    st.builds(wire.ReceiptRequest, session=names, statement=st.binary(max_size=64)),
+    st.builds(wire.EndRequest, session=names, code=st.just("card-removed")),
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(requests)
+def test_what_is_sent_is_what_is_read(message: wire.Request) -> None:
+    assert wire.decode(wire.encode(message), type(message)) == message
+
+
+@given(
+    st.sampled_from(fuzz_wire.KINDS),
+    st.binary() | json_values.map(lambda v: json.dumps(v).encode()),
+)
+@example(wire.EndRequest, b"\xff")
+@example(wire.EndRequest, b"[" * 100_000)
+@example(wire.EndRequest, b'{"session":"s\\n","code":"card-removed"}')
+@example(wire.EndRequest, b'{"session":"s","code":"card-removed","session":"t"}')
+@example(wire.EndRequest, b'{"session":"s","code":"card-removed","sessio\\u006e":"s"}')
+def test_anything_else_is_a_decode_error(kind: type, body: bytes) -> None:
+    with pytest.raises(DecodeError):
+        wire.decode(body, kind)
+
+
+def test_a_body_over_its_limit_is_not_read() -> None:
+    body = wire.encode(wire.EndRequest(session="s", code="card-removed"))
+    assert wire.decode(body + b" " * 10, wire.EndRequest, len(body) + 10)
+    with pytest.raises(DecodeError):
+        wire.decode(body + b" ", wire.EndRequest, len(body))
+
+
+def test_the_largest_proof_fits_into_a_request() -> None:
+    certificate = b"c" * 8192
+    proof = wire.ProofRequest(
+        session="s" * 100,
+        auth=certificate,
+        key_management=certificate,
+        card_auth=certificate,
+        statement=b"s" * 16384,
+        levels=tuple(Level),
+    )
+    body = wire.encode(proof)
+    assert len(body) <= wire.MAX_REQUEST_BYTES
+    assert wire.decode(body, wire.ProofRequest, wire.MAX_REQUEST_BYTES) == proof
+
+
+def test_the_largest_answer_fits_too() -> None:
+    crls = wire.CrlsAnswer(crls=(b"c" * 128 * 1024,) * 2)
+    assert wire.decode(wire.encode(crls), wire.CrlsAnswer) == crls
+
+
+@pytest.mark.parametrize("seed", fuzz_wire.SEEDS)
+def test_the_fuzz_target_takes_its_seeds(seed: bytes) -> None:
+    fuzz_wire.target(seed)
+    assert any(_reads(kind, seed) for kind in fuzz_wire.KINDS)
+
+
+def _reads(kind: type, body: bytes) -> bool:
+    try:
+        wire.decode(body, kind)
+    except DecodeError:
+        return False
+    return True
+
+
+def test_every_struct_is_closed() -> None:
+    for kind in fuzz_wire.KINDS:
+        assert kind.__struct_config__.forbid_unknown_fields
+        assert kind.__struct_config__.frozen
+        assert msgspec.json.schema(kind)

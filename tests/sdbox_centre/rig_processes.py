@@ -1,0 +1,195 @@
+"""API (uid 61011) and gateway (uid 61012, CAP_NET_ADMIN) with a box, in one network of the test.
+
+A session is opened, found on the interface, revoked by staff's command, opened again, and lost with
+the gateway, which is killed.
+"""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sdbox_agent.errors import SdboxError
+from tests.sdbox_centre import tls
+from tests.sdbox_centre import world as w
+from tests.sdbox_centre.rig import bind_over, own_network
+from tests.sdbox_centre.test_cli import pem, settings
+from tests.sdbox_centre.world import Session, World
+
+API, GATEWAY = 61011, 61012
+PORT = 8443
+RUN = "/run/wireguard"
+CAP_NET_ADMIN = 12
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def become(uid: int, *, net_admin: bool) -> None:
+    """In the child: that uid, no capability but the one, dead when the test is."""
+    _libc.prctl(8, 1 if net_admin else 0, 0, 0, 0)  # PR_SET_KEEPCAPS
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    if net_admin:
+        header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+        data = (ctypes.c_uint32 * 6)(*([1 << CAP_NET_ADMIN] * 3), 0, 0, 0)
+        assert _libc.capset(header, data) == 0
+        assert _libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_ADMIN, 0, 0) == 0
+    _libc.prctl(1, signal.SIGKILL, 0, 0, 0)
+
+
+def start(name: str, config: str, uid: int, *, net_admin: bool) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sdbox_centre", name, "--config", config],
+        preexec_fn=lambda: become(uid, net_admin=net_admin),  # noqa: PLW1509  no threads yet
+    )
+
+
+@contextlib.contextmanager
+def running(*argument: object, **named: bool) -> Iterator[subprocess.Popen]:
+    child = start(*argument, **named)
+    try:
+        yield child
+    finally:
+        child.terminate()
+        child.wait(10)
+
+
+def wait_for(what: str, ready) -> None:
+    deadline = time.monotonic() + 15
+    while not ready():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def listening() -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", PORT)):
+        return True
+    return False
+
+
+def peers() -> list[str]:
+    shown = subprocess.run(
+        ["wg", "show", "sdboxvm1", "allowed-ips"], capture_output=True, text=True, check=False
+    )
+    return shown.stdout.splitlines()
+
+
+def prepare(root: Path) -> tuple[World, str, str]:
+    world = World(root)
+    certificate, key = tls.server_identity(world)
+    tls.authority_file(world, "boxes-authority", world.boxes)
+    api, gateway = settings(world)
+    world.store.close()
+    (root / "centre").mkdir()
+    for file in root.glob("centre.db*"):
+        file.rename(root / "centre" / file.name)
+    text = Path(api).read_text().replace('"cli.db"', '"centre/centre.db"')
+    text = text.replace("server.pem", Path(certificate).name).replace("port = 0", f"port = {PORT}")
+    text = text.replace("server.key", Path(key).name).replace(
+        "gateway_uid = 0", f"gateway_uid = {GATEWAY}"
+    )
+    text = text.replace('"gateway.sock"', '"gate/gateway.sock"')
+    Path(api).write_text(text)
+    text = Path(gateway).read_text().replace("api_uid = 0", f"api_uid = {API}\napi_gid = {API}")
+    Path(gateway).write_text(text.replace('"gateway.sock"', '"gate/gateway.sock"'))
+    (root / "gate").mkdir()
+    shutil.chown(root / "gate", GATEWAY, API)
+    (root / "gate").chmod(0o2710)
+    shutil.chown(key, API, API)
+    for path in (root / "centre", *(root / "centre").iterdir()):
+        shutil.chown(path, API, API)
+    root.chmod(0o755)
+    return world, api, gateway
+
+
+def main() -> None:
+    run = Path(f"/run/sdbox-test-{os.getpid()}")
+    run.mkdir(mode=0o755)
+    root = Path(tempfile.mkdtemp(prefix="sdbox-test-", dir="/run"))
+    node = tempfile.mktemp(prefix="sdbox-test-")  # not under /run: no devices there
+    try:
+        own_network((str(run), RUN))
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        os.chown(run, GATEWAY, GATEWAY)
+        os.mknod(node, stat.S_IFCHR | 0o600, os.stat("/dev/net/tun").st_rdev)
+        os.chown(node, GATEWAY, GATEWAY)
+        bind_over(node, "/dev/net/tun")  # as a udev rule of the centre would let it
+        play(root)
+    finally:
+        Path(node).unlink(missing_ok=True)
+        shutil.rmtree(run)
+        shutil.rmtree(root)
+
+
+def play(root: Path) -> None:
+    world, api, gateway = prepare(root)
+    auth = pem(world, "9a", world.card.certificates.auth)
+    client = tls.client(world, PORT)
+    with running("api", api, API, net_admin=False) as serving:
+        with running("gateway", gateway, GATEWAY, net_admin=True) as child:
+            wait_for("the interface and its socket", (root / "gate/gateway.sock").exists)
+            wait_for("the API", listening)
+            one = Session(world, client, world.box, world.card, "boot-1-1")
+            lease = one.to_open()
+            assert len(peers()) == 1
+            assert all(address in peers()[0] for address in lease.addresses)
+            one.renew()
+            figures("gateway", child)
+            figures("API", serving)
+            caps = Path(f"/proc/{child.pid}/status").read_text()
+            assert f"CapEff:\t{1 << CAP_NET_ADMIN:016x}" in caps
+            assert f"Uid:\t{GATEWAY}\t{GATEWAY}" in caps
+            staff = ["revoke-card", "--config", api, "--motive", "test", auth]
+            start_s = time.monotonic()
+            subprocess.run([sys.executable, "-m", "sdbox_centre", *staff], check=True)
+            assert peers() == []
+            took_s = time.monotonic() - start_s
+            say(f"revoke-card, from the command's start to the peer gone: {took_s:.2f} s")
+            refused(one.renew, "session-closed")
+            again = w.make_card(world.cards, 2, world.now)
+            two = Session(world, client, world.box, again, "boot-1-2")
+            two.hello()
+            refused(two.prove, "card-unknown")
+        assert peers() == []
+        assert "sdboxvm1" not in Path("/proc/net/dev").read_text()
+        with running("gateway", gateway, GATEWAY, net_admin=True) as child:
+            wait_for("the gateway again", lambda: len(interfaces()) == 1)
+            child.kill()
+            child.wait(10)
+            wait_for("the interface gone with its process", lambda: not interfaces())
+    client.close()
+
+
+def interfaces() -> list[str]:
+    return [line for line in Path("/proc/net/dev").read_text().splitlines() if "sdbox" in line]
+
+
+def refused(call, code: str) -> None:
+    with pytest.raises(SdboxError, match=f"^{code}$"):
+        call()
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def figures(name: str, child: subprocess.Popen) -> None:
+    for line in Path(f"/proc/{child.pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            say(f"{name} {line}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+import datetime as dt
+
+import pytest
+from cryptography import x509
+
+from sdbox_agent.errors import Fault, Refused
+from sdbox_centre import cardrules
+from tests.sdbox_centre import world as w
+from tests.sdbox_centre.world import World
+
+
+def ask(world: World, rules: cardrules.CardRules, after_s: int = 0) -> None:
+    three = world.card.certificates
+    now_s = world.clock.utc + after_s
+    rules.check(three.auth, three.key_management, three.card_auth, now_s)
+
+
+def test_a_yes_is_kept_and_a_revocation_is_seen_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules, calls = world.rules(), []
+    real = cardrules.path.validate_card
+    monkeypatch.setattr(cardrules.path, "validate_card", lambda *a: calls.append(1) or real(*a))
+    for after_s in (0, 30, 299):
+        ask(world, rules, after_s)
+    assert len(calls) == 1
+    ask(world, rules, 300)
+    ask(world, rules, -1)  # a clock that went back asks again
+    assert len(calls) == 3
+    serial = x509.load_der_x509_certificate(world.card.certificates.auth).serial_number
+    world.publish_crl(serial)
+    for _ in range(2):
+        with pytest.raises(Refused, match="card-revoked"):
+            ask(world, rules)
+    assert len(calls) == 5  # a "no" is not kept
+
+
+def test_a_yes_ends_with_the_card(world: World) -> None:
+    end = x509.load_der_x509_certificate(world.card.certificates.auth).not_valid_after_utc
+    left_s = int(end.timestamp()) - world.clock.utc
+    world.now = end - dt.timedelta(seconds=10)
+    world.publish_crl()
+    rules = world.rules()
+    ask(world, rules, left_s - 5)
+    with pytest.raises(Refused, match="card-expired"):
+        ask(world, rules, left_s + 1)
+
+
+def test_a_yes_ends_with_the_list(world: World) -> None:
+    now = world.now
+    soon = now + dt.timedelta(seconds=20)
+    (world.root / "cards.crl").write_bytes(world.cards.crl(9, now, {}, soon))
+    rules = world.rules()
+    ask(world, rules)
+    with pytest.raises(Fault, match="crl-stale"):
+        ask(world, rules, 21)
+
+
+def test_a_list_that_is_absent_malformed_or_of_another_is_a_fault(world: World) -> None:
+    path = world.root / "cards.crl"
+    for content, code in (
+        (b"nonsense", "crl-invalid"),
+        (world.boxes.crl(9, world.now), "crl-invalid"),
+        (None, "crl-stale"),
+    ):
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(content)
+        with pytest.raises(Fault, match=code):
+            ask(world, world.rules())
+
+
+def test_certificates_of_two_cards_are_no_card(world: World) -> None:
+    other = w.make_card(world.cards, 2, world.now).certificates
+    mine = world.card.certificates
+    with pytest.raises(Refused, match="card-untrusted"):
+        world.rules().check(mine.auth, other.key_management, mine.card_auth, world.clock.utc)
+    with pytest.raises(Refused, match="card-data-invalid"):
+        world.rules().check(b"x", mine.key_management, mine.card_auth, world.clock.utc)

@@ -1,0 +1,97 @@
+"""Staff's commands over real files, as an operator types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sdbox_centre import authority, cli
+from tests.sdbox_centre import world as w
+from tests.sdbox_centre.world import World, x509
+
+
+def settings(world: World) -> tuple[str, str]:
+    """api.toml and gateway.toml over the world's files."""
+    api, gateway = world.root / "api.toml", world.root / "gateway.toml"
+    api.write_text(
+        """address = "127.0.0.1"
+port = 0
+certificate = "server.pem"
+key = "server.key"
+box_anchors = "boxes-authority.pem"
+card_anchors = "anchors.pem"
+crls = ["cards.crl"]
+database = "cli.db"
+gateway_socket = "gateway.sock"
+gateway_uid = 0
+"""
+    )
+    gateway.write_text(
+        """socket = "gateway.sock"
+api_uid = 0
+card_anchors = "anchors.pem"
+crls = ["cards.crl"]
+boxes = "boxes"
+projects = "projects"
+runtime = "/run/wireguard"
+"""
+    )
+    return str(api), str(gateway)
+
+
+def pem(world: World, name: str, certificate_der: bytes) -> str:
+    path = world.root / f"{name}.pem"
+    path.write_bytes(authority.pem_of(x509.load_der_x509_certificate(certificate_der)))
+    return str(path)
+
+
+def test_an_operator_sets_a_centre_up_and_takes_it_apart(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api, gateway = settings(world)
+    card = world.card.certificates
+    auth = pem(world, "9a", card.auth)
+    keys, cardauth = pem(world, "9d", card.key_management), pem(world, "9e", card.card_auth)
+    tls, statement = pem(world, "tls", world.box.tls_der), pem(world, "st", world.box.statement_der)
+    sealed = world.root / "sealed.der"
+    sealed.write_bytes(w.SEALED)
+
+    def run(name: str, *arguments: str, config: str = api) -> None:
+        cli.main([name, "--config", config, *arguments])
+
+    run("init")
+    run("add-box", "test-box-01", tls, statement)
+    run("add-holder", "test-holder-01")
+    run("add-card", "test-holder-01", auth, keys, cardauth)
+    run("add-enrolment", "test-enrolment-01", auth, str(sealed), "0", "4000000000")
+    run("add-project", w.PROJECT, "Test project 01", "host-match,card-match")
+    run("grant", "test-holder-01", w.PROJECT)
+    run("unlock-card", auth, "--motive", "test")
+    run("suspend-box", "test-box-01", "--motive", "test")
+    run("resume-box", "test-box-01", "--motive", "test")
+    run("withdraw", "test-holder-01", w.PROJECT, "--motive", "test")
+    run("close-project", w.PROJECT, "--motive", "test")
+    run("revoke-card", auth, "--motive", "test")
+    with pytest.raises(SystemExit, match="1"):
+        run("add-holder", "test-holder-01")
+    with pytest.raises(SystemExit, match="2"):
+        run("revoke-card", auth)  # without a motive
+
+    other = w.make_card(world.cards, 2, world.now)
+    second = pem(world, "other", other.certificates.auth)
+    file = Path(world.root / "projects" / f"{w.PROJECT}.toml")
+    run("gateway-admit", w.PROJECT, second, config=gateway)
+    run("gateway-admit", w.PROJECT, second, config=gateway)
+    book = w.Book(world.root / "boxes", world.root / "projects")
+    assert book.project(w.PROJECT).cards == {world.card.name, other.name}
+    run("gateway-expel", w.PROJECT, auth, config=gateway)
+    assert book.project(w.PROJECT).cards == {other.name}
+    assert file.read_text().count("cards") == 1
+    with pytest.raises(SystemExit, match="1"):
+        run("gateway-expel", w.PROJECT, auth, config=gateway)
+    run("gateway-box", "test-box-09", statement, config=gateway)
+    assert book.box("test-box-09") == world.box.statement_der
+
+    capsys.readouterr()
+    run("openapi")
+    assert "/v1/hello" in json.loads(capsys.readouterr().out)["paths"]

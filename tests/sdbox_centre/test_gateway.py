@@ -1,0 +1,231 @@
+import msgspec
+import pytest
+from cryptography import x509
+
+from sdbox_agent.errors import Fault, SdboxError
+from sdbox_agent.statements import fields
+from sdbox_agent.terms import Level
+from sdbox_centre import authority, gateway
+from sdbox_centre.gateway_wire import Install, Installed, Remove, Renewal, Renewed
+from tests.sdbox_centre import world as w
+from tests.sdbox_centre.world import World
+
+
+def install(world: World, n: int = 1, card=None, by=None, **changed) -> Install:
+    """What an API would hand on; here nobody has checked anything before the gateway."""
+    card, box = card or world.card, by or world.box
+    said = box.receipt_of(f"{box.boot_id}-{n}", bytes([n]) * 32, 1, world.clock.utc, changed)
+    three = card.certificates
+    return Install(
+        box=box.name,
+        statement=box.receipt(card, said).statement,
+        auth=three.auth,
+        key_management=three.key_management,
+        card_auth=three.card_auth,
+    )
+
+
+def renewal(world: World, n: int, session: int = 1, key=None, challenge=b"c" * 32) -> Renewal:
+    name = f"{world.box.boot_id}-{session}"
+    said = fields.Renew(box=world.box.name, session=name, challenge=challenge, n=n)
+    signer = (world.card.certificates.auth, key or world.card.auth)
+    return Renewal(
+        key=f"{world.box.name}/{name}", statement=w.statement(said, signer), challenge=b"c" * 32
+    )
+
+
+def refused(code: str):
+    return pytest.raises(SdboxError, match=f"^{code}$")
+
+
+def test_a_receipt_lets_exactly_one_peer_in_and_repeated_changes_nothing(world: World) -> None:
+    request = install(world)
+    first = world.gateway.answer(request)
+    assert isinstance(first, Installed)
+    assert world.gateway.answer(request) == first
+    (peer,) = world.peers.peers.values()
+    assert (peer.psk, peer.addresses) == (first.psk, first.addresses)
+    assert first.psk.hex() not in repr(first) + repr(peer)
+
+
+def test_a_lease_ends_by_the_gateways_own_clock(world: World) -> None:
+    world.gateway.answer(install(world))
+    world.clock.mono += w.LEASE_S - 0.01
+    assert world.gateway.expire() == pytest.approx(0.01)
+    assert world.peers.peers
+    world.clock.utc -= 10**6  # a wall clock set back gives nobody a second more
+    world.clock.mono += 0.01
+    assert world.gateway.expire() is None
+    assert not world.peers.peers
+
+
+def test_a_receipt_seen_is_not_taken_again(world: World) -> None:
+    request = install(world)
+    world.gateway.answer(request)
+    world.gateway.answer(Remove(keys=(f"{world.box.name}/{world.box.boot_id}-1",)))
+    assert not world.peers.peers
+    with refused("challenge-used"):
+        world.gateway.answer(request)
+    world.clock.move(1300)  # forgotten by then, but too old by its own date
+    with refused("challenge-expired"):
+        world.gateway.answer(request)
+
+
+@pytest.mark.parametrize("skew_s", [-601, 601])
+def test_a_receipt_of_another_time_is_refused(world: World, skew_s: int) -> None:
+    with refused("challenge-expired"):
+        world.gateway.answer(install(world, utc_s=world.clock.utc + skew_s))
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"level": Level.CARD_MATCH}, "level-not-accepted"),
+        ({"project": "test-project-09"}, "project-not-granted"),
+        ({"project": ".."}, "project-not-granted"),
+        ({"attempt": 0}, "project-not-granted"),
+        ({"box": "test-box-02"}, "statement-not-yours"),
+    ],
+)
+def test_the_gateway_judges_by_its_own_files(world: World, change: dict, code: str) -> None:
+    with refused(code):
+        world.gateway.answer(install(world, **change))
+    assert not world.peers.peers
+
+
+def test_a_card_in_the_database_alone_opens_nothing(world: World) -> None:
+    card = w.make_card(world.cards, 2, world.now)
+    world.admit(card, 2)  # the API would say yes
+    with refused("project-not-granted"):
+        world.gateway.answer(install(world, card=card))
+    world.write_project([world.card, card])
+    world.gateway.answer(install(world, n=2, card=card))
+
+
+def test_a_box_in_the_database_alone_opens_nothing(world: World) -> None:
+    box = w.make_box(world.boxes, 2, world.now)
+    world.staff.add_box(box.name, box.tls_der, box.statement_der)
+    with refused("box-refused"):
+        world.gateway.answer(install(world, by=box))
+    for name in ("..", "../boxes/test-box-01"):
+        with refused("box-refused"):
+            world.gateway.answer(msgspec.structs.replace(install(world), box=name))
+
+
+def test_the_gateway_checks_the_cards_path_itself(world: World) -> None:
+    foreign = authority.authority("Test Card Authority", world.now)
+    card = w.make_card(foreign, 1, world.now)
+    world.write_project([card])
+    with refused("card-untrusted"):
+        world.gateway.answer(install(world, card=card))
+    world.write_project([world.card])
+    serial = x509.load_der_x509_certificate(world.card.certificates.auth).serial_number
+    world.publish_crl(serial)
+    with refused("card-revoked"):
+        world.gateway.answer(install(world))
+    (world.root / "cards.crl").unlink()
+    with pytest.raises(Fault, match="crl-stale"):
+        world.gateway.answer(install(world))
+    assert not world.peers.peers
+
+
+def test_a_signature_by_another_key_is_refused(world: World) -> None:
+    other = w.make_card(world.cards, 2, world.now)
+    forged = w.Card(world.card.certificates, other.auth, other.card_auth)
+    with refused("statement-invalid"):
+        world.gateway.answer(install(world, card=forged))
+
+
+def test_one_card_and_one_key_have_one_lease(world: World) -> None:
+    key = bytes(range(32))
+    world.gateway.answer(install(world, wg_public_key=key))
+    with refused("session-elsewhere"):
+        world.gateway.answer(install(world, n=2))
+    with refused("lease-refused"):
+        world.gateway.answer(install(world))  # the session again, with another receipt
+    card = w.make_card(world.cards, 2, world.now)
+    world.write_project([world.card, card])
+    with refused("lease-refused"):
+        world.gateway.answer(install(world, n=3, card=card, wg_public_key=key))
+    assert len(world.peers.peers) == 1
+
+
+def test_a_pool_that_is_full_refuses(world: World) -> None:
+    cards = [w.make_card(world.cards, n, world.now) for n in range(10, 16)]
+    world.write_project(cards)
+    given = [
+        world.gateway.answer(install(world, n=n, card=card)).addresses
+        for n, card in enumerate(cards[:5])
+    ]
+    assert len({address for both in given for address in both}) == 10
+    with refused("lease-refused"):
+        world.gateway.answer(install(world, n=9, card=cards[5]))
+
+
+def test_a_renewal_is_signed_by_the_card_and_counted(world: World) -> None:
+    world.gateway.answer(install(world))
+    world.clock.move(30)
+    assert world.gateway.answer(renewal(world, 1)) == Renewed(lease_s=w.LEASE_S)
+    with refused("lease-refused"):
+        world.gateway.answer(renewal(world, 3))
+    with refused("statement-invalid"):
+        world.gateway.answer(renewal(world, 2, key=world.box.statement_key))
+    with refused("statement-not-yours"):
+        world.gateway.answer(renewal(world, 2, challenge=b"d" * 32))
+    world.clock.move(w.LEASE_S - 1)
+    again = renewal(world, 2)
+    assert world.gateway.answer(again) == Renewed(lease_s=w.LEASE_S)
+    world.clock.move(10)
+    assert world.gateway.answer(again) == Renewed(lease_s=w.LEASE_S - 10)  # no second more
+    world.clock.move(w.LEASE_S)
+    with refused("lease-refused"):
+        world.gateway.answer(renewal(world, 3))
+
+
+def test_a_renewal_asks_card_box_and_project_again(world: World) -> None:
+    world.gateway.answer(install(world))
+    world.write_project([])
+    with refused("project-not-granted"):
+        world.gateway.answer(renewal(world, 1))
+    world.write_project([world.card])
+    serial = x509.load_der_x509_certificate(world.card.certificates.card_auth).serial_number
+    world.publish_crl(serial)
+    with refused("card-revoked"):
+        world.gateway.answer(renewal(world, 1))
+    world.publish_crl()
+    (world.root / "boxes" / f"{world.box.name}.pem").unlink()
+    with refused("box-refused"):
+        world.gateway.answer(renewal(world, 1))
+
+
+def test_a_peer_that_nobody_leased_is_put_out(world: World) -> None:
+    world.gateway.answer(install(world))
+    world.peers.add(w.Peer(b"x" * 32, b"y" * 32, ("10.77.0.6/32",)))
+    world.gateway.reconcile(w.PROJECT)
+    assert b"x" * 32 not in world.peers.present()
+    assert len(world.peers.present()) == 1
+
+
+def test_an_interface_that_lost_a_peer_or_died_ends_the_gateway(world: World) -> None:
+    world.gateway.answer(install(world))
+    world.peers.peers.clear()
+    with pytest.raises(OSError, match="lost a peer"):
+        world.gateway.reconcile(w.PROJECT)
+    world.peers.broken = True
+    world.clock.move(w.LEASE_S)
+    with pytest.raises(OSError, match="gone"):
+        world.gateway.expire()
+
+
+def test_a_restart_begins_with_nobody(world: World) -> None:
+    world.gateway.answer(install(world))
+    again = gateway.Gateway(
+        world.rules(),
+        w.Book(world.root / "boxes", world.root / "projects"),
+        lambda _project: w.MemoryPeers(),
+        w.Clocks(world.clock.utc_s, world.clock.mono_s),
+        w.os.urandom,
+        w.LEASE_S,
+    )
+    with refused("lease-refused"):
+        again.answer(renewal(world, 1))

@@ -1,0 +1,52 @@
+"""One contract for the double and for wireguard-go."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sdbox_centre.peers import MemoryPeers, Peer, Peers
+from tests.sdbox_centre.rig import in_own_network
+
+
+def contract(peers: Peers) -> None:
+    """What the gateway rests on."""
+    assert len(peers.public_key) == 32
+    assert peers.present() == frozenset()
+    one, two = (Peer(os.urandom(32), os.urandom(32), (f"10.77.0.{n}/32",)) for n in (2, 3))
+    peers.add(one)
+    peers.add(two)
+    assert peers.present() == {one.public_key, two.public_key}
+    peers.add(Peer(one.public_key, os.urandom(32), ("10.77.0.4/32", "fd77::4/128")))
+    assert peers.present() == {one.public_key, two.public_key}
+    peers.remove(one.public_key)
+    peers.remove(one.public_key)
+    assert peers.present() == {two.public_key}
+    peers.close()
+    for call in (
+        peers.present,
+        lambda: peers.add(one),
+        lambda: peers.remove(two.public_key),
+    ):
+        with pytest.raises(OSError, match=r".+"):
+            call()
+    peers.close()
+
+
+def test_the_double_keeps_the_contract() -> None:
+    contract(MemoryPeers())
+
+
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    path = Path(f"/run/sdbox-test-{os.getpid()}")
+    path.mkdir(mode=0o700)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.mark.rig
+def test_wireguard_keeps_the_contract(runtime: Path) -> None:
+    in_own_network("tests.sdbox_centre.rig_peers", str(runtime))

@@ -1,0 +1,86 @@
+import multiprocessing
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from sdbox_centre import tables
+from sdbox_centre.store import Store, note
+from tests.sdbox_centre import world as w
+from tests.sdbox_centre.world import World
+
+
+def test_what_is_committed_is_on_the_disk(tmp_path: Path) -> None:
+    store = Store(tmp_path / "centre.db")
+    store.create()
+    store.create()  # made once
+    with store.begin() as tx:
+        assert tx.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+        assert tx.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+        assert tx.exec_driver_sql("PRAGMA secure_delete").scalar() == 1
+    store.close()
+
+
+def test_a_transaction_is_whole_or_nothing(world: World) -> None:
+    before = world.trace()
+
+    def half_done() -> None:
+        with world.store.begin() as tx:
+            note(tx, 1, "test")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half_done()
+    assert world.trace() == before
+
+
+def test_a_reader_in_a_transaction_sees_no_other_writer(world: World) -> None:
+    """BEGIN IMMEDIATE: another process waits, it does not write in between."""
+    other = sqlite3.connect(world.root / "centre.db", timeout=0)
+    with world.store.begin() as tx:
+        tx.exec_driver_sql("SELECT 1 FROM cards")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("UPDATE cards SET failures = 9")
+    other.close()
+
+
+def test_one_live_session_a_card_is_a_rule_of_the_table(world: World) -> None:
+    w.session(world).to_open()
+    with pytest.raises(IntegrityError), world.store.begin() as tx:
+        tx.exec_driver_sql(
+            "INSERT INTO sessions (box, boot_counter, name, state, started_s, live_until_s, card)"
+            " SELECT box, boot_counter, 'again', 'proved', 0, 0, card FROM sessions"
+        )
+
+
+def _take(path: Path, taken) -> None:
+    store = Store(path)
+    for _ in range(40):
+        with store.begin() as tx:
+            row = tx.exec_driver_sql(
+                "UPDATE cards SET failures = failures + 1 WHERE failures < 50 RETURNING failures"
+            ).first()
+        if row is not None:
+            taken.put(row.failures)
+    store.close()
+
+
+def test_two_processes_never_count_one_attempt_twice(world: World) -> None:
+    context = multiprocessing.get_context("spawn")
+    taken = context.Queue()
+    path = world.root / "centre.db"
+    processes = [context.Process(target=_take, args=(path, taken)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    got = sorted(taken.get(timeout=20) for _ in range(50))
+    for process in processes:
+        process.join(20)
+    assert got == list(range(1, 51))
+    assert taken.empty()
+
+
+def test_no_column_could_hold_a_template_a_name_or_a_shared_key() -> None:
+    names = {column.name for table in tables.metadata.tables.values() for column in table.columns}
+    assert names.isdisjoint({"template", "minutiae", "psk", "private_key", "pin", "surname"})

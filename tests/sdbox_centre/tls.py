@@ -1,0 +1,70 @@
+"""A real server on loopback, in a thread of the test, and what a box needs to reach it."""
+
+import contextlib
+import secrets
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography import x509
+
+from sdbox_agent.centre.https import CentreClient, Where, client_context
+from sdbox_centre import api, authority, server
+from tests.sdbox_centre.world import Box, World
+
+NAME = "centre.test"
+
+
+def write_identity(directory: Path, name: str, certificate_der: bytes, key) -> tuple[str, str]:
+    pem, key_pem = directory / f"{name}.pem", directory / f"{name}.key"
+    pem.write_bytes(authority.pem_of(x509.load_der_x509_certificate(certificate_der)))
+    key_pem.write_bytes(authority.key_pem(key))
+    return str(pem), str(key_pem)
+
+
+def server_identity(world: World, issuer: authority.Authority | None = None) -> tuple[str, str]:
+    key = authority.new_key()
+    subject = authority.server_subject("centre", [NAME])
+    since = world.now - authority.BACKDATED
+    issued = (issuer or world.servers).issue(authority.SERVER_TLS, subject, key.public_key(), since)
+    name = f"server-{secrets.token_hex(4)}"
+    return write_identity(world.root, name, authority.der_of(issued), key)
+
+
+def authority_file(world: World, name: str, one: authority.Authority) -> Path:
+    path = world.root / f"{name}.pem"
+    path.write_bytes(authority.pem_of(one.certificate))
+    return path
+
+
+@contextlib.contextmanager
+def served(world: World, *, docs: bool = False) -> Iterator[int]:
+    """The port that the whole API answers on."""
+    app = api.make_app(world.centre, lambda: world.centre.cards.crls(world.clock.utc), docs=docs)
+    certificate, key = server_identity(world)
+    boxes = authority_file(world, "boxes-authority", world.boxes)
+    running = server.make_server(app, server.tls_context(Path(certificate), Path(key), boxes))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        while not running.started and thread.is_alive():
+            thread.join(0.005)
+        yield listener.getsockname()[1]
+    finally:
+        running.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def box_context(world: World, box: Box) -> ssl.SSLContext:
+    anchors = authority_file(world, "server-authority", world.servers)
+    identity = write_identity(world.root, box.name, box.tls_der, box.tls_key)
+    return client_context(str(anchors), *identity)
+
+
+def client(world: World, port: int, box: Box | None = None, **times) -> CentreClient:
+    where = Where((("127.0.0.1", port),), NAME)
+    return CentreClient(where, box_context(world, box or world.box), **times)

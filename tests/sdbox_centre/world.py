@@ -1,0 +1,359 @@
+"""A centre with a box and a card, grown anew for each test: real keys, certificates and database.
+
+The gateway's interface is the double of its port; its judgement is the real one.
+"""
+
+import dataclasses
+import datetime as dt
+import hashlib
+import os
+import time
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from sdbox_agent.centre import wire
+from sdbox_agent.pki.holder import CardCertificates
+from sdbox_agent.statements import fields, jws
+from sdbox_agent.terms import Level
+from sdbox_centre import api, authority
+from sdbox_centre.book import Book
+from sdbox_centre.cardrules import CardRules
+from sdbox_centre.core import Centre
+from sdbox_centre.gateway import Clocks, Gateway
+from sdbox_centre.gateway_wire import Remove
+from sdbox_centre.peers import MemoryPeers, Peer
+from sdbox_centre.staff import CardShown, Staff, Validity
+from sdbox_centre.store import Store
+
+_REEXPORTED = (Book, Clocks, MemoryPeers, Peer, os)  # for tests that build their own
+
+SEALED = b"sealed reference of test-holder-01"
+PROJECT = "test-project-01"
+LEASE_S = 60
+YEAR_S = 365 * 86400
+
+
+class Clock:
+    """Both clocks of the centre, moved by the test."""
+
+    def __init__(self) -> None:
+        self.utc = int(time.time())
+        self.mono = 1000.0
+
+    def utc_s(self) -> int:
+        return self.utc
+
+    def mono_s(self) -> float:
+        return self.mono
+
+    def move(self, seconds: float) -> None:
+        self.utc += int(seconds)
+        self.mono += seconds
+
+
+def sign(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
+    r, s = decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))
+    return r.to_bytes(32) + s.to_bytes(32)
+
+
+def statement(body: fields.Statement, *signers: tuple[bytes, ec.EllipticCurvePrivateKey]) -> bytes:
+    payload, parts = fields.encode(body), []
+    for certificate, key in signers:
+        protected = jws.header(fields.typ_of(body), certificate)
+        parts.append((protected, sign(key, jws.signing_input(protected, payload))))
+    return jws.assemble(payload, parts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    certificates: CardCertificates
+    auth: ec.EllipticCurvePrivateKey
+    card_auth: ec.EllipticCurvePrivateKey
+
+    @property
+    def name(self) -> bytes:
+        return hashlib.sha256(self.certificates.auth).digest()
+
+    @property
+    def shown(self) -> CardShown:
+        three = self.certificates
+        return CardShown(three.auth, three.key_management, three.card_auth)
+
+
+def make_card(issuer: authority.Authority, number: int, now: dt.datetime) -> Card:
+    auth, keys, card_auth = (authority.new_key() for _ in range(3))
+    public = authority.CardKeys(auth.public_key(), keys.public_key(), card_auth.public_key())
+    guid = hashlib.sha256(f"test-card-{number:02}".encode()).digest()[:16]
+    name = f"Test Holder {number:02}"
+    return Card(issuer.card(public, guid, name, now), auth, card_auth)
+
+
+@dataclasses.dataclass
+class Box:
+    """A box's keys, and what its core would say."""
+
+    name: str
+    tls_der: bytes
+    tls_key: ec.EllipticCurvePrivateKey
+    statement_der: bytes
+    statement_key: ec.EllipticCurvePrivateKey
+    boot_id: str
+    boot_counter: int = 1
+
+    @property
+    def fingerprint(self) -> bytes:
+        return hashlib.sha256(self.tls_der).digest()
+
+    def hello(self, session: str | None) -> wire.HelloRequest:
+        return wire.HelloRequest(
+            box=self.name,
+            session=session,
+            boot_id=self.boot_id,
+            boot_counter=self.boot_counter,
+            agent_version="0.1.0",
+        )
+
+    def proof(
+        self, card: Card, session: str, challenge: bytes, changed: dict | None = None
+    ) -> wire.ProofRequest:
+        said = fields.Proof(
+            **{"box": self.name, "session": session, "challenge": challenge, **(changed or {})}
+        )
+        three = card.certificates
+        return wire.ProofRequest(
+            session=session,
+            auth=three.auth,
+            key_management=three.key_management,
+            card_auth=three.card_auth,
+            statement=statement(said, (three.card_auth, card.card_auth)),
+            levels=(Level.HOST_MATCH,),
+        )
+
+    def receipt_of(self, session: str, challenge: bytes, attempt: int, utc_s: int, changed: dict):
+        return fields.Receipt(
+            **{
+                "box": self.name,
+                "session": session,
+                "challenge": challenge,
+                "enrolment": "test-enrolment-01",
+                "reference_sha256": hashlib.sha256(SEALED).digest(),
+                "attempt": attempt,
+                "level": Level.HOST_MATCH,
+                "project": PROJECT,
+                "wg_public_key": os.urandom(32),
+                "utc_s": utc_s,
+                **changed,
+            }
+        )
+
+    def receipt(self, card: Card, said: fields.Receipt) -> wire.ReceiptRequest:
+        signers = (
+            (card.certificates.auth, card.auth),
+            (self.statement_der, self.statement_key),
+        )
+        return wire.ReceiptRequest(session=said.session, statement=statement(said, *signers))
+
+    def renew(self, card: Card, session: str, challenge: bytes, n: int) -> wire.RenewRequest:
+        said = fields.Renew(box=self.name, session=session, challenge=challenge, n=n)
+        signed = statement(said, (card.certificates.auth, card.auth))
+        return wire.RenewRequest(session=session, statement=signed)
+
+
+def make_box(issuer: authority.Authority, number: int, now: dt.datetime) -> Box:
+    name = f"test-box-{number:02}"
+    tls_key, statement_key = authority.new_key(), authority.new_key()
+    subject, since = authority.box_subject(name), now - authority.BACKDATED
+    tls = issuer.issue(authority.BOX_TLS, subject, tls_key.public_key(), since)
+    signs = issuer.issue(authority.BOX_STATEMENT, subject, statement_key.public_key(), since)
+    return Box(
+        name,
+        authority.der_of(tls),
+        tls_key,
+        authority.der_of(signs),
+        statement_key,
+        f"boot-{number}",
+    )
+
+
+class Direct:
+    """The calls without HTTP: what api.py makes of bodies and certificate, and nothing else."""
+
+    def __init__(self, centre: Centre, box: Box) -> None:
+        self.centre, self.box = centre, box
+
+    def call(self, name: str, request: wire.Request):
+        kind = api.CALLS[name]
+        body = wire.encode(request)
+        digest = hashlib.sha256(name.encode() + body).digest()
+        return wire.decode(
+            kind.call(self.centre, self.box.fingerprint, request, digest), kind.answer
+        )
+
+    def __getattr__(self, name: str):
+        return lambda request: self.call(name, request)
+
+
+class DirectGateway:
+    """The gateway's judgement without its socket."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    def install(self, request):
+        return self.gateway.answer(request)
+
+    def renew(self, request):
+        return self.gateway.answer(request)
+
+    def remove(self, keys):
+        self.gateway.answer(Remove(keys=tuple(keys)))
+
+
+class World:
+    """Everything; files under `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.clock = root, Clock()
+        now = dt.datetime.fromtimestamp(self.clock.utc, dt.UTC)
+        self.now = now
+        self.cards = authority.authority("Test Card Authority", now)
+        self.boxes = authority.authority("Test Box Authority", now)
+        self.servers = authority.authority("Test Server Authority", now)
+        self.card, self.box = make_card(self.cards, 1, now), make_box(self.boxes, 1, now)
+        self.crl_number = 0
+        (root / "anchors.pem").write_bytes(authority.pem_of(self.cards.certificate))
+        self.publish_crl()
+        self.store = Store(root / "centre.db")
+        self.store.create()
+        self.staff = Staff(self.store, self.clock.utc_s)
+        self._gateway_files()
+        self.peers = MemoryPeers(b"p" * 32)
+        self.gateway = Gateway(
+            self.rules(),
+            Book(root / "boxes", root / "projects"),
+            lambda _project: self.peers,
+            Clocks(self.clock.utc_s, self.clock.mono_s),
+            os.urandom,
+            LEASE_S,
+        )
+        self.centre = Centre(
+            self.store,
+            self.rules(),
+            DirectGateway(self.gateway),
+            wire.Policy(version=1),
+            self.clock.utc_s,
+            os.urandom,
+        )
+        self.admit(self.card, 1)
+        self.add_box(self.box)
+
+    def rules(self) -> CardRules:
+        return CardRules(self.root / "anchors.pem", [self.root / "cards.crl"])
+
+    def publish_crl(self, *revoked: int) -> None:
+        self.crl_number += 1
+        since = dict.fromkeys(revoked, self.now - dt.timedelta(minutes=1))
+        new = self.root / "cards.crl.new"
+        new.write_bytes(self.cards.crl(self.crl_number, self.now, since))
+        new.replace(self.root / "cards.crl")
+
+    def _gateway_files(self) -> None:
+        (self.root / "boxes").mkdir()
+        (self.root / "projects").mkdir()
+        self.staff.add_project(PROJECT, "Test project 01", [Level.HOST_MATCH])
+        self.write_project([self.card])
+
+    def write_project(self, cards: list[Card]) -> None:
+        listed = ", ".join(f'"{card.name.hex()}"' for card in cards)
+        (self.root / "projects" / f"{PROJECT}.toml").write_text(
+            f"""levels = ["host-match"]
+endpoint = "192.0.2.1:51820"
+pools = ["10.77.0.0/29", "fd77::/64"]
+interface = "sdboxvm1"
+cards = [{listed}]
+"""
+        )
+
+    def add_box(self, box: Box) -> None:
+        self.staff.add_box(box.name, box.tls_der, box.statement_der)
+        pem = authority.pem_of(x509.load_der_x509_certificate(box.statement_der))
+        (self.root / "boxes" / f"{box.name}.pem").write_bytes(pem)
+
+    def admit(self, card: Card, number: int) -> None:
+        holder = f"test-holder-{number:02}"
+        self.staff.add_holder(holder)
+        self.staff.add_card(holder, card.shown)
+        validity = Validity(self.clock.utc - 60, self.clock.utc + 4 * YEAR_S)
+        self.staff.add_enrolment(f"test-enrolment-{number:02}", card.name, SEALED, validity)
+        self.staff.grant(holder, PROJECT)
+
+    def talk(self, box: Box | None = None) -> Direct:
+        return Direct(self.centre, box or self.box)
+
+    def trace(self) -> list[tuple[str, str]]:
+        with self.store.begin() as tx:
+            return [tuple(row) for row in tx.exec_driver_sql("SELECT act, code FROM trace")]
+
+
+@dataclasses.dataclass
+class Session:
+    """A session played with a client (Direct or the real one), step by step."""
+
+    world: World
+    client: object
+    box: Box
+    card: Card
+    name: str
+
+    challenge: bytes = b""
+    n: int = 0
+
+    def hello(self) -> None:
+        self.challenge = self.client.hello(self.box.hello(self.name)).challenge
+
+    def prove(self):
+        answer = self.client.proof(self.box.proof(self.card, self.name, self.challenge))
+        self.challenge = answer.challenge
+        return answer
+
+    def attempt(self):
+        request = wire.AttemptRequest(session=self.name, challenge=self.challenge)
+        answer = self.client.attempt(request)
+        self.challenge = answer.challenge
+        return answer
+
+    def receipt_request(self, **changed) -> wire.ReceiptRequest:
+        said = self.box.receipt_of(self.name, self.challenge, 1, self.world.clock.utc, changed)
+        return self.box.receipt(self.card, said)
+
+    def receipt(self, **changed):
+        said = self.receipt_request(**changed)
+        answer = self.client.receipt(
+            wire.ReceiptRequest(session=self.name, statement=said.statement)
+        )
+        self.challenge = answer.challenge
+        return answer
+
+    def renew(self):
+        self.n += 1
+        answer = self.client.renew(self.box.renew(self.card, self.name, self.challenge, self.n))
+        self.challenge = answer.challenge
+        return answer
+
+    def end(self, code: str = "card-removed"):
+        return self.client.end(wire.EndRequest(session=self.name, code=code))
+
+    def to_open(self):
+        self.hello()
+        self.prove()
+        self.attempt()
+        return self.receipt()
+
+
+def session(world: World, n: int = 1, box: Box | None = None, card: Card | None = None) -> Session:
+    box, card = box or world.box, card or world.card
+    return Session(world, world.talk(box), box, card, f"{box.boot_id}-{n}")
