@@ -242,6 +242,8 @@ def _inlined(schema: Any, parts: dict[str, Any]) -> Any:  # noqa: ANN401  JSON
     match schema:
         case {"$ref": str(reference)}:
             return _inlined(parts[reference.rpartition("/")[2]], parts)
+        case {"pattern": str(pattern)} if pattern.endswith(r"\Z"):  # Python's word, not ECMA's
+            return _inlined({**schema, "pattern": pattern.removesuffix(r"\Z") + "$"}, parts)
         case dict():
             return {key: _inlined(value, parts) for key, value in schema.items()}
         case list():

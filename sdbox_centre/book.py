@@ -23,7 +23,7 @@ from sdbox_centre.gateway import Project
 _NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")  # no slash: it can't leave the directory
 MAX_FILE_BYTES: Final = 1024 * 1024
 
-HexDigest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+HexDigest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Uid = Annotated[int, Meta(ge=0, le=2**31)]
 Setting = TypeVar("Setting", bound=Struct)
 
@@ -38,7 +38,7 @@ class ProjectFile(_Settings, frozen=True, kw_only=True):
     levels: Annotated[tuple[Level, ...], Meta(min_length=1)]
     endpoint: str  # where boxes send WireGuard's packets: "192.0.2.1:51820"
     pools: Annotated[tuple[str, ...], Meta(min_length=1, max_length=2)]  # host 1 is the VM's own
-    interface: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,14}$(?!\n)")]  # IFNAMSIZ - 1
+    interface: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,14}\Z")]  # IFNAMSIZ - 1
     namespace: str | None = None  # where the interface goes: the VM's, if it has one of its own
     cards: tuple[HexDigest, ...] = ()  # SHA-256 of the 9A certificates that may enter
 

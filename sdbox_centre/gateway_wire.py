@@ -39,7 +39,7 @@ MAX_REMOVED: Final = 1000
 _CREDENTIALS: Final = struct.Struct("iII")  # struct ucred: pid, uid, gid
 
 SessionKey = Annotated[
-    str, Meta(min_length=3, max_length=201, pattern=r"^[A-Za-z0-9._:-]+/[A-Za-z0-9._:-]+$(?!\n)")
+    str, Meta(min_length=3, max_length=201, pattern=r"^[A-Za-z0-9._:-]+/[A-Za-z0-9._:-]+\Z")
 ]
 LeaseSeconds = Annotated[int, Meta(ge=1, le=3600)]
 

@@ -20,9 +20,9 @@ WIRE_MAX: Final = 1
 MAX_REQUEST_BYTES: Final = 64 * 1024  # a proof with three certificates at their limit, in base64
 MAX_BODY_BYTES: Final = 512 * 1024  # of an answer: CRLs of every card authority
 
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+$(?!\n)")]
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+\Z")]
 Label = Annotated[str, Meta(max_length=200)]  # for people
-Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}$(?!\n)")]
+Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}\Z")]
 Challenge = Annotated[bytes, Meta(min_length=CHALLENGE_BYTES, max_length=CHALLENGE_BYTES)]
 Certificate = Annotated[bytes, Meta(min_length=1, max_length=8 * 1024)]  # DER
 Sealed = Annotated[bytes, Meta(min_length=1, max_length=64 * 1024)]  # DER

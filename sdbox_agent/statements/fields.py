@@ -16,7 +16,7 @@ from sdbox_agent.terms import CHALLENGE_BYTES, SHA256_BYTES, Level
 
 MAX_PAYLOAD_BYTES: Final = 4096
 
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+$(?!\n)")]
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+\Z")]
 Challenge = Annotated[bytes, Meta(min_length=CHALLENGE_BYTES, max_length=CHALLENGE_BYTES)]
 Digest = Annotated[bytes, Meta(min_length=SHA256_BYTES, max_length=SHA256_BYTES)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -80,7 +80,7 @@ def parse(typ: str, payload: bytes) -> Statement:
         raise DecodeError("not a statement")
     try:
         statement = msgspec.json.decode(payload, type=TYPES[typ])
-    except (ValueError, RecursionError):  # msgspec's errors and UTF-8's are ValueErrors
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise DecodeError("statement fields") from None
     if _encoder.encode(statement) != payload:
         raise DecodeError("statement not in its one form")

@@ -127,7 +127,7 @@ def _open(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> fields.Sta
         raise DecodeError("JWS too large")
     try:
         parsed = msgspec.json.decode(jws, type=Jws)
-    except (ValueError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise DecodeError("not a JWS") from None
     if not 1 <= len(parsed.signatures) == len(certificates_der) <= MAX_SIGNATURES:
         raise DecodeError("not the expected signatures")
