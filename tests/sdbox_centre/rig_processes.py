@@ -29,6 +29,7 @@ from tests.sdbox_centre.world import Session, World
 
 API, GATEWAY = 61011, 61012
 PORT = 8443
+SESSIONS = 25  # measured
 RUN = "/run/wireguard"
 CAP_NET_ADMIN = 12
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
@@ -146,8 +147,15 @@ def play(root: Path) -> None:
             assert len(peers()) == 1
             assert all(address in peers()[0] for address in lease.addresses)
             one.renew()
-            figures("gateway", child)
-            figures("API", serving)
+            children = {"gateway": child, "API": serving}
+            before_s = {name: cpu_s(one) for name, one in children.items()}
+            for n in range(2, 2 + SESSIONS):
+                Session(world, client, world.box, world.card, f"boot-1-{n}").to_open()
+            for name, one_child in children.items():
+                took_ms = 1000 * (cpu_s(one_child) - before_s[name]) / SESSIONS
+                say(f"{name}: {took_ms:.1f} ms of CPU a session, PSS {pss_kb(one_child)} kB")
+            one = Session(world, client, world.box, world.card, "boot-1-99")
+            one.to_open()
             caps = Path(f"/proc/{child.pid}/status").read_text()
             assert f"CapEff:\t{1 << CAP_NET_ADMIN:016x}" in caps
             assert f"Uid:\t{GATEWAY}\t{GATEWAY}" in caps
@@ -159,7 +167,7 @@ def play(root: Path) -> None:
             say(f"revoke-card, from the command's start to the peer gone: {took_s:.2f} s")
             refused(one.renew, "session-closed")
             again = w.make_card(world.cards, 2, world.now)
-            two = Session(world, client, world.box, again, "boot-1-2")
+            two = Session(world, client, world.box, again, "boot-1-100")
             two.hello()
             refused(two.prove, "card-unknown")
         assert peers() == []
@@ -185,10 +193,14 @@ def say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
-def figures(name: str, child: subprocess.Popen) -> None:
-    for line in Path(f"/proc/{child.pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            say(f"{name} {line}")
+def cpu_s(child: subprocess.Popen) -> float:
+    fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def pss_kb(child: subprocess.Popen) -> int:
+    text = Path(f"/proc/{child.pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
 
 
 if __name__ == "__main__":

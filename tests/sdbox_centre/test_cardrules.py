@@ -3,7 +3,7 @@ import datetime as dt
 import pytest
 from cryptography import x509
 
-from sdbox_agent.errors import Fault, Refused
+from sdbox_agent.errors import Refused, SdboxError
 from sdbox_centre import cardrules
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import World
@@ -52,7 +52,7 @@ def test_a_yes_ends_with_the_list(world: World) -> None:
     (world.root / "cards.crl").write_bytes(world.cards.crl(9, now, {}, soon))
     rules = world.rules()
     ask(world, rules)
-    with pytest.raises(Fault, match="crl-stale"):
+    with pytest.raises(SdboxError, match="crl-stale"):
         ask(world, rules, 21)
 
 
@@ -67,7 +67,7 @@ def test_a_list_that_is_absent_malformed_or_of_another_is_a_fault(world: World) 
             path.unlink()
         else:
             path.write_bytes(content)
-        with pytest.raises(Fault, match=code):
+        with pytest.raises(SdboxError, match=code):
             ask(world, world.rules())
 
 

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 from cryptography import x509
 
-from sdbox_agent.errors import Fault, SdboxError
+from sdbox_agent.errors import SdboxError
 from sdbox_agent.statements import fields
 from sdbox_agent.terms import Level
 from sdbox_centre import authority, gateway
@@ -124,7 +124,7 @@ def test_the_gateway_checks_the_cards_path_itself(world: World) -> None:
     with refused("card-revoked"):
         world.gateway.answer(install(world))
     (world.root / "cards.crl").unlink()
-    with pytest.raises(Fault, match="crl-stale"):
+    with pytest.raises(SdboxError, match="crl-stale"):
         world.gateway.answer(install(world))
     assert not world.peers.peers
 

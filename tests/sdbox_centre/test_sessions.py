@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 
 from sdbox_agent.centre import wire
-from sdbox_agent.errors import Fault, Refused, SdboxError
+from sdbox_agent.errors import Refused, SdboxError
 from sdbox_agent.statements import fields
 from sdbox_agent.terms import Level
 from sdbox_centre import authority, sessions
@@ -259,7 +259,7 @@ def test_a_list_older_than_one_seen_is_not_taken(world: World) -> None:
     (world.root / "old").replace(world.root / "cards.crl")
     two = session(world, 2)
     two.hello()
-    with pytest.raises(Fault, match="crl-invalid"):
+    with pytest.raises(SdboxError, match="crl-invalid"):
         two.prove()
 
 

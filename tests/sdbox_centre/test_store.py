@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sdbox_centre import tables
 from sdbox_centre.store import Store, note
 from tests.sdbox_centre import world as w
+from tests.sdbox_centre.taking import take_attempts
 from tests.sdbox_centre.world import World
 
 
@@ -55,23 +56,11 @@ def test_one_live_session_a_card_is_a_rule_of_the_table(world: World) -> None:
         )
 
 
-def _take(path: Path, taken) -> None:
-    store = Store(path)
-    for _ in range(40):
-        with store.begin() as tx:
-            row = tx.exec_driver_sql(
-                "UPDATE cards SET failures = failures + 1 WHERE failures < 50 RETURNING failures"
-            ).first()
-        if row is not None:
-            taken.put(row.failures)
-    store.close()
-
-
 def test_two_processes_never_count_one_attempt_twice(world: World) -> None:
     context = multiprocessing.get_context("spawn")
     taken = context.Queue()
     path = world.root / "centre.db"
-    processes = [context.Process(target=_take, args=(path, taken)) for _ in range(2)]
+    processes = [context.Process(target=take_attempts, args=(path, taken)) for _ in range(2)]
     for process in processes:
         process.start()
     got = sorted(taken.get(timeout=20) for _ in range(50))
