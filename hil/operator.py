@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from hil.card.insertion import Insertion
     from hil.card.slot import Slot
     from hil.finger import Person
-    from hil.finger.impression import Quality
 
 WAIT_S: Final = 20.0
 
@@ -97,7 +96,7 @@ class Operator:
         return self._slot.remove()
 
     def place(
-        self, person: Person, position: int | None = None, quality: Quality = "good"
+        self, person: Person, position: int | None = None, quality: str = "good"
     ) -> float:
         """Lay a finger on the sensor; when, on the monotonic clock, in ms."""
         self._touches += 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from sdbox_agent import ipc
-from sdbox_agent.errors import Fault
+from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.session import events as on
 from sdbox_agent.statements import fields, jws
 
@@ -39,6 +39,7 @@ class CardSide:
         self._inserted: set[int] = set()
         self._opened: ipc.Opened | None = None  # read, and waiting for the lists
         self._lists_asked: int | None = None  # session whose lists are on their way
+        self._card: on.Card | None = None  # accepted in this session
         self._asked: fields.Statement | None = None
 
     def open(self, n: int, insertion: int) -> None:
@@ -63,8 +64,8 @@ class CardSide:
         opened = self._opened
         if opened is not None and self._lists_asked is None:
             self._opened = None
-            card = self._trust.check(opened, self._context.utc_s())
-            self._context.feed(on.CardAccepted(opened.n, card))
+            self._card = self._trust.check(opened, self._context.utc_s())
+            self._context.feed(on.CardAccepted(opened.n, self._card))
 
     def sign(self, n: int, statement: fields.Statement) -> None:
         """Have the card sign; the worker builds the bytes from the fields by itself."""
@@ -81,6 +82,7 @@ class CardSide:
         if asked is None or message.payload != fields.encode(asked):
             raise Fault("card-failed")
         parts = [(message.protected, message.signature)]
+        self._genuine(fields.typ_of(asked), jws.assemble(message.payload, parts))
         if isinstance(asked, fields.Receipt):
             protected = jws.header("receipt", self._identity.statement_certificate_der)
             signature = self._identity.sign_statement(message.payload, protected)
@@ -88,13 +90,22 @@ class CardSide:
         signed = _SIGNED[fields.typ_of(asked)]
         self._context.feed(signed(message.n, jws.assemble(message.payload, parts)))
 
+    def _genuine(self, typ: str, statement: bytes) -> None:
+        """The card must hold the keys of the certificates it showed: a copy does not."""
+        assert self._card is not None
+        certificate = self._card.card_auth if typ == "proof" else self._card.auth
+        try:
+            jws.open_statement(typ, statement, [certificate])
+        except Refused:
+            raise Refused("card-not-genuine") from None
+
     def grant_unwrap(self, n: int) -> None:
         """The finger process may have one key opened in session `n`."""
         self.link.send(ipc.GrantUnwrap(n=n))
 
     def close(self, n: int) -> None:
         """Reset the card and let go of it."""
-        self._opened = self._lists_asked = self._asked = None
+        self._opened = self._lists_asked = self._card = self._asked = None
         self.link.send(ipc.CloseCard(n=n))
 
     def connected(self) -> None:
