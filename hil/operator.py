@@ -95,9 +95,7 @@ class Operator:
         """Pull it."""
         return self._slot.remove()
 
-    def place(
-        self, person: Person, position: int | None = None, quality: str = "good"
-    ) -> float:
+    def place(self, person: Person, position: int | None = None, quality: str = "good") -> float:
         """Lay a finger on the sensor; when, on the monotonic clock, in ms."""
         self._touches += 1
         position = person.positions[0] if position is None else position

@@ -15,7 +15,7 @@ from sdbox_agent import __version__, errors, ipc
 from sdbox_agent.audit import outbox
 from sdbox_agent.audit.hashchain import ChainBroken
 from sdbox_agent.daemon import view
-from sdbox_agent.errors import DecodeError, Fault, SdboxError
+from sdbox_agent.errors import Bug, DecodeError, Fault, SdboxError
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile.load import load_profile
 from sdbox_agent.state.trusted import FileRefused
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConnectionError, FileNotFoundError, PermissionError):
         return _fail(Fault("agent-unreachable"), options)
     except DecodeError:
-        return _fail(Fault("worker-protocol"), options)
+        return _fail(Bug("worker-protocol"), options)
     except KeyboardInterrupt:
         return 130
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sdbox_agent.errors import DecodeError, Refused
+from sdbox_agent.errors import DecodeError, Fault, Refused
 from sdbox_agent.pki import certificate, holder, path, revocation
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class CardRules:
         self._numbers: dict[x509.Name, int] = {}  # issuer's name -> greatest CRLNumber seen
 
     def check(self, auth: bytes, key_management: bytes, card_auth: bytes, now_s: int) -> None:
-        """Raise Refused (card-*, crl-*) unless these are of one valid card."""
+        """Raise Refused (card-*) or Fault (crl-*) unless these are of one valid card."""
         shown = holder.CardCertificates(auth, key_management, card_auth)
         moment = dt.datetime.fromtimestamp(now_s, dt.UTC)
         lists = self.crls(now_s)
@@ -61,7 +61,7 @@ class CardRules:
         self._found[question] = (now_s, until_s)
 
     def crls(self, now_s: int) -> tuple[bytes, ...]:
-        """The lists (DER), as they lie on the disk. Raises Refused: crl-invalid, crl-stale."""
+        """The lists (DER), as they lie on the disk. Raises Fault: crl-invalid, crl-stale."""
         moment = dt.datetime.fromtimestamp(now_s, dt.UTC)
         with self._lock:
             try:
@@ -70,7 +70,7 @@ class CardRules:
                     self._crls = self._read(moment)
                     self._seen = seen
             except OSError:
-                raise Refused("crl-stale") from None
+                raise Fault("crl-stale") from None
             return self._crls
 
     def _read(self, moment: dt.datetime) -> tuple[bytes, ...]:
@@ -81,7 +81,7 @@ class CardRules:
             try:
                 issuer = revocation.parse(crl_der).issuer
             except DecodeError:
-                raise Refused("crl-invalid") from None
+                raise Fault("crl-invalid") from None
             known = numbers.get(issuer)
             numbers[issuer] = revocation.accept(crl_der, self._anchors, moment, known).number
             lists.append(crl_der)

@@ -32,7 +32,7 @@ class Trust:
     def take(self, crls: Sequence[bytes], utc_s: int) -> None:
         """Keep these lists in place of older ones of their issuers.
 
-        Raises Fault crl-invalid or crl-stale, Refused crl-invalid for a number that went back; the
+        Raises Fault crl-invalid (also for a number that went back) or crl-stale; the
         lists before the bad one are kept.
         """
         moment = dt.datetime.fromtimestamp(utc_s, dt.UTC)

@@ -65,16 +65,16 @@ class Marks:
     def crl(self, issuer_sha256: bytes, number: int) -> None:
         """Take a CRL by its number (RFC 5280 section 5.2.3).
 
-        Raises Refused("crl-invalid") for a lower number than seen before, and Fault of the store.
+        Raises Fault("crl-invalid") for a lower number than seen before, and Fault of the store.
         """
         if len(issuer_sha256) != SHA256_BYTES:
             raise ValueError("an issuer is named by a SHA-256")
         state, issuer = self._store.state, issuer_sha256.hex()
         seen = state.crl_numbers.get(issuer, -1)
         if number < seen or number >= 2**53:
-            raise Refused("crl-invalid")
+            raise Fault("crl-invalid")
         if number > seen:
             numbers = {**state.crl_numbers, issuer: number}
             if len(numbers) > MAX_ISSUERS:
-                raise Refused("crl-invalid")
+                raise Fault("crl-invalid")
             self._store.save(msgspec.structs.replace(state, crl_numbers=numbers))

@@ -53,7 +53,7 @@ def admitted(grants: tuple[wire.Grant, ...], **other: object) -> wire.ProofAnswe
 
 LEASE = wire.ReceiptAnswer(
     peer=KEY, psk=KEY, endpoint="192.0.2.1:51820", addresses=("10.77.0.2/32",), vm="10.77.0.1",
-    vm_port=22, lease_s=60, challenge=NEXT,
+    lease_s=60, challenge=NEXT,
 )  # fmt: skip
 
 
