@@ -1,0 +1,53 @@
+"""The gestures of one session, for demo, tests and bench."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hil.card.faults import Fault
+    from hil.issuing import Holder
+    from hil.operator import Watch
+    from hil.rig import Rig
+    from sdbox_agent.daemon.view import View
+
+OVER = ("spent", "broken", "idle")
+
+
+def to_finger(rig: Rig, watch: Watch, holder: Holder, faults: Iterable[Fault] = ()) -> View:
+    """Card in, until the box asks for a finger (or it is over)."""
+    rig.operator.insert(holder.card, faults)
+    watch.state("checking")
+    return watch.state("scanning", *OVER)
+
+
+def enter(rig: Rig, watch: Watch, holder: Holder, project: str | None = None) -> View:
+    """Card in, finger, project if the box asks, until the tunnel is up (or it is over)."""
+    seen = to_finger(rig, watch, holder)
+    if seen.state != "scanning":
+        return seen
+    rig.operator.place(holder.person)
+    seen = watch.state("choosing", "open", *OVER)
+    if seen.state == "choosing":
+        rig.operator.choose(project or seen.projects[0].project)
+        seen = watch.state("open", *OVER)
+    return seen
+
+
+def leave(rig: Rig, watch: Watch) -> View:
+    """Card out, until the box is idle again; how it ended."""
+    rig.operator.remove()
+    ended = watch.state("spent", "broken")
+    watch.state("idle")
+    return ended
+
+
+def residue(rig: Rig) -> list[str]:
+    """What a session left up on the box: nothing, after its end."""
+    left = [f"link {name}" for name in rig.topology.session.links() - {"lo"}]
+    left += [f"link {name}" for name in rig.topology.box.links() - {"lo", "uplink"}]
+    if routes := rig.topology.session.show("route show table main").strip():
+        left.append(f"route {routes}")
+    return left
