@@ -51,6 +51,6 @@ GOOD_QUALITY: Final = 50.0
 # Decision. Named by what supports it: 2,000 comparisons of different virtual fingers without a
 # false match bound the FMR at 0.15 % (rule of three, 95 %), no lower (tests/biometrics/
 # test_separation.py). On six public sets of real fingers 0 of 17,280 impostor comparisons reach it,
-# and 13 % of the genuine ones, of all qualities, don't. A rate of comparisons, not of decisions:
+# and 16 % of the genuine ones, of all qualities, don't. A rate of comparisons, not of decisions:
 # those take the best over several views.
 THRESHOLD_FMR_0_15_PERCENT: Final = 0.08

@@ -76,7 +76,7 @@ class FingerProcess:
         code = "unforeseen"
         try:
             self._serve()
-        except Ended:
+        except (Ended, ipc.Closed):
             return 0
         except SdboxError as error:
             code = error.code
@@ -277,4 +277,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # the kernel takes the memory at once; Python's tidying would keep it longer
