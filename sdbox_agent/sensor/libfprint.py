@@ -71,8 +71,6 @@ class LibfprintSensor:
         """As the port."""
         if self._device is None:
             raise Fault("sensor-failed")
-        if self._removed:  # libfprint would wait for ever
-            raise Fault("sensor-missing")
         return self._frame(self._raw_capture(deadline_s, interrupt_fd, waiting))
 
     def close(self) -> None:
@@ -98,7 +96,7 @@ class LibfprintSensor:
                 if not told and device.get_finger_status() & FPrint.FingerStatusFlags.NEEDED:
                     told = True
                     waiting()
-                return bool(results) or self._removed
+                return bool(results) or self._removed  # then libfprint would wait for ever
 
             wait.until(settled)
         if not results:

@@ -1,5 +1,6 @@
 """Registration finds how a finger lay, and counts what meets."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdbox_agent.biometrics import parameters
+from sdbox_agent.biometrics.minutia import Template
 from sdbox_agent.biometrics.points import points
 from sdbox_agent.biometrics.registration import Motion, register
 from tests.biometrics.templates import finger, moved
@@ -32,6 +34,16 @@ def test_a_rough_proposal_is_refined(monkeypatch) -> None:
     rough = register(probe, reference, np.array([5]), np.array([5])).paired
     assert refined > 0.85 * len(probe)
     assert rough < 0.75 * len(probe)
+
+
+def test_a_minutia_meets_one_other_at_most() -> None:
+    few = finger(6).minutiae[:3]
+    crowd = tuple(
+        dataclasses.replace(m, x_px=m.x_px + dx) for m in few for dx in (0.0, 0.7, 1.4, 2.1)
+    )
+    probe, reference = points(Template(crowd)), points(Template(few))
+    found = register(probe, reference, np.array([0]), np.array([0]))
+    assert 2.5 < found.paired <= 3
 
 
 def test_other_fingers_meet_little() -> None:

@@ -3,12 +3,13 @@
 import os
 import time
 
+import numpy as np
 import pytest
 from gi.repository import GLib
 
 from hil.finger.sensor import VirtualSensor
 from sdbox_agent.errors import AskAgain, Fault
-from sdbox_agent.sensor import libfprint
+from sdbox_agent.sensor import detect, libfprint
 from sdbox_agent.sensor.libfprint import LibfprintSensor
 
 pytestmark = pytest.mark.rig
@@ -69,3 +70,17 @@ def test_no_sensor_is_a_fault(monkeypatch) -> None:
     monkeypatch.delenv("FP_VIRTUAL_IMAGE", raising=False)
     with pytest.raises(Fault, match="sensor-missing"):
         LibfprintSensor().open()
+
+
+def test_a_frame_too_wide_is_a_fault(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "sensor.sock"
+    monkeypatch.setenv("FP_VIRTUAL_IMAGE", str(path))
+    wide = np.tile(detect._trial(), (1, 6))  # 1152 px, full of minutiae: libfprint takes it
+    sensor = LibfprintSensor()
+    sensor.open()
+    end, start = os.pipe()
+    with VirtualSensor.connect(path) as hand, pytest.raises(Fault, match="sensor-failed"):
+        sensor.capture(5.0, end, lambda: hand.lay(wide))
+    sensor.close()
+    os.close(end)
+    os.close(start)
