@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from sdbox_agent import ipc
+from sdbox_agent import errors, ipc
+from sdbox_agent.errors import AskAgain
 from sdbox_agent.session import events as on
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class FingerSide:
         )
 
     def scan(self, n: int) -> None:
-        """-> Hinted, then ProbeReady."""
+        """-> Hinted, then ProbeReady or ProbePoor."""
         self.link.send(ipc.Scan(n=n))
 
     def compare(self, n: int, attempt: int) -> None:
@@ -79,7 +80,14 @@ class FingerSide:
                 feed(on.FingerMatched(n))
             case ipc.Verdict():
                 feed(on.FingerRejected(n))
+            case ipc.Failed() if _ask_again(message.code):
+                feed(on.ProbePoor(n, message.code))
             case ipc.Failed():
                 feed(on.Failed(n, message.code))
             case ipc.FingerReady():
                 pass
+
+
+def _ask_again(code: str) -> bool:
+    """Can the person mend it? Then the process lives on and may be asked to scan again."""
+    return isinstance(errors.error(code), AskAgain)

@@ -96,7 +96,7 @@ class OpenReference(Effect):
 
 @dataclass(frozen=True, slots=True)
 class ScanFinger(Effect):
-    """-> Hinted, then ProbeReady."""
+    """-> Hinted, then ProbeReady or ProbePoor."""
 
 
 @dataclass(frozen=True, slots=True)

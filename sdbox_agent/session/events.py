@@ -173,6 +173,13 @@ class Hinted(Answer):
 
 
 @dataclass(frozen=True, slots=True)
+class ProbePoor(Answer):
+    """No capture was good enough, for the reason `code` (AskAgain): the person may try again."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeReady(Answer):
     """A probe good enough to spend an attempt on."""
 

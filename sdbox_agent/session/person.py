@@ -129,6 +129,8 @@ def in_scanning(state: at.Scanning, event: on.Event, policy: Policy) -> Step:
     match event:
         case on.Hinted():
             return replace(state, hint=event.code), ()
+        case on.ProbePoor():  # costs nothing but time: the transaction's clock runs on
+            return replace(state, hint=event.code), (do.ScanFinger(n),)
         case on.ProbeReady():
             return at.Reserving(state.session, state.access), (
                 do.SetTimer(n, Timer.DEADLINE, policy.centre_s),

@@ -76,6 +76,7 @@ def answers(n: int) -> tuple[on.Event, ...]:
         on.PinEntered(n),
         on.ReferenceOpened(n, KEY),
         on.Hinted(n, "press-harder"),
+        on.ProbePoor(n, "finger-poor"),
         on.ProbeReady(n),
         on.AttemptReserved(n, 1, 8, NEXT),
         on.AttemptReserved(n, 10, 0, NEXT),

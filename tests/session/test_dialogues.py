@@ -71,6 +71,12 @@ def test_a_wrong_finger_may_try_again_until_the_policy_says_no() -> None:
     assert story.state.code == "attempts-exhausted"
 
 
+def test_a_poor_capture_costs_no_attempt() -> None:
+    story = scanning() >> on.ProbePoor(1, "finger-poor") << "ScanFinger"
+    assert story.now(at.Scanning).state.hint == "finger-poor"
+    assert story.state.access.attempts_left == 9
+
+
 def test_the_card_s_last_attempt_locks_it() -> None:
     story = compared(scanning(), on.FingerRejected(1), left=0) << CLOSE
     assert story.state.code == "card-locked"
