@@ -20,6 +20,9 @@ $(STAMP): .ci/apt-packages .ci/setup pyproject.toml uv.lock
 	@bash .ci/setup
 	@rm -f .venv/.setup-*; touch $@
 
+demo: $(STAMP) ## one session on the virtual rig, told as it happens, then three refusals; needs root
+	@$(PY) -m hil.demo
+
 lint: $(STAMP) ## formatting, style, types, import contracts
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .

@@ -38,6 +38,7 @@ class Watch:
 
     box: Box
     views: list[view.View] = field(default_factory=list)
+    seen: Callable[[view.View], None] | None = None  # told of each view as it comes
 
     def __post_init__(self) -> None:
         path = self.box.paths.agent_socket
@@ -59,6 +60,10 @@ class Watch:
                 break
             assert isinstance(seen, view.View)
             self.views.append(seen)
+            if self.seen is not None and (
+                len(self.views) < 2 or self.views[-2].state != seen.state
+            ):
+                self.seen(seen)
             if wanted(seen):
                 return seen
         seen_states = ", ".join(f"{one.state}({one.code})" for one in self.views[-8:])

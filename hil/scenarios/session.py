@@ -44,6 +44,12 @@ def leave(rig: Rig, watch: Watch) -> View:
     return ended
 
 
+def leave_spent(rig: Rig, watch: Watch) -> None:
+    """Take out a card whose session is over, until the box is idle again."""
+    rig.operator.remove()
+    watch.state("idle")
+
+
 def residue(rig: Rig) -> list[str]:
     """What a session left up on the box: nothing, after its end."""
     left = [f"link {name}" for name in rig.topology.session.links() - {"lo"}]
