@@ -355,7 +355,7 @@ def test_close_from_another_thread_ends_a_running_call(hosts: Hosts) -> None:
             except SdboxError as error:
                 ended.append((error.code, time.monotonic()))
 
-        thread = threading.Thread(target=call)
+        thread = threading.Thread(target=call, daemon=True)
         thread.start()
         time.sleep(0.2)
         start = time.monotonic()

@@ -24,7 +24,7 @@ class Running:
         self.path = world.root / "gateway.sock"
         self.failed: list[OSError] = []
         self.server = GatewayServer(world.gateway, listen(self.path), uids, lambda: (w.PROJECT,))
-        self.thread = threading.Thread(target=self._run)
+        self.thread = threading.Thread(target=self._run, daemon=True)  # a failed test must end
         self.thread.start()
 
     def _run(self) -> None:

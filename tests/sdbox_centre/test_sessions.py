@@ -518,3 +518,14 @@ def test_proofs_are_signed_by_9e_or_9a_only(world: World) -> None:
     with refused("statement-invalid"):
         one.client.proof(msgspec.structs.replace(request, statement=by_box))
     one.client.proof(msgspec.structs.replace(request, statement=by_9a))
+
+
+def test_a_delay_that_begins_within_a_session_is_named(world: World) -> None:
+    spend(world, 1)
+    two = session(world, 2)
+    two.hello()
+    two.prove()
+    two.attempt()
+    two.attempt()
+    with refused("too-soon"):
+        two.attempt()
