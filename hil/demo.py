@@ -7,6 +7,7 @@ What the rig can't show, it does not tell.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 import time
 from dataclasses import dataclass
@@ -91,8 +92,8 @@ def _one_session(rig: Rig, watch: Watch, holder: Holder) -> bool:
 
 def _table(views: list[View]) -> None:
     _say("\n  step         ms")
-    for one, following in zip(views, views[1:], strict=False):
-        if one.state not in {"idle", "open"}:
+    for one, following in itertools.pairwise(views):
+        if one.state not in {"idle", "open", "spent"}:
             note = " (waits for the person)" if one.state in {"scanning", "choosing"} else ""
             _say(f"  {one.state:<11}{following.mono_ms - one.mono_ms:8.1f}{note}")
 

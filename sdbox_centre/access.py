@@ -15,7 +15,6 @@ from sdbox_agent.terms import Level
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sdbox_agent.centre.wire import Policy
 
 # Ours: attempts of one card, over all its sessions, since the last accepted receipt.
 FREE_FAILURES: Final = 5  # from then on each attempt must wait
@@ -116,6 +115,6 @@ def delay_s(failures: int) -> int:
     return min(LONGEST_DELAY_S, FIRST_DELAY_S << (failures - FREE_FAILURES))
 
 
-def attempts_left(failures: int, spent: int, policy: Policy) -> int:
-    """What may be shown: the least of session and card."""
-    return max(0, min(policy.comparisons - spent, LOCKED_FAILURES - failures))
+def attempts_left(failures: int) -> int:
+    """What the card has left over all sessions; how many one session may spend is its policy's."""
+    return max(0, LOCKED_FAILURES - failures)

@@ -164,7 +164,7 @@ def _admit(
             grants=grants,
             enrolment=enrolment.id,
             reference=bytes(enrolment.reference),
-            attempts_left=access.attempts_left(card.failures, 0, centre.policy),
+            attempts_left=access.attempts_left(card.failures),
             challenge=challenges.issue(tx, session.id, "transaction", until_s, centre.random_bytes),
         )
     )
@@ -212,7 +212,7 @@ def attempt(
         answer = wire.encode(
             wire.AttemptAnswer(
                 attempt=number,
-                left=access.attempts_left(card.failures + 1, number, centre.policy),
+                left=access.attempts_left(card.failures + 1),
                 challenge=challenges.issue(
                     tx, session.id, "transaction", session.live_until_s, centre.random_bytes
                 ),

@@ -100,7 +100,7 @@ class ProofAnswer(_Closed, frozen=True, kw_only=True):
     grants: Annotated[tuple[Grant, ...], Meta(max_length=1000)]
     enrolment: Name
     reference: Sealed | None = None
-    attempts_left: Count
+    attempts_left: Count  # of the card, over all sessions
     challenge: Challenge
 
 
@@ -111,7 +111,7 @@ class AttemptRequest(_Request, frozen=True, kw_only=True):
 
 
 class AttemptAnswer(_Closed, frozen=True, kw_only=True):
-    """Attempt `attempt` is spent from now on; `left` after it."""
+    """Attempt `attempt` is spent from now on; the card has `left` after it, over all sessions."""
 
     attempt: Count
     left: Count

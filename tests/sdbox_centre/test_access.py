@@ -1,6 +1,5 @@
 import pytest
 
-from sdbox_agent.centre.wire import Policy
 from sdbox_agent.errors import Refused
 from sdbox_agent.terms import Level
 from sdbox_centre import access
@@ -73,9 +72,6 @@ def test_delays_double_from_the_fifth_failure_to_a_quarter_of_an_hour() -> None:
     assert delays == [0] * 5 + [30, 60, 120, 240, 480, 900, 900, 900]
 
 
-@pytest.mark.parametrize(
-    ("failures", "spent", "left"),
-    [(0, 0, 3), (0, 3, 0), (8, 0, 2), (9, 1, 1), (10, 0, 0), (12, 0, 0)],
-)
-def test_what_is_left_is_the_least(failures: int, spent: int, left: int) -> None:
-    assert access.attempts_left(failures, spent, Policy(version=1)) == left
+@pytest.mark.parametrize(("failures", "left"), [(0, 10), (8, 2), (9, 1), (10, 0), (12, 0)])
+def test_what_is_left_is_the_card_s_over_all_sessions(failures: int, left: int) -> None:
+    assert access.attempts_left(failures) == left

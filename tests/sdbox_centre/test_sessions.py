@@ -21,7 +21,7 @@ def test_a_session_goes_from_hello_to_a_renewed_lease_and_its_end(world: World) 
     assert proved.level is Level.HOST_MATCH
     assert proved.reference == w.SEALED
     assert [(grant.project, grant.code) for grant in proved.grants] == [(w.PROJECT, None)]
-    assert one.attempt().left == 2
+    assert one.attempt().left == 9
     lease = one.receipt()
     assert lease.lease_s == w.LEASE_S
     assert lease.addresses == ("10.77.0.2/32", "fd77::2/128")
