@@ -112,6 +112,7 @@ _SPEND_OF_CARD: Final = (
 _CLEAR_CARD: Final = (
     update(cards).where(cards.c.auth_sha256 == _p("b_auth")).values(failures=0, not_before_s=0)
 )
+_UNLOCK_CARD: Final = _CLEAR_CARD.values(unlocks=cards.c.unlocks + 1)
 _ENROLMENT: Final = select(enrolments).where(enrolments.c.card == _p("b_card"))
 _PROJECTS: Final = (
     select(projects)
@@ -233,6 +234,11 @@ def card(tx: Connection, auth_sha256: bytes) -> Row[Any] | None:
 def clear_card(tx: Connection, auth_sha256: bytes) -> None:
     """An accepted receipt: the card's attempts are whole again."""
     tx.execute(_CLEAR_CARD, {"b_auth": auth_sha256})
+
+
+def unlock_card(tx: Connection, auth_sha256: bytes) -> None:
+    """Staff's act: whole again, and counted, so that each box learns to forget its own count."""
+    tx.execute(_UNLOCK_CARD, {"b_auth": auth_sha256})
 
 
 def enrolment(tx: Connection, auth_sha256: bytes) -> Row[Any] | None:

@@ -165,6 +165,7 @@ def _admit(
             enrolment=enrolment.id,
             reference=bytes(enrolment.reference),
             attempts_left=access.attempts_left(card.failures),
+            unlocks=card.unlocks,
             challenge=challenges.issue(tx, session.id, "transaction", until_s, centre.random_bytes),
         )
     )

@@ -140,11 +140,11 @@ class Staff:
             return end_all(tx, rows.live_of_card(tx, card), "revoked", now_s)
 
     def unlock_card(self, card: bytes, motive: str) -> None:
-        """Its attempts are whole again."""
+        """Its attempts are whole again, here and (told by the next proof's answer) on each box."""
         with self._store.begin() as tx:
             if rows.card(tx, card) is None:
                 raise Refused("not-found")
-            rows.clear_card(tx, card)
+            rows.unlock_card(tx, card)
             note(tx, self._utc_s(), "unlock-card", card=card, motive=motive)
 
     def suspend_box(self, name: str, motive: str) -> list[str]:

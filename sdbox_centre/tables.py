@@ -50,6 +50,7 @@ cards: Final = Table(
     Column("revoked_s", Integer),
     Column("failures", Integer, nullable=False, server_default=text("0")),  # attempts not made good
     Column("not_before_s", Integer, nullable=False, server_default=text("0")),  # the next attempt
+    Column("unlocks", Integer, nullable=False, server_default=text("0")),  # by staff: only grows
 )
 
 enrolments: Final = Table(

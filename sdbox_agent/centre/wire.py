@@ -101,6 +101,7 @@ class ProofAnswer(_Closed, frozen=True, kw_only=True):
     enrolment: Name
     reference: Sealed | None = None
     attempts_left: Count  # of the card, over all sessions
+    unlocks: Count = 0  # how often staff have unlocked this card: only ever grows
     challenge: Challenge
 
 

@@ -94,6 +94,7 @@ class CentreSide:
         )
 
         def admitted(answer: wire.ProofAnswer) -> None:
+            self._attempts.unlocked(_counted_as(card), answer.unlocks)
             left = self._attempts.lower(_counted_as(card), answer.attempts_left)
             answer = msgspec.structs.replace(answer, attempts_left=left)
             self._context.feed(on.Admitted(n, answer))

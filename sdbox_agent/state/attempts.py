@@ -1,15 +1,17 @@
 """The box's copy of each card's attempts counter (design section 2.10).
 
 It only ever goes down: to what the centre says if that is less, and by one, durably, before each
-comparison. Only an accepted receipt gives a card its attempts back. Authority is the centre's
-counter; this copy holds when the centre's answer is replayed, late or false.
+comparison. Two things give a card its attempts back: an accepted receipt, and an unlock by staff.
+Staff's unlocks are counted at the centre, per card; a count higher than any this box has seen is an
+unlock, once, and the same or a lower one never is. Authority is the centre's counter; this copy
+holds when the centre's answer is replayed, late, or false in anything but that count.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import msgspec
+from msgspec.structs import replace
 
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.state.record import MAX_CARDS, CardAttempts
@@ -49,8 +51,16 @@ class Attempts:
         """
         row = self._row(card_sha256)
         if centre_left < row.left:
-            self._put(card_sha256, CardAttempts(max(0, centre_left), row.reserved_utc_s))
+            self._put(card_sha256, replace(row, left=max(0, centre_left)))
         return self.left(card_sha256)
+
+    def unlocked(self, card_sha256: bytes, unlocks: int) -> None:
+        """Take the centre's count of unlocks: if it grew, the card is whole again here too.
+
+        Raises Fault of the store.
+        """
+        if unlocks > self._row(card_sha256).unlocks:
+            self._put(card_sha256, CardAttempts(LIMIT, 0, unlocks))
 
     def reserve(self, card_sha256: bytes, utc_s: int) -> int:
         """Spend one attempt, durably, before the comparison; returns what is left after it.
@@ -63,15 +73,20 @@ class Attempts:
             raise Refused("card-locked")
         if utc_s < row.reserved_utc_s + delay_s(LIMIT - row.left):
             raise Refused("too-soon")
-        self._put(card_sha256, CardAttempts(row.left - 1, max(utc_s, row.reserved_utc_s)))
+        reserved_utc_s = max(utc_s, row.reserved_utc_s)
+        self._put(card_sha256, replace(row, left=row.left - 1, reserved_utc_s=reserved_utc_s))
         return row.left - 1
 
     def accepted(self, card_sha256: bytes) -> None:
         """The centre took this card's receipt: its failures are forgotten. Raises Fault."""
-        state = self._store.state
-        if card_sha256.hex() in state.attempts:
-            rows = {card: row for card, row in state.attempts.items() if card != card_sha256.hex()}
-            self._store.save(msgspec.structs.replace(state, attempts=rows))
+        state, name, row = self._store.state, card_sha256.hex(), self._row(card_sha256)
+        whole = CardAttempts(LIMIT, 0, row.unlocks)
+        if row == whole:
+            return
+        rows = {card: other for card, other in state.attempts.items() if card != name}
+        if row.unlocks:  # kept, or the same count would unlock the card once more
+            rows[name] = whole
+        self._store.save(replace(state, attempts=rows))
 
     def _row(self, card_sha256: bytes) -> CardAttempts:
         if len(card_sha256) != SHA256_BYTES:
@@ -83,4 +98,4 @@ class Attempts:
         rows = {**state.attempts, card_sha256.hex(): row}
         if len(rows) > MAX_CARDS:
             raise Fault("disk-failed")  # no room to count: no comparison
-        self._store.save(msgspec.structs.replace(state, attempts=rows))
+        self._store.save(replace(state, attempts=rows))

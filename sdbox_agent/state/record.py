@@ -25,10 +25,11 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class CardAttempts(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
-    """Comparisons left to a card on this box, and when the last one was reserved."""
+    """Comparisons left to a card on this box, when the last one was reserved, unlocks seen."""
 
     left: Annotated[int, Meta(ge=0, le=1000)]
     reserved_utc_s: Count
+    unlocks: Count = 0  # the centre's count of staff's unlocks, as last seen
 
 
 class State(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

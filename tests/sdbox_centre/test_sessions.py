@@ -367,6 +367,23 @@ def test_failures_delay_then_lock_and_staff_unlock(world: World) -> None:
     session(world, 1000).to_open()
 
 
+def test_the_answer_to_a_proof_counts_staffs_unlocks_and_nothing_else(world: World) -> None:
+    """What lets a box forget its own count of failures: see sdbox_agent.state.attempts."""
+
+    def unlocks(n: int) -> int:
+        one = session(world, n)
+        one.hello()
+        return int(one.prove().unlocks)
+
+    assert unlocks(1) == 0
+    world.staff.unlock_card(world.card.name, "test")
+    assert unlocks(2) == 1
+    session(world, 3).to_open()  # an accepted receipt is no unlock
+    assert unlocks(4) == 1
+    world.staff.unlock_card(world.card.name, "test")
+    assert unlocks(5) == 2
+
+
 def test_only_an_accepted_receipt_makes_attempts_whole(world: World) -> None:
     assert spend(world, 1) == 3
     one = session(world, 2)

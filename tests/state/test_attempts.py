@@ -73,6 +73,48 @@ def test_only_an_accepted_receipt_gives_attempts_back() -> None:
     assert (again.left(CARD), again.left(OTHER)) == (LIMIT, LIMIT - 1)
 
 
+def spent(counter: Attempts, times: int = LIMIT) -> None:
+    for n in range(times):
+        counter.reserve(CARD, (n + 1) * LATER)
+
+
+def test_an_unlock_by_staff_gives_attempts_back_once() -> None:
+    disk, counter = fresh()
+    spent(counter)
+    counter.unlocked(CARD, 1)
+    assert reload(disk).left(CARD) == LIMIT
+    assert counter.reserve(CARD, 1) == LIMIT - 1, "nor is there a delay left"
+    for again in (counter, reload(disk)):
+        again.unlocked(CARD, 1)  # the same count in every later answer
+        again.unlocked(CARD, 0)  # a centre put back from an older copy
+        assert again.left(CARD) == LIMIT - 1
+
+
+def test_an_unlock_is_not_given_twice_after_a_receipt_or_a_restart() -> None:
+    disk, counter = fresh()
+    counter.unlocked(CARD, 3)
+    spent(counter, 2)
+    counter.accepted(CARD)
+    assert counter.left(CARD) == LIMIT
+    spent(counter, 2)
+    for again in (counter, reload(disk)):
+        again.unlocked(CARD, 3)
+        assert again.left(CARD) == LIMIT - 2
+
+
+@given(st.lists(st.integers(0, 3), max_size=8))
+def test_attempts_never_rise_without_a_higher_count(counts: list[int]) -> None:
+    _, counter = fresh()
+    counter.reserve(CARD, 1)
+    highest = 0
+    for count in counts:
+        before = counter.left(CARD)
+        counter.unlocked(CARD, count)
+        assert counter.left(CARD) == (LIMIT if count > highest else before)
+        highest = max(highest, count)
+        counter.reserve(CARD, counter._row(CARD).reserved_utc_s + LATER)
+
+
 def test_no_cut_gives_an_attempt_back() -> None:
     """Fault 58: a comparison runs only after `reserve` returned; what is left then never rises."""
     cuts = 0

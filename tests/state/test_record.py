@@ -22,7 +22,7 @@ STATES = st.builds(
     clock_utc_s=COUNTS,
     crl_numbers=st.dictionaries(NAMES, COUNTS, max_size=4),
     attempts=st.dictionaries(
-        NAMES, st.builds(CardAttempts, st.integers(0, 1000), COUNTS), max_size=4
+        NAMES, st.builds(CardAttempts, st.integers(0, 1000), COUNTS, COUNTS), max_size=4
     ),
 )
 
