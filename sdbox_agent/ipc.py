@@ -383,10 +383,17 @@ def name_senders(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
 
 
-def connect(path: Path, accepts: object, peer_uid: int) -> Channel[In]:
-    """Connect to a listening socket of ours. Raises OSError."""
+def connect(
+    path: Path, accepts: object, peer_uid: int, timeout_s: float | None = None
+) -> Channel[In]:
+    """Connect to a listening socket of ours. Raises OSError.
+
+    `timeout_s` holds for connecting (which waits while the other's backlog is full) and from then
+    on for each message; with 0 nothing ever waits.
+    """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     try:
+        sock.settimeout(timeout_s)
         name_senders(sock)  # before connecting: the first frame may be there at once
         sock.connect(str(path))
     except OSError:
