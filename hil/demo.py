@@ -109,7 +109,7 @@ def _refusals(rig: Rig, watch: Watch, alice: Holder, other: Holder) -> bool:
         watch.state("comparing")
         seen = watch.state("scanning", "choosing", "signing", "spent")
         if seen.state == "scanning":
-            _say(f"    not this finger; attempts left on this card: {seen.attempts_left}")
+            _say(f"    not this finger; attempts left: {seen.attempts_left}")
     good &= _refused(seen, "attempts-exhausted")
     session.leave_spent(rig, watch)
 

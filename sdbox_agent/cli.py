@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import pwd
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TextIO
 
 import msgspec
 
-from sdbox_agent import __version__, errors, ipc
+from sdbox_agent import __version__, errors, ipc, screen
 from sdbox_agent.audit import outbox
 from sdbox_agent.audit.hashchain import ChainBroken
 from sdbox_agent.daemon import view
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 HERE: Final = Path(__file__).resolve().parent.parent
 FAILED, USAGE = 1, 2
+ANSWER_S: Final = 3.0  # the core's loop answers in milliseconds, or hangs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, options)
     except SdboxError as error:
         return _fail(error, options)
-    except (ConnectionError, FileNotFoundError, PermissionError):
+    except (ConnectionError, FileNotFoundError, PermissionError, TimeoutError):
         return _fail(Fault("agent-unreachable"), options)
     except DecodeError:
         return _fail(Bug("worker-protocol"), options)
@@ -96,7 +98,11 @@ def _uid(text: str) -> int:
 
 
 def _say(text: str, stream: TextIO | None = None) -> None:
-    print(text, file=stream or sys.stdout, flush=True)
+    try:
+        print(text, file=stream or sys.stdout, flush=True)
+    except BrokenPipeError:  # `sdbox-agent watch | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
 
 
 def _fail(error: SdboxError, options: argparse.Namespace) -> int:
@@ -113,8 +119,7 @@ def _fail(error: SdboxError, options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> None:
     from sdbox_agent.daemon.run import Uids, run  # noqa: PLC0415  other commands start quicker
 
-    own = Path("/proc/self").stat().st_uid
-    watchers = frozenset({0, own, *options.watcher})
+    watchers = frozenset({0, os.getuid(), *options.watcher})
     uids = Uids(options.card_user, options.finger_user, options.tunnel_user, watchers)
     run(Paths(options.root), options.profiles, uids)
 
@@ -122,20 +127,29 @@ def _run(options: argparse.Namespace) -> None:
 def _box(options: argparse.Namespace) -> ipc.Channel[ipc.Message]:
     """The running core. Its uid is the socket's owner: nobody else may write in its directory."""
     path = Paths(options.root).agent_socket
-    return ipc.connect(path, view.FromBox, path.stat().st_uid)
+    return ipc.connect(path, view.FromBox, path.stat().st_uid, timeout_s=ANSWER_S)
+
+
+def _receive(box: ipc.Channel[ipc.Message]) -> ipc.Message:
+    """Its next word. Raises what it refuses us."""
+    answer = box.receive()
+    if isinstance(answer, view.NotTaken):
+        raise errors.error(answer.code)
+    return answer
 
 
 def _status(options: argparse.Namespace) -> None:
     with contextlib.closing(_box(options)) as box:
         box.send(view.AskStatus())
-        _print_view(box.receive(), options)
+        _print_view(_receive(box), options)
 
 
 def _watch(options: argparse.Namespace) -> None:
     with contextlib.closing(_box(options)) as box:
         box.send(view.WatchBox())
         while True:
-            _print_view(box.receive(), options)
+            _print_view(_receive(box), options)
+            box.sock.settimeout(None)  # the next change may be tomorrow
 
 
 def _choose(options: argparse.Namespace) -> None:
@@ -149,9 +163,7 @@ def _cancel(options: argparse.Namespace) -> None:
 def _tell(options: argparse.Namespace, message: ipc.Message) -> None:
     with contextlib.closing(_box(options)) as box:
         box.send(message)
-        answer = box.receive()
-    if isinstance(answer, view.NotTaken):
-        raise errors.error(answer.code)
+        answer = _receive(box)
     if options.json:
         _say(msgspec.json.encode(answer).decode())
 
@@ -162,14 +174,22 @@ def _print_view(shown: ipc.Message, options: argparse.Namespace) -> None:
         return
     if not isinstance(shown, view.View):
         _unexpected()
-    words = [f"session {shown.n}", shown.state]
-    words += [f"{name}={value}" for name, value in _details(shown) if value is not None]
-    _say("  ".join(words))
+    language = options.language
+    _say(f"[{shown.n}] {screen.words('state', shown.state, language)}")
+    details = [
+        f"{screen.words('detail', name, language)}: {value}"
+        for name, value in _details(shown)
+        if value is not None
+    ]
+    if details:
+        _say("    " + ", ".join(details))
     for project in shown.projects:
-        refused = f"  ({project.code})" if project.code else ""
-        _say(f"    {project.project}  {project.label}{refused}")
+        refused = ""
+        if project.code:
+            refused = errors.explain(errors.code_shown(project.code)).sentence[language]
+        _say(f"    {project.project}  {project.label}  {refused}".rstrip())
     if shown.code in errors.table():
-        _say("    " + errors.render(str(shown.code), options.language).replace("\n", "\n    "))
+        _say("    " + errors.render(str(shown.code), options.language))
 
 
 def _details(shown: view.View) -> tuple[tuple[str, object], ...]:
@@ -202,6 +222,9 @@ def _audit(options: argparse.Namespace) -> int:
         lines, broken = outbox.verify_file(path), None
     except ChainBroken as error:
         lines, broken = error.line, error.kind
+    except OSError as error:
+        _say(f"{path}: {error.strerror}", sys.stderr)
+        return FAILED
     if options.json:
         _say(msgspec.json.encode({"file": str(path), "lines": lines, "broken": broken}).decode())
     elif broken:

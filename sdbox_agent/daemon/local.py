@@ -1,7 +1,8 @@
 """The local socket: status, panel and command line [door].
 
 Whoever may speak here is decided by uid, once, when the connection is taken. A watcher that does
-not read is let go; it can always come back and ask.
+not read is let go, and of those that connect and stay silent the oldest makes room: each can always
+come back and ask.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MAX_WATCHERS: Final = 16
+MAX_CLIENTS: Final = 16
+PAUSE_S: Final = 1.0  # after accept(2) failed: no descriptor left, most likely
 _UCRED: Final = struct.Struct("iII")  # unix(7), SO_PEERCRED: pid, uid, gid
 
 Watcher = ipc.Channel[ipc.Message]
@@ -44,8 +46,9 @@ class LocalSocket:
         self._feed = feed
         self._state: at.State = at.Idle(0)
         self._view = view.view(self._state, 0)
+        self._pause: asyncio.TimerHandle | None = None
         self._watchers: set[Watcher] = set()
-        self._clients: set[Watcher] = set()
+        self._clients: dict[Watcher, None] = {}  # in the order they came
         path.unlink(missing_ok=True)  # left by an agent that was killed; flock says it is dead
         self._listener = socket.socket(
             socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
@@ -53,8 +56,8 @@ class LocalSocket:
         ipc.name_senders(self._listener)
         self._listener.bind(str(path))
         path.chmod(0o666)  # who may speak is checked by uid, not by the file's mode
-        self._listener.listen(MAX_WATCHERS)
-        loop.add_reader(self._listener.fileno(), self._accept)
+        self._listener.listen(MAX_CLIENTS)
+        self._listen()
 
     def show(self, state: at.State, mono_ms: float) -> None:
         """Tell every watcher of a new state."""
@@ -65,25 +68,45 @@ class LocalSocket:
 
     def close(self) -> None:
         """For good."""
+        if self._pause is not None:
+            self._pause.cancel()
         self._loop.remove_reader(self._listener.fileno())
         self._listener.close()
         for client in tuple(self._clients):
             self._let_go(client)
 
+    def _listen(self) -> None:
+        self._loop.add_reader(self._listener.fileno(), self._accept)
+
     def _accept(self) -> None:
         try:
             sock, _ = self._listener.accept()
-        except OSError:
+        except (BlockingIOError, ConnectionError):  # it thought better of it
             return
-        ucred = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        _, uid, _ = _UCRED.unpack(ucred)
-        if uid not in self._uids or len(self._clients) >= MAX_WATCHERS:
-            sock.close()
+        except OSError:
+            self._loop.remove_reader(self._listener.fileno())
+            self._pause = self._loop.call_later(PAUSE_S, self._listen)
             return
         sock.settimeout(0)
+        ucred = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        _, uid, _ = _UCRED.unpack(ucred)
         client: Watcher = ipc.Channel(sock, view.ToBox, uid)
-        self._clients.add(client)
+        if uid not in self._uids or not self._room():
+            with contextlib.suppress(OSError):
+                client.send(view.NotTaken(code="not-allowed"))
+            client.close()
+            return
+        self._clients[client] = None
         self._loop.add_reader(client.fileno(), self._readable, client)
+
+    def _room(self) -> bool:
+        """Is there room for one more? The oldest that does not watch makes it."""
+        if len(self._clients) < MAX_CLIENTS:
+            return True
+        silent = next((client for client in self._clients if client not in self._watchers), None)
+        if silent is not None:
+            self._let_go(silent)
+        return silent is not None
 
     def _readable(self, client: Watcher) -> None:
         try:
@@ -129,7 +152,7 @@ class LocalSocket:
 
     def _let_go(self, client: Watcher) -> None:
         if client in self._clients:
-            self._clients.discard(client)
+            del self._clients[client]
             self._watchers.discard(client)
             with contextlib.suppress(OSError, ValueError):
                 self._loop.remove_reader(client.fileno())

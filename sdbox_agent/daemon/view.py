@@ -5,12 +5,14 @@ Codes, labels and numbers only: nothing of the card, the finger or a key is in a
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 from sdbox_agent.ipc import Code, Message, Text
 from sdbox_agent.session import states as at
+
+MAX_PROJECTS: Final = 128  # on show: with the longest names there are, a frame holds that many
 
 
 class WatchBox(Message, frozen=True, kw_only=True, tag="watch"):
@@ -48,7 +50,7 @@ class View(Message, frozen=True, kw_only=True, tag="view"):
     level: Text | None = None
     project: Text | None = None
     projects: tuple[Project, ...] = ()
-    attempts_left: int | None = None
+    attempts_left: int | None = None  # the least of card and session
     handshake_ms: float | None = None
     vm_ms: float | None = None
 
@@ -81,6 +83,11 @@ def view(state: at.State, mono_ms: float) -> View:
             return _inside(state, name, mono_ms)
 
 
+def _plain(text: str) -> str:
+    """What a terminal may be shown: a label comes from the centre, and could hold its commands."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 _Inside = (
     at.PinEntry
     | at.Opening
@@ -100,8 +107,8 @@ def _inside(state: _Inside, name: str, mono_ms: float) -> View:
     projects: tuple[Project, ...] = ()
     if isinstance(state, at.Choosing):
         projects = tuple(
-            Project(project=grant.project, label=grant.label, code=grant.code)
-            for grant in answer.grants
+            Project(project=grant.project, label=_plain(grant.label), code=grant.code)
+            for grant in answer.grants[:MAX_PROJECTS]
         )
     return View(
         n=state.session.n,
@@ -111,7 +118,7 @@ def _inside(state: _Inside, name: str, mono_ms: float) -> View:
         level=answer.level.value,
         project=state.project if isinstance(state, _Named) else None,
         projects=projects,
-        attempts_left=state.access.attempts_left,
+        attempts_left=min(state.access.attempts_left, state.access.comparisons_left),
         handshake_ms=state.handshake_ms if isinstance(state, at.Open) else None,
         vm_ms=state.vm_ms if isinstance(state, at.Open) else None,
     )

@@ -1,0 +1,25 @@
+"""The words for what the box is doing, in French and English: screen.toml, read once.
+
+Knows no state but by its name, so that the command line and the panel say the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from importlib import resources
+from typing import Literal
+
+Kind = Literal["state", "detail"]
+
+
+@functools.cache
+def table() -> dict[str, dict[str, dict[str, str]]]:
+    """Kind -> name -> language -> words."""
+    text = resources.files("sdbox_agent").joinpath("screen.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+def words(kind: Kind, name: str, language: str) -> str:
+    """What a person reads; a name that has no words is shown as it is."""
+    return table()[kind].get(name, {}).get(language, name)
