@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sdbox_centre.staff import CardShown, Staff, Validity
-from sdbox_centre.store import Store
-
 from hil.net import linux
 from hil.net.process import Process, Unit
 from hil.net.topology import CENTRE4
 from sdbox_agent.terms import Level
 from sdbox_centre.authority import pem_of
+from sdbox_centre.staff import CardShown, Staff, Validity
+from sdbox_centre.store import Store
 
 if TYPE_CHECKING:
     from hil.issuing import Holder, Issuing, Pair

@@ -7,6 +7,7 @@ by closing its connection, so that the next session never waits for it.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
 from sdbox_agent.errors import Bug, SdboxError
@@ -32,6 +33,7 @@ class Calls:
         self._client = connect()
         self._threads = concurrent.futures.ThreadPoolExecutor(1, "centre")
         self._pending = 0
+        self._at_rest: Callable[[], None] | None = None
 
     def ask(
         self,
@@ -44,7 +46,7 @@ class Calls:
         self._pending += 1
 
         def done(future: concurrent.futures.Future[Answer]) -> None:
-            if not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
                 self._loop.call_soon_threadsafe(self._deliver, future, answered, failed)
 
         self._threads.submit(call, client).add_done_callback(done)
@@ -55,8 +57,15 @@ class Calls:
             old, self._client = self._client, self._connect()
             old.close()
 
+    def when_at_rest(self, then: Callable[[], None]) -> None:
+        """Run `then` in the loop once no call is under way: now, or after the last answer."""
+        if self._pending:
+            self._at_rest = then
+        else:
+            self._loop.call_soon(then)
+
     def close(self) -> None:
-        """For good."""
+        """For good: a call under way is cut."""
         self._client.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -67,6 +76,8 @@ class Calls:
         failed: Callable[[str], None],
     ) -> None:
         self._pending -= 1
+        if self._at_rest is not None and not self._pending:
+            self._loop.call_soon(self._at_rest)
         try:
             answer = future.result()
         except SdboxError as error:

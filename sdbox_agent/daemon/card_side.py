@@ -38,13 +38,14 @@ class CardSide:
         self._identity = identity
         self._inserted: set[int] = set()
         self._opened: ipc.Opened | None = None  # read, and waiting for the lists
+        self._reading: int | None = None  # session whose card is being read
         self._lists_asked: int | None = None  # session whose lists are on their way
         self._card: on.Card | None = None  # accepted in this session
         self._asked: fields.Statement | None = None
 
     def open(self, n: int, insertion: int) -> None:
         """Read the card while the newest revocation lists are fetched."""
-        self._opened, self._lists_asked = None, n
+        self._opened, self._reading, self._lists_asked = None, n, n
         self.link.send(ipc.OpenCard(n=n, insertion=insertion))
         guard = self._context.guard
         self._calls.ask(
@@ -105,7 +106,7 @@ class CardSide:
 
     def close(self, n: int) -> None:
         """Reset the card and let go of it."""
-        self._opened = self._lists_asked = self._card = self._asked = None
+        self._opened = self._reading = self._lists_asked = self._card = self._asked = None
         self.link.send(ipc.CloseCard(n=n))
 
     def connected(self) -> None:
@@ -132,8 +133,8 @@ class CardSide:
                 self._inserted.discard(message.insertion)
                 self._context.feed(on.CardRemoved(message.insertion))
             case ipc.Opened():
-                if message.n == self._context.n:
-                    self._opened = message
+                if message.n == self._reading:
+                    self._opened, self._reading = message, None
                     self._check()
             case ipc.Signed():
                 if message.n == self._context.n:

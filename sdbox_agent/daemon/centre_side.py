@@ -9,7 +9,7 @@ import msgspec
 
 from sdbox_agent import __version__
 from sdbox_agent.centre import wire
-from sdbox_agent.errors import Fault
+from sdbox_agent.errors import Fault, SdboxError
 from sdbox_agent.session import events as on
 
 if TYPE_CHECKING:
@@ -59,8 +59,12 @@ class CentreSide:
         request = self._hello(None)
 
         def greeted(answer: wire.HelloAnswer) -> None:
-            self._note(answer)
-            done()
+            try:
+                self._note(answer)
+            except SdboxError as error:
+                failed(error.code)
+            else:
+                done()
 
         self._calls.ask(lambda client: client.hello(request), greeted, failed)
 

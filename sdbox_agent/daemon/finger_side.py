@@ -28,11 +28,14 @@ class FingerSide:
         self._anchors = tuple(anchors)
         self._sensor_ppmm = sensor_ppmm
         self._sealed_sha256 = b""
+        self._used = False  # this process has been given a reference
+        self._why: str | None = None  # what the process said before it ended, outside a session
 
     def open_reference(self, effect: OpenReference) -> None:
         """-> ReferenceOpened."""
         card = effect.card
         self._sealed_sha256 = hashlib.sha256(effect.sealed).digest()
+        self._used = True
         self.link.send(
             ipc.PrepareFinger(
                 n=effect.n,
@@ -57,16 +60,32 @@ class FingerSide:
         """-> FingerMatched or FingerRejected."""
         self.link.send(ipc.Compare(n=n, attempt=attempt))
 
+    def warm(self) -> None:
+        """A card is in: a process will be needed. One that is waited for is asked for now."""
+        if not self.link.up:
+            self.link.connect()
+
     def end(self) -> None:
-        """This process dies with its connection; the next one starts warm."""
+        """This process dies with its connection; the next one starts warm. A fresh one may stay."""
+        if self._used or not self.link.up:
+            self.renew()
+
+    def renew(self) -> None:
+        """Another process, whatever this one has done."""
+        self._used = False
         self.link.recycle()
 
     def lost(self) -> None:
-        """The process died, in the middle of something or while it waited."""
-        self._context.lost("finger-worker-died")
+        """The process died, in the middle of something or while it waited; it may have said why."""
+        why, self._why = self._why, None
+        self._used = False
+        self._context.lost(why or "finger-worker-died")
 
     def heard(self, message: ipc.FromFinger) -> None:
         """A message of the process."""
+        self._context.guard(message.n, lambda: self._heard(message))
+
+    def _heard(self, message: ipc.FromFinger) -> None:
         n, feed = message.n, self._context.feed
         match message:
             case ipc.Prepared():
@@ -76,16 +95,18 @@ class FingerSide:
             case ipc.ProbeReady():
                 feed(on.ProbeReady(n))
             case ipc.Verdict(match=True):
-                self.link.recycle()  # its work is done: it forgets by ending
+                self.renew()  # its work is done: it forgets by ending
                 feed(on.FingerMatched(n))
             case ipc.Verdict():
                 feed(on.FingerRejected(n))
             case ipc.Failed() if _ask_again(message.code):
                 feed(on.ProbePoor(n, message.code))
+            case ipc.Failed(n=0):
+                self._why = message.code
             case ipc.Failed():
                 feed(on.Failed(n, message.code))
             case ipc.FingerReady():
-                pass
+                self._why = None
 
 
 def _ask_again(code: str) -> bool:

@@ -1,15 +1,18 @@
 """The core's ends of the channels to its workers [door].
 
 A worker's socket is held by the service manager, so connecting starts the worker if need be. When a
-worker dies its channel ends; the link tells so at once, and connects again with a back-off.
+worker dies its channel ends; the link tells so at once, and connects again with a back-off. The
+back-off starts anew only once a connection has lasted: a worker that speaks and dies is no better
+than one that dies. Nothing here waits: a manager that does not accept holds up no other worker.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from sdbox_agent import ipc
-from sdbox_agent.errors import DecodeError, Fault
+from sdbox_agent.errors import DecodeError, Fault, SdboxError
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 FIRST_RETRY_S: Final = 0.05
 MAX_RETRY_S: Final = 2.0
-
+STEADY_S: Final = 5.0  # a connection that lasted this long was a good one
 
 Heard = TypeVar("Heard", bound=ipc.Message)
 
@@ -37,6 +40,7 @@ class Link(Generic[Heard]):
         heard: Callable[[Heard], None],
         connected: Callable[[], None] = lambda: None,
         lost: Callable[[], None] = lambda: None,
+        max_retry_s: float = MAX_RETRY_S,
     ) -> None:
         """`died` is the error code of this worker's death; the callbacks run in the loop."""
         self._loop = loop
@@ -50,6 +54,8 @@ class Link(Generic[Heard]):
         self._channel: ipc.Channel[Heard] | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._retry_s = FIRST_RETRY_S
+        self._max_retry_s = max_retry_s
+        self._since_s = 0.0  # when this connection was made
 
     @property
     def up(self) -> bool:
@@ -60,14 +66,17 @@ class Link(Generic[Heard]):
         """Connect now, or keep trying."""
         self._stop_retrying()
         try:
-            channel: ipc.Channel[Heard] = ipc.connect(self._path, self._accepts, self._peer_uid)
+            channel: ipc.Channel[Heard] = ipc.connect(
+                self._path, self._accepts, self._peer_uid, timeout_s=0
+            )
         except OSError:
             self._later()
             return
-        channel.sock.settimeout(0)
         self._channel = channel
+        self._since_s = self._loop.time()
         self._loop.add_reader(channel.fileno(), self._readable)
-        self._connected()
+        with contextlib.suppress(SdboxError):  # gone already: `send` has said so, and tries again
+            self._connected()
 
     def send(self, message: ipc.Message) -> None:
         """Send, or raise the Fault of this worker's death. A worker that does not read is dead."""
@@ -76,9 +85,7 @@ class Link(Generic[Heard]):
         try:
             self._channel.send(message)
         except OSError:
-            self._drop()
-            self._later()
-            self._lost()
+            self._die()
             raise Fault(self._died) from None
 
     def recycle(self) -> None:
@@ -100,12 +107,16 @@ class Link(Generic[Heard]):
         except BlockingIOError:
             return
         except (DecodeError, OSError):  # Closed is one; a worker that talks nonsense is dead to us
-            self._drop()
-            self._later()
-            self._lost()
+            self._die()
             return
-        self._retry_s = FIRST_RETRY_S
         self._heard(message)
+
+    def _die(self) -> None:
+        if self._loop.time() - self._since_s >= STEADY_S:
+            self._retry_s = FIRST_RETRY_S
+        self._drop()
+        self._later()
+        self._lost()
 
     def _drop(self) -> None:
         if self._channel is not None:
@@ -116,7 +127,7 @@ class Link(Generic[Heard]):
     def _later(self) -> None:
         self._stop_retrying()
         self._retry = self._loop.call_later(self._retry_s, self.connect)
-        self._retry_s = min(2 * self._retry_s, MAX_RETRY_S)
+        self._retry_s = min(2 * self._retry_s, self._max_retry_s)
 
     def _stop_retrying(self) -> None:
         if self._retry is not None:

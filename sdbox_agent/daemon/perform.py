@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sdbox_agent.daemon.centre_side import CentreSide
     from sdbox_agent.daemon.context import Context
     from sdbox_agent.daemon.finger_side import FingerSide
+    from sdbox_agent.daemon.greeting import Greeting
     from sdbox_agent.daemon.tunnel_side import TunnelSide
 
 
@@ -28,6 +29,7 @@ class Performer:
     centre: CentreSide
     finger: FingerSide
     tunnel: TunnelSide
+    greeting: Greeting
 
     def perform(self, effect: do.Effect) -> None:  # noqa: C901, PLR0912, PLR0915  a table
         """Do one effect, or raise SdboxError."""
@@ -37,6 +39,8 @@ class Performer:
                 self._record(effect)
             case do.OpenCard():
                 self.outbox.check_room()  # no log, no access
+                self.greeting.hurry()
+                self.finger.warm()
                 self.card.open(n, effect.insertion)
             case do.SayHello():
                 self.centre.hello(n)

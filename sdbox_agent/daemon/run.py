@@ -9,17 +9,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
-from sdbox_agent import errors, ipc, notify
+from sdbox_agent import errors, hardening, ipc, notify
 from sdbox_agent.audit.outbox import Outbox
-from sdbox_agent.centre.https import CentreClient, Where
+from sdbox_agent.daemon import settings
 from sdbox_agent.daemon.calls import Calls
 from sdbox_agent.daemon.card_side import CardSide
 from sdbox_agent.daemon.centre_side import CentreSide
 from sdbox_agent.daemon.context import Context
 from sdbox_agent.daemon.finger_side import FingerSide
+from sdbox_agent.daemon.greeting import Greeting
 from sdbox_agent.daemon.hotplug import Monitor
 from sdbox_agent.daemon.links import Link
 from sdbox_agent.daemon.local import LocalSocket
@@ -28,12 +26,10 @@ from sdbox_agent.daemon.shell import Shell
 from sdbox_agent.daemon.trust import Trust
 from sdbox_agent.daemon.tunnel_side import TunnelSide
 from sdbox_agent.errors import Fault
-from sdbox_agent.identity import keys
-from sdbox_agent.profile.load import load_box, load_profile
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
 from sdbox_agent.session.policy import Policy
-from sdbox_agent.state import store, trusted
+from sdbox_agent.state import store
 from sdbox_agent.state.attempts import Attempts
 from sdbox_agent.state.filesystem import RealFileSystem
 from sdbox_agent.state.marks import Marks
@@ -41,13 +37,12 @@ from sdbox_agent.state.marks import Marks
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sdbox_agent.identity.keys import BoxIdentity
+    from sdbox_agent.daemon.settings import Settings
     from sdbox_agent.paths import Paths
-    from sdbox_agent.profile.schema import Box, Profile
+    from sdbox_agent.profile.schema import Profile
 
-FIRST_HELLO_RETRY_S: Final = 1.0
-MAX_HELLO_RETRY_S: Final = 60.0
-STOP_S: Final = 3.0  # more than closing takes
+STOP_S: Final = 2.8  # closing takes 2 s at most; the rest is for the last word to the centre
+FINGER_RETRY_S: Final = 30.0  # a box without sensor starts no process each 2 s; a card asks at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,41 +55,10 @@ class Uids:
     watchers: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What an operator gave this box, read and checked."""
-
-    box: Box
-    profile: Profile
-    identity: BoxIdentity
-    card_anchors: tuple[bytes, ...]
-    desk_anchors: tuple[bytes, ...]
-
-
-def settings(paths: Paths, profiles: Path) -> Settings:
-    """Read everything under /etc/sdbox. Raises Fault (FileRefused names file and line)."""
-    box = load_box(paths.config)
-    profile = load_profile(box.profile, (paths.config / "profiles", profiles))
-    return Settings(
-        box,
-        profile,
-        keys.load(paths.config),
-        _certificates(paths.config / "anchors/cards.pem"),
-        _certificates(paths.config / "anchors/desk.pem"),
-    )
-
-
-def _certificates(path: Path) -> tuple[bytes, ...]:
-    try:
-        loaded = x509.load_pem_x509_certificates(trusted.read(path))
-    except (OSError, ValueError):
-        raise Fault("config-invalid") from None
-    return tuple(certificate.public_bytes(Encoding.DER) for certificate in loaded)
-
-
 def run(paths: Paths, profiles: Path, uids: Uids) -> None:
     """Run until SIGTERM. Raises Fault if the box can't start."""
-    configured = settings(paths, profiles)
+    hardening.close_memory()
+    configured = settings.read(paths, profiles)
     files = RealFileSystem(paths.state)
     try:
         files.lock()
@@ -122,7 +86,6 @@ class _Core:
         uids: Uids,
     ) -> None:
         self._loop = loop
-        self._hello_retry_s = FIRST_HELLO_RETRY_S
         marks, attempts = Marks(kept), Attempts(kept)
         boot_counter = marks.boot()
         policy = Policy(
@@ -131,7 +94,7 @@ class _Core:
             levels=configured.profile.levels,
             retryable=frozenset(code for code, row in errors.table().items() if row.retry),
         )
-        self._calls = Calls(loop, lambda: _client(configured))
+        self._calls = Calls(loop, configured.client)
         context = Context(policy, marks, self._feed, lambda: self._shell.state)
         outbox = Outbox(files, policy.boot_id)
         self._card = CardSide(
@@ -140,7 +103,15 @@ class _Core:
         self._centre = CentreSide(context, self._calls, attempts, boot_counter)
         self._finger = FingerSide(context, configured.desk_anchors, configured.profile.sensor.ppmm)
         self._tunnel = TunnelSide(context)
-        performer = Performer(context, outbox, self._card, self._centre, self._finger, self._tunnel)
+        self._greeting = Greeting(
+            loop,
+            self._centre.hello_at_boot,
+            secrets.SystemRandom().random,
+            lambda code: notify.event(notify.Event.FAULT, code),
+        )
+        performer = Performer(
+            context, outbox, self._card, self._centre, self._finger, self._tunnel, self._greeting
+        )
         self._local = LocalSocket(loop, paths.agent_socket, uids.watchers, self._feed)
         self._shell = Shell(loop, policy, performer.perform, self._show)
         self._links(paths, uids)
@@ -155,6 +126,7 @@ class _Core:
         self._finger.link = Link(
             self._loop, path=paths.finger_socket, accepts=ipc.FromFinger, peer_uid=uids.finger,
             died="finger-worker-died", heard=self._finger.heard, lost=self._finger.lost,
+            max_retry_s=FINGER_RETRY_S,
         )  # fmt: skip
         self._tunnel.link = Link(
             self._loop, path=paths.tunnel_socket, accepts=ipc.FromTunnel, peer_uid=uids.tunnel,
@@ -165,6 +137,7 @@ class _Core:
     def run(self) -> None:
         """Start everything, serve, stop in order."""
         loop = self._loop
+        loop.set_exception_handler(self._unforeseen)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         self._shell.start()
@@ -172,7 +145,7 @@ class _Core:
             side.link.connect()
         if self._hotplug is not None:
             loop.add_reader(self._hotplug.fileno(), self._devices)
-        self._hello()
+        self._greeting.say()
         self._watchdog()
         notify.event(notify.Event.STARTED, "started")
         notify.ready()
@@ -184,7 +157,16 @@ class _Core:
         notify.event(notify.Event.STOPPED, "stopped")
 
     def _feed(self, event: on.Event) -> None:
+        if self._stopping and isinstance(event, on.CardInserted):
+            return  # nothing begins any more
         self._shell.feed(event)
+
+    def _unforeseen(self, _loop: asyncio.AbstractEventLoop, _context: dict[str, object]) -> None:
+        """A bug in a callback closes the session. Its text may quote anything: nothing is told."""
+        notify.event(notify.Event.BUG, "unforeseen")
+        state = self._shell.state
+        if isinstance(state, at.Live):
+            self._feed(on.Failed(state.session.n, "unforeseen"))
 
     def _show(self, state: at.State) -> None:
         self._local.show(state, time.monotonic() * 1000)
@@ -193,29 +175,19 @@ class _Core:
             self._shown = type(state)
             _journal(state)
         if self._stopping and not isinstance(state, at.Live | at.Closing):
-            self._loop.call_soon(self._loop.stop)
+            self._calls.when_at_rest(self._loop.stop)
 
     _stopping = False
     _shown: type | None = None
 
     def _stop(self) -> None:
-        """The tunnel goes down first, as at every end."""
+        """The tunnel goes down first, as at every end; then the centre is told, if it listens."""
         notify.stopping()
         self._stopping = True
         self._loop.call_later(STOP_S, self._loop.stop)
         self._feed(on.Shutdown())
         if not isinstance(self._shell.state, at.Live | at.Closing):
             self._loop.stop()
-
-    def _hello(self) -> None:
-        """Tell the centre that the box is up; it tells the time. Tried until it answers."""
-
-        def failed(code: str) -> None:
-            notify.event(notify.Event.FAULT, code)
-            self._loop.call_later(self._hello_retry_s, self._hello)
-            self._hello_retry_s = min(2 * self._hello_retry_s, MAX_HELLO_RETRY_S)
-
-        self._centre.hello_at_boot(lambda: None, failed)
 
     def _watchdog(self) -> None:
         """Only this loop may say that it is alive: it is what must not hang."""
@@ -227,15 +199,8 @@ class _Core:
     def _devices(self) -> None:
         if self._hotplug is not None and self._hotplug.read():
             notify.event(notify.Event.DEVICE, "usb-changed")
-            if isinstance(self._shell.state, at.Idle):
-                self._finger.end()  # a sensor that came is opened by a fresh process
-
-
-def _client(configured: Settings) -> CentreClient:
-    centre = configured.box.centre
-    addresses = centre.addresses or (centre.host,)
-    where = Where(tuple((address, centre.port) for address in addresses), centre.host)
-    return CentreClient(where, configured.identity.client_context())
+            if not isinstance(self._shell.state, at.Live):
+                self._finger.renew()  # a sensor that came is opened by a fresh process
 
 
 def _monitor(profile: Profile) -> Monitor | None:
@@ -255,8 +220,17 @@ def _journal(state: at.State) -> None:
         case at.Open():
             notify.event(notify.Event.SESSION_OPENED, "tunnel-up")
         case at.Spent():
-            notify.event(notify.Event.SESSION_CLOSED, state.code)
+            notify.event(_ended(state.code), state.code)
         case at.Broken():
             notify.event(notify.Event.TUNNEL_NOT_DOWN, "tunnel-not-down")
         case _:
             pass
+
+
+def _ended(code: str) -> notify.Event:
+    """How a session ended, for those who sort the journal by it."""
+    row = errors.table().get(code)
+    if code in {"card-removed", "cancelled", "shutdown"} or row is None:
+        return notify.Event.SESSION_CLOSED
+    kinds = {"fault": notify.Event.FAULT, "bug": notify.Event.BUG}
+    return kinds.get(row.result, notify.Event.REFUSED)

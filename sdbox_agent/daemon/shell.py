@@ -1,6 +1,7 @@
 """The one owner of the session: takes events one at a time, performs what `step` asks for.
 
 It decides nothing. It knows timers and the order of things; doors do the rest through `perform`.
+Nothing that goes wrong leaves a live session standing: it fails, and closes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from sdbox_agent.errors import Bug, SdboxError
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
+from sdbox_agent.session.ends import unforeseen
 from sdbox_agent.session.machine import start, step
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class Shell:
     def start(self) -> None:
         """Take down what an earlier agent may have left."""
         self._do(self._first)
-        self._show(self.state)
+        self._tell()
 
     def feed(self, event: on.Event) -> None:
         """Take an event. One that an effect brings about waits until that step is done."""
@@ -63,10 +65,22 @@ class Shell:
 
     def _take(self, event: on.Event) -> None:
         before = self.state
-        self.state, effects = step(before, event, self._policy)
+        try:
+            self.state, effects = step(before, event, self._policy)
+        except Exception:  # noqa: BLE001  the table itself is wrong: close what is open
+            self.state, effects = (
+                unforeseen(before) if isinstance(before, at.Live) else (before, ())
+            )
         self._do(effects)
         if self.state != before:
+            self._tell()
+
+    def _tell(self) -> None:
+        try:
             self._show(self.state)
+        except Exception:  # noqa: BLE001  a session that can't be shown must not go on unseen
+            if isinstance(self.state, at.Live):
+                self._queue.append(on.Failed(self.state.session.n, Bug("unforeseen").code))
 
     def _do(self, effects: tuple[do.Effect, ...]) -> None:
         """In order. A failure drops the rest and comes back as Failed, unless we are closing."""

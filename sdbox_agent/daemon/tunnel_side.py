@@ -63,10 +63,13 @@ class TunnelSide:
 
     def heard(self, message: ipc.FromTunnel) -> None:
         """A message of the helper."""
+        self._context.guard(message.n, lambda: self._heard(message))
+
+    def _heard(self, message: ipc.FromTunnel) -> None:
         n = message.n
         match message:
             case ipc.TunnelPrepared():
-                self._context.guard(n, lambda: self._prepared(message))
+                self._prepared(message)
             case ipc.TunnelUp():
                 self._context.feed(on.TunnelUp(n, message.handshake_ms, message.vm_ms))
             case ipc.TunnelDown() | ipc.Failed():

@@ -73,7 +73,11 @@ class Cancelled(Event):
 
 @dataclass(frozen=True, slots=True)
 class UserActive(Event):
-    """The person works: the idle clock starts again."""
+    """The person works: the idle clock starts again.
+
+    Only the desktop can tell, and says so from its own issue on; until then no session is ever
+    idle: it ends by its card, its lease, or the policy's session_s.
+    """
 
 
 @dataclass(frozen=True, slots=True)

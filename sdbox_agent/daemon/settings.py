@@ -1,0 +1,61 @@
+"""What an operator gave this box, read and checked: everything under /etc/sdbox [door]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sdbox_agent.centre.https import CentreClient, Where
+from sdbox_agent.errors import Fault
+from sdbox_agent.identity import keys
+from sdbox_agent.profile.load import load_box, load_profile
+from sdbox_agent.state import trusted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sdbox_agent.identity.keys import BoxIdentity
+    from sdbox_agent.paths import Paths
+    from sdbox_agent.profile.schema import Box, Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Anchors are certificates, DER."""
+
+    box: Box
+    profile: Profile
+    identity: BoxIdentity
+    card_anchors: tuple[bytes, ...]
+    desk_anchors: tuple[bytes, ...]
+
+    def client(self) -> CentreClient:
+        """A way to the centre, not connected yet."""
+        centre = self.box.centre
+        addresses = centre.addresses or (centre.host,)
+        where = Where(tuple((address, centre.port) for address in addresses), centre.host)
+        return CentreClient(where, self.identity.client_context())
+
+
+def read(paths: Paths, profiles: Path) -> Settings:
+    """Read everything. Raises Fault (FileRefused names file and line)."""
+    box = load_box(paths.config)
+    profile = load_profile(box.profile, (paths.config / "profiles", profiles))
+    return Settings(
+        box,
+        profile,
+        keys.load(paths.config),
+        _certificates(paths.config / "anchors/cards.pem"),
+        _certificates(paths.config / "anchors/desk.pem"),
+    )
+
+
+def _certificates(path: Path) -> tuple[bytes, ...]:
+    try:
+        loaded = x509.load_pem_x509_certificates(trusted.read(path))
+    except (OSError, ValueError):
+        raise Fault("config-invalid") from None
+    return tuple(certificate.public_bytes(Encoding.DER) for certificate in loaded)
