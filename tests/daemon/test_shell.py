@@ -1,0 +1,142 @@
+"""Effects in order, timers that end, and a live session that never outlives a failure."""
+
+import pytest
+
+from sdbox_agent.daemon import shell as module
+from sdbox_agent.daemon.shell import Shell
+from sdbox_agent.errors import Fault
+from sdbox_agent.session import effects as do
+from sdbox_agent.session import events as on
+from sdbox_agent.session import states as at
+from sdbox_agent.session.ends import CLOSING_S
+from tests.daemon.parts import Loop
+from tests.session.explore import FREE_CARD, POLICY
+
+
+class Played:
+    """A shell whose effects are written down, and may fail."""
+
+    def __init__(self) -> None:
+        self.loop, self.done, self.shown = Loop(), [], []
+        self.fails: dict[type, Exception] = {}
+        self.blind: Exception | None = None
+        self.shell = Shell(self.loop, POLICY, self.perform, self.show)  # type: ignore[arg-type]
+
+    def perform(self, effect: do.Effect) -> None:
+        self.done.append(type(effect).__name__)
+        if type(effect) in self.fails:
+            raise self.fails[type(effect)]
+
+    def show(self, state: at.State) -> None:
+        self.shown.append(type(state).__name__)
+        if self.blind:
+            raise self.blind
+
+    @property
+    def state(self) -> at.State:
+        return self.shell.state
+
+
+@pytest.fixture
+def idle() -> Played:
+    played = Played()
+    played.shell.start()
+    played.shell.feed(on.TunnelDown(0))
+    assert played.shown == ["Closing", "Idle"]
+    played.done.clear()
+    return played
+
+
+def test_it_starts_by_taking_down_what_an_earlier_agent_left() -> None:
+    played = Played()
+    played.shell.start()
+    assert played.done == ["TakeTunnelDown"]
+    played.loop.move(CLOSING_S)
+    assert isinstance(played.state, at.Broken)
+
+
+def test_effects_are_done_in_order_and_each_new_state_is_shown(idle: Played) -> None:
+    idle.shell.feed(on.CardInserted(1))
+    assert idle.done == ["Record", "OpenCard"]
+    assert idle.shown[-1] == "Checking"
+    idle.shell.feed(on.PolicyChanged())
+    assert idle.shown[-2:] == ["Idle", "Checking"], "an event that changes nothing shows nothing"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(Fault("audit-full"), "audit-full"), (KeyError("x"), "unforeseen")]
+)
+def test_a_failing_effect_drops_the_rest_and_closes(
+    idle: Played, error: Exception, code: str
+) -> None:
+    idle.fails[do.Record] = error
+    idle.shell.feed(on.CardInserted(1))
+    assert idle.state.code == code
+    assert "OpenCard" not in idle.done
+    assert idle.done[1] == "TakeTunnelDown"
+
+
+def test_while_closing_one_failure_stops_none_of_the_rest(idle: Played) -> None:
+    idle.shell.feed(on.CardInserted(1))
+    idle.fails = dict.fromkeys((do.TakeTunnelDown, do.EndFinger, do.CloseCard), KeyError("x"))
+    idle.shell.feed(on.CardRemoved(1))
+    assert idle.done[-3:] == ["TakeTunnelDown", "EndFinger", "CloseCard"]
+
+
+def test_an_event_brought_about_by_an_effect_waits_for_its_turn(idle: Played) -> None:
+    def perform(effect: do.Effect) -> None:
+        idle.done.append(type(effect).__name__)
+        if isinstance(effect, do.OpenCard):
+            idle.shell.feed(on.CardAccepted(1, FREE_CARD))
+            assert isinstance(idle.state, at.Checking), "not in the middle of a step"
+
+    idle.shell._perform = perform
+    idle.shell.feed(on.CardInserted(1))
+    assert isinstance(idle.state, at.Proving)
+
+
+def test_a_bug_in_the_table_closes_what_is_open(
+    idle: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle.shell.feed(on.CardInserted(1))
+
+    def wrong(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module, "step", wrong)
+    idle.shell.feed(on.UserActive())
+    assert idle.state.code == "unforeseen"
+    assert idle.done[2] == "TakeTunnelDown"
+    idle.shell.feed(on.UserActive())  # and where nothing is open, nothing happens
+    assert isinstance(idle.state, at.Closing)
+
+
+def test_a_session_that_can_t_be_shown_is_closed_and_the_agent_lives(idle: Played) -> None:
+    idle.blind = ValueError("frame too large")
+    idle.shell.feed(on.CardInserted(1))
+    assert idle.state.code == "unforeseen"
+    idle.shell.feed(on.TunnelDown(1))
+    assert isinstance(idle.state, at.Spent)
+
+
+def test_a_timer_comes_back_as_an_event_of_its_session(idle: Played) -> None:
+    idle.shell.feed(on.CardInserted(1))
+    idle.loop.move(POLICY.card_s)
+    assert idle.state.code == "card-mute"
+
+
+def test_timers_of_an_ended_session_are_cancelled(idle: Played) -> None:
+    idle.shell.feed(on.CardInserted(1))
+    idle.shell.feed(on.CardRemoved(1))
+    idle.shell.feed(on.TunnelDown(1))
+    assert idle.loop.waiting() == [POLICY.settled_s]
+    idle.loop.move(POLICY.settled_s)
+    assert isinstance(idle.state, at.Idle)
+    assert idle.loop.waiting() == []
+
+
+def test_a_timer_set_again_replaces_the_first(idle: Played) -> None:
+    idle.shell.feed(on.CardInserted(1))
+    idle.loop.move(1)
+    idle.shell.feed(on.CardAccepted(1, FREE_CARD))
+    assert idle.loop.waiting() == [1 + POLICY.centre_s + POLICY.card_s]
