@@ -130,6 +130,16 @@ def _box(options: argparse.Namespace) -> ipc.Channel[ipc.Message]:
     return ipc.connect(path, view.FromBox, path.stat().st_uid, timeout_s=ANSWER_S)
 
 
+def _ask(box: ipc.Channel[ipc.Message], message: ipc.Message) -> ipc.Message:
+    """Say it; the answer. Who is turned away finds the reason behind the end of the connection."""
+    with contextlib.suppress(ipc.Closed):
+        box.send(message)
+    try:
+        return _receive(box)
+    except ipc.Closed:  # told first, and once, where what we said was not read
+        return _receive(box)
+
+
 def _receive(box: ipc.Channel[ipc.Message]) -> ipc.Message:
     """Its next word. Raises what it refuses us."""
     answer = box.receive()
@@ -140,16 +150,15 @@ def _receive(box: ipc.Channel[ipc.Message]) -> ipc.Message:
 
 def _status(options: argparse.Namespace) -> None:
     with contextlib.closing(_box(options)) as box:
-        box.send(view.AskStatus())
-        _print_view(_receive(box), options)
+        _print_view(_ask(box, view.AskStatus()), options)
 
 
 def _watch(options: argparse.Namespace) -> None:
     with contextlib.closing(_box(options)) as box:
-        box.send(view.WatchBox())
+        _print_view(_ask(box, view.WatchBox()), options)
+        box.sock.settimeout(None)  # the next change may be tomorrow
         while True:
             _print_view(_receive(box), options)
-            box.sock.settimeout(None)  # the next change may be tomorrow
 
 
 def _choose(options: argparse.Namespace) -> None:
@@ -162,8 +171,7 @@ def _cancel(options: argparse.Namespace) -> None:
 
 def _tell(options: argparse.Namespace, message: ipc.Message) -> None:
     with contextlib.closing(_box(options)) as box:
-        box.send(message)
-        answer = _receive(box)
+        answer = _ask(box, message)
     if options.json:
         _say(msgspec.json.encode(answer).decode())
 

@@ -1,0 +1,199 @@
+"""A card is believed only when read, listed and signing as asked; what comes late changes nothing."""
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sdbox_agent import ipc
+from sdbox_agent.centre import wire
+from sdbox_agent.daemon.card_side import CardSide
+from sdbox_agent.daemon.trust import Trust
+from sdbox_agent.errors import Refused
+from sdbox_agent.session import events as on
+from sdbox_agent.statements import fields, jws
+from sdbox_agent.terms import Level
+from tests.daemon import cards
+from tests.daemon.parts import UTC_S, N, Bench, Calls, Link
+
+PROOF = fields.Proof(box="box-01", session="boot-7", challenge=bytes(32))
+RECEIPT = fields.Receipt(
+    box="box-01", session="boot-7", challenge=bytes(32), enrolment="e1", reference_sha256=bytes(32),
+    attempt=1, level=Level.HOST_MATCH, project="p1", wg_public_key=bytes(32), utc_s=UTC_S,
+)  # fmt: skip
+
+
+class Identity:
+    """The box's statement key: here any P-256 key with any certificate for it."""
+
+    statement_certificate_der = cards.card().certificates.auth
+
+    def sign_statement(self, payload: bytes, protected: bytes) -> bytes:
+        return cards.world.sign(cards.card().auth, jws.signing_input(protected, payload))
+
+
+class Side:
+    def __init__(self, *, clock_set: bool = True) -> None:
+        self.bench, self.calls = Bench(clock_set=clock_set), Calls()
+        trust = Trust((cards.anchor(),), self.bench.marks)
+        self.side = CardSide(self.bench.context, self.calls, trust, Identity())  # type: ignore[arg-type]
+        self.link = self.side.link = Link()  # type: ignore[assignment]
+
+    @property
+    def fed(self) -> list[on.Event]:
+        return self.bench.fed
+
+    def lists(self, *crls: bytes) -> None:
+        self.calls.answer(wire.CrlsAnswer(crls=crls or (cards.crl(1),)))
+
+
+@pytest.fixture
+def side() -> Side:
+    return Side()
+
+
+@pytest.fixture
+def accepted(side: Side) -> Side:
+    side.side.open(N, 1)
+    side.lists()
+    side.side.heard(cards.opened())
+    assert isinstance(side.fed.pop(), on.CardAccepted)
+    side.link.sent.clear()
+    return side
+
+
+def test_the_card_is_read_while_the_lists_are_fetched(side: Side) -> None:
+    side.side.open(N, 1)
+    assert side.link.sent[0].insertion == 1
+    assert side.calls.request() == ("crls",)
+    side.side.heard(cards.opened())
+    assert side.fed == [], "not before the lists"
+    side.lists()
+    assert isinstance(side.fed[0], on.CardAccepted)
+    assert side.fed[0].n == N
+
+
+def test_a_list_that_revokes_is_heeded_and_a_centre_away_leaves_those_at_hand(side: Side) -> None:
+    side.side.open(N, 1)
+    side.side.heard(cards.opened())
+    side.lists(cards.crl(5, cards.card().certificates.auth))
+    assert side.bench.failed() == "card-revoked"
+    side.side.close(N)
+    side.side.open(N, 2)
+    side.calls.fail("centre-unreachable")
+    side.side.heard(cards.opened())
+    assert side.bench.failed() == "card-revoked"
+
+
+def test_without_any_list_and_without_a_centre_no_card_goes_on(side: Side) -> None:
+    side.side.open(N, 1)
+    side.side.heard(cards.opened())
+    side.calls.fail("centre-unreachable")
+    assert side.bench.failed() == "crl-stale"
+
+
+def test_before_the_first_hello_the_session_ends_as_clock_unset() -> None:
+    side = Side(clock_set=False)
+    side.side.open(N, 1)
+    side.side.heard(cards.opened())
+    side.lists()
+    assert side.bench.failed() == "clock-unset"
+
+
+def test_what_an_ended_session_asked_for_comes_too_late(accepted: Side) -> None:
+    accepted.side.close(N)
+    accepted.side.heard(cards.opened())
+    accepted.side.heard(cards.opened(N - 1))
+    accepted.side.heard(
+        cards.signed(PROOF, cards.card().card_auth, cards.card().certificates.card_auth, N - 1)
+    )
+    assert accepted.fed == []
+    accepted.side.open(N, 2)
+    accepted.side.heard(cards.opened(N - 1))
+    accepted.lists()
+    assert accepted.fed == []
+
+
+def test_a_card_shown_twice_does_not_take_the_first_one_s_place(accepted: Side) -> None:
+    accepted.side.heard(msgspec.structs.replace(cards.opened(), card_auth=b"other"))
+    assert accepted.fed == []
+    accepted.side.sign(N, PROOF)
+    certificates = cards.card().certificates
+    accepted.side.heard(cards.signed(PROOF, cards.card().card_auth, certificates.card_auth))
+    assert isinstance(accepted.fed[0], on.ProofSigned)
+
+
+def test_a_proof_is_signed_by_9e_and_checked(accepted: Side) -> None:
+    accepted.side.sign(N, PROOF)
+    asked = accepted.link.sent[-1]
+    assert isinstance(asked, ipc.Statement)
+    assert (asked.typ, asked.key) == ("proof", "9E")
+    certificates = cards.card().certificates
+    accepted.side.heard(cards.signed(PROOF, cards.card().card_auth, certificates.card_auth))
+    (event,) = accepted.fed
+    assert isinstance(event, on.ProofSigned)
+    assert jws.open_statement("proof", event.jws, [certificates.card_auth])
+
+
+def test_a_receipt_is_signed_by_9a_and_by_the_box(accepted: Side) -> None:
+    accepted.side.sign(N, RECEIPT)
+    assert accepted.link.sent[-1].key == "9A"
+    accepted.side.heard(cards.signed(RECEIPT, cards.card().auth, cards.card().certificates.auth))
+    (event,) = accepted.fed
+    assert isinstance(event, on.ReceiptSigned)
+    assert event.jws.count(b'"signature"') == 2
+
+
+def test_a_copy_of_a_card_is_not_genuine(accepted: Side) -> None:
+    """It shows the certificates and has another key."""
+    accepted.side.sign(N, PROOF)
+    forged = cards.signed(
+        PROOF, ec.generate_private_key(ec.SECP256R1()), cards.card().certificates.card_auth
+    )
+    accepted.side.heard(forged)
+    assert accepted.bench.failed() == "card-not-genuine"
+
+
+def test_another_statement_than_the_one_asked_for_is_refused(accepted: Side) -> None:
+    other = msgspec.structs.replace(PROOF, challenge=b"\1" * 32)
+    certificate = cards.card().certificates.card_auth
+    accepted.side.sign(N, PROOF)
+    accepted.side.heard(cards.signed(other, cards.card().card_auth, certificate))
+    assert accepted.bench.failed() == "card-failed"
+    accepted.side.heard(cards.signed(PROOF, cards.card().card_auth, certificate))
+    assert accepted.bench.failed() == "card-failed", "asked once, taken once"
+
+
+def test_a_worker_s_death_takes_its_cards_along(side: Side) -> None:
+    for insertion in (4, 2):
+        side.side.heard(ipc.Inserted(reader="r", insertion=insertion))
+    side.side.heard(ipc.Inserted(reader="r", insertion=9))
+    side.side.heard(ipc.Removed(reader="r", insertion=9))
+    side.fed.clear()
+    side.side.lost()
+    assert side.fed == [on.Failed(N, "card-worker-died"), on.CardRemoved(2), on.CardRemoved(4)]
+    side.side.lost()
+    assert len(side.fed) == 4, "once each"
+
+
+def test_a_new_worker_is_told_to_watch(side: Side) -> None:
+    side.side.connected()
+    assert isinstance(side.link.sent[0], ipc.Watch)
+
+
+def test_what_the_worker_can_t_do_is_passed_on_with_its_session(side: Side) -> None:
+    side.side.heard(ipc.Failed(n=N, code="card-mute"))
+    assert side.bench.failed() == "card-mute"
+    side.side.heard(ipc.ReadersChanged(readers=()))
+    side.side.heard(ipc.CardClosed(n=N))
+    assert len(side.fed) == 1
+
+
+def test_the_box_signs_nothing_for_a_card_that_is_not_genuine(accepted: Side) -> None:
+    accepted.side._identity = None  # type: ignore[assignment]  # would raise, were it asked
+    accepted.side.sign(N, RECEIPT)
+    accepted.side.heard(
+        cards.signed(RECEIPT, cards.card().card_auth, cards.card().certificates.auth)
+    )
+    assert accepted.bench.failed() == "card-not-genuine"
+    with pytest.raises(Refused):
+        accepted.side._genuine("receipt", b"{}")

@@ -1,0 +1,98 @@
+"""One process a transaction: fresh for each, warm in between, and its death told with its reason."""
+
+import hashlib
+
+import pytest
+
+from sdbox_agent import ipc
+from sdbox_agent.daemon.finger_side import FingerSide
+from sdbox_agent.errors import Fault
+from sdbox_agent.session import effects as do
+from sdbox_agent.session import events as on
+from tests.daemon.parts import UTC_S, N, Bench, Link
+from tests.session.explore import FREE_CARD
+
+OPEN = do.OpenReference(N, card=FREE_CARD, enrolment="e1", sealed=b"sealed", captures=3)
+
+
+class Side(FingerSide):
+    def __init__(self) -> None:
+        self.bench = Bench()
+        super().__init__(self.bench.context, (b"anchor",), 19.7)
+        self.spy = self.link = Link()  # type: ignore[assignment]
+
+
+def test_it_is_given_what_one_transaction_needs_and_the_trusted_time() -> None:
+    side = Side()
+    side.open_reference(OPEN)
+    (asked,) = side.spy.sent
+    assert isinstance(asked, ipc.PrepareFinger)
+    assert (asked.n, asked.sealed, asked.anchors) == (N, b"sealed", (b"anchor",))
+    assert asked.utc_s >= UTC_S
+
+
+@pytest.mark.parametrize(
+    ("message", "event"),
+    [
+        (ipc.Prepared(n=N), on.ReferenceOpened(N, hashlib.sha256(b"sealed").digest())),
+        (ipc.Hint(n=N, code="press-harder"), on.Hinted(N, "press-harder")),
+        (ipc.ProbeReady(n=N, quality=60), on.ProbeReady(N)),
+        (ipc.Verdict(n=N, match=True), on.FingerMatched(N)),
+        (ipc.Verdict(n=N, match=False), on.FingerRejected(N)),
+        (ipc.Failed(n=N, code="reference-altered"), on.Failed(N, "reference-altered")),
+    ],
+)
+def test_its_words_become_events(message: ipc.FromFinger, event: on.Event) -> None:
+    side = Side()
+    side.open_reference(OPEN)
+    side.heard(message)
+    assert side.bench.fed == [event]
+    assert side.spy.acts == (["recycle"] if event == on.FingerMatched(N) else [])
+
+
+def test_a_process_that_was_given_a_reference_ends_with_the_session() -> None:
+    side = Side()
+    side.open_reference(OPEN)
+    side.end()
+    assert side.spy.acts == ["recycle"]
+
+
+def test_a_process_that_was_given_nothing_stays_warm() -> None:
+    side = Side()
+    side.end()
+    assert side.spy.acts == []
+    side.renew()
+    assert side.spy.acts == ["recycle"]
+
+
+def test_a_reference_that_may_have_gone_half_way_counts_as_given() -> None:
+    side = Side()
+    side.spy.up = False
+    with pytest.raises(Fault):
+        side.open_reference(OPEN)
+    side.spy.up = True
+    side.end()
+    assert side.spy.acts == ["recycle"]
+
+
+def test_a_card_asks_at_once_for_a_process_that_is_waited_for() -> None:
+    side = Side()
+    side.warm()
+    assert side.spy.acts == []
+    side.spy.up = False
+    side.warm()
+    assert side.spy.acts == ["connect"]
+
+
+def test_a_death_is_told_with_what_the_process_said_before() -> None:
+    side = Side()
+    side.heard(ipc.Failed(n=0, code="sensor-missing"))
+    assert side.bench.fed == []
+    side.lost()
+    assert side.bench.failed() == "sensor-missing"
+    side.lost()
+    assert side.bench.failed() == "finger-worker-died", "the next one's death has its own reason"
+    side.heard(ipc.Failed(n=0, code="sensor-missing"))
+    side.heard(ipc.FingerReady())
+    side.lost()
+    assert side.bench.failed() == "finger-worker-died"

@@ -1,0 +1,84 @@
+"""The helper is asked until somebody has said that nothing is up."""
+
+import pytest
+
+from sdbox_agent import ipc
+from sdbox_agent.daemon.tunnel_side import TunnelSide
+from sdbox_agent.session import events as on
+from tests.daemon.parts import UTC_S, N, Bench, Link
+from tests.session.explore import KEY, LEASE
+
+
+class Side(TunnelSide):
+    def __init__(self, *, clock_set: bool = True) -> None:
+        self.bench = Bench(clock_set=clock_set)
+        super().__init__(self.bench.context)
+        self.spy = self.link = Link()  # type: ignore[assignment]
+
+    @property
+    def asked(self) -> list[type]:
+        return [type(message) for message in self.spy.sent]
+
+
+def test_it_asks_for_a_key_a_tunnel_and_a_longer_lease() -> None:
+    side = Side()
+    side.prepare(N)
+    side.open(N, LEASE)
+    side.extend(N, 60)
+    assert side.asked == [ipc.PrepareTunnel, ipc.OpenTunnel, ipc.ExtendLease]
+    assert side.spy.sent[1].psk == LEASE.psk
+    assert "psk" not in repr(side.spy.sent[1])
+
+
+@pytest.mark.parametrize(
+    ("message", "event"),
+    [
+        (ipc.TunnelUp(n=N, handshake_ms=3, vm_ms=2), on.TunnelUp(N, 3, 2)),
+        (ipc.TunnelDown(n=N, code="lease-expired"), on.Failed(N, "lease-expired")),
+        (ipc.Failed(n=N, code="handshake-timeout"), on.Failed(N, "handshake-timeout")),
+        (ipc.TunnelClosed(n=N), on.TunnelDown(N)),
+    ],
+)
+def test_its_words_become_events(message: ipc.FromTunnel, event: on.Event) -> None:
+    side = Side()
+    side.heard(message)
+    side.heard(ipc.TunnelState(n=N, up=True))
+    assert side.bench.fed == [event]
+
+
+def test_a_key_is_told_with_the_trusted_time_or_the_session_fails() -> None:
+    side = Side()
+    side.heard(ipc.TunnelPrepared(n=N, wg_public_key=KEY))
+    assert side.bench.fed[0].utc_s >= UTC_S
+    unset = Side(clock_set=False)
+    unset.heard(ipc.TunnelPrepared(n=N, wg_public_key=KEY))
+    assert unset.bench.failed() == "clock-unset"
+
+
+def test_taking_down_never_fails_and_the_successor_is_asked() -> None:
+    side = Side()
+    side.spy.up = False
+    side.take_down(N)
+    side.spy.up = True
+    side.connected()
+    assert side.asked == [ipc.CloseTunnel]
+    side.lost()
+    side.connected()
+    assert side.asked == [ipc.CloseTunnel] * 2
+    side.heard(ipc.TunnelClosed(n=N))
+    side.connected()
+    assert side.asked == [ipc.CloseTunnel] * 2, "somebody has said so"
+
+
+def test_the_word_for_an_earlier_session_is_not_the_word_for_this_one() -> None:
+    side = Side()
+    side.take_down(N)
+    side.heard(ipc.TunnelClosed(n=N - 1))
+    side.connected()
+    assert side.asked == [ipc.CloseTunnel] * 2
+
+
+def test_a_death_fails_the_session() -> None:
+    side = Side()
+    side.lost()
+    assert side.bench.failed() == "tunnel-worker-died"

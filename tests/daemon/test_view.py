@@ -1,0 +1,92 @@
+"""What is seen from outside: codes, labels and numbers; nothing of card, finger or key."""
+
+import dataclasses
+
+import msgspec
+import pytest
+
+from sdbox_agent import ipc
+from sdbox_agent.centre import wire
+from sdbox_agent.daemon import view
+from sdbox_agent.session import states as at
+from tests.session.explore import CHALLENGE, FREE_CARD, KEY, LEASE, TWO, admitted
+
+SESSION = at.Session(3, 1, 0)
+
+
+def access(**changed: object) -> at.Access:
+    values = {
+        "card": FREE_CARD, "answer": admitted(TWO), "challenge": CHALLENGE,
+        "comparisons_left": 2, "attempts_left": 9,
+    }  # fmt: skip
+    return at.Access(**{**values, **changed})  # type: ignore[arg-type]
+
+
+def states() -> list[at.State]:
+    """One of each."""
+    in_session = (at.PinEntry, at.Opening, at.Reserving)
+    return [
+        at.Idle(0),
+        at.Checking(SESSION),
+        at.Proving(SESSION, FREE_CARD),
+        *(kind(SESSION, access()) for kind in in_session),
+        at.Scanning(SESSION, access(), "place-finger"),
+        at.Comparing(SESSION, access(), 1),
+        at.Choosing(SESSION, access(), 1),
+        at.Signing(SESSION, access(), 1, "p1"),
+        at.Tunnelling(SESSION, access(), "p1", LEASE),
+        at.Open(SESSION, access(), "p1", 3.0, 2.0, pending=b"jws"),
+        at.Closing(3, "card-removed", frozenset(), 1),
+        at.Spent(3, "card-removed", frozenset()),
+        at.Broken(3, "card-removed", frozenset()),
+    ]
+
+
+def test_every_state_can_be_shown_and_gives_no_secret_away() -> None:
+    secrets = (FREE_CARD.auth, FREE_CARD.key_management, CHALLENGE, KEY, b"sealed", b"jws")
+    names = set()
+    for state in states():
+        shown = view.view(state, 1.0)
+        names.add(shown.state)
+        line = msgspec.json.encode(shown)
+        assert msgspec.json.decode(line, type=view.View) == shown
+        for secret in secrets:
+            assert msgspec.json.encode(secret)[1:-1] not in line
+    assert names == {kind.__name__.lower() for kind in at.State.__args__}
+
+
+def test_attempts_shown_are_the_least_of_card_and_session() -> None:
+    for card, session in ((9, 2), (1, 3)):
+        state = at.Scanning(SESSION, access(attempts_left=card, comparisons_left=session), "x-y")
+        assert view.view(state, 0).attempts_left == min(card, session)
+
+
+def test_projects_are_shown_only_while_one_is_chosen() -> None:
+    choosing = at.Choosing(SESSION, access(), 1)
+    assert [project.project for project in view.view(choosing, 0).projects] == ["p1", "p2"]
+    opening = view.view(at.Signing(SESSION, access(), 1, "p2"), 0)
+    assert (opening.projects, opening.project) == ((), "p2")
+
+
+def test_the_longest_list_there_may_be_fits_a_frame() -> None:
+    grants = tuple(
+        wire.Grant(project=f"{n:03}" + "p" * 97, label="\U0001f4a9" * 200, code="a" * 41)
+        for n in range(1000)
+    )
+    state = at.Choosing(SESSION, access(answer=admitted(grants)), 1)
+    line = msgspec.json.encode(view.view(state, 0))
+    assert len(line) <= ipc.MAX_FRAME_BYTES
+
+
+@pytest.mark.parametrize("label", ["\x1b[2J", "a\nb", "a\u202eb", "\x9b1m"])
+def test_a_label_commands_no_terminal(label: str) -> None:
+    grants = (wire.Grant(project="p1", label=label), *TWO)
+    state = at.Choosing(SESSION, access(answer=admitted(grants)), 1)
+    assert view.view(state, 0).projects[0].label.isprintable()
+
+
+def test_a_hint_and_an_end_are_shown_by_their_code() -> None:
+    assert view.view(at.Scanning(SESSION, access(), "press-harder"), 0).code == "press-harder"
+    assert view.view(at.Spent(3, "card-revoked", frozenset()), 0).code == "card-revoked"
+    broken = view.view(at.Broken(3, "card-removed", frozenset()), 0)
+    assert dataclasses.astuple(SESSION)[0] == broken.n

@@ -1,0 +1,34 @@
+"""Every state and every detail has its words, in both languages, and nothing else does."""
+
+import re
+from typing import get_args
+
+import pytest
+
+from sdbox_agent import cli, errors, screen
+from sdbox_agent.daemon import view
+from sdbox_agent.session import states as at
+
+STATES = {kind.__name__.lower() for kind in get_args(at.State)}
+DETAILS = {name for name, _ in cli._details(view.View(state="idle", mono_ms=0))}
+
+
+def test_every_state_and_detail_has_words_and_no_other_name() -> None:
+    assert set(screen.table()) == {"state", "detail"}
+    assert set(screen.table()["state"]) == STATES
+    assert set(screen.table()["detail"]) == DETAILS
+
+
+@pytest.mark.parametrize("language", errors.LANGUAGES)
+def test_states_are_sentences_and_details_are_not(language: str) -> None:
+    for name in STATES:
+        text = screen.words("state", name, language)
+        assert re.fullmatch(r"[A-ZÉÀ][^{}%<>']+[.…]", text), text
+    for name in DETAILS:
+        assert not screen.words("detail", name, language).endswith(".")
+    for kind in ("state", "detail"):
+        assert all(set(row) == set(errors.LANGUAGES) for row in screen.table()[kind].values())
+
+
+def test_a_name_without_words_is_shown_as_it_is() -> None:
+    assert screen.words("state", "new-state", "fr") == "new-state"
