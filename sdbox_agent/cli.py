@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, options)
     except SdboxError as error:
         return _fail(error, options)
-    except (ConnectionError, FileNotFoundError, PermissionError, TimeoutError):
+    except (ConnectionError, FileNotFoundError, PermissionError, TimeoutError, BlockingIOError):
         return _fail(Fault("agent-unreachable"), options)
     except DecodeError:
         return _fail(Bug("worker-protocol"), options)

@@ -388,8 +388,8 @@ def connect(
 ) -> Channel[In]:
     """Connect to a listening socket of ours. Raises OSError.
 
-    `timeout_s` holds for connecting (which waits while the other's backlog is full) and from then
-    on for each message; with 0 nothing ever waits.
+    With `timeout_s`, no message waits longer, and connecting does not wait at all: it raises
+    BlockingIOError while the other's backlog is full.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     try:

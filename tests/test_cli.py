@@ -1,4 +1,4 @@
-"""The command line: what a person reads, what a program reads, and what happens when nobody is there."""
+"""The command line: what a person reads, what a program reads, and nobody there."""
 
 import contextlib
 import json

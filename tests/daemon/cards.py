@@ -4,6 +4,7 @@ import datetime as dt
 import functools
 import hashlib
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sdbox_agent import ipc
@@ -31,8 +32,6 @@ def anchor() -> bytes:
 
 
 def crl(number: int, *revoked: bytes, moment: dt.datetime = NOW) -> bytes:
-    from cryptography import x509
-
     serials = {x509.load_der_x509_certificate(der).serial_number: moment for der in revoked}
     return issuer().crl(number, moment, serials)
 

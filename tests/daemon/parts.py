@@ -1,7 +1,5 @@
 """Stand-ins for what the shell's sides talk to, and a loop whose clock the test moves."""
 
-from __future__ import annotations
-
 import asyncio
 import heapq
 import itertools

@@ -1,4 +1,4 @@
-"""A card is believed only when read, listed and signing as asked; what comes late changes nothing."""
+"""A card is believed only when read, listed and signing as asked; late words change nothing."""
 
 import msgspec
 import pytest
@@ -13,7 +13,7 @@ from sdbox_agent.session import events as on
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
 from tests.daemon import cards
-from tests.daemon.parts import UTC_S, N, Bench, Calls, Link
+from tests.daemon.parts import UTC_S, Bench, Calls, Link, N
 
 PROOF = fields.Proof(box="box-01", session="boot-7", challenge=bytes(32))
 RECEIPT = fields.Receipt(

@@ -10,7 +10,7 @@ from sdbox_agent.errors import Refused
 from sdbox_agent.session import events as on
 from sdbox_agent.state.attempts import LIMIT
 from sdbox_agent.terms import Level
-from tests.daemon.parts import UTC_S, N, Bench, Calls
+from tests.daemon.parts import UTC_S, Bench, Calls, N
 from tests.session.explore import CHALLENGE, FREE_CARD, LEASE, NEXT, ONE, admitted
 
 CARD = hashlib.sha256(FREE_CARD.auth).digest()

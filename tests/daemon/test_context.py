@@ -5,7 +5,7 @@ import pytest
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
-from tests.daemon.parts import UTC_S, N, Bench
+from tests.daemon.parts import UTC_S, Bench, N
 
 
 @pytest.mark.parametrize(

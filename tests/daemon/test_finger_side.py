@@ -1,4 +1,4 @@
-"""One process a transaction: fresh for each, warm in between, and its death told with its reason."""
+"""One process a transaction: fresh for each, warm in between, its death told with its reason."""
 
 import hashlib
 
@@ -9,7 +9,7 @@ from sdbox_agent.daemon.finger_side import FingerSide
 from sdbox_agent.errors import Fault
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
-from tests.daemon.parts import UTC_S, N, Bench, Link
+from tests.daemon.parts import UTC_S, Bench, Link, N
 from tests.session.explore import FREE_CARD
 
 OPEN = do.OpenReference(N, card=FREE_CARD, enrolment="e1", sealed=b"sealed", captures=3)

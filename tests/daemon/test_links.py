@@ -114,9 +114,13 @@ def test_a_worker_that_does_not_read_is_dead_and_the_core_never_waits(worker: Wo
     worker.listen()
     worker.link.connect()
     peer = worker.accept()
-    with pytest.raises(Fault, match="tunnel-worker-died"):
+
+    def flood() -> None:
         for n in range(100_000):
             worker.link.send(ipc.PrepareTunnel(n=n))
+
+    with pytest.raises(Fault, match="tunnel-worker-died"):
+        flood()
     assert worker.losses == 1
     peer.close()
 

@@ -8,7 +8,7 @@ import pytest
 from sdbox_agent.daemon.perform import Performer
 from sdbox_agent.errors import Bug, Fault
 from sdbox_agent.session import effects as do
-from tests.daemon.parts import UTC_S, N, Bench
+from tests.daemon.parts import UTC_S, Bench, N
 from tests.session.explore import CHALLENGE, FREE_CARD, LEASE
 
 BY_SHELL = {do.SetTimer, do.ClearTimer, do.ClearTimers}

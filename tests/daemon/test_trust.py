@@ -55,7 +55,7 @@ def test_nonsense_is_no_list_and_leaves_the_good_one(nonsense: bytes) -> None:
 
 def test_the_list_at_hand_holds_as_long_as_it_lasts() -> None:
     one = trust(cards.crl(1))
-    with pytest.raises((Fault, Refused), match="crl-stale|card-expired"):
+    with pytest.raises((Fault, Refused), match=r"crl-stale|card-expired"):
         one.check(cards.opened(), UTC_S + YEAR_S)
     old = cards.crl(1, moment=cards.NOW - dt.timedelta(days=200))
     with pytest.raises(Fault, match="crl-stale"):

@@ -5,7 +5,7 @@ import pytest
 from sdbox_agent import ipc
 from sdbox_agent.daemon.tunnel_side import TunnelSide
 from sdbox_agent.session import events as on
-from tests.daemon.parts import UTC_S, N, Bench, Link
+from tests.daemon.parts import UTC_S, Bench, Link, N
 from tests.session.explore import KEY, LEASE
 
 

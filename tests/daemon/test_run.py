@@ -1,0 +1,209 @@
+"""The core whole, in the rig: SIGTERM in whatever state, a second agent, its workers killed."""
+
+import contextlib
+import hashlib
+import os
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from hil.box import CORE_UID
+from hil.issuing import Holder
+from hil.net.process import Process, Unit
+from hil.operator import Watch
+from hil.rig import Rig
+from hil.scenarios import session
+from sdbox_agent.audit import outbox, record
+from sdbox_agent.state import store
+from sdbox_agent.state.attempts import Attempts
+from sdbox_agent.state.filesystem import RealFileSystem
+
+pytestmark = pytest.mark.rig
+ROOT = Path(__file__).parents[2]
+EXIT_S = 3.0
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[Rig]:
+    with Rig() as one:
+        one.locked = one.enrol("test-holder-02", seed=2)  # type: ignore[attr-defined]
+        lock(one, one.locked)  # type: ignore[attr-defined]
+        one.good = one.enrol("test-holder-01", seed=1)  # type: ignore[attr-defined]
+        one.start()
+        with contextlib.closing(Watch(one.box)) as watch:
+            watch.state("idle")
+        yield one
+
+
+@pytest.fixture
+def watch(rig: Rig) -> Iterator[Watch]:
+    with contextlib.closing(Watch(rig.box)) as one:
+        one.state("idle")
+        yield one
+        rig.operator.remove()
+
+
+def lock(rig: Rig, holder: Holder) -> None:
+    """This box has counted ten failures of the card; the centre none."""
+    state = rig.box.paths.state
+    os.chown(state, 0, 0)  # whoever writes there owns it
+    files = RealFileSystem(state)
+    name = hashlib.sha256(holder.certificates.auth).digest()
+    Attempts(store.load(files)).lower(name, 0)
+    files.close()
+    for path in (state, *state.iterdir()):
+        os.chown(path, CORE_UID, CORE_UID)
+
+
+def codes(rig: Rig) -> list[str]:
+    path = rig.box.paths.state / outbox.NAME
+    outbox.verify_file(path)
+    return [record.decode(line).code for line in path.read_bytes().splitlines()]
+
+
+def last_session(rig: Rig) -> tuple[str, str]:
+    """State and code of the newest session, as the centre has them."""
+    with contextlib.closing(sqlite3.connect(rig.centre.root / "db/centre.sqlite")) as database:
+        return database.execute("SELECT state, code FROM sessions ORDER BY id DESC").fetchone()
+
+
+def terminate(rig: Rig) -> float:
+    """SIGTERM to the core; the seconds until it is gone."""
+    pid = rig.box.pid("sdbox-agent")
+    pidfd = os.pidfd_open(pid)
+    started = time.monotonic()
+    signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < started + 10:
+        time.sleep(0.01)
+    os.close(pidfd)
+    return time.monotonic() - started
+
+
+def restarted(rig: Rig) -> None:
+    rig.operator.remove()
+    rig.box.wait_ready()
+
+
+def test_its_memory_is_closed(rig: Rig) -> None:
+    process = Path(f"/proc/{rig.box.pid('sdbox-agent')}")
+    assert (process.stat().st_uid, (process / "mem").stat().st_uid) == (CORE_UID, 0)
+    limits = (process / "limits").read_text().splitlines()
+    (core,) = (line.split()[4:6] for line in limits if line.startswith("Max core file size"))
+    assert core == ["0", "0"]
+
+
+def test_a_second_agent_ends_and_leaves_the_first_alone(rig: Rig, tmp_path: Path) -> None:
+    """Fault 62."""
+    python, root = ROOT / ".venv/bin/python", rig.box.paths.root
+    output = tmp_path / "second.log"
+    second = Process(
+        Unit(
+            argv=[str(python), "-m", "sdbox_agent", "--root", str(root), "run", "--json"],
+            uid=CORE_UID,
+            environment={"PATH": "/usr/bin"},
+            output=output,
+            directory=ROOT,
+        )
+    )
+    try:
+        assert second.wait(10)
+        assert second.status == 1
+        assert "already-running" in output.read_text()
+    finally:
+        second.end()
+    with contextlib.closing(Watch(rig.box)) as watch:
+        watch.state("idle")
+
+
+def test_garbage_and_a_flood_at_the_local_socket_disturb_no_session(rig: Rig, watch: Watch) -> None:
+    """Faults 95 to 97, while a session is under way."""
+    assert session.to_finger(rig, watch, rig.good).state == "scanning"
+    flood = []
+    for n in range(1000):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sock.settimeout(1)
+        with contextlib.suppress(OSError):  # full for the moment, or ended already
+            sock.connect(str(rig.box.paths.agent_socket))
+            sock.send(os.urandom(n) or b"\0")
+        flood.append(sock)
+        if len(flood) > 100:
+            flood.pop(0).close()
+    rig.operator.place(rig.good.person)
+    assert watch.state("open", *session.OVER).state == "open"
+    for sock in flood:
+        sock.close()
+    assert session.leave(rig, watch).code == "card-removed"
+
+
+def test_a_finger_process_that_is_killed_while_idle_is_warm_again(rig: Rig, watch: Watch) -> None:
+    before = rig.box.pid("sdbox-finger@")
+    os.kill(before, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while rig.box.units()["sdbox-finger@"].pids in ([before], []):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    warm = rig.box.pid("sdbox-finger@")
+    assert session.enter(rig, watch, rig.good).state == "open"
+    assert not Path(f"/proc/{warm}").exists(), "it has done its one transaction"
+    assert session.leave(rig, watch).code == "card-removed"
+
+
+def test_a_card_this_box_had_locked_is_free_after_an_unlock_by_staff(
+    rig: Rig, watch: Watch
+) -> None:
+    assert session.enter(rig, watch, rig.locked).code == "card-locked"
+    rig.operator.remove()
+    watch.state("idle")
+    pem = rig.root / "unlock.pem"
+    certificate = x509.load_der_x509_certificate(rig.locked.certificates.auth)
+    pem.write_bytes(certificate.public_bytes(Encoding.PEM))
+    rig.centre.staff("unlock-card", str(pem), "--motive", "test")
+    assert session.enter(rig, watch, rig.locked).state == "open"
+    assert session.leave(rig, watch).code == "card-removed"
+    assert "card-locked" in codes(rig)
+
+
+def test_sigterm_with_the_tunnel_up_takes_it_down_tells_the_centre_and_ends(
+    rig: Rig, watch: Watch
+) -> None:
+    assert session.enter(rig, watch, rig.good).state == "open"
+    assert last_session(rig)[0] == "open"
+    assert terminate(rig) < EXIT_S
+    assert session.residue(rig) == []
+    assert last_session(rig) == ("ended", "shutdown")
+    assert codes(rig)[-1] == "shutdown"
+    restarted(rig)
+
+
+def test_sigterm_while_the_centre_hangs_ends_all_the_same(rig: Rig) -> None:
+    with contextlib.closing(Watch(rig.box)) as watch:
+        watch.state("idle")
+        assert session.enter(rig, watch, rig.good).state == "open"
+        rig.centre.api.kill(signal.SIGSTOP)
+        try:
+            assert terminate(rig) < EXIT_S
+            assert session.residue(rig) == []
+        finally:
+            rig.centre.api.kill(signal.SIGCONT)
+    restarted(rig)
+
+
+def test_sigterm_while_the_finger_is_awaited_and_the_next_session_is_good(rig: Rig) -> None:
+    with contextlib.closing(Watch(rig.box)) as watch:
+        watch.state("idle")
+        assert session.to_finger(rig, watch, rig.good).state == "scanning"
+        assert terminate(rig) < EXIT_S
+    assert codes(rig)[-1] == "shutdown"
+    restarted(rig)
+    with contextlib.closing(Watch(rig.box)) as watch:
+        watch.state("idle")
+        assert session.enter(rig, watch, rig.good).state == "open"
+        assert session.leave(rig, watch).code == "card-removed"
+        assert session.residue(rig) == []
