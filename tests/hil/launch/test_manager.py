@@ -1,0 +1,89 @@
+"""The launcher plays systemd: each process as its unit says, restarted, and gone at the end."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hil.box import CARD_UID, CORE_UID, FINGER_UID, TUNNEL_UID
+from hil.rig import Rig
+
+pytestmark = pytest.mark.rig
+NET_ADMIN = 1 << 12
+UNITS = {
+    "sdbox-agent": (CORE_UID, 0),
+    "sdbox-card": (CARD_UID, 0),
+    "sdbox-finger@": (FINGER_UID, 0),
+    "sdbox-tunnel": (TUNNEL_UID, NET_ADMIN),
+}
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[Rig]:
+    with Rig(readers=1) as one:
+        one.start()
+        until(lambda: all(one.box.units()[unit].pids for unit in UNITS))
+        yield one
+
+
+def until(so: Callable[[], object], within_s: float = 10) -> None:
+    end_s = time.monotonic() + within_s
+    while not so():
+        assert time.monotonic() < end_s, "it never came"
+        time.sleep(0.02)
+
+
+def status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_each_process_has_its_unit_s_user_and_capabilities(rig: Rig, unit: str) -> None:
+    uid, capabilities = UNITS[unit]
+    seen = status(rig.box.pid(unit))
+    assert seen["Uid"].split() == [str(uid)] * 4
+    for name in ("CapEff", "CapPrm", "CapAmb"):
+        assert int(seen[name], 16) == capabilities, name
+    assert "0" not in seen["Groups"].split()
+
+
+def test_each_is_in_the_network_its_unit_gives_it(rig: Rig) -> None:
+    networks = {unit: os.stat(f"/proc/{rig.box.pid(unit)}/ns/net").st_ino for unit in UNITS}
+    box = os.stat(rig.topology.box.path).st_ino
+    assert networks["sdbox-agent"] == networks["sdbox-tunnel"] == box
+    ours = os.stat("/proc/self/ns/net").st_ino
+    for unit in ("sdbox-card", "sdbox-finger@"):
+        assert networks[unit] not in {box, ours}, "a network of its own, with nothing in it"
+
+
+def test_the_core_says_ready_and_what_it_does(rig: Rig) -> None:
+    until(lambda: rig.box.units()["sdbox-agent"].status == "idle")
+    core = rig.box.units()["sdbox-agent"]
+    assert (core.ready, core.starts) == (True, 1)
+
+
+@pytest.mark.parametrize("unit", ["sdbox-card", "sdbox-finger@", "sdbox-tunnel"])
+def test_a_killed_worker_comes_back_by_itself(rig: Rig, unit: str) -> None:
+    before = rig.box.units()[unit]
+    os.kill(before.pids[-1], signal.SIGKILL)
+    until(lambda: rig.box.units()[unit].pids not in ([], before.pids))
+    assert rig.box.units()[unit].starts == before.starts + 1
+    assert rig.box.units()["sdbox-agent"].starts == 1, "the core lives on"
+
+
+def test_a_killed_core_comes_back_and_is_ready_again(rig: Rig) -> None:
+    before = rig.box.pid("sdbox-agent")
+    os.kill(before, signal.SIGKILL)
+    until(lambda: rig.box.units()["sdbox-agent"].pids not in ([], [before]))
+    rig.box.wait_ready()
+
+
+def test_at_the_end_nothing_is_left(rig: Rig) -> None:
+    pids = [pid for unit in rig.box.units().values() for pid in unit.pids]
+    assert len(pids) >= len(UNITS)
+    rig.box.stop()
+    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []

@@ -1,0 +1,7 @@
+"""Words that travel: a changed one would be another wire."""
+
+from sdbox_agent.terms import Level
+
+
+def test_levels_are_named_on_the_wire_as_in_the_design() -> None:
+    assert [level.value for level in Level] == ["host-match", "card-match", "card-pin"]
