@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -104,7 +105,9 @@ def test_an_agent_that_hangs_is_not_waited_for(
     monkeypatch.setattr(cli, "ANSWER_S", 0.1)
     let_go = threading.Event()
     box.serve = lambda _: let_go.wait(5)
+    started = time.monotonic()
     code, _, err = run("status")
+    assert time.monotonic() - started < 2
     let_go.set()
     assert code == cli.FAILED
     assert "agent-unreachable" in err
