@@ -37,6 +37,9 @@ test: check ## every test, the rig's included; needs root, under 10 min
 
 ci: test ## what CI runs
 
+bench: $(STAMP) ## speed, memory, idle: build/bench.json and a table; needs root, under 8 min
+	@$(PY) -m hil.bench
+
 diagram: $(STAMP) ## draw the machine's table and the README's picture anew
 	@$(PY) -m tests.session.golden
 

@@ -133,6 +133,12 @@ class Box:
         """The newest process of a unit."""
         return self.units()[unit].pids[-1]
 
+    @property
+    def launcher_pid(self) -> int:
+        """The launcher's own."""
+        assert self._launcher is not None
+        return self._launcher.pid
+
     def log(self, unit: str) -> str:
         """What a unit has printed."""
         path = self._root / f"log/{unit}.log"

@@ -1,0 +1,108 @@
+"""How fast, how large, how quiet: `python -m hil.bench [--quick] [--rounds N] [--out FILE]`.
+
+Writes build/bench.json and prints it as a table; exit status 1 if an aim is missed. A timing is
+`{"p50", "p95", "p99", "n"}` in ms, a value measured once a bare number.
+
+    card_in_to_prompt_ms           the core hears of the card .. a finger is asked for
+    image_to_decision_ms           the finger laid down .. match, decided and recorded
+    decision_to_vm_ms              the match .. handshake seen and the VM has answered
+    card_out_to_last_packet_ms     PC/SC tells of the removal .. last WireGuard frame on the cable
+    card_pulled_to_last_packet_ms  the rig's card is gone .. that frame (vpcd polls every 400 ms)
+    session_total_ms               card_in_to_prompt, and finger laid .. open: without the person
+    in_*_ms                        time spent in each state of the machine but the person's
+    pss_mb                         our four kinds of process, idle, after all those sessions
+    pss_wireguard_go_mb            the tunnel's child while a session is open; idle, none runs
+    idle_cpu_percent               our four processes over 60 s, of one processor
+    idle_cpu_{launcher,pcscd}_percent    what is not ours, over the same time
+    spoilt_rounds                  sessions that did not go straight through, in no timing
+
+Both ends of the last packet are seen from outside: a witness of its own at PC/SC, and the kernel's
+time of each frame at the centre's end of the cable, under a flood of one packet every 0.5 ms from
+the session namespace. A negative time: no frame left after the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hil.bench_figures import Figures, missed, table, timing
+from hil.bench_processes import idle_percent, pids, pss_mb, settle
+from hil.bench_reader import Witness
+from hil.bench_rounds import Rounds
+from hil.rig import Rig
+
+OUT: Final = Path(__file__).resolve().parents[1] / "build/bench.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    rounds: int
+    idle_s: float
+    budget_s: float  # for the rounds: what is not done by then is left out, and `n` says so
+
+
+WHOLE: Final = Plan(rounds=150, idle_s=60.0, budget_s=375.0)
+QUICK: Final = Plan(rounds=12, idle_s=10.0, budget_s=60.0)
+
+
+def measure(plan: Plan) -> Figures:
+    """Every figure, on a rig of our own. Raises ValueError if no session went through."""
+    with Rig() as rig, Witness(rig.pcscd.environment) as witness:
+        holder = rig.enrol("test-holder-01", seed=1)
+        rig.start()
+        watch = rig.watch()
+        watch.state("idle")
+        rounds = Rounds(rig, holder, watch, witness)
+        rounds.run(plan.rounds, plan.budget_s)
+        figures: Figures = {name: timing(each) for name, each in rounds.figures_ms.items()}
+        figures["spoilt_rounds"] = rounds.spoilt
+        settle(rig.box)
+        ours = pids(rig.box)
+        figures["pss_mb"] = {name: round(sum(map(pss_mb, each)), 1) for name, each in ours.items()}
+        figures["pss_wireguard_go_mb"] = round(rounds.wireguard_pss_mb, 1)
+        figures |= _idle(rig, plan.idle_s)
+    if not rounds.figures_ms:
+        raise ValueError("no session went through")
+    return figures
+
+
+def _idle(rig: Rig, seconds: float) -> Figures:
+    """With no card in: what runs although nothing happens."""
+    ours = pids(rig.box)
+    others = {"launcher": [rig.box.launcher_pid], "pcscd": [rig.pcscd.pid or 0]}
+    shares = idle_percent({**ours, **others}, seconds)
+    figures: Figures = {"idle_cpu_percent": round(sum(shares[name] for name in ours), 4)}
+    for name in others:
+        figures[f"idle_cpu_{name}_percent"] = round(shares[name], 4)
+    return figures
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, write, print; 1 if an aim is missed."""
+    parser = argparse.ArgumentParser(prog="hil.bench")
+    parser.add_argument("--quick", action="store_true", help="a minute: p99 is the worst of few")
+    parser.add_argument("--rounds", type=int, help="so many sessions")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args(argv)
+    plan = QUICK if options.quick else WHOLE
+    if options.rounds is not None:
+        plan = Plan(options.rounds, plan.idle_s, plan.budget_s)
+    figures = measure(plan)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(figures, indent=2) + "\n")
+    print(table(figures))
+    complaints = missed(figures)
+    for complaint in complaints:
+        print("missed:", complaint)
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

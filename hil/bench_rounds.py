@@ -1,0 +1,176 @@
+"""One measured session after another, on a rig.
+
+Clocks. A beginning is the time in the audit record of the event, which is taken before anything
+else is done about it (whole ms, rounded down: at most 1 ms is added to a figure). An end is the
+time in the view of the new state, which is shown after all that its event asked for was done. So a
+figure holds everything the box does between the two, its fsyncs included.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hil.bench_processes import children, pss_mb, settle
+from hil.centre import FIRST_WIREGUARD_PORT, PROJECTS
+from hil.net.observe import Observer, now_ns
+from hil.net.process import Process, Unit
+from hil.net.topology import CENTRE_SIDE
+from hil.scenarios import session
+from sdbox_agent.audit import outbox, record
+
+if TYPE_CHECKING:
+    from hil.bench_reader import Witness
+    from hil.issuing import Holder
+    from hil.operator import Watch
+    from hil.rig import Rig
+    from sdbox_agent.audit.record import Entry
+    from sdbox_agent.daemon.view import View
+
+FLOOD_GAP_US: Final = 500
+_FLOOD_FRAMES: Final = 50  # seen on the cable before the card is pulled
+_FLOOD_S: Final = 10.0
+_POLL_S: Final = 0.4  # pcscd looks at a vpcd reader so often: removals fall evenly into it
+_PERSON_S: Final = 0.1  # between the prompt and the finger
+TOUCHES: Final = 16
+
+# First view of a state .. first view of the next: where a session's time goes.
+_STAGES: Final = (
+    "checking", "proving", "opening", "scanning", "reserving", "comparing", "signing",
+    "tunnelling", "open",
+)  # fmt: skip
+
+
+class Spoilt(Exception):  # noqa: N818  a state, told as an exception
+    """A session that did not go straight through; it counts for nothing but `spoilt_rounds`."""
+
+
+@dataclass
+class Rounds:
+    """Sessions of one holder on one rig, and what they took."""
+
+    rig: Rig
+    holder: Holder
+    watch: Watch
+    witness: Witness
+    seed: int = 1
+    figures_ms: dict[str, list[float]] = field(default_factory=dict)
+    spoilt: int = 0
+    wireguard_pss_mb: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._rng = np.random.default_rng(self.seed)
+        # A record counts time that a sleeping machine slept, a view does not.
+        self._slept_ms = (
+            time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        ) / 1e6
+        person = self.holder.person
+        self._touches = [
+            np.ascontiguousarray(person.touch(person.positions[0], 1000 + at, "good").pixels)
+            for at in range(TOUCHES)
+        ]
+
+    def run(self, rounds: int, budget_s: float) -> None:
+        """So many sessions, or as many as there is time for."""
+        end_s = time.monotonic() + budget_s
+        for number in range(rounds):
+            if time.monotonic() >= end_s:
+                return
+            try:
+                self._session(number)
+            except Spoilt:
+                self.spoilt += 1
+                self._clear()
+
+    def _session(self, number: int) -> None:
+        settle(self.rig.box)
+        first_view = len(self.watch.views)
+        prompt = session.to_finger(self.rig, self.watch, self.holder)
+        if prompt.state != "scanning":
+            raise Spoilt
+        time.sleep(_PERSON_S)
+        laid_ms = self.rig.operator.lay(self._touches[number % TOUCHES])
+        opened = self.watch.state("open", *session.OVER)
+        views = self.watch.views[first_view:]
+        hints = {view.code for view in views if view.state == "scanning"}
+        if opened.state != "open" or hints != {"place-finger"}:
+            raise Spoilt
+        # Everything that the machine showed is there: the figures, before the card goes.
+        self._note_session(views, prompt, laid_ms, opened)
+        self.wireguard_pss_mb = self._wireguard_pss_mb()
+        self._note_end()
+
+    def _note_session(self, views: list[View], prompt: View, laid_ms: float, opened: View) -> None:
+        began = {entry.code: entry.mono_ms - self._slept_ms for entry in self._records(opened.n)}
+        first = {view.state: view.mono_ms for view in reversed(views)}
+        card_in_ms = prompt.mono_ms - began["card-inserted"]
+        decided_ms = first["signing"]  # one project: no choice is offered
+        self._note("card_in_to_prompt_ms", card_in_ms)
+        self._note("image_to_decision_ms", decided_ms - laid_ms)
+        self._note("decision_to_vm_ms", opened.mono_ms - began["finger-matched"])
+        self._note("session_total_ms", card_in_ms + opened.mono_ms - laid_ms)
+        for state, following in itertools.pairwise(_STAGES):
+            if state != "scanning":  # the person's
+                self._note(f"in_{state}_ms", first[following] - first[state])
+
+    def _records(self, n: int) -> list[Entry]:
+        """What the box has recorded of session `n`."""
+        lines = (self.rig.box.paths.state / outbox.NAME).read_bytes().splitlines()[-32:]
+        entries = [record.decode(line) for line in lines]
+        return [entry for entry in entries if (entry.session or "").endswith(f"-{n}")]
+
+    def _note_end(self) -> None:
+        """Pull the card under a paced flood; when did the last WireGuard frame pass the cable?"""
+        topology = self.rig.topology
+        vm = str(next(ip_network(PROJECTS[0].pool).hosts()))
+        argv = [sys.executable, "-m", "hil.net.flood", vm, "9", str(FLOOD_GAP_US), str(_FLOOD_S)]
+        flood = Process(Unit(argv, topology.session, uid=65534, output=self.rig.root / "flood.log"))
+        try:
+            with Observer(topology.centre, CENTRE_SIDE) as observer:
+                self._until_flooded(observer)
+                time.sleep(self._rng.uniform(0, _POLL_S))
+                before_ns = now_ns()
+                pulled = self.rig.operator.remove()
+                reported_ns = self.witness.until(cards=0, after_ns=before_ns)
+                ended = self.watch.state("spent", "broken")
+        finally:
+            flood.end()
+        assert pulled is not None
+        assert pulled.removed_at_ns is not None
+        if ended.code != "card-removed":
+            raise Spoilt
+        clocks_ns = now_ns() - time.monotonic_ns()
+        frames = observer.arrived(lambda frame: frame.port == FIRST_WIREGUARD_PORT)
+        last_ns = max(frame.time_ns for frame in frames)
+        self._note("card_out_to_last_packet_ms", (last_ns - reported_ns) / 1e6)
+        pulled_ns = pulled.removed_at_ns + clocks_ns
+        self._note("card_pulled_to_last_packet_ms", (last_ns - pulled_ns) / 1e6)
+        self.watch.state("idle")
+
+    @staticmethod
+    def _until_flooded(observer: Observer) -> None:
+        deadline_s = time.monotonic() + 5
+        while len(observer.arrived(lambda frame: frame.port == FIRST_WIREGUARD_PORT)) < (
+            _FLOOD_FRAMES
+        ):
+            if time.monotonic() > deadline_s:
+                raise Spoilt
+            time.sleep(0.02)
+
+    def _wireguard_pss_mb(self) -> float:
+        """wireguard-go's, while a tunnel is up: idle, there is none."""
+        return sum(map(pss_mb, children(self.rig.box.pid("sdbox-tunnel"))))
+
+    def _clear(self) -> None:
+        self.rig.operator.remove()
+        if self.watch.views[-1].state != "idle":
+            self.watch.state("idle")
+
+    def _note(self, name: str, value_ms: float) -> None:
+        self.figures_ms.setdefault(name, []).append(value_ms)
