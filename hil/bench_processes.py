@@ -94,6 +94,15 @@ def idle_percent(groups: Mapping[str, Iterable[int]], seconds: float) -> dict[st
 
 def _spent_ns(groups: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     try:
-        return {name: sum(map(cpu_ns, each)) for name, each in groups.items()}
+        spent_ns = {name: sum(map(cpu_ns, each)) for name, each in groups.items()}
+        dead = [pid for each in groups.values() for pid in each if _is_dead(pid)]
     except (FileNotFoundError, ProcessLookupError):
         raise Moved("a process ended while it was being measured") from None
+    if dead:
+        raise Moved("a process ended while it was being measured")
+    return spent_ns
+
+
+def _is_dead(pid: int) -> bool:
+    """Dead and not yet reaped: its figures can still be read."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in {"Z", "X"}

@@ -1,0 +1,118 @@
+"""The bench tells the truth about what it saw, and says so when an aim is missed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hil import bench
+from hil.bench_figures import AIMS, missed, table, timing
+from hil.bench_processes import Moved, cpu_ns, idle_percent, pss_mb
+
+TIMINGS = {
+    "card_in_to_prompt_ms",
+    "image_to_decision_ms",
+    "decision_to_vm_ms",
+    "card_out_to_last_packet_ms",
+    "card_pulled_to_last_packet_ms",
+    "session_total_ms",
+}
+GOOD = {
+    "card_in_to_prompt_ms": {"p50": 250.0, "p95": 251.0, "p99": 999.0, "n": 3},
+    "image_to_decision_ms": {"p50": 1.0},
+    "decision_to_vm_ms": {"p50": 1.0},
+    "card_out_to_last_packet_ms": {"p50": -0.1},
+    "card_pulled_to_last_packet_ms": {"p50": 1000.0, "p99": 450.0},
+    "pss_mb": {"core": 45.0, "card": 1.0, "finger": 1.0, "tunnel": 1.0},
+    "idle_cpu_percent": 0.1,
+}
+
+
+def test_a_timing_holds_measured_values_only() -> None:
+    assert timing([3, 1, 2]) == {"p50": 2, "p95": 3, "p99": 3, "n": 3}
+    assert timing(range(1, 201)) == {"p50": 100, "p95": 190, "p99": 198, "n": 200}
+    assert timing([7.004]) == {"p50": 7.0, "p95": 7.0, "p99": 7.0, "n": 1}
+
+
+def test_nothing_measured_is_no_timing() -> None:
+    with pytest.raises(ValueError, match="nothing"):
+        timing([])
+
+
+def test_at_its_aim_a_figure_keeps_it() -> None:
+    assert missed(GOOD) == []
+
+
+@pytest.mark.parametrize("name", AIMS)
+def test_above_its_aim_a_figure_misses_it_and_so_does_one_that_is_not_there(name) -> None:
+    for aim in AIMS[name]:
+        worse = aim.most * 1.001
+        figure = worse if aim.of is None else {**GOOD[name], aim.of: worse}
+        for figures in ({**GOOD, name: figure}, {k: v for k, v in GOOD.items() if k != name}):
+            assert any(complaint.startswith(name) for complaint in missed(figures))
+    assert "MISSED" in table({**GOOD, name: figure})
+    assert "MISSED" not in table(GOOD)
+
+
+def test_every_threads_time_counts_and_a_busy_one_is_seen() -> None:
+    script = (
+        "import threading, time\n"
+        "def spin():\n while True: pass\n"
+        "threading.Thread(target=spin, daemon=True).start()\n"
+        "print(flush=True); time.sleep(30)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as busy:
+        try:
+            assert busy.stdout is not None
+            busy.stdout.readline()
+            shares = idle_percent({"busy": [busy.pid], "nobody": []}, 0.5)
+            main_ns = int(Path(f"/proc/{busy.pid}/schedstat").read_text().split()[0])
+            assert cpu_ns(busy.pid) > main_ns  # its first thread sleeps
+        finally:
+            busy.kill()
+    assert shares["busy"] > 10
+    assert shares["nobody"] == 0
+
+
+def test_a_process_that_ends_meanwhile_spoils_the_measure() -> None:
+    brief = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.2)"])
+    try:
+        with pytest.raises(Moved):
+            idle_percent({"brief": [brief.pid]}, 0.8)
+    finally:
+        brief.wait()
+
+
+def test_memory_is_in_mb() -> None:
+    resident_mb = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    assert 0 < pss_mb(os.getpid()) <= resident_mb / 2**20 * 1.1
+
+
+@pytest.mark.rig
+def test_a_short_run_has_every_figure_in_its_form(tmp_path) -> None:
+    figures = bench.measure(bench.Plan(rounds=2, idle_s=2.0, budget_s=40.0))
+    out = json.loads(json.dumps(figures))
+    assert out.keys() >= TIMINGS
+    for name, figure in out.items():
+        if name.endswith("_ms"):
+            assert figure.keys() == {"p50", "p95", "p99", "n"}
+            assert figure["n"] + out["spoilt_rounds"] == 2
+            assert figure["p50"] <= figure["p95"] <= figure["p99"]
+        elif name == "pss_mb":
+            assert figure.keys() == {"core", "card", "finger", "tunnel"}
+            assert all(5 < value < 200 for value in figure.values())
+        else:
+            assert isinstance(figure, float | int)
+    assert out["spoilt_rounds"] == 0
+    # A whole is not less than its parts; what is never instantaneous was not measured at once.
+    assert out["session_total_ms"]["p99"] > out["card_in_to_prompt_ms"]["p50"] > 5
+    assert out["card_in_to_prompt_ms"]["p99"] >= out["in_opening_ms"]["p50"] > 5
+    assert out["image_to_decision_ms"]["p50"] > 20  # libfprint's detector alone
+    assert out["decision_to_vm_ms"]["p50"] > 5
+    assert -1 < out["card_out_to_last_packet_ms"]["p99"] < 100
+    assert out["card_pulled_to_last_packet_ms"]["p99"] < 1000
+    assert out["pss_wireguard_go_mb"] > 1
+    assert table(figures)
