@@ -83,22 +83,23 @@ def _direction(points: Points) -> Floats:
 
 def _cells(local_px: Floats, direction_rad: Floats, near: NDArray[np.bool_]) -> Cells:
     """Contributions summed and squashed (paper, equations 3 to 6): (m, BASE_SIZE, LAYERS)."""
-    peak = 1 / (p.SPATIAL_SIGMA_PX * math.sqrt(2 * math.pi))
-    along = _gaussian(_AXIS_PX[None, :, None] - local_px[:, None, :, 0]) * near[:, None, :] * peak
-    across = _gaussian(_AXIS_PX[None, :, None] - local_px[:, None, :, 1])
+    # float32 throughout, and each array made in the order it is read in: the sums are large
+    local, axis = local_px.astype(np.float32), _AXIS_PX.astype(np.float32)
+    peak = np.float32(1 / (p.SPATIAL_SIGMA_PX * math.sqrt(2 * math.pi)))
+    along = _gaussian(axis[None, :, None] - local[:, None, :, 0]) * near[:, None, :] * peak
+    across = _gaussian(axis[None, None, :] - local[:, :, 1, None])
     turn = _area(wrapped(_LAYERS_RAD[None, None, :] - direction_rad[:, :, None]))
-    weighted = across.transpose(0, 2, 1)[:, :, :, None] * turn[:, :, None, :]
+    weighted = across[:, :, :, None] * turn[:, :, None, :]
     minutiae, others = direction_rad.shape
-    total = along.astype(np.float32) @ weighted.reshape(
-        minutiae, others, p.BASE_CELLS * p.LAYERS
-    ).astype(np.float32)
+    total = along @ weighted.reshape(minutiae, others, p.BASE_CELLS * p.LAYERS)
     total = total.reshape(minutiae, p.BASE_CELLS**2, p.LAYERS)[:, _INSIDE]
     centre, slope = p.CELL_SIGMOID
     return np.asarray(1 / (1 + np.exp(-slope * (total - centre))), dtype=np.float32)
 
 
-def _gaussian(distance_px: Floats) -> Floats:
-    return np.exp(-(distance_px**2) / (2 * p.SPATIAL_SIGMA_PX**2))
+def _gaussian(distance_px: Cells) -> Cells:
+    scale = np.float32(-1 / (2 * p.SPATIAL_SIGMA_PX**2))
+    return np.asarray(np.exp(distance_px**2 * scale), dtype=np.float32)
 
 
 _TABLE: Final = np.array(
@@ -106,14 +107,15 @@ _TABLE: Final = np.array(
         math.erf((a + _LAYER_RAD / 2) / (p.DIRECTION_SIGMA_RAD * math.sqrt(2)))
         - math.erf((a - _LAYER_RAD / 2) / (p.DIRECTION_SIGMA_RAD * math.sqrt(2)))
         for a in np.linspace(0, math.pi, 2049)
-    ]
+    ],
+    dtype=np.float32,
 )
 
 
-def _area(angle_rad: Floats) -> Floats:
+def _area(angle_rad: Floats) -> Cells:
     """Area under the directional Gaussian over one layer at `angle_rad` (paper, equation 11)."""
     place = np.abs(angle_rad) * (2048 / np.pi)
-    return _TABLE[np.minimum(place + 0.5, 2048).astype(np.intp)] / 2
+    return _TABLE[np.minimum(place + 0.5, 2048).astype(np.intp)] / np.float32(2)
 
 
 def _valid_cells(points: Points) -> NDArray[np.bool_]:

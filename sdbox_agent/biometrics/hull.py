@@ -52,11 +52,19 @@ def near_hull(places: Floats, xy: Floats, margin: float) -> NDArray[np.bool_]:
     start = convex_hull(xy)
     edge = np.roll(start, -1, axis=0) - start
     length2 = np.maximum((edge**2).sum(axis=1), 1e-12)
-    best2 = np.full(places.shape[:-1], np.inf)
-    inside = np.full(places.shape[:-1], len(start) > 2)
-    for (x, y), (dx, dy), l2 in zip(start, edge, length2, strict=True):
-        ax, ay = places[..., 0] - x, places[..., 1] - y
-        inside &= dx * ay - dy * ax >= 0
+    x, y = (
+        np.ascontiguousarray(places[..., 0]).ravel(),
+        np.ascontiguousarray(places[..., 1]).ravel(),
+    )
+    near = np.full(x.shape, len(start) > 2)
+    for (from_x, from_y), (dx, dy) in zip(start, edge, strict=True):
+        near &= dx * (y - from_y) - dy * (x - from_x) >= 0
+    outside = np.flatnonzero(~near)  # only these have a distance worth knowing
+    x, y = x[outside], y[outside]
+    best2 = np.full(x.shape, np.inf)
+    for (from_x, from_y), (dx, dy), l2 in zip(start, edge, length2, strict=True):
+        ax, ay = x - from_x, y - from_y
         along = np.clip((ax * dx + ay * dy) / l2, 0, 1)
         best2 = np.minimum(best2, (ax - along * dx) ** 2 + (ay - along * dy) ** 2)
-    return inside | (best2 <= margin**2)
+    near[outside] = best2 <= margin**2
+    return near.reshape(places.shape[:-1])

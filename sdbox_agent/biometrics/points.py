@@ -51,5 +51,5 @@ def _quality(minutia: Minutia) -> int:
 
 
 def wrapped(angle_rad: Floats) -> Floats:
-    """The same angles in [-pi, pi)."""
-    return (angle_rad + np.pi) % (2 * np.pi) - np.pi
+    """The same angles in [-pi, pi), to a rounding."""
+    return angle_rad - 2 * np.pi * np.floor((angle_rad + np.pi) / (2 * np.pi))  # `%` takes thrice

@@ -92,9 +92,11 @@ def _meet(
 ) -> Meeting:
     """Mutually nearest minutiae, weighted by a Gaussian of `tolerance` (pixels, radians)."""
     sigma_px, sigma_rad = tolerance
-    apart = motion.apply(probe.xy_px)[:, :, None, :] - reference.xy_px
+    moved = motion.apply(probe.xy_px)[:, :, None, :]
+    apart2 = (moved[..., 0] - reference.xy_px[:, 0]) ** 2
+    apart2 += (moved[..., 1] - reference.xy_px[:, 1]) ** 2
     turn = wrapped(probe.angle_rad[:, None] + motion.angle_rad[:, None, None] - reference.angle_rad)
-    weight = np.exp(-(apart**2).sum(axis=-1) / (2 * sigma_px**2) - turn**2 / (2 * sigma_rad**2))
+    weight = np.exp(-apart2 / (2 * sigma_px**2) - turn**2 / (2 * sigma_rad**2))
     partner, back = weight.argmax(axis=2), weight.argmax(axis=1)
     mutual = np.take_along_axis(back, partner, axis=1) == np.arange(len(probe))
     best = np.take_along_axis(weight, partner[:, :, None], axis=2)[:, :, 0] * mutual
