@@ -15,6 +15,7 @@ Writes build/bench.json and prints it as a table; exit status 1 if an aim is mis
     idle_cpu_percent               our four processes over 60 s, of one processor
     idle_cpu_{launcher,pcscd}_percent    what is not ours, over the same time
     spoilt_rounds                  sessions that did not go straight through, in no timing
+    load_average                   of the machine, over the minute before: it had other work too
 
 Both ends of the last packet are seen from outside: a witness of its own at PC/SC, and the kernel's
 time of each frame at the centre's end of the cable, under a flood of one packet every 0.5 ms from
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +56,7 @@ QUICK: Final = Plan(rounds=12, idle_s=10.0, budget_s=60.0)
 
 def measure(plan: Plan) -> Figures:
     """Every figure, on a rig of our own. Raises ValueError if no session went through."""
+    load = os.getloadavg()[0]
     with Rig() as rig, Witness(rig.pcscd.environment) as witness:
         holder = rig.enrol("test-holder-01", seed=1)
         rig.start()
@@ -61,15 +64,15 @@ def measure(plan: Plan) -> Figures:
         watch.state("idle")
         rounds = Rounds(rig, holder, watch, witness)
         rounds.run(plan.rounds, plan.budget_s)
+        if not rounds.figures_ms:
+            raise ValueError("no session went through")
         figures: Figures = {name: timing(each) for name, each in rounds.figures_ms.items()}
-        figures["spoilt_rounds"] = rounds.spoilt
+        figures |= {"spoilt_rounds": rounds.spoilt, "load_average": round(load, 2)}
         settle(rig.box)
         ours = pids(rig.box)
         figures["pss_mb"] = {name: round(sum(map(pss_mb, each)), 1) for name, each in ours.items()}
         figures["pss_wireguard_go_mb"] = round(rounds.wireguard_pss_mb, 1)
         figures |= _idle(rig, plan.idle_s)
-    if not rounds.figures_ms:
-        raise ValueError("no session went through")
     return figures
 
 

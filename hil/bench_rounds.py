@@ -19,9 +19,11 @@ import numpy as np
 
 from hil.bench_processes import children, pss_mb, settle
 from hil.centre import FIRST_WIREGUARD_PORT, PROJECTS
+from hil.finger.sensor import SensorError
 from hil.net.observe import Observer, now_ns
 from hil.net.process import Process, Unit
 from hil.net.topology import CENTRE_SIDE
+from hil.operator import Waited
 from hil.scenarios import session
 from sdbox_agent.audit import outbox, record
 
@@ -84,8 +86,9 @@ class Rounds:
                 return
             try:
                 self._session(number)
-            except Spoilt:
+            except (Spoilt, SensorError, Waited) as why:
                 self.spoilt += 1
+                print(f"round {number} spoilt: {why}", file=sys.stderr, flush=True)
                 self._clear()
 
     def _session(self, number: int) -> None:
@@ -93,14 +96,14 @@ class Rounds:
         first_view = len(self.watch.views)
         prompt = session.to_finger(self.rig, self.watch, self.holder)
         if prompt.state != "scanning":
-            raise Spoilt
+            raise Spoilt(f"{prompt.state} {prompt.code}")
         time.sleep(_PERSON_S)
         laid_ms = self.rig.operator.lay(self._touches[number % TOUCHES])
         opened = self.watch.state("open", *session.OVER)
         views = self.watch.views[first_view:]
         hints = {view.code for view in views if view.state == "scanning"}
         if opened.state != "open" or hints != {"place-finger"}:
-            raise Spoilt
+            raise Spoilt(f"{opened.state} {opened.code}, hints {sorted(map(str, hints))}")
         # Everything that the machine showed is there: the figures, before the card goes.
         self._note_session(views, prompt, laid_ms, opened)
         self.wireguard_pss_mb = self._wireguard_pss_mb()
@@ -144,7 +147,7 @@ class Rounds:
         assert pulled is not None
         assert pulled.removed_at_ns is not None
         if ended.code != "card-removed":
-            raise Spoilt
+            raise Spoilt(f"ended with {ended.code}")
         clocks_ns = now_ns() - time.monotonic_ns()
         frames = observer.arrived(lambda frame: frame.port == FIRST_WIREGUARD_PORT)
         last_ns = max(frame.time_ns for frame in frames)
@@ -160,7 +163,7 @@ class Rounds:
             _FLOOD_FRAMES
         ):
             if time.monotonic() > deadline_s:
-                raise Spoilt
+                raise Spoilt("the flood does not pass the cable")
             time.sleep(0.02)
 
     def _wireguard_pss_mb(self) -> float:

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.bench_figures import timing
+from hil.bench_processes import pss_mb
 from hil.net.helper import UID, TunnelHelper
 from hil.net.observe import Observer, now_ns
 from hil.net.peer import OWN4, OWN6, VM4, FarPeer
@@ -102,19 +103,6 @@ def last_frame_ms(topology: Topology, log: Path, trigger: Callable[[], object]) 
     return (max(frame.time_ns for frame in frames) - asked_ns) / 1e6
 
 
-def summary(values: list[float]) -> dict[str, float]:
-    """As bench.json has it."""
-    ranks = statistics.quantiles(values, n=100, method="inclusive")
-    named = {"p50": ranks[49], "p95": ranks[94], "p99": ranks[98]}
-    return {name: round(value, 2) for name, value in named.items()} | {"n": len(values)}
-
-
-def pss_mb(pid: int) -> float:
-    """Proportional set size of a process."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
-
-
 def run(rounds: int) -> dict[str, object]:
     """Every figure."""
     figures: dict[str, list[float]] = {}
@@ -148,7 +136,7 @@ def run(rounds: int) -> dict[str, object]:
                 helper.restart()
                 core = Core(root, far)
             core.leave()
-    return {name: summary(values) for name, values in figures.items()} | {"pss_mb": memory}
+    return {name: timing(values) for name, values in figures.items()} | {"pss_mb": memory}
 
 
 if __name__ == "__main__":
