@@ -65,6 +65,7 @@ def test_a_manager_that_is_gone_stops_nothing(
         ("x", None, None),
         ("", None, None),
     ],
+    ids=["any", "mine", "another's", "off", "word", "empty"],
 )
 def test_the_watchdog_is_fed_twice_as_often_as_asked(
     monkeypatch: pytest.MonkeyPatch, usec: str, pid: str | None, interval_s: float | None

@@ -141,7 +141,7 @@ BENT = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("bent", BENT, ids=str)
+@pytest.mark.parametrize("bent", BENT)
 def test_a_wrong_purpose_is_refused(name, bent) -> None:  # fault 29
     refuses("card-untrusted", with_one(name, profile=dataclasses.replace(PROFILES[name], **bent)))
 

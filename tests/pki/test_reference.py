@@ -127,7 +127,6 @@ def test_nobody_but_a_desk_signs() -> None:  # fault 38
         {"usages": frozenset({"key_agreement"})},
         {"usages": frozenset({"digital_signature", "key_cert_sign"})},
     ],
-    ids=str,
 )  # fault 29
 def test_a_certificate_for_something_else_signs_no_reference(change) -> None:
     profile = dataclasses.replace(authority.DESK, **change)

@@ -133,11 +133,18 @@ class Book:
         elif isinstance(event, on.TunnelDown) and event.n == book.n:
             book = replace(book, tunnel=False)
         elif isinstance(event, on.Answer) and isinstance(state, at.Live) and event.n == book.n:
-            book = replace(book, facts=book.facts | {type(event).__name__})
+            if type(event).__name__ not in book.facts:
+                book = replace(book, facts=book.facts | {type(event).__name__})
             if isinstance(event, on.Admitted):
                 offered = frozenset(g.project for g in event.answer.grants if g.code is None)
                 book = replace(book, offered=offered)
         return book
+
+    def forgotten(self) -> Book:
+        """The book when its session is over."""
+        if not (self.facts or self.offered or self.reserved or self.compared):
+            return self
+        return replace(self, facts=frozenset(), offered=frozenset(), reserved=0, compared=0)
 
 
 Transition = tuple[at.State, on.Event, at.State, tuple[do.Effect, ...]]
@@ -178,26 +185,42 @@ def explore(step_function: StepFunction = step, *, stop_at_first: bool = False) 
     queue = deque([(state, 0, Book())])
     seen = {(0, Book())}
     stepped: dict[tuple[int, int], tuple[at.State, int, tuple[do.Effect, ...]]] = {}
+    ends: set[tuple[int, int]] = set()  # steps that end a session and do nothing else
     while queue:
         state, number, book = queue.popleft()
+        forgotten = book.forgotten()
         for event in events_for(state, book):
             key = (number, id(_one(event)))
-            if key in stepped and stepped[key][1:] == (number, ()) and not _told(event):
-                continue  # no change in the machine, none in the book
             if key not in stepped:
                 after, effects = step_function(state, event, POLICY)
                 found.transitions.append((state, event, after, effects))
+                found.broken.extend(judge_step(state, event, after, effects))
                 stepped[key] = after, numbers.setdefault(after, len(numbers)), effects
+                if _only_ends(state, event, after, effects):
+                    ends.add(key)
             after, after_number, effects = stepped[key]
-            then, complaints = judge(state, book, event, after, effects)
-            found.broken.extend(complaints)
-            if complaints and stop_at_first:
+            if (after_number, effects) == (number, ()) and not _told(event):
+                continue  # no change in the machine, none in the book
+            if key in ends:
+                then = forgotten
+            else:
+                then, complaints = judge(state, book, event, after, effects)
+                found.broken.extend(complaints)
+            if found.broken and stop_at_first:
                 return found
             if (after_number, then) not in seen and _in_bounds(after):
                 seen.add((after_number, then))
                 queue.append((after, after_number, then))
     found.pairs = len(seen)
     return found
+
+
+def _only_ends(
+    state: at.State, event: on.Event, after: at.State, effects: tuple[do.Effect, ...]
+) -> bool:
+    """Is all that `judge` would do to forget the session? It is by far the commonest step."""
+    ended = isinstance(state, at.Live) and isinstance(after, at.Closing)
+    return ended and not _told(event) and not any(isinstance(e, BOOKED) for e in effects)
 
 
 def _told(event: on.Event) -> bool:
@@ -236,15 +259,10 @@ NEEDED = {  # what must really have happened before the tunnel opens
 }
 
 
-def judge(
-    state: at.State,
-    before: Book,
-    event: on.Event,
-    after: at.State,
-    effects: tuple[do.Effect, ...],
-) -> tuple[Book, list[str]]:
-    """The book after the step, and the promises it broke."""
-    book = before.happened(state, event)
+def judge_step(
+    state: at.State, event: on.Event, after: at.State, effects: tuple[do.Effect, ...]
+) -> list[str]:
+    """The promises broken by the step alone, whatever happened before it: asked once a step."""
     broken: list[str] = []
 
     def promise(kept: bool, what: str) -> None:
@@ -269,18 +287,6 @@ def judge(
             promise(not isinstance(after, at.Signing | at.Choosing), "a non-match leads nowhere")
         if type(event) in (on.Revoked, on.Suspended, on.Shutdown, on.Cancelled):
             promise(ended, "the centre's and the person's end is an end")
-    for effect in effects:
-        book = _book_effect(book, state, effect, promise)
-    if isinstance(after, at.Open):
-        promise(book.tunnel, "Open has a tunnel")
-        promise("TunnelUp" in book.facts, "Open was measured up")
-        promise(book.session_card in book.cards, "Open has its card")
-    if not isinstance(after, at.Live):
-        book = replace(book, facts=frozenset(), offered=frozenset(), reserved=0, compared=0)
-    if isinstance(after, at.Idle | at.Spent):
-        promise(not book.tunnel, "Idle and Spent have no tunnel")
-    if isinstance(after, at.Idle) and not isinstance(state, at.Idle):
-        promise(not book.cards, "Idle has no card")
     if isinstance(after, at.Broken) and not isinstance(state, at.Broken):
         promise(isinstance(state, at.Closing), "only Closing breaks")
     if isinstance(state, at.Closing) and not isinstance(after, at.Closing):
@@ -288,16 +294,51 @@ def judge(
             isinstance(event, on.TunnelDown) or isinstance(after, at.Broken),
             "Closing ends by the helper's word alone",
         )
-        if state.n:
-            told = any(isinstance(effect, do.TellCentre) for effect in effects)
-            recorded = any(
-                isinstance(effect, do.Record) and effect.code == state.code for effect in effects
-            )
-            promise(told and recorded, "every end is recorded and told")
-            if state.code != "centre-unreachable" and book.session_card is not None:
-                used = {before.session_card} - {None}
-                book = replace(book, refused=book.refused | used)  # type: ignore[arg-type]
+        told = any(isinstance(effect, do.TellCentre) for effect in effects)
+        recorded = any(
+            isinstance(effect, do.Record) and effect.code == state.code for effect in effects
+        )
+        promise(not state.n or (told and recorded), "every end is recorded and told")
+    return broken
+
+
+def judge(
+    state: at.State,
+    before: Book,
+    event: on.Event,
+    after: at.State,
+    effects: tuple[do.Effect, ...],
+) -> tuple[Book, list[str]]:
+    """The book after the step, and the promises it broke in the light of that book."""
+    book = before.happened(state, event)
+    broken: list[str] = []
+
+    def promise(kept: bool, what: str) -> None:
+        if not kept:
+            broken.append(f"{what}: {state} + {event} -> {after}, {effects}")
+
+    for effect in effects:
+        book = _book_effect(book, state, effect, promise)
+    if isinstance(after, at.Open):
+        promise(book.tunnel, "Open has a tunnel")
+        promise("TunnelUp" in book.facts, "Open was measured up")
+        promise(book.session_card in book.cards, "Open has its card")
+    if not isinstance(after, at.Live):
+        book = book.forgotten()
+    if isinstance(after, at.Idle | at.Spent):
+        promise(not book.tunnel, "Idle and Spent have no tunnel")
+    if isinstance(after, at.Idle) and not isinstance(state, at.Idle):
+        promise(not book.cards, "Idle has no card")
+    closed = isinstance(state, at.Closing) and not isinstance(after, at.Closing) and state.n
+    if closed and state.code != "centre-unreachable" and book.session_card is not None:
+        used = {before.session_card} - {None}
+        book = replace(book, refused=book.refused | used)  # type: ignore[arg-type]
     return book, broken
+
+
+BOOKED = (  # the effects that `_book_effect` looks at
+    do.OpenCard, do.ReserveAttempt, do.CompareFinger, do.Sign, do.OpenTunnel, do.ExtendLease,
+)  # fmt: skip
 
 
 def _book_effect(
