@@ -5,11 +5,14 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
+COVERAGE := .venv/bin/coverage
 STAMP := .venv/.setup-$(shell cat .ci/apt-packages .ci/setup pyproject.toml uv.lock 2>/dev/null | sha256sum | cut -c1-16)
 export PYTHONDONTWRITEBYTECODE :=
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup check lint test ci demo bench fuzz diagram clean
+SECONDS ?= 60
+
+.PHONY: help setup check lint pure test ci demo bench fuzz diagram clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,13 +32,24 @@ lint: $(STAMP) ## formatting, style, types, import contracts
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
 
-check: lint ## lint and the pure tests with their coverage gate; no root, under 60 s
-	@$(PY) -m pytest -q -m "not rig"
+pure: $(STAMP) ## the tests that need no root, and their coverage gate
+	@rm -rf build/coverage; mkdir -p build/coverage
+	@$(COVERAGE) run -m pytest -q -m "not rig" -n auto --dist loadgroup
+	@$(COVERAGE) combine -q
+	@$(COVERAGE) report
+
+check: $(STAMP) ## lint and pure, both at once; no root, under 60 s
+	@$(MAKE) -j2 --output-sync=target lint pure
 
 test: check ## every test, the rig's included; needs root, under 10 min
 	@$(PY) -m pytest -q -m rig
 
-ci: test ## what CI runs
+fuzz: $(STAMP) ## every parser under libFuzzer, SECONDS=60 in all; what it finds it prints as hex
+	@$(PY) -m tests.fuzz.run --seconds $(SECONDS)
+
+ci: export CI := 1
+ci: SECONDS := 30
+ci: test fuzz ## what CI runs: test, with more examples, and 30 s of fuzz; under 30 min
 
 bench: $(STAMP) ## speed, memory, idle: build/bench.json and a table; needs root, under 8 min
 	@$(PY) -m hil.bench

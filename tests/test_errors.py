@@ -129,3 +129,10 @@ def test_error_gives_the_class_of_the_table() -> None:
 def test_a_row_of_no_class_is_refused(row: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="unknown class or call"):
         errors._row("some-code", row)
+
+
+def test_the_audit_record_names_the_class_in_its_own_words() -> None:
+    written = {row.kind: row.result for row in errors.table().values()}
+    assert written == {
+        "AskAgain": "ask-again", "Refused": "refused", "Fault": "fault", "Bug": "bug",
+    }  # fmt: skip

@@ -115,7 +115,7 @@ def _live(state: at.Live, event: on.Event, policy: Policy) -> Step:
             return in_signing(state, event, policy)
         case at.Tunnelling():
             return in_tunnelling(state, event, policy)
-        case at.Open():
+        case at.Open():  # pragma: no branch  (mypy: exhaustive)
             return in_open(state, event, policy)
 
 

@@ -252,3 +252,25 @@ def test_third_party_records_read_and_re_encode_to_the_same_bytes() -> None:
     for file in files:
         data = file.read_bytes()
         assert iso.encode(iso.decode(data)) == data, file.name
+
+
+def test_a_record_longer_than_a_sealed_reference_may_be_is_not_written() -> None:
+    crowd = tuple(iso.RecordMinutia(MinutiaType.OTHER, x, x, x, 0) for x in range(255))
+    numbered = [(p, n) for p in range(11) for n in range(5)]
+    every = tuple(iso.FingerView(p, n, 0, 0, crowd) for p, n in numbered)
+    with pytest.raises(DecodeError, match="record too large"):
+        iso.encode(iso.Record(388, 374, 197, 197, every))
+
+
+@pytest.mark.parametrize("device", [-1, 0x10000])
+def test_a_device_that_does_not_fit_is_refused(device) -> None:
+    record = dataclasses.replace(iso.decode(BY_HAND), certification_and_device=device)
+    with pytest.raises(DecodeError, match="device field"):
+        iso.encode(record)
+
+
+def test_extended_data_whose_length_does_not_fit_is_refused() -> None:
+    record = iso.decode(BY_HAND)
+    view = dataclasses.replace(record.views[0], extended=bytes(0x10000))
+    with pytest.raises(DecodeError, match="extended data too large"):
+        iso.encode(dataclasses.replace(record, views=(view,)))

@@ -49,3 +49,8 @@ def test_strengths_stay_between_0_and_1(count, seed) -> None:
     strength = relax(np.ones(count), probe, reference, chosen, chosen)
     assert strength.shape == (count,)
     assert ((strength >= 0) & (strength <= 1)).all()
+
+
+def test_a_single_pair_has_nothing_to_be_supported_by() -> None:
+    places, one = points(finger(1)), np.array([0])
+    assert relax(np.array([0.5]), places, places, one, one) == [0.5]

@@ -7,7 +7,6 @@ from tests.session.explore import Exploration, dead_ends, explore
 from tests.session.golden import README, TABLE, picture, replace_picture, table
 from tests.session.planted import FAULTS, Fault
 
-
 # One exploration serves all of these: with `--dist loadgroup` they stay with one worker.
 explored = pytest.mark.xdist_group("explored")
 

@@ -238,3 +238,10 @@ def test_kill_9_at_any_moment_gives_no_attempt_back(tmp_path: Path, delay_ms: in
     for card in told[-15:]:
         assert counter.left(card.to_bytes(32)) == LIMIT - 1
     files.close()
+
+
+def test_a_receipt_of_a_card_never_counted_writes_nothing() -> None:
+    disk, counter = fresh()
+    disk.cut_at = 0  # the first step on the disk would raise PowerCut
+    counter.accepted(CARD)
+    assert counter.left(CARD) == LIMIT

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from sdbox_agent.state.filesystem import FileSystem
-from sdbox_agent.state.model import ModelFileSystem, PowerCut
+from sdbox_agent.state.model import MAX_PENDING_NAMES, ModelFileSystem, PowerCut
 
 OLD, NEW = b"the old record, whole\n", b"the new one\n"
 Save = Callable[[FileSystem], None]
@@ -110,3 +110,11 @@ def test_a_failed_write_has_done_half() -> None:
     with pytest.raises(OSError):
         disk.append("a", NEW)
     assert disk.contents()["a"] == OLD + NEW[: len(NEW) // 2]
+
+
+def test_more_names_than_can_be_enumerated_are_an_error_not_a_lesser_check() -> None:
+    disk = ModelFileSystem()
+    for n in range(MAX_PENDING_NAMES + 1):
+        disk.write(str(n), NEW)
+    with pytest.raises(ValueError, match="too many names"):
+        next(disk.after_cut())

@@ -1,6 +1,7 @@
 """Fault 61: a file that others could have written, or a symlink, is refused with its remedy."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,11 @@ def test_a_missing_file_is_its_own_error_and_a_huge_one_is_refused(file: Path) -
         trusted.read(file.with_name("none"))
     file.write_bytes(b"x" * (trusted.MAX_BYTES + 1))
     assert refused(file) == "too large"
+
+
+def test_the_owner_is_root_or_this_user() -> None:
+    for owner in (0, os.geteuid()):
+        status = os.stat_result((stat.S_IFREG | 0o600, 1, 1, 1, owner, 0, 0, 0, 0, 0))
+        assert trusted._objection(status, private=True) is None
+    status = os.stat_result((stat.S_IFREG | 0o600, 1, 1, 1, 61_002, 0, 0, 0, 0, 0))
+    assert "chown" in str(trusted._objection(status, private=True))

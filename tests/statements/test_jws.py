@@ -6,6 +6,7 @@ import json
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -232,3 +233,17 @@ def test_any_text_is_base64url_or_a_decode_error(text: str) -> None:
 def test_too_large_a_jws_is_not_read() -> None:
     with refused():
         jws.open_statement("proof", signed() + b" " * jws.MAX_JWS_BYTES, [certificate("p256")])
+
+
+def test_a_statement_never_comes_out_as_another_type() -> None:
+    class Proof(fields.Proof, frozen=True):  # of the same name, and not the one that is parsed
+        pass
+
+    with refused():
+        jws.open_as(Proof, signed(), [certificate("p256")])
+
+
+def test_a_key_of_another_kind_verifies_nothing() -> None:
+    made = key("ed25519")
+    with pytest.raises(InvalidSignature):
+        jws.verify(made.public_key(), b"message", made.sign(b"message"))

@@ -65,6 +65,7 @@ def test_no_key_is_shown_when_a_tunnel_is_printed() -> None:
         {"endpoint": "192.0.2.1"},
         {"endpoint": "192.0.2.1:51820\nprivate_key=00"},
         {"endpoint": "2001:db8::1:51820"},
+        {"endpoint": "[192.0.2.1]:51820"},
         {"endpoint": "[2001:DB8::1]:51820"},
         {"peer": bytes(32)},
         {"peer": b"p" * 31},

@@ -131,3 +131,20 @@ def test_no_history_keeps_it_beyond_lease_or_up_without_proof(
     except Over:
         with pytest.raises(Over):
             life.due(now_s)
+
+
+def test_handshake_and_answer_together_are_told_at_once() -> None:
+    life = Life(0.0, 60.0)
+    life.due(0.0)
+    life.handshake_seen(0.002)
+    life.answer_seen(0.002)
+    assert life.next_s() <= 0.002  # no waiting for the next beat
+    assert life.due(0.002) == [Do.RISE]
+
+
+def test_only_the_first_handshake_starts_the_vms_time() -> None:
+    life = Life(0.0, 60.0)
+    life.due(0.0)
+    life.handshake_seen(1.0)
+    life.handshake_seen(3.0)
+    assert over(life) == (4.0, "vm-silent")

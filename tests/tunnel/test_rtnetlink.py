@@ -73,3 +73,18 @@ def test_a_link_of_pyroute2_is_read() -> None:
 def test_arbitrary_bytes_are_a_link_or_refused(kind: int, body: bytes) -> None:
     with contextlib.suppress(DecodeError):
         rtnetlink.parse_link(Reply(kind, 0, 1, body))
+
+
+def test_every_link_is_asked_for() -> None:
+    request = rtnetlink.links()
+    message = read(ifinfmsg, request)
+    assert (message["index"], message["family"]) == (0, 0)
+    assert request.flags & 0x300 == 0x300  # NLM_F_ROOT | NLM_F_MATCH: a dump
+
+
+@pytest.mark.parametrize("name", [b"", b"\0", b"lo", b"x" * 16 + b"\0"])
+def test_a_link_without_a_sound_name_is_refused(name: bytes) -> None:
+    body = bytes(16) + netlink.attribute(3, name)
+    for reply in (Reply(16, 2, 1, body), Reply(17, 2, 1, body), Reply(16, 2, 1, b"short")):
+        with pytest.raises(DecodeError):
+            rtnetlink.parse_link(reply)

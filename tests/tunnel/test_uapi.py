@@ -128,3 +128,9 @@ def test_a_peer_without_allowed_ips_does_not_end_the_request() -> None:
 def test_keys_are_not_shown_when_a_peer_is_printed() -> None:
     assert "6b6b" not in repr(PeerConfig(KEY, (), b"k" * 32))
     assert "kkkk" not in repr(PeerConfig(KEY, (), b"k" * 32))
+
+
+@pytest.mark.parametrize("reply", [b"errno=0\nerrno=0\n\n", b"listen_port=7\n\n"])
+def test_the_answer_to_a_set_is_one_errno(reply: bytes) -> None:
+    with pytest.raises(DecodeError, match="not the answer to a set"):
+        uapi.parse_set(reply, len(reply))
