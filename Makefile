@@ -34,7 +34,7 @@ lint: $(STAMP) ## formatting, style, types, import contracts
 
 pure: $(STAMP) ## the tests that need no root, and their coverage gate
 	@rm -rf build/coverage; mkdir -p build/coverage
-	@$(COVERAGE) run -m pytest -q -m "not rig" -n auto --dist loadgroup
+	@$(COVERAGE) run -m pytest -q -m "not rig" -n auto --dist loadfile
 	@$(COVERAGE) combine -q
 	@$(COVERAGE) report
 
