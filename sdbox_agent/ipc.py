@@ -105,7 +105,7 @@ class Removed(Message, frozen=True, kw_only=True, tag="removed"):
 
 
 class ReadersChanged(Message, frozen=True, kw_only=True, tag="readers"):
-    """The readers that PC/SC has now; none while pcscd is away."""
+    """The readers that PC/SC has now; none while pcscd is away. Cards in them were told before."""
 
     readers: tuple[Text, ...]
 
@@ -118,7 +118,6 @@ class Opened(Message, frozen=True, kw_only=True, tag="opened"):
     card_auth: Der  # 9E
     guid: Annotated[bytes, Meta(min_length=16, max_length=16)]
     expires: Annotated[str, Meta(pattern=r"^[0-9]{8}\Z")]  # CHUID expiry, YYYYMMDD
-    pin_policy: Literal["never", "once"]
 
 
 class Signed(Message, frozen=True, kw_only=True, tag="signed"):

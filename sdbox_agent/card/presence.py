@@ -42,31 +42,31 @@ class Presence:
         self._last = 0
 
     def update(self, looks: Looks) -> list[ipc.Removed | ipc.Inserted | ipc.ReadersChanged]:
-        """Take in a new look; what changed, removals first."""
+        """Take in a new look; what changed: removals, then insertions, then the readers."""
         occupied = {look.reader: look.events for look in looks if look.present}
         told: list[ipc.Removed | ipc.Inserted | ipc.ReadersChanged] = []
         for reader, insertion in list(self._here.items()):
             if occupied.get(reader) != insertion.events:
                 del self._here[reader]
                 told.append(ipc.Removed(reader=reader, insertion=insertion.number))
-        readers = tuple(look.reader for look in looks)
-        if readers != self._readers:
-            self._readers = readers
-            told.append(ipc.ReadersChanged(readers=readers))
         for reader, events in occupied.items():
             if reader not in self._here:
                 self._last += 1
                 self._here[reader] = Insertion(self._last, reader, events)
                 told.append(ipc.Inserted(reader=reader, insertion=self._last))
+        readers = tuple(look.reader for look in looks)
+        if readers != self._readers:
+            self._readers = readers
+            told.append(ipc.ReadersChanged(readers=readers))
         return told
 
     def report(self) -> list[ipc.Inserted | ipc.ReadersChanged]:
-        """Everything that is there, for somebody who has just come to listen."""
+        """Everything that is there, in the same order, for somebody who has just come to listen."""
         here = [
             ipc.Inserted(reader=insertion.reader, insertion=insertion.number)
             for insertion in self._here.values()
         ]
-        return [ipc.ReadersChanged(readers=self._readers), *here]
+        return [*here, ipc.ReadersChanged(readers=self._readers)]
 
     def find(self, number: int) -> Insertion | None:
         """That insertion, if it is still there."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sdbox_agent import ipc
 from sdbox_agent.card.conversation import Conversation, Face
@@ -72,7 +72,6 @@ class Means:
     run: Run
     link: Callable[[Insertion], Link]
     rng: Callable[[int], bytes]
-    pin_policy: Literal["never", "once"]
 
 
 class Service:
@@ -183,7 +182,6 @@ class Service:
             card_auth=face.holders["9E"].certificate_der,
             guid=face.chuid.guid,
             expires=face.chuid.expires,
-            pin_policy=self._means.pin_policy,
         )
 
     def _grant(self, message: ipc.GrantUnwrap) -> None:

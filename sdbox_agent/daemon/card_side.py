@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from sdbox_agent import ipc
+from sdbox_agent.daemon.readers import Readers
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.session import events as on
 from sdbox_agent.statements import fields, jws
@@ -36,7 +37,7 @@ class CardSide:
         self._calls = calls
         self._trust = trust
         self._identity = identity
-        self._inserted: set[int] = set()
+        self._readers = Readers()
         self._opened: ipc.Opened | None = None  # read, and waiting for the lists
         self._reading: int | None = None  # session whose card is being read
         self._lists_asked: int | None = None  # session whose lists are on their way
@@ -46,7 +47,7 @@ class CardSide:
     def open(self, n: int, insertion: int) -> None:
         """Read the card while the newest revocation lists are fetched."""
         self._opened, self._reading, self._lists_asked = None, n, n
-        self.link.send(ipc.OpenCard(n=n, insertion=insertion))
+        self.link.send(ipc.OpenCard(n=n, insertion=self._readers.number(insertion)))
         guard = self._context.guard
         self._calls.ask(
             lambda client: client.crls(),
@@ -109,16 +110,32 @@ class CardSide:
         self._opened = self._reading = self._lists_asked = self._card = self._asked = None
         self.link.send(ipc.CloseCard(n=n))
 
+    def _moved(self, message: ipc.Inserted | ipc.Removed | ipc.ReadersChanged) -> None:
+        match message:
+            case ipc.Inserted():
+                insertion = self._readers.inserted(message.reader, message.insertion)
+                if insertion is not None:
+                    self._context.feed(on.CardInserted(insertion))
+            case ipc.Removed():
+                self._removed(self._readers.removed(message.insertion))
+            case ipc.ReadersChanged(readers=[_, *_]):  # after every card in them
+                for insertion in self._readers.looked():
+                    self._removed(insertion)
+            case ipc.ReadersChanged():
+                pass
+
+    def _removed(self, insertion: int | None) -> None:
+        if insertion is not None:
+            self._context.feed(on.CardRemoved(insertion))
+
     def connected(self) -> None:
         """A card worker is there: have it report what lies in the readers."""
         self.link.send(ipc.Watch())
 
     def lost(self) -> None:
-        """The card worker died, and with it every insertion it knew."""
+        """The card worker died; the cards are where they are."""
+        self._readers.worker_died()
         self._context.lost("card-worker-died")
-        gone, self._inserted = self._inserted, set()
-        for insertion in sorted(gone):
-            self._context.feed(on.CardRemoved(insertion))
 
     def heard(self, message: ipc.FromCard) -> None:
         """A message of the worker."""
@@ -126,12 +143,8 @@ class CardSide:
 
     def _heard(self, message: ipc.FromCard) -> None:
         match message:
-            case ipc.Inserted():
-                self._inserted.add(message.insertion)
-                self._context.feed(on.CardInserted(message.insertion))
-            case ipc.Removed():
-                self._inserted.discard(message.insertion)
-                self._context.feed(on.CardRemoved(message.insertion))
+            case ipc.Inserted() | ipc.Removed() | ipc.ReadersChanged():
+                self._moved(message)
             case ipc.Opened():
                 if message.n == self._reading:
                     self._opened, self._reading = message, None
@@ -141,5 +154,5 @@ class CardSide:
                     self._signed(message)
             case ipc.Failed():
                 self._context.feed(on.Failed(message.n, message.code))
-            case ipc.ReadersChanged() | ipc.CardClosed():
+            case ipc.CardClosed():
                 pass

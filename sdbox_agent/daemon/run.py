@@ -97,9 +97,8 @@ class _Core:
         self._calls = Calls(loop, configured.client)
         context = Context(policy, marks, self._feed, lambda: self._shell.state)
         outbox = Outbox(files, policy.boot_id)
-        self._card = CardSide(
-            context, self._calls, Trust(configured.card_anchors, marks), configured.identity
-        )
+        trust = Trust(configured.card_anchors, marks, configured.profile.card.pin_policy)
+        self._card = CardSide(context, self._calls, trust, configured.identity)
         self._centre = CentreSide(context, self._calls, attempts, boot_counter)
         self._finger = FingerSide(context, configured.desk_anchors, configured.profile.sensor.ppmm)
         self._tunnel = TunnelSide(context)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sdbox_agent.pki import path, revocation
 from sdbox_agent.pki.holder import CardCertificates
@@ -22,11 +22,18 @@ if TYPE_CHECKING:
 
 
 class Trust:
-    """Anchors are DER certificates: the card authorities this box was given."""
+    """Anchors are DER certificates: the card authorities this box was given.
 
-    def __init__(self, anchors: Sequence[bytes], marks: Marks) -> None:
+    No card tells whether its keys want a PIN (SP 800-73-5 has no object for it): that is known of
+    the cards a model of box is issued with, and stands in its profile.
+    """
+
+    def __init__(
+        self, anchors: Sequence[bytes], marks: Marks, pin_policy: Literal["never", "once"]
+    ) -> None:
         self._anchors = tuple(anchors)
         self._marks = marks
+        self._pin_policy = pin_policy
         self._lists: dict[bytes, bytes] = {}  # issuer's digest -> newest list, DER
 
     def take(self, crls: Sequence[bytes], utc_s: int) -> None:
@@ -52,4 +59,4 @@ class Trust:
             dt.datetime.fromtimestamp(utc_s, dt.UTC),
             opened.guid,
         )
-        return Card(opened.auth, opened.key_management, opened.card_auth, opened.pin_policy)
+        return Card(opened.auth, opened.key_management, opened.card_auth, self._pin_policy)

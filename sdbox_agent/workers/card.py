@@ -1,7 +1,6 @@
 """The card worker: a process that owns the card and answers to the core and the finger process.
 
     python -m sdbox_agent.workers.card --root DIR --core-uid N --finger-uid N
-        [--pin-policy never|once]
 
 Listening sockets come from the service manager, in this order: core.sock, finger.sock. One thread
 runs everything but the calls into PC/SC, which have two of their own: one waits for readers to
@@ -28,7 +27,7 @@ from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final
 
 from sdbox_agent import ipc
 from sdbox_agent.card import pcsc
@@ -74,14 +73,13 @@ class CardWorker:
         doors: Doors,
         connect: Callable[[str, int], Channel],
         *,
-        pin_policy: Literal["never", "once"] = "never",
         deadline_s: float = EXCHANGE_DEADLINE_S,
     ) -> None:
         self._doors = doors
         self._deadline_s = deadline_s
         self._connect = connect
         self._runner = Runner()
-        self._service = Service(Means(self._run, self._link, secrets.token_bytes, pin_policy))
+        self._service = Service(Means(self._run, self._link, secrets.token_bytes))
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake_lock = threading.Lock()
         self._wake_write: int | None
@@ -301,7 +299,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, required=True, help="the box's root directory")
     parser.add_argument("--core-uid", type=int, required=True)
     parser.add_argument("--finger-uid", type=int, required=True)
-    parser.add_argument("--pin-policy", choices=["never", "once"], default="never")
     options = parser.parse_args(argv)
     sockets = ipc.listen_descriptors()
     if len(sockets) != 2:
@@ -313,8 +310,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"card worker: memory can't be kept private: {error.strerror}\n")
         return EXIT_CONFIG
     doors = Doors(sockets[0], sockets[1], options.core_uid, options.finger_uid)
-    policy = cast("Literal['never', 'once']", options.pin_policy)
-    worker = CardWorker(doors, pcsc.Connection, pin_policy=policy)
+    worker = CardWorker(doors, pcsc.Connection)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: worker.stop())
     watcher = pcsc.Watcher(worker.readers)

@@ -37,7 +37,7 @@ def test_without_pcscd_nothing_is_there() -> None:
     presence.update((Look("a", True, 1), Look("b", True, 1)))
     gone = [removed("a", 1), removed("b", 2), ipc.ReadersChanged(readers=())]
     assert presence.update(()) == gone
-    back = [ipc.ReadersChanged(readers=("a",)), inserted("a", 3)]
+    back = [inserted("a", 3), ipc.ReadersChanged(readers=("a",))]
     assert presence.update((Look("a", True, 1),)) == back  # counts start again: still a new one
 
 
@@ -45,7 +45,7 @@ def test_whoever_comes_late_is_told_all() -> None:
     presence = Presence()
     assert presence.report() == [ipc.ReadersChanged(readers=())]
     presence.update((Look("a", True, 1), Look("b", False, 0)))
-    assert presence.report() == [ipc.ReadersChanged(readers=("a", "b")), inserted("a", 1)]
+    assert presence.report() == [inserted("a", 1), ipc.ReadersChanged(readers=("a", "b"))]
 
 
 LOOKS = st.lists(

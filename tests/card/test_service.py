@@ -46,9 +46,7 @@ class Desk:
         self.work: list[tuple[Callable, Callable]] = []
         self.core: list[ipc.Message] = []
         self.finger: list[ipc.Message] = []
-        means = Means(
-            lambda work, deliver: self.work.append((work, deliver)), self._link, bytes, "never"
-        )
+        means = Means(lambda work, deliver: self.work.append((work, deliver)), self._link, bytes)
         self.service = Service(means)
         self.service.core_came(self.core.append)
         if watching:
@@ -123,8 +121,8 @@ def test_nothing_is_told_before_it_is_asked_for() -> None:
     assert desk.core == []
     told = desk.tell(ipc.Watch())
     assert told == [
-        ipc.ReadersChanged(readers=("reader",)),
         ipc.Inserted(reader="reader", insertion=1),
+        ipc.ReadersChanged(readers=("reader",)),
     ]
     desk.service.readers(OUT)
     assert desk.core[-1] == ipc.Removed(reader="reader", insertion=1)
@@ -154,7 +152,7 @@ def test_opening_shows_what_is_on_the_card() -> None:
     assert (told.auth, told.key_management, told.card_auth) == tuple(
         desk.piv.certificates[name] for name in ("9A", "9D", "9E")
     )
-    assert (told.guid, told.expires, told.pin_policy) == (bytes(range(16)), "20300101", "never")
+    assert (told.guid, told.expires) == (bytes(range(16)), "20300101")
 
 
 def test_one_session_at_a_time_and_each_number_once() -> None:

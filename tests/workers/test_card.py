@@ -83,7 +83,7 @@ class Bench:
         core.send(ipc.Watch())
         core.send(ipc.OpenCard(n=7, insertion=1))
         told = [core.receive() for _ in range(3)]
-        assert [type(t) for t in told] == [ipc.ReadersChanged, ipc.Inserted, ipc.Opened]
+        assert [type(t) for t in told] == [ipc.Inserted, ipc.ReadersChanged, ipc.Opened]
         return core
 
     def end(self) -> int | None:
@@ -194,8 +194,8 @@ def test_a_new_core_replaces_the_old_and_closes_its_card(tmp_path: Path) -> None
         assert ended(old)
         wait_for(lambda: bench.cards[0].resets == 1)
         new.send(ipc.Watch())
-        assert isinstance(new.receive(), ipc.ReadersChanged)
         assert isinstance(new.receive(), ipc.Inserted)
+        assert isinstance(new.receive(), ipc.ReadersChanged)
         new.send(ipc.OpenCard(n=1, insertion=1))
         assert isinstance(new.receive(), ipc.Opened)
         new.close()
@@ -207,7 +207,7 @@ def test_the_end_of_the_core_closes_the_card(tmp_path: Path) -> None:
         wait_for(lambda: bench.cards[0].resets == 1)
         again = bench.core()
         again.send(ipc.Watch())
-        assert isinstance(again.receive(), ipc.ReadersChanged)
+        assert isinstance(again.receive(), ipc.Inserted)
         again.close()
 
 
