@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from cryptography import x509
+
 from hil.net import linux
 from hil.net.process import Process, Unit
 from hil.net.topology import CENTRE4
@@ -265,6 +267,19 @@ class Centre:
             sys.stderr.write(log[-2000:])
             raise RuntimeError(f"staff act failed: {words[0]}")
         process.end()
+
+    def revoke_card(self, holder: Holder) -> None:
+        """By staff, in the store: no certificate list says so."""
+        self._act_on_card("revoke-card", holder)
+
+    def unlock_card(self, holder: Holder) -> None:
+        """By staff: its attempts are whole again."""
+        self._act_on_card("unlock-card", holder)
+
+    def _act_on_card(self, act: str, holder: Holder) -> None:
+        certificate = x509.load_der_x509_certificate(holder.certificates.auth)
+        self._write("card.pem", pem_of(certificate))
+        self.staff(act, str(self.root / "card.pem"), "--motive", "test")
 
     def stop(self) -> None:
         """End both."""

@@ -6,6 +6,7 @@ Fresh on each run; nothing of it is in the repository.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from hil.card.keys import Algorithm
+    from hil.card.memory import PinPolicy
     from sdbox_agent.pki.holder import CardCertificates
     from sdbox_centre.authority import Authority
 
@@ -111,9 +113,14 @@ class Issuing:
         moment: dt.datetime | None = None,
         not_after: dt.datetime | None = None,
         guid: UUID | None = None,
+        pin_policy: PinPolicy = "never",
     ) -> tuple[PivCard, CardCertificates]:
         """A personalised card and its certificates."""
-        card = PivCard.create(algorithms=algorithms, guid=guid)  # type: ignore[arg-type]
+        card = PivCard.create(
+            algorithms=algorithms,  # type: ignore[arg-type]
+            guid=guid,
+            pin_policy=pin_policy,
+        )
         public = card.public_keys()
         keys = issuing.CardKeys(public["9A"], public["9D"], public["9E"])
         issued = (authority or self.cards).card(
@@ -160,6 +167,7 @@ class Issuing:
         return self.cards.crl(self._crl_number, now(), self._revoked, next_update)
 
 
+@functools.cache
 def reference_record(person: Person) -> bytes:
     """ISO/IEC 19794-2:2005, as an enrolment station makes it."""
     touches = {

@@ -78,8 +78,16 @@ class Rig:
 
     def start(self) -> None:
         """Centre first, then the box."""
+        self.start_centre()
+        self.start_box()
+
+    def start_centre(self) -> None:
+        """API and gateway."""
         self.centre.start()
         self._stack.callback(self.centre.stop)
+
+    def start_box(self) -> None:
+        """Boot it."""
         self._stack.callback(self.box.stop)
         self.box.start()
 
