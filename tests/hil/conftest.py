@@ -8,6 +8,8 @@ import pytest
 from hil.card.slot import Slot
 from hil.pcscd import SHARED_READERS, Pcscd
 
+pytest.register_assert_rewrite("tests.hil.refusals")
+
 # In turn: a slot that was emptied just now makes the next insertion wait.
 _turns = cycle(range(1, SHARED_READERS))
 

@@ -1,0 +1,146 @@
+"""Fingers that must not open, on the real rig: what each costs on box and centre, and how long.
+
+Hours of waiting are not waited: the centre's count is set by hand where a test says so.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from hil.issuing import Holder
+from sdbox_centre import access
+from tests.hil.refusals import HERE, SOMEBODY_ELSE, Bench, name_of, started
+
+pytestmark = pytest.mark.rig
+
+COMPARISONS = 3  # of one session, by the centre's policy
+
+
+def prepare(rig, people) -> dict[str, Holder]:
+    names = ("tries", "delayed", "nearly locked", "second finger", "poor", "replayed", "good")
+    return {name: people.holder() for name in names}
+
+
+@pytest.fixture(scope="module")
+def rig():
+    with started(prepare) as both:
+        yield both
+
+
+@pytest.fixture
+def bench(rig) -> Iterator[Bench]:
+    yield rig[0]
+    rig[0].clear()
+
+
+@pytest.fixture
+def holders(rig) -> dict[str, Holder]:
+    return rig[1]
+
+
+def set_failures(bench: Bench, holder: Holder, failures: int) -> None:
+    """In place of as many wrong fingers, and the waiting between them."""
+    with bench.database() as database:
+        database.execute(
+            "update cards set failures = ? where auth_sha256 = ?", (failures, name_of(holder))
+        )
+
+
+def test_three_wrong_fingers_end_the_session_and_stay_counted(
+    bench: Bench, holders: dict[str, Holder]
+) -> None:
+    holder = holders["tries"]
+    assert bench.to_finger(holder).state == "scanning"
+    for failures in range(1, COMPARISONS):
+        after = bench.touch(SOMEBODY_ELSE)
+        assert (after.state, after.code) == ("scanning", "no-match")
+        assert after.attempts_left == access.LOCKED_FAILURES - failures
+        bench.recorded("no-match", after.n, failures)
+    bench.touch(SOMEBODY_ELSE)
+    spent = bench.refused("attempts-exhausted", "comparing")
+    bench.recorded("no-match", spent.n, COMPARISONS)
+    bench.recorded("attempt-reserved", spent.n, COMPARISONS)
+    assert bench.centre_row(holder)[0] == COMPARISONS
+    counted = bench.box_row(holder)
+    assert counted is not None
+    assert counted.left == access.LOCKED_FAILURES - COMPARISONS
+    bench.nothing_begins(for_s=1.0)
+    bench.clear()
+    # The right finger is still right, and what it opens gives the attempts back on both sides.
+    opened = bench.enter(holder)
+    assert (opened.state, opened.attempts_left) == ("open", counted.left - 1)
+    bench.leave()
+    assert bench.centre_row(holder) == (0, 0)
+    assert bench.box_row(holder) is None
+
+
+def test_after_the_fifth_wrong_finger_one_must_wait(
+    bench: Bench, holders: dict[str, Holder]
+) -> None:
+    holder = holders["delayed"]
+    set_failures(bench, holder, access.FREE_FAILURES - 1)
+    assert bench.to_finger(holder).state == "scanning"
+    assert bench.touch(SOMEBODY_ELSE).code == "no-match"
+    before = bench.centre_row(holder), bench.box_row(holder)
+    assert before[0][0] == access.FREE_FAILURES
+    bench.rig.operator.place(HERE)  # even the right one
+    bench.refused("too-soon", "reserving")
+    assert (bench.centre_row(holder), bench.box_row(holder)) == before
+    bench.clear()
+    bench.turn().insert(holder.card)
+    bench.refused("too-soon", "proving")  # told by the centre before a finger is asked for
+
+
+def test_the_tenth_wrong_finger_locks_the_card(bench: Bench, holders: dict[str, Holder]) -> None:
+    holder = holders["nearly locked"]
+    set_failures(bench, holder, access.LOCKED_FAILURES - 1)
+    assert bench.to_finger(holder).state == "scanning"
+    bench.touch(SOMEBODY_ELSE)
+    bench.refused("card-locked", "comparing")
+    assert bench.centre_row(holder)[0] == access.LOCKED_FAILURES
+    bench.clear()
+    bench.turn().insert(holder.card)
+    bench.refused("card-locked", "proving")
+
+
+def test_the_second_finger_of_the_reference_opens(bench: Bench, holders: dict[str, Holder]) -> None:
+    assert bench.to_finger(holders["second finger"]).state == "scanning"
+    bench.touch(HERE, HERE.positions[1])
+    assert bench.watch.state("open", "spent").state == "open"
+    bench.leave()
+
+
+def test_a_touch_too_poor_to_compare_costs_no_attempt(
+    bench: Bench, holders: dict[str, Holder]
+) -> None:
+    holder = holders["poor"]
+    assert bench.to_finger(holder).state == "scanning"
+    bench.rig.operator.lay(np.full((200, 200), 230, np.uint8))  # nothing but glass
+    hint = bench.watch.until(
+        lambda one: one.state != "scanning" or one.code != "place-finger", "a hint"
+    )
+    assert (hint.state, hint.code) == ("scanning", "finger-poor")
+    assert bench.centre_row(holder) == (0, 0)
+    assert bench.box_row(holder) is None
+    bench.touch(HERE)
+    assert bench.watch.state("open", "spent").state == "open"
+    bench.leave()
+
+
+def test_the_same_picture_twice_is_no_finger(bench: Bench, holders: dict[str, Holder]) -> None:
+    assert bench.to_finger(holders["replayed"]).state == "scanning"
+    pixels = SOMEBODY_ELSE.touch(SOMEBODY_ELSE.positions[0], 77, "good").pixels
+    bench.rig.operator.lay(pixels)
+    bench.watch.until(lambda one: (one.state, one.code) == ("scanning", "no-match"), "no match")
+    bench.rig.operator.lay(pixels)
+    bench.refused("replayed-sample", "scanning")
+
+
+def test_giving_up_ends_the_session(bench: Bench, holders: dict[str, Holder]) -> None:
+    assert bench.to_finger(holders["good"]).state == "scanning"
+    bench.cancel()
+    bench.refused("cancelled", "scanning")
+    bench.clear()
+    assert bench.enter(holders["good"]).state == "open"
+    assert bench.leave().code == "card-removed"
