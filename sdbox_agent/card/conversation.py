@@ -93,12 +93,17 @@ class Conversation:
     def unwrap(self, algorithm: str, blob: bytes) -> bytes:
         """The shared X coordinate ("ecdh"), or the content-encryption key ("rsa-oaep-sha256").
 
-        Raises Refused("reference-not-for-this-card") for every cause alike: another algorithm than
-        the key's, a bad point or block, the card's no, bad padding, a card that is gone.
+        Raises Refused("reference-not-for-this-card") for every cause in the message alike: another
+        algorithm than the key's, a bad point or block, the card's no, bad padding. What the channel
+        says of itself (card-removed, card-mute, reader-missing) tells nothing of the message, and
+        whoever pulled the card must not be sent to the enrolment desk: it is raised as it is.
         """
         try:
-            return self._unwrap(algorithm, blob)
-        except (DecodeError, SdboxError):
+            with self._telling_a_removal():
+                return self._unwrap(algorithm, blob)
+        except (DecodeError, SdboxError) as error:
+            if isinstance(error, SdboxError) and error.code in _CHANNEL_CODES:
+                raise
             raise Refused("reference-not-for-this-card") from None
 
     def close(self) -> None:

@@ -248,7 +248,7 @@ class Service:
             return
         session.link.stop()
         if session.waiting is not None:
-            _unwrapped(session, ipc.Failed(n=session.n, code="reference-not-for-this-card"))
+            _unwrapped(session, ipc.Failed(n=session.n, code="card-removed"))
 
         def work() -> ipc.Message:
             session.conversation.close()

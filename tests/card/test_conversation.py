@@ -307,12 +307,22 @@ def test_a_bad_point_or_block_never_reaches_the_card(
     assert not any(frame[1] == piv.INS_GENERAL_AUTHENTICATE for frame in scripted.frames)
 
 
-@pytest.mark.parametrize("error", [Fault("card-failed"), Refused("card-removed")])
-def test_a_card_that_goes_while_unwrapping_looks_the_same(error: SdboxError) -> None:
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Fault("card-failed"), "reference-not-for-this-card"),
+        (Refused("card-removed"), "card-removed"),
+        (Fault("card-mute"), "card-mute"),
+        (Fault("reader-missing"), "reader-missing"),
+    ],
+)
+def test_a_card_that_goes_while_unwrapping_is_gone_and_no_verdict(
+    error: SdboxError, code: str
+) -> None:
     card = PivDouble()
     conversation, _ = talk(lambda frame: error if frame[1] == 0x87 else card(frame))
     conversation.open()
-    with pytest.raises(Refused, match=r"^reference-not-for-this-card$"):
+    with pytest.raises(SdboxError, match=f"^{code}$"):
         conversation.unwrap("ecdh", point_of(ec.generate_private_key(ec.SECP256R1())))
 
 

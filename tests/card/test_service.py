@@ -356,9 +356,9 @@ def test_a_finger_that_waits_hears_of_the_end() -> None:
     desk.tell(ipc.GrantUnwrap(n=7))
     assert desk.unwrap(run=False) == []
     desk.service.readers(OUT)
-    assert desk.finger == failed(7, "reference-not-for-this-card")
+    assert desk.finger == failed(7, "card-removed")
     desk.run()
-    assert desk.finger == failed(7, "reference-not-for-this-card"), "and hears it once"
+    assert desk.finger == failed(7, "card-removed"), "and hears it once"
 
 
 def test_closing_is_answered_when_the_reset_is_done() -> None:
@@ -403,4 +403,4 @@ def test_a_mute_card_is_told_to_everyone() -> None:
     desk.unwrap(run=False)
     desk.service.card_is_mute()
     assert desk.core == failed(7, "card-mute")
-    assert desk.finger == failed(7, "reference-not-for-this-card")
+    assert desk.finger == failed(7, "card-removed")
