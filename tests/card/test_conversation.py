@@ -310,7 +310,7 @@ def test_a_bad_point_or_block_never_reaches_the_card(
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (Fault("card-failed"), "reference-not-for-this-card"),
+        (Fault("card-failed"), "card-removed"),  # the reader gave up, and the card is not there
         (Refused("card-removed"), "card-removed"),
         (Fault("card-mute"), "card-mute"),
         (Fault("reader-missing"), "reader-missing"),
