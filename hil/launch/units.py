@@ -23,7 +23,7 @@ NOT_PLAYED: Final = frozenset(
     ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables
     ProtectProc ProtectSystem ReadWritePaths RemainAfterExit RemoveIPC RemoveOnStop
     Requires RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID
-    RuntimeMaxSec Slice StandardError StandardInput StandardOutput StartLimitIntervalSec
+    Slice StandardError StandardInput StandardOutput StartLimitIntervalSec
     SystemCallArchitectures SystemCallErrorNumber SystemCallFilter TimeoutStopSec UMask
     WantedBy Wants
     """.split()  # noqa: SIM905  a list that is read, not written

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from sdbox_agent import errors, ipc
-from sdbox_agent.errors import AskAgain
+from sdbox_agent.errors import AskAgain, Fault
 from sdbox_agent.session import events as on
 
 if TYPE_CHECKING:
@@ -29,28 +29,32 @@ class FingerSide:
         self._sensor_ppmm = sensor_ppmm
         self._sealed_sha256 = b""
         self._used = False  # this process has been given a reference
-        self._why: str | None = None  # what the process said before it ended, outside a session
+        self._why: str | None = None  # what the last spare said before it ended
 
     def open_reference(self, effect: OpenReference) -> None:
         """-> ReferenceOpened."""
         card = effect.card
         self._sealed_sha256 = hashlib.sha256(effect.sealed).digest()
         self._used = True
-        self.link.send(
-            ipc.PrepareFinger(
-                n=effect.n,
-                level="host-match",
-                sealed=effect.sealed,
-                auth=card.auth,
-                key_management=card.key_management,
-                card_auth=card.card_auth,
-                enrolment=effect.enrolment,
-                anchors=self._anchors,
-                utc_s=self._context.utc_s(),
-                captures=effect.captures,
-                sensor_ppmm=self._sensor_ppmm,
-            )
+        prepare = ipc.PrepareFinger(
+            n=effect.n,
+            level="host-match",
+            sealed=effect.sealed,
+            auth=card.auth,
+            key_management=card.key_management,
+            card_auth=card.card_auth,
+            enrolment=effect.enrolment,
+            anchors=self._anchors,
+            utc_s=self._context.utc_s(),
+            captures=effect.captures,
+            sensor_ppmm=self._sensor_ppmm,
         )
+        try:
+            self.link.send(prepare)
+        except Fault:
+            if self._why is None:
+                raise
+            raise errors.error(self._why) from None  # what the last spare said before it ended
 
     def scan(self, n: int) -> None:
         """-> Hinted, then ProbeReady or ProbePoor."""
@@ -76,10 +80,13 @@ class FingerSide:
         self.link.recycle()
 
     def lost(self) -> None:
-        """The process died, in the middle of something or while it waited; it may have said why."""
-        why, self._why = self._why, None
-        self._used = False
-        self._context.lost(why or "finger-worker-died")
+        """The process died. In the middle of a transaction that ends it; a spare one harms nobody.
+
+        A reason that a spare gave (no sensor) is kept for the session that will ask for it.
+        """
+        used, self._used = self._used, False
+        if used:
+            self._context.lost("finger-worker-died")
 
     def heard(self, message: ipc.FromFinger) -> None:
         """A message of the process."""

@@ -18,6 +18,7 @@ import ctypes
 import hashlib
 import resource
 import select
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -35,6 +36,8 @@ from sdbox_agent.sensor.libfprint import LibfprintSensor
 from sdbox_agent.sensor.port import Interrupted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sdbox_agent.biometrics.minutia import Template
     from sdbox_agent.sensor.port import Frame, Sensor
 
@@ -45,6 +48,7 @@ MCL_CURRENT_FUTURE_ONFAULT: Final = 1 | 2 | 4
 
 # -- ours ----------------------------------------------------------------------------------------
 
+LIFE_S: Final = 300  # from the beginning of a transaction; then the kernel ends us, stuck or not
 CAPTURE_S: Final = 60.0  # a whole transaction; the core's own deadline comes first
 UNWRAP_S: Final = 10.0  # the card exchange's deadline
 MM_PER_INCH: Final = 25.4
@@ -58,12 +62,20 @@ class FingerProcess:
     """One transaction with the core behind `core`, a sensor, and the card worker's socket."""
 
     def __init__(
-        self, core: ipc.Channel[ipc.ToFinger], sensor: Sensor, paths: Paths, card_uid: int
+        self,
+        core: ipc.Channel[ipc.ToFinger],
+        sensor: Sensor,
+        paths: Paths,
+        card_uid: int,
+        *,
+        begun: Callable[[], object] = lambda: None,
     ) -> None:
+        """`begun` is called once, as the transaction begins."""
         self._core = core
         self._sensor = sensor
         self._paths = paths
         self._card_uid = card_uid
+        self._begun = begun
         self._n = 0
         self._captures = 0
         self._dpi = 0.0
@@ -104,6 +116,7 @@ class FingerProcess:
         request = self._receive()
         if not isinstance(request, ipc.PrepareFinger):
             raise Bug("worker-protocol")
+        self._begun()
         self._n, self._captures = request.n, request.captures
         self._dpi = request.sensor_ppmm * MM_PER_INCH
         self._references = _views(self._opened(request))
@@ -273,7 +286,13 @@ def main() -> int:
         sys.stderr.write("expected one connection as descriptor 3\n")
         return 2
     core: ipc.Channel[ipc.ToFinger] = ipc.Channel(sockets[0], ipc.ToFinger, options.core_uid)
-    return FingerProcess(core, LibfprintSensor(), Paths(options.root), options.card_uid).run()
+    return FingerProcess(
+        core,
+        LibfprintSensor(),
+        Paths(options.root),
+        options.card_uid,
+        begun=lambda: signal.alarm(LIFE_S),
+    ).run()
 
 
 if __name__ == "__main__":
