@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sdbox_agent import ipc
+from sdbox_agent import errors, ipc
 from sdbox_agent.daemon.readers import Readers
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.session import events as on
@@ -41,6 +41,7 @@ class CardSide:
         self._opened: ipc.Opened | None = None  # read, and waiting for the lists
         self._reading: int | None = None  # session whose card is being read
         self._lists_asked: int | None = None  # session whose lists are on their way
+        self._no_lists: str | None = None  # why the newest ones did not come
         self._card: on.Card | None = None  # accepted in this session
         self._asked: fields.Statement | None = None
 
@@ -52,21 +53,28 @@ class CardSide:
         self._calls.ask(
             lambda client: client.crls(),
             lambda answer: guard(n, lambda: self._lists_came(n, answer)),
-            lambda _: guard(n, lambda: self._lists_came(n, None)),  # those at hand may still hold
+            lambda code: guard(n, lambda: self._lists_came(n, None, code)),  # those at hand may do
         )
 
-    def _lists_came(self, n: int, answer: wire.CrlsAnswer | None) -> None:
+    def _lists_came(
+        self, n: int, answer: wire.CrlsAnswer | None, why_not: str | None = None
+    ) -> None:
         if answer is not None:
             self._trust.take(answer.crls, self._context.utc_s())
         if self._lists_asked == n:
-            self._lists_asked = None
+            self._lists_asked, self._no_lists = None, why_not
             self._check()
 
     def _check(self) -> None:
         opened = self._opened
         if opened is not None and self._lists_asked is None:
             self._opened = None
-            self._card = self._trust.check(opened, self._context.utc_s())
+            try:
+                self._card = self._trust.check(opened, self._context.utc_s())
+            except Fault as fault:
+                if fault.code == "crl-stale" and self._no_lists is not None:
+                    raise errors.error(self._no_lists) from None  # the cause, not what follows
+                raise
             self._context.feed(on.CardAccepted(opened.n, self._card))
 
     def sign(self, n: int, statement: fields.Statement) -> None:

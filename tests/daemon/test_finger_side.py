@@ -84,15 +84,23 @@ def test_a_card_asks_at_once_for_a_process_that_is_waited_for() -> None:
     assert side.spy.acts == ["connect"]
 
 
-def test_a_death_is_told_with_what_the_process_said_before() -> None:
+def test_a_death_in_a_transaction_ends_it_and_a_spare_s_death_harms_nobody() -> None:
     side = Side()
-    side.heard(ipc.Failed(n=0, code="sensor-missing"))
+    side.lost()
     assert side.bench.fed == []
-    side.lost()
-    assert side.bench.failed() == "sensor-missing"
-    side.lost()
-    assert side.bench.failed() == "finger-worker-died", "the next one's death has its own reason"
-    side.heard(ipc.Failed(n=0, code="sensor-missing"))
-    side.heard(ipc.FingerReady())
+    side.open_reference(OPEN)
     side.lost()
     assert side.bench.failed() == "finger-worker-died"
+
+
+def test_what_a_spare_said_before_it_died_is_told_to_the_session_that_asks() -> None:
+    side = Side()
+    side.heard(ipc.Failed(n=0, code="sensor-missing"))
+    side.lost()
+    assert side.bench.fed == []
+    side.spy.up = False
+    with pytest.raises(Fault, match=r"^sensor-missing$"):
+        side.open_reference(OPEN)
+    side.heard(ipc.FingerReady())
+    with pytest.raises(Fault, match=r"^finger-worker-died$"):
+        side.open_reference(OPEN)
