@@ -43,6 +43,7 @@ class Box:
         self.sensor_socket = root / "run/sensor/image.sock"
         self.tls = issuing.box_tls(name)
         self.statement = issuing.box_statement(name)
+        self.watchdog_s: float | None = None  # of the core; the unit's own when None
         self._launcher: Process | None = None
         self._provision(issuing)
 
@@ -82,7 +83,8 @@ class Box:
         identity.chmod(0o700)
 
     def start(self) -> None:
-        """Boot: walls, sockets, core."""
+        """Boot: walls, sockets, core. A kernel that has just started holds no rule."""
+        self._topology.box.nft("flush ruleset")
         spec = Spec(
             root=str(self._root),
             code=str(REPOSITORY),
@@ -92,6 +94,7 @@ class Box:
                 "sdbox-card": {"PCSCLITE_CSOCK_NAME": str(self._pcscd_socket)},
                 "sdbox-finger@": {"FP_VIRTUAL_IMAGE": str(self.sensor_socket)},
             },
+            watchdog_s={"sdbox-agent": self.watchdog_s} if self.watchdog_s else {},
         )
         path = self._root / "launch.json"
         path.write_bytes(msgspec.json.encode(spec))
@@ -143,6 +146,12 @@ class Box:
         """What a unit has printed."""
         path = self._root / f"log/{unit}.log"
         return path.read_text() if path.exists() else ""
+
+    def kill_launcher(self) -> None:
+        """As if the box's power went, as far as processes go."""
+        if self._launcher is not None:
+            self._launcher.end()
+            self._launcher = None
 
     def stop(self) -> None:
         """Shut down as a box does, then make sure."""

@@ -281,6 +281,27 @@ class Centre:
         self._write("card.pem", pem_of(certificate))
         self.staff(act, str(self.root / "card.pem"), "--motive", "test")
 
+    def end_api(self) -> None:
+        """The API is gone, and nobody listens in its place; the gateway goes on."""
+        self.api.end()
+
+    def start_api(self) -> None:
+        """The API again, over the same store."""
+        self.api = self._start_api()
+        self._wait()
+
+    def start_gateway(self) -> None:
+        """The gateway again, after its end: with no peer, whatever it had before."""
+        self.gateway = self._start_gateway()
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            probe = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with probe, contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+                probe.connect(str(self.root / "gateway/gateway.sock"))
+                return
+            time.sleep(0.02)
+        raise TimeoutError("the gateway does not listen")
+
     def stop(self) -> None:
         """End both."""
         for process in (self.api, self.gateway):

@@ -7,6 +7,7 @@ PDEATHSIG means what it should: whoever kills it, kills everything it started.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import selectors
@@ -43,6 +44,7 @@ class Spec(msgspec.Struct, forbid_unknown_fields=True):
     session_netns: str
     environment: dict[str, dict[str, str]] = {}  # unit name -> variables
     options: dict[str, list[str]] = {}  # unit name -> arguments added at the end
+    watchdog_s: dict[str, float] = {}  # unit name -> its WatchdogSec, as a drop-in would set it
 
 
 class Seen(msgspec.Struct):
@@ -90,7 +92,7 @@ class Manager:
             if path.startswith(OURS):
                 self._directory(path, mode, user, group)
         self.services = {
-            path.stem: Running(units.service(path))
+            path.stem: Running(self._service(path))
             for path in sorted(directory.glob("*.service"))
             if path.stem != "sdbox-netns"  # the rig has made the namespaces
         }
@@ -98,6 +100,11 @@ class Manager:
         for file in sorted(directory.glob("*.socket")):
             self._listen(units.socket(file))
         self._control()
+
+    def _service(self, path: Path) -> units.Service:
+        service = units.service(path)
+        watchdog_s = self._spec.watchdog_s.get(service.name, service.watchdog_s)
+        return dataclasses.replace(service, watchdog_s=watchdog_s)
 
     # -- start-up ----------------------------------------------------------------------------------
 
