@@ -45,7 +45,6 @@ def opened(n: int = N) -> ipc.Opened:
         card_auth=three.card_auth,
         guid=GUID,
         expires=(NOW + dt.timedelta(days=300)).strftime("%Y%m%d"),
-        pin_policy="never",
     )
 
 

@@ -34,9 +34,11 @@ class Identity:
 class Side:
     def __init__(self, *, clock_set: bool = True) -> None:
         self.bench, self.calls = Bench(clock_set=clock_set), Calls()
-        trust = Trust((cards.anchor(),), self.bench.marks)
+        trust = Trust((cards.anchor(),), self.bench.marks, "never")
         self.side = CardSide(self.bench.context, self.calls, trust, Identity())  # type: ignore[arg-type]
         self.link = self.side.link = Link()  # type: ignore[assignment]
+        self.side.heard(ipc.Inserted(reader="r", insertion=1))
+        assert self.fed.pop() == on.CardInserted(1)
 
     @property
     def fed(self) -> list[on.Event]:
@@ -163,16 +165,15 @@ def test_another_statement_than_the_one_asked_for_is_refused(accepted: Side) -> 
     assert accepted.bench.failed() == "card-failed", "asked once, taken once"
 
 
-def test_a_worker_s_death_takes_its_cards_along(side: Side) -> None:
-    for insertion in (4, 2):
-        side.side.heard(ipc.Inserted(reader="r", insertion=insertion))
-    side.side.heard(ipc.Inserted(reader="r", insertion=9))
-    side.side.heard(ipc.Removed(reader="r", insertion=9))
+def test_a_worker_s_death_ends_the_session_and_a_card_that_stays_is_no_new_one(side: Side) -> None:
+    side.side.heard(ipc.Inserted(reader="s", insertion=5))
     side.fed.clear()
     side.side.lost()
-    assert side.fed == [on.Failed(N, "card-worker-died"), on.CardRemoved(2), on.CardRemoved(4)]
-    side.side.lost()
-    assert len(side.fed) == 4, "once each"
+    assert side.fed == [on.Failed(N, "card-worker-died")]
+    side.fed.clear()
+    side.side.heard(ipc.Inserted(reader="r", insertion=1))  # as the next worker counts
+    side.side.heard(ipc.ReadersChanged(readers=("r", "s")))
+    assert side.fed == [on.CardRemoved(2)], "the first was there all the time"
 
 
 def test_a_new_worker_is_told_to_watch(side: Side) -> None:

@@ -14,7 +14,7 @@ YEAR_S = 366 * 86400
 
 
 def trust(*lists: bytes) -> Trust:
-    one = Trust((cards.anchor(),), Bench().marks)
+    one = Trust((cards.anchor(),), Bench().marks, "never")
     one.take(lists, UTC_S)
     return one
 
@@ -64,6 +64,6 @@ def test_the_list_at_hand_holds_as_long_as_it_lasts() -> None:
 
 def test_a_card_of_another_authority_is_not_believed() -> None:
     foreign = cards.authority.authority("Test other authority", cards.NOW - dt.timedelta(days=1))
-    one = Trust((cards.authority.der_of(foreign.certificate),), Bench().marks)
+    one = Trust((cards.authority.der_of(foreign.certificate),), Bench().marks, "never")
     with pytest.raises(Refused, match="card-untrusted"):
         one.check(cards.opened(), UTC_S)
