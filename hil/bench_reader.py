@@ -46,6 +46,8 @@ class Witness:
         with contextlib.suppress(OSError):
             self._child.stdin.close()
         self._child.wait(5)
+        assert self._child.stdout is not None
+        self._child.stdout.close()
 
     def until(self, cards: int, after_ns: int) -> int:
         """CLOCK_REALTIME, in ns, of the first report after that time of so many cards."""
