@@ -42,7 +42,7 @@ check: $(STAMP) ## lint and pure, both at once; no root, under 60 s
 	@$(MAKE) -j2 --output-sync=target lint pure
 
 test: check ## every test, the rig's included; needs root, under 10 min
-	@$(PY) -m pytest -q -m rig
+	@$(PY) -m pytest -q -m rig -n 3 --dist loadfile  # most of it waits: for cards, deadlines, timers
 
 fuzz: $(STAMP) ## every parser under libFuzzer, SECONDS=60 in all; what it finds it prints as hex
 	@$(PY) -m tests.fuzz.run --seconds $(SECONDS)

@@ -20,6 +20,7 @@ from hil.card.faults import SlowBy
 from hil.issuing import Holder, reference_record
 from hil.scenarios import session
 from sdbox_agent.biometrics import iso19794_2_2005 as iso
+from sdbox_agent.biometrics.compare import prepare
 from sdbox_agent.pki import cms
 from tests.hil.fault_bench import Bench, alive, opened, stopped, until
 
@@ -72,7 +73,8 @@ def secrets_of(holder: Holder) -> dict[str, list[bytes]]:
     wrapping = cms.key_encryption_key(shared, sealed.blob)
     content = aes_key_unwrap(wrapping, sealed.wrapped_key)
     record = reference_record(holder.person)
-    assert iso.decode(record).views
+    decoded = iso.decode(record)
+    ready = [prepare(decoded.template(view)).points.xy_px for view in decoded.views]
     signed = cms.decrypt(sealed, shared, holder.certificates.key_management)
     assert record in signed
     pieces = [record[at : at + 24] for at in range(30, len(record) - 24, 240)]  # four minutiae each
@@ -80,6 +82,7 @@ def secrets_of(holder: Holder) -> dict[str, list[bytes]]:
         "shared secret": forms(shared),
         "wrapping key": forms(wrapping),
         "content key": forms(content),
+        "prepared": [xy_px[:4].tobytes() for xy_px in ready],  # as the comparison keeps them
         "minutiae": [form for piece in pieces for form in forms(piece)],
         "sealed": forms(sealed.ciphertext[:48]),  # no secret: it shows that looking finds
     }
@@ -143,7 +146,7 @@ def test_the_core_never_holds_what_opens_a_reference(bench: Bench) -> None:
     helper = bench.rig.box.pid("sdbox-tunnel")
     bench.rig.operator.insert(holder.card, [SlowBy(40)])
     looks.until("scanning")
-    assert "minutiae" in finder.held(dump(finger)), "where they are, they are found"
+    assert "prepared" in finder.held(dump(finger)), "where they are, they are found"
     with stopped(bench.rig.centre.api.pid):
         bench.rig.operator.place(holder.person)
         looks.until("reserving")
