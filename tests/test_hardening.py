@@ -2,27 +2,30 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CHILD = """
+# The interpreter of the system, and the module's text: another user may not reach this directory.
+PYTHON = "/usr/bin/python3"
+CHILD = (
+    (ROOT / "sdbox_agent/hardening.py").read_text()
+    + """
 import resource, sys
-from sdbox_agent import hardening
-hardening.close_memory() if sys.argv[1] == "closed" else None
+close_memory() if sys.argv[1] == "closed" else None
 print(resource.getrlimit(resource.RLIMIT_CORE), flush=True)
 sys.stdin.read()
 """
+)
 
 
 @pytest.mark.parametrize("how", ["closed", "open"])
 @pytest.mark.skipif(os.getuid() != 0, reason="starts a process of another user")
 def test_no_core_dump_and_no_debugger_of_our_own_user(how: str) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", CHILD, how],
-        cwd=ROOT, user=61001, group=61001, extra_groups=[],
+        [PYTHON, "-c", CHILD, how],
+        cwd="/", user=61001, group=61001, extra_groups=[],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as child:  # fmt: skip
         assert child.stdout
