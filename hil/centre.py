@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 API_UID, GATEWAY_UID = 61011, 61012
 PORT: Final = 443
-CODE: Final = Path("/opt")
-REPOSITORY: Final = Path(__file__).resolve().parents[1]
 FIRST_WIREGUARD_PORT: Final = 51820
 START_S: Final = 20.0
 
@@ -194,21 +192,18 @@ class Centre:
                 each.close()
 
     def _start(self, command: str, uid: int, **how: object) -> Process:
-        binds = {CODE: REPOSITORY, **how.pop("binds", {})}  # type: ignore[dict-item]
         environment = {"PATH": "/usr/sbin:/usr/bin", **how.pop("environment", {})}  # type: ignore[dict-item]
         return Process(
             Unit(
                 argv=[
-                    str(CODE / ".venv/bin/python"),
+                    sys.executable,
                     *("-I", "-m", "sdbox_centre", command),
                     *("--config", str(self.root / f"{command}.toml")),
                 ],
                 network=self._topology.centre,
                 uid=uid,
-                binds=binds,
                 environment=environment,
                 output=self.root / f"{command}.log",
-                directory=CODE,
                 **how,  # type: ignore[arg-type]
             )
         )
@@ -250,16 +245,14 @@ class Centre:
         process = Process(
             Unit(
                 argv=[
-                    str(CODE / ".venv/bin/python"),
+                    sys.executable,
                     *("-I", "-m", "sdbox_centre", words[0]),
                     *("--config", str(self.root / "api.toml"), *words[1:]),
                 ],
                 network=self._topology.centre,
                 uid=API_UID,
-                binds={CODE: REPOSITORY},
                 environment={"PATH": "/usr/sbin:/usr/bin"},
                 output=self.root / "staff.log",
-                directory=CODE,
             )
         )
         if not process.wait(20) or process.status != 0:

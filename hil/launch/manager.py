@@ -23,12 +23,11 @@ import msgspec
 
 from hil.launch import units
 from hil.net import linux
-from hil.net.process import Process, Unit
+from hil.net.process import CODE, PYTHON, Process, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CODE: Final = Path("/opt")  # where the code is seen: readable by every user, wherever it lies
 BOX_PYTHON: Final = "/usr/lib/sdbox-agent/bin/python"
 SESSION_NETNS: Final = "/run/netns/sdbox-session"
 OURS: Final = ("/run/sdbox", "/var/lib/sdbox", "/etc/sdbox")
@@ -247,7 +246,7 @@ class Manager:
         """The unit's own command line, with the box's paths where the rig has them."""
         words = [self._word(word) for word in command]
         if words[0] == BOX_PYTHON:
-            words[0] = str(CODE / ".venv/bin/python")
+            words[0] = PYTHON
         if "--root" in words:
             words[words.index("--root") + 1] = str(self.root)
         elif "sdbox_agent" in words:

@@ -11,10 +11,11 @@ import resource
 import select
 import signal
 import stat
+import sys
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hil.net import linux
 
@@ -24,9 +25,20 @@ if TYPE_CHECKING:
     from hil.net.namespace import Namespace
 
 
+# Where a process of another user sees the code and its interpreter: it may not be allowed into the
+# directory where they lie. /opt is on every Debian, and nothing of ours is in it.
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
+CODE: Final = Path("/opt")
+PYTHON: Final = str(CODE / ".venv/bin/python")
+
+
 @dataclass(frozen=True)
 class Unit:
-    """How one process is to run; the words are systemd's."""
+    """How one process is to run; the words are systemd's.
+
+    With a `uid`, our own interpreter and the code are seen at CODE, and `directory` is CODE too
+    unless another is given.
+    """
 
     argv: Sequence[str]
     network: Namespace | None = None
@@ -40,7 +52,7 @@ class Unit:
     tun: bool = False  # /dev/net/tun as udev leaves it on a box: for everybody
     environment: Mapping[str, str] = field(default_factory=dict)
     output: Path | None = None  # stdout and stderr; the rig's own when None
-    directory: Path = field(default_factory=Path.cwd)
+    directory: Path | None = None  # the present one, or CODE
 
 
 class Process:
@@ -89,13 +101,7 @@ def _become_unit(unit: Unit, parent: int, told: int) -> None:
     """In the child, to exec or out."""
     try:
         environment = dict(unit.environment)
-        if unit.network is not None:
-            with unit.network.path.open("rb") as file:
-                linux.setns(file.fileno())
-        if unit.private_network:
-            linux.unshare(linux.CLONE_NEWNET)
-        if unit.binds or unit.tun:
-            _mount(unit)
+        _enter(unit)
         if unit.output is not None:
             output = os.open(unit.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.dup2(output, 1)
@@ -103,7 +109,7 @@ def _become_unit(unit: Unit, parent: int, told: int) -> None:
         if unit.listen:
             environment |= {"LISTEN_FDS": str(len(unit.listen)), "LISTEN_PID": str(os.getpid())}
         told = _place(unit.listen, told)
-        os.chdir(unit.directory)
+        os.chdir(unit.directory or (CODE if unit.uid is not None else Path.cwd()))
         if unit.lock_memory:
             unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
             with contextlib.suppress(ValueError):  # a container may refuse even root
@@ -113,11 +119,24 @@ def _become_unit(unit: Unit, parent: int, told: int) -> None:
         linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)  # after the user: that clears it
         if os.getppid() != parent:
             os._exit(1)
-        os.execve(unit.argv[0], list(unit.argv), environment)
+        seen = unit.uid is not None and unit.argv[0] == sys.executable
+        argv = [PYTHON if seen else unit.argv[0], *unit.argv[1:]]
+        os.execve(argv[0], argv, environment)
     except BaseException:  # noqa: BLE001  the parent raises it
         os.write(told, traceback.format_exc().encode()[-4000:])
     finally:
         os._exit(127)
+
+
+def _enter(unit: Unit) -> None:
+    """Its namespaces."""
+    if unit.network is not None:
+        with unit.network.path.open("rb") as file:
+            linux.setns(file.fileno())
+    if unit.private_network:
+        linux.unshare(linux.CLONE_NEWNET)
+    if unit.binds or unit.tun or unit.uid is not None:
+        _mount(unit)
 
 
 def _place(listen: Sequence[int], told: int) -> int:
@@ -135,9 +154,12 @@ def _place(listen: Sequence[int], told: int) -> int:
 def _mount(unit: Unit) -> None:
     linux.unshare(linux.CLONE_NEWNS)
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
-    for seen, lies in unit.binds.items():
+    binds = dict(unit.binds)
+    if unit.uid is not None:
+        binds.setdefault(CODE, REPOSITORY)
+    for seen, lies in binds.items():
         seen.mkdir(parents=True, exist_ok=True)
-        linux.mount(str(lies), seen, flags=linux.MS_BIND)
+        linux.mount(str(lies), seen, flags=linux.MS_BIND | linux.MS_REC)
     if unit.tun:
         tun = Path("/dev/net/tun")
         tun.parent.mkdir(exist_ok=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from hil.net.process import CODE, PYTHON, REPOSITORY
 from sdbox_agent.errors import SdboxError
 from tests.sdbox_centre import tls
 from tests.sdbox_centre import world as w
@@ -52,7 +53,8 @@ def become(uid: int, *, net_admin: bool) -> None:
 
 def start(name: str, config: str, uid: int, *, net_admin: bool) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "sdbox_centre", name, "--config", config],
+        [PYTHON, "-m", "sdbox_centre", name, "--config", config],
+        cwd=CODE,
         preexec_fn=lambda: become(uid, net_admin=net_admin),  # noqa: PLW1509  no threads yet
     )
 
@@ -122,6 +124,7 @@ def main() -> None:
     node = tempfile.mktemp(prefix="sdbox-test-")  # not under /run: no devices there
     try:
         own_network((str(run), RUN))
+        bind_over(str(REPOSITORY), str(CODE))  # these users may not reach the directory itself
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         os.chown(run, GATEWAY, GATEWAY)
         os.mknod(node, stat.S_IFCHR | 0o600, os.stat("/dev/net/tun").st_rdev)

@@ -27,6 +27,7 @@ pytest.importorskip("hil.pcscd")
 
 from hil.card.faults import MuteAt, SlowBy
 from hil.card.slot import Slot
+from hil.net.process import CODE, PYTHON, REPOSITORY
 from hil.pcscd import Pcscd
 from tests.card.test_pcsc import new_card
 
@@ -52,8 +53,11 @@ except ipc.Closed:
 
 
 def as_uid(uid: int, *command: str) -> list[str]:
+    """Run by that user, who sees the code at CODE: he may not reach the directory itself."""
     identity = ["--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--pdeathsig", "KILL"]
-    return ["setpriv", *identity, *command]
+    seen = f'mount --rbind "{REPOSITORY}" {CODE} && cd {CODE} && exec "$@"'
+    private = ["unshare", "--mount", "--propagation", "private", "sh", "-c", seen, "sh"]
+    return [*private, "setpriv", *identity, *command]
 
 
 class Worker:
@@ -67,7 +71,7 @@ class Worker:
             (directory / name).chmod(0o666)
         # As systemd does it: descriptors 3 and 4, and LISTEN_PID the process itself.
         passing = 'exec 3<&"$1" 4<&"$2"; shift 2; LISTEN_FDS=2 LISTEN_PID=$$ exec "$@"'
-        command = [sys.executable, "-B", "-m", "sdbox_agent.workers.card", "--root", "/"]
+        command = [PYTHON, "-B", "-m", "sdbox_agent.workers.card", "--root", "/"]
         command += ["--core-uid", "0", "--finger-uid", str(FINGER_UID)]
         numbers = [str(sock.fileno()) for sock in sockets]
         self.process = subprocess.Popen(
@@ -91,7 +95,7 @@ class Worker:
             assert isinstance(told, ipc.ReadersChanged | ipc.Inserted | ipc.Removed), told
 
     def ask(self, uid: int, door: str, blob: bytes) -> str:
-        command = [sys.executable, "-B", "-c", CLIENT, str(self.directory / door), str(CARD_UID)]
+        command = [PYTHON, "-B", "-c", CLIENT, str(self.directory / door), str(CARD_UID)]
         done = subprocess.run(
             as_uid(uid, *command, blob.hex()),
             cwd=ROOT,
