@@ -305,7 +305,10 @@ class Manager:
         self._watch(connection, lambda: self._controlled(connection))
 
     def _controlled(self, connection: socket.socket) -> None:
-        word = connection.recv(64)
+        try:
+            word = connection.recv(64)
+        except ConnectionResetError:  # gone without reading its answer
+            word = b""
         if word == b"units":
             with contextlib.suppress(OSError):
                 connection.send(msgspec.json.encode(self._seen()))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +65,16 @@ def test_the_core_says_ready_and_what_it_does(rig: Rig) -> None:
     until(lambda: rig.box.units()["sdbox-agent"].status == "idle")
     core = rig.box.units()["sdbox-agent"]
     assert (core.ready, core.starts) == (True, 1)
+
+
+def test_who_asks_and_does_not_wait_for_the_answer_harms_nobody(rig: Rig) -> None:
+    for _ in range(5):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as manager:
+            manager.connect(str(rig.root / "box/run/manager"))
+            manager.send(b"units")
+            manager.send(b"units")
+            time.sleep(0.05)  # answered, and not read: its next recv(2) is told of a reset
+    assert rig.box.units()["sdbox-agent"].starts == 1
 
 
 @pytest.mark.parametrize("unit", ["sdbox-card", "sdbox-finger@", "sdbox-tunnel"])
