@@ -75,7 +75,9 @@ def view(state: at.State, mono_ms: float) -> View:
     match state:
         case at.Idle():
             return View(n=state.n, state=name, mono_ms=mono_ms)
-        case at.Closing() | at.Spent() | at.Broken():
+        case at.Broken():  # why the session ended would say "insert your card": nothing opens
+            return View(n=state.n, state=name, mono_ms=mono_ms, code="tunnel-not-down")
+        case at.Closing() | at.Spent():
             return View(n=state.n, state=name, mono_ms=mono_ms, code=state.code)
         case at.Checking() | at.Proving():
             return View(n=state.session.n, state=name, mono_ms=mono_ms)

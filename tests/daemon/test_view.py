@@ -89,4 +89,4 @@ def test_a_hint_and_an_end_are_shown_by_their_code() -> None:
     assert view.view(at.Scanning(SESSION, access(), "press-harder"), 0).code == "press-harder"
     assert view.view(at.Spent(3, "card-revoked", frozenset()), 0).code == "card-revoked"
     broken = view.view(at.Broken(3, "card-removed", frozenset()), 0)
-    assert dataclasses.astuple(SESSION)[0] == broken.n
+    assert (broken.n, broken.code) == (dataclasses.astuple(SESSION)[0], "tunnel-not-down")

@@ -98,7 +98,7 @@ def test_a_helper_that_hangs_as_it_should_close_is_shown_and_nothing_opens(
         bench.rig.operator.remove()
         closing = bench.watch.state("closing")
         broken = bench.watch.state("broken", "spent")
-        assert (broken.state, broken.code) == ("broken", "card-removed")
+        assert (broken.state, broken.code) == ("broken", "tunnel-not-down")
         assert broken.mono_ms - closing.mono_ms <= 2500, "closing has 2 s"
         codes = [entry.code for entry in bench.entries(broken.n)]
         assert codes[-2:] == ["card-removed", "tunnel-not-down"]
