@@ -33,13 +33,17 @@ from sdbox_agent.state import store
 from sdbox_agent.state.attempts import Attempts
 from sdbox_agent.state.filesystem import RealFileSystem
 from sdbox_agent.state.marks import Marks
+from sdbox_agent.state.trusted import FileRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sdbox_agent.daemon.settings import Settings
     from sdbox_agent.paths import Paths
     from sdbox_agent.profile.schema import Profile
+
+    Feed = Callable[[on.Event], None]
 
 STOP_S: Final = 2.8  # closing takes 2 s at most; the rest is for the last word to the centre
 FINGER_RETRY_S: Final = 30.0  # a box without sensor starts no process each 2 s; a card asks at once
@@ -59,7 +63,7 @@ def run(paths: Paths, profiles: Path, uids: Uids) -> None:
     """Run until SIGTERM. Raises Fault if the box can't start."""
     hardening.close_memory()
     configured = settings.read(paths, profiles)
-    files = RealFileSystem(paths.state)
+    files = _state_directory(paths.state)
     try:
         files.lock()
     except BlockingIOError:  # fault 62: a second agent on the same box ends here
@@ -71,6 +75,25 @@ def run(paths: Paths, profiles: Path, uids: Uids) -> None:
     finally:
         loop.close()
         files.close()
+
+
+def _state_directory(path: Path) -> RealFileSystem:
+    """Raises FileRefused if it is missing, somebody else's, or open to others (fault 61)."""
+    try:
+        return RealFileSystem(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FileRefused("state-damaged", str(path), 0, reason) from None
+
+
+def _local_socket(
+    loop: asyncio.AbstractEventLoop, path: Path, uids: frozenset[int], feed: Feed
+) -> LocalSocket:
+    """Raises FileRefused if the service manager has not made its directory, or not for us."""
+    try:
+        return LocalSocket(loop, path, uids, feed)
+    except OSError as error:
+        raise FileRefused("config-invalid", str(path), 0, str(error.strerror)) from None
 
 
 class _Core:
@@ -111,7 +134,7 @@ class _Core:
         performer = Performer(
             context, outbox, self._card, self._centre, self._finger, self._tunnel, self._greeting
         )
-        self._local = LocalSocket(loop, paths.agent_socket, uids.watchers, self._feed)
+        self._local = _local_socket(loop, paths.agent_socket, uids.watchers, self._feed)
         self._shell = Shell(loop, policy, performer.perform, self._show)
         self._links(paths, uids)
         self._hotplug = _monitor(configured.profile)

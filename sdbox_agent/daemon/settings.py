@@ -9,10 +9,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sdbox_agent.centre.https import CentreClient, Where
-from sdbox_agent.errors import Fault
 from sdbox_agent.identity import keys
 from sdbox_agent.profile.load import load_box, load_profile
 from sdbox_agent.state import trusted
+from sdbox_agent.state.trusted import FileRefused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +56,8 @@ def read(paths: Paths, profiles: Path) -> Settings:
 def _certificates(path: Path) -> tuple[bytes, ...]:
     try:
         loaded = x509.load_pem_x509_certificates(trusted.read(path))
-    except (OSError, ValueError):
-        raise Fault("config-invalid") from None
+    except OSError:
+        raise FileRefused("config-invalid", str(path), 0, "can't be read") from None
+    except ValueError:
+        raise FileRefused("config-invalid", str(path), 0, "no certificate in it") from None
     return tuple(certificate.public_bytes(Encoding.DER) for certificate in loaded)

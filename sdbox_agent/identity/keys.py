@@ -95,8 +95,8 @@ def load(config: Path) -> BoxIdentity:
         tls = _pair(config / "identity", "tls")
         statement = _pair(config / "identity", "statement")
         anchors = trusted.read(config / "anchors" / "centre.pem")
-    except FileNotFoundError:
-        raise Fault("box-identity-missing") from None
+    except FileNotFoundError as error:
+        raise FileRefused("box-identity-missing", str(error.filename), 0, "missing") from None
     except OSError:
         raise Fault("config-invalid") from None
     try:

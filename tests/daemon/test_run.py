@@ -3,11 +3,12 @@
 import contextlib
 import hashlib
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,59 @@ def test_a_second_agent_ends_and_leaves_the_first_alone(rig: Rig, tmp_path: Path
         second.end()
     with contextlib.closing(Watch(rig.box)) as watch:
         watch.state("idle")
+
+
+def _open_to_others(state: Path, _run: Path) -> None:
+    state.chmod(0o777)
+
+
+def _missing(state: Path, _run: Path) -> None:
+    shutil.rmtree(state)
+
+
+def _no_runtime_directory(_state: Path, run: Path) -> None:
+    run.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "named"),
+    [
+        (_open_to_others, "state-damaged", "var/lib/sdbox: directory of another owner"),
+        (_missing, "state-damaged", "var/lib/sdbox: No such file"),
+        (_no_runtime_directory, "config-invalid", "run/sdbox/agent.sock: No such file"),
+    ],
+)
+def test_a_directory_that_is_not_as_it_should_be_is_named_and_nothing_starts(
+    rig: Rig, spoil: Callable[[Path, Path], None], code: str, named: str
+) -> None:
+    """Fault 61."""
+    root = rig.root / f"other-{spoil.__name__}"
+    state, run = root / "var/lib/sdbox", root / "run/sdbox"
+    shutil.copytree(rig.box.paths.config, root / "etc/sdbox")
+    for path in (state, run):
+        path.mkdir(parents=True)
+    shutil.copy(rig.box.paths.state / "state.json", state)
+    identity = root / "etc/sdbox/identity"
+    for path in (identity, *identity.iterdir(), state, *state.iterdir(), run):
+        os.chown(path, CORE_UID, CORE_UID)
+    spoil(state, run)
+    argv = [str(ROOT / ".venv/bin/python"), "-m", "sdbox_agent", "--root", str(root), "run"]
+    output = root / "core.log"
+    core = Process(
+        Unit(
+            argv=argv,
+            uid=CORE_UID,
+            environment={"PATH": "/usr/bin"},
+            output=output,
+            directory=ROOT,
+        )
+    )
+    try:
+        assert core.wait(10)
+    finally:
+        core.end()
+    said = output.read_text()
+    assert (core.status, f"({code})" in said, named in said) == (1, True, True), said
 
 
 def test_garbage_and_a_flood_at_the_local_socket_disturb_no_session(rig: Rig, watch: Watch) -> None:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sdbox_agent.daemon import settings
 from sdbox_agent.errors import Fault
 from sdbox_agent.paths import Paths
+from sdbox_agent.state.trusted import FileRefused
 from tests.daemon import cards
 from tests.sdbox_centre.world import authority
 
@@ -59,16 +60,18 @@ def test_a_provisioned_box_has_its_settings_and_a_way_to_the_centre(box: Paths) 
 )
 def test_without_any_one_of_them_it_does_not_start(box: Paths, name: str, code: str) -> None:
     (box.config / name).unlink()
-    with pytest.raises(Fault, match=code):
+    with pytest.raises(FileRefused, match=code) as refused:
         settings.read(box, PROFILES)
+    assert refused.value.file == str(box.config / name)
 
 
 @pytest.mark.parametrize("name", ["anchors/cards.pem", "anchors/desk.pem", "anchors/centre.pem"])
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff\xfe"])
 def test_an_anchor_that_is_none_is_refused(box: Paths, name: str, content: bytes) -> None:
     (box.config / name).write_bytes(content)
-    with pytest.raises(Fault, match="config-invalid"):
+    with pytest.raises(FileRefused, match="config-invalid") as refused:
         settings.read(box, PROFILES)
+    assert refused.value.file == str(box.config / name)
 
 
 @pytest.mark.parametrize("name", ["anchors/cards.pem", "anchors/desk.pem", "box.toml"])
