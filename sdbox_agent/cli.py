@@ -18,22 +18,31 @@ from sdbox_agent.audit.hashchain import ChainBroken
 from sdbox_agent.daemon import view
 from sdbox_agent.errors import Bug, DecodeError, Fault, SdboxError
 from sdbox_agent.paths import Paths
-from sdbox_agent.profile.load import load_profile
+from sdbox_agent.profile.load import load_box, load_profile
 from sdbox_agent.state.trusted import FileRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 HERE: Final = Path(__file__).resolve().parent.parent
 FAILED, USAGE = 1, 2
+_UNREACHABLE: Final = (
+    ConnectionError,
+    FileNotFoundError,
+    NotADirectoryError,
+    PermissionError,
+    TimeoutError,
+    BlockingIOError,
+)
 ANSWER_S: Final = 3.0  # the core's loop answers in milliseconds, or hangs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = _parser().parse_args(arguments)
+    options.language = options.language or _own_language(options)
     try:
         return int(options.do(options) or 0)
     except FileRefused as error:
@@ -41,10 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, options)
     except SdboxError as error:
         return _fail(error, options)
-    except (ConnectionError, FileNotFoundError, PermissionError, TimeoutError, BlockingIOError):
-        return _fail(Fault("agent-unreachable"), options)
-    except DecodeError:
-        return _fail(Bug("worker-protocol"), options)
     except KeyboardInterrupt:
         return 130
 
@@ -53,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sdbox-agent", description="The SD-Box.")
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--root", type=Path, default=Path("/"), help="where the box's files lie")
-    parser.add_argument("--language", choices=errors.LANGUAGES, default="fr")
+    parser.add_argument("--language", choices=errors.LANGUAGES, help="default: the box's own")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = _command(commands, "run", _run, "run the core (the service manager does this)")
@@ -66,13 +71,19 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "status", _status, "what the box is doing")
     _command(commands, "watch", _watch, "what the box is doing, as it changes")
     choose = _command(commands, "choose", _choose, "enter a project")
-    choose.add_argument("project")
+    choose.add_argument("project", type=_project)
     _command(commands, "cancel", _cancel, "give up this session")
     explain = _command(commands, "explain", _explain, "what a code means and what to do")
     explain.add_argument("code")
-    audit = _command(commands, "audit", _audit, "verify the record of what happened on this box")
-    audit.add_argument("act", choices=["verify"])
-    audit.add_argument("file", type=Path, nargs="?", help="default: this box's own")
+    text = "the record of what happened on this box"
+    acts = commands.add_parser("audit", help=text, description=text)
+    verify = _command(
+        acts.add_subparsers(required=True, metavar="ACT"),
+        "verify",
+        _audit,
+        "is it whole, unchanged?",
+    )
+    verify.add_argument("file", type=Path, nargs="?", help="default: this box's own")
     profile = _command(commands, "profile", _profile, "check a firmware profile")
     profile.add_argument("act", choices=["check"])
     profile.add_argument("file", type=Path)
@@ -84,6 +95,9 @@ def _command(
 ) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     command.add_argument("--json", action="store_true", help="for programs")
+    command.add_argument(  # here too; what stands before the command holds if it does not
+        "--language", choices=errors.LANGUAGES, default=argparse.SUPPRESS, help=argparse.SUPPRESS
+    )
     command.set_defaults(do=do)
     return command
 
@@ -95,6 +109,21 @@ def _uid(text: str) -> int:
         return pwd.getpwnam(text).pw_uid
     except KeyError:
         raise argparse.ArgumentTypeError(f"no user {text!r}") from None
+
+
+def _project(text: str) -> str:
+    """A name the local socket takes: any other would only be told that the agent hung up."""
+    if len(text) > ipc.MAX_TEXT or not text.isprintable():
+        raise argparse.ArgumentTypeError("no project has such a name")
+    return text
+
+
+def _own_language(options: argparse.Namespace) -> str:
+    """The box's, as box.toml says; where there is none, or a wrong one, French."""
+    try:
+        return load_box(Paths(options.root).config).language
+    except FileRefused:
+        return "fr"
 
 
 def _say(text: str, stream: TextIO | None = None) -> None:
@@ -124,10 +153,20 @@ def _run(options: argparse.Namespace) -> None:
     run(Paths(options.root), options.profiles, uids)
 
 
-def _box(options: argparse.Namespace) -> ipc.Channel[ipc.Message]:
+@contextlib.contextmanager
+def _box(options: argparse.Namespace) -> Iterator[ipc.Channel[ipc.Message]]:
     """The running core. Its uid is the socket's owner: nobody else may write in its directory."""
     path = Paths(options.root).agent_socket
-    return ipc.connect(path, view.FromBox, path.stat().st_uid, timeout_s=ANSWER_S)
+    try:
+        box: ipc.Channel[ipc.Message] = ipc.connect(
+            path, view.FromBox, path.stat().st_uid, timeout_s=ANSWER_S
+        )
+        with contextlib.closing(box):
+            yield box
+    except _UNREACHABLE:
+        raise Fault("agent-unreachable") from None
+    except DecodeError:
+        raise Bug("worker-protocol") from None
 
 
 def _ask(box: ipc.Channel[ipc.Message], message: ipc.Message) -> ipc.Message:
@@ -149,12 +188,12 @@ def _receive(box: ipc.Channel[ipc.Message]) -> ipc.Message:
 
 
 def _status(options: argparse.Namespace) -> None:
-    with contextlib.closing(_box(options)) as box:
+    with _box(options) as box:
         _print_view(_ask(box, view.AskStatus()), options)
 
 
 def _watch(options: argparse.Namespace) -> None:
-    with contextlib.closing(_box(options)) as box:
+    with _box(options) as box:
         _print_view(_ask(box, view.WatchBox()), options)
         box.sock.settimeout(None)  # the next change may be tomorrow
         while True:
@@ -170,7 +209,7 @@ def _cancel(options: argparse.Namespace) -> None:
 
 
 def _tell(options: argparse.Namespace, message: ipc.Message) -> None:
-    with contextlib.closing(_box(options)) as box:
+    with _box(options) as box:
         answer = _ask(box, message)
     if options.json:
         _say(msgspec.json.encode(answer).decode())

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 MAX_FRAME_BYTES: Final = 128 * 1024
 MAX_DESCRIPTORS: Final = 4
+MAX_TEXT: Final = 200  # characters
 _CREDENTIALS: Final = struct.Struct("iII")  # struct ucred: pid, uid, gid (unix(7))
 
-Text = Annotated[str, Meta(max_length=200)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}\Z")]
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]

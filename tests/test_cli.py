@@ -210,10 +210,52 @@ def test_explain_says_sentence_and_remedy_or_that_there_is_no_such_code(run) -> 
     assert "\x1b" not in err
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_the_language_may_stand_before_the_command_or_after(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *, after: bool
+) -> None:
+    words, language = ["explain", "card-revoked"], ["--language", "en"]
+    cli.main(["--root", str(tmp_path), *(words + language if after else language + words)])
+    assert capsys.readouterr().out.strip() == errors.render("card-revoked", "en")
+
+
+@pytest.mark.parametrize(
+    ("content", "language"),
+    [
+        ('language = "en"\n', "en"),
+        ('language = "fr"\n', "fr"),
+        ("", "fr"),
+        ('language = "de"\n', "fr"),
+    ],
+)
+def test_a_box_speaks_the_language_of_its_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, language: str
+) -> None:
+    config = Paths(tmp_path).config
+    config.mkdir(parents=True)
+    (config / "box.toml").write_text(
+        f'v = 1\nbox = "b"\nprofile = "virtual"\n{content}[centre]\nhost = "centre.test"\n'
+    )
+    cli.main(["--root", str(tmp_path), "explain", "card-revoked"])
+    assert capsys.readouterr().out.strip() == errors.render("card-revoked", language)
+
+
 def test_the_record_of_a_new_box_can_t_be_verified_and_says_which_file(run, tmp_path: Path) -> None:
     code, _, err = run("audit", "verify")
     assert code == cli.FAILED
     assert str(Paths(tmp_path).state) in err
+
+
+def test_the_record_to_verify_may_be_named_before_json_or_after(run, tmp_path: Path) -> None:
+    (tmp_path / "record").write_bytes(b"")
+    for words in (["--json", str(tmp_path / "record")], [str(tmp_path / "record"), "--json"]):
+        code, out, _ = run("audit", "verify", *words)
+        assert (code, json.loads(out)["lines"]) == (0, 0)
+
+
+def test_a_root_that_is_a_file_holds_no_agent(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--root", __file__, "status"]) == cli.FAILED
+    assert "agent-unreachable" in capsys.readouterr().err
 
 
 def test_a_profile_is_checked_with_file_and_line(run, tmp_path: Path) -> None:
@@ -226,7 +268,18 @@ def test_a_profile_is_checked_with_file_and_line(run, tmp_path: Path) -> None:
     assert "profile-invalid" in err
 
 
-@pytest.mark.parametrize("words", [(), ("dance",), ("choose",), ("run", "--card-user", "no-such")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("dance",),
+        ("choose",),
+        ("choose", "p" * 201),
+        ("choose", "p\udcff"),
+        ("audit",),
+        ("run", "--card-user", "no-such"),
+    ],
+)
 def test_a_wrong_call_exits_with_2(words: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main(words)
