@@ -1,7 +1,9 @@
 """Statements as JWS, general JSON serialisation (RFC 7515 section 7.2.1).
 
 The protected header is exact, byte for byte: algorithm, type and the signer's certificate are what
-the verifier expects, or the signature is refused. That ends algorithm confusion.
+the verifier expects, or the signature is refused. That ends algorithm confusion. The JSON around it
+has one form too. A signature has not (ECDSA: r, s and r, n-s both verify; a card may sign again),
+so "the same statement" is told by what it says, never by a digest of the JWS.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -100,7 +102,7 @@ def open_statement(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> f
     """
     try:
         return _open(typ, jws, certificates_der)
-    except (DecodeError, InvalidSignature, ValueError):
+    except (DecodeError, InvalidSignature, UnsupportedAlgorithm, ValueError):
         raise Refused("statement-invalid") from None
 
 
@@ -129,6 +131,8 @@ def _open(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> fields.Sta
         parsed = msgspec.json.decode(jws, type=Jws)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise DecodeError("not a JWS") from None
+    if msgspec.json.encode(parsed) != jws:
+        raise DecodeError("JWS not in its one form")
     if not 1 <= len(parsed.signatures) == len(certificates_der) <= MAX_SIGNATURES:
         raise DecodeError("not the expected signatures")
     payload = unb64url(parsed.payload)

@@ -213,6 +213,22 @@ def test_members_are_those_of_the_format_only() -> None:
             jws.open_statement("proof", json.dumps(other).encode(), [certificate("p256")])
 
 
+def test_the_json_around_it_has_one_form() -> None:
+    whole = signed()
+    payload = whole[: whole.index(b",") + 1]
+    for other in (b" " + whole, whole + b"\n", payload + whole[1:], b"{" + payload[1:] + whole[1:]):
+        with refused():
+            jws.open_statement("proof", other, [certificate("p256")])
+
+
+def test_a_certificate_nobody_can_read_verifies_nothing() -> None:
+    curve = bytes.fromhex("06082a8648ce3d030107")
+    unknown = certificate("p256").replace(curve, curve[:-1] + b"\x05")
+    for one in (unknown, certificate("p256")[:-1], b"", b"\x30\x00"):
+        with refused():
+            jws.open_statement("proof", signed(), [one])
+
+
 @given(st.binary(max_size=64), st.data())
 def test_base64url_has_one_form(data: bytes, draw: st.DataObject) -> None:
     text = jws.b64url(data).decode()
