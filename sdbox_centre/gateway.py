@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sdbox_agent.errors import Refused
 from sdbox_agent.statements import fields, jws
+from sdbox_centre import access
 from sdbox_centre.gateway_wire import (
     Answer,
     Install,
@@ -129,7 +130,7 @@ class Gateway:
         receipt = jws.open_as(fields.Receipt, request.statement, signers)  # (1)
         if receipt.box != request.box:
             raise Refused("statement-not-yours")
-        digest = hashlib.sha256(request.statement).digest()
+        digest = _digest(receipt)
         key = f"{receipt.box}/{receipt.session}"
         live = self._leases.find(key, self._clocks.mono_s())
         if live is not None and live.receipt_sha256 == digest:  # (2)
@@ -144,7 +145,8 @@ class Gateway:
         peer = Peer(receipt.wg_public_key, self._random(PSK_BYTES), addresses)
         now_s = self._clocks.mono_s()
         ends_s = now_s + self._lease_s
-        lease = Lease(key, project.name, certificates, card, digest, peer, ends_s)
+        level = receipt.level.value
+        lease = Lease(key, project.name, level, certificates, card, digest, peer, ends_s)
         self._leases.add(lease)
         self._seen[digest] = now_s + 2 * FRESH_S
         self._peers_of(project.name).add(peer)  # (7)
@@ -161,8 +163,8 @@ class Gateway:
 
     def _allowed(self, receipt: fields.Receipt, card: bytes) -> Project:
         project = self._book.project(receipt.project)
-        if receipt.level.value not in project.levels:
-            raise Refused("level-not-accepted")
+        if receipt.level not in access.STRONGEST_FIRST or receipt.level.value not in project.levels:
+            raise Refused("level-not-accepted")  # a level proved by more than its name, or none
         if card not in project.cards or receipt.attempt < 1:
             raise Refused("project-not-granted")
         return project
@@ -190,10 +192,12 @@ class Gateway:
             raise Refused("statement-not-yours")
         self._book.box(renewal.box)
         self._cards.check(*lease.certificates, self._clocks.utc_s())
-        if lease.card not in self._book.project(lease.project).cards:
+        project = self._book.project(lease.project)
+        if lease.level not in project.levels:
+            raise Refused("level-not-accepted")
+        if lease.card not in project.cards:
             raise Refused("project-not-granted")
-        digest = hashlib.sha256(request.statement).digest()
-        longer = self._leases.extend(lease, renewal.n, digest, now_s + self._lease_s)
+        longer = self._leases.extend(lease, renewal.n, _digest(renewal), now_s + self._lease_s)
         return Renewed(lease_s=_whole_s(longer.ends_s - now_s))
 
     def _remove(self, key: str) -> None:
@@ -215,6 +219,11 @@ class Gateway:
             self._peers_of(project).remove(stranger)
         if ours - present:
             raise OSError("the interface lost a peer")
+
+
+def _digest(statement: fields.Statement) -> bytes:
+    """Of what is said: around it, other bytes may carry the same statement and still verify."""
+    return hashlib.sha256(fields.encode(statement)).digest()
 
 
 def _whole_s(left_s: float) -> int:

@@ -25,9 +25,10 @@ class Lease:
 
     key: str  # "box/session"
     project: str
+    level: str  # of the session; the project must accept it as long as the lease lasts
     certificates: tuple[bytes, bytes, bytes] = field(repr=False)  # 9A, 9D, 9E as in the receipt
     card: bytes  # SHA-256 of the 9A certificate
-    receipt_sha256: bytes
+    receipt_sha256: bytes  # of what the receipt says
     peer: Peer
     ends_s: float  # on the gateway's clock
     n: int = 0  # renewals

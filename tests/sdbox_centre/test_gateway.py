@@ -71,6 +71,46 @@ def test_a_receipt_seen_is_not_taken_again(world: World) -> None:
         world.gateway.answer(request)
 
 
+@pytest.mark.parametrize("other_form", [w.spaced, w.mirrored])
+def test_a_receipt_seen_is_known_in_any_other_form(world: World, other_form) -> None:
+    """Spaces around it, or (r, n-s) for (r, s): whoever has the API alone can write these."""
+    request = install(world)
+    world.gateway.answer(request)
+    world.gateway.answer(Remove(keys=(f"{world.box.name}/{world.box.boot_id}-1",)))
+    again = msgspec.structs.replace(request, statement=other_form(request.statement))
+    assert again.statement != request.statement
+    with pytest.raises(SdboxError, match=r"^(challenge-used|statement-invalid)$"):
+        world.gateway.answer(again)
+    assert not world.peers.peers
+
+
+def test_a_renewal_seen_in_another_form_gives_no_second_more(world: World) -> None:
+    world.gateway.answer(install(world))
+    first = renewal(world, 1)
+    world.gateway.answer(first)
+    world.clock.move(10)
+    again = msgspec.structs.replace(first, statement=w.mirrored(first.statement))
+    assert world.gateway.answer(again) == Renewed(lease_s=w.LEASE_S - 10)
+
+
+def test_a_level_is_not_believed_from_a_receipt(world: World) -> None:
+    """Even where the project wants it: nothing here can tell yet that a card compared."""
+    for level in (Level.CARD_MATCH, Level.CARD_PIN):
+        world.write_project([world.card], level)
+        with refused("level-not-accepted"):
+            world.gateway.answer(install(world, level=level))
+    assert not world.peers.peers
+
+
+def test_a_certificate_with_a_key_nobody_knows_is_refused(world: World) -> None:
+    """It is read before its path is checked, and must not end the process and every tunnel."""
+    request = install(world)
+    p256, other = (bytes.fromhex("06082a8648ce3d0301" + last) for last in ("07", "05"))
+    for auth in (request.auth.replace(p256, other), request.auth[:-1], b"x"):
+        with refused("statement-invalid"):
+            world.gateway.answer(msgspec.structs.replace(request, auth=auth))
+
+
 @pytest.mark.parametrize("skew_s", [-601, 601])
 def test_a_receipt_of_another_time_is_refused(world: World, skew_s: int) -> None:
     with refused("challenge-expired"):
@@ -186,6 +226,9 @@ def test_a_renewal_asks_card_box_and_project_again(world: World) -> None:
     world.gateway.answer(install(world))
     world.write_project([])
     with refused("project-not-granted"):
+        world.gateway.answer(renewal(world, 1))
+    world.write_project([world.card], Level.CARD_MATCH)
+    with refused("level-not-accepted"):
         world.gateway.answer(renewal(world, 1))
     world.write_project([world.card])
     serial = x509.load_der_x509_certificate(world.card.certificates.card_auth).serial_number

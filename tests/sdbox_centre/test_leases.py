@@ -13,6 +13,7 @@ def lease(n: int, ends_s: float = 60.0, project: str = "p", **other) -> Lease:
     values = {
         "key": f"box/{n}",
         "project": project,
+        "level": "host-match",
         "certificates": (b"a", b"b", b"c"),
         "card": b"card%d" % n,
         "receipt_sha256": b"r",

@@ -10,6 +10,7 @@ import os
 import time
 from pathlib import Path
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,6 +35,7 @@ _REEXPORTED = (Book, Clocks, MemoryPeers, Peer, os)  # for tests that build thei
 SEALED = b"sealed reference of test-holder-01"
 PROJECT = "test-project-01"
 LEASE_S = 60
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 YEAR_S = 365 * 86400
 
 
@@ -66,6 +68,20 @@ def statement(body: fields.Statement, *signers: tuple[bytes, ec.EllipticCurvePri
         protected = jws.header(fields.typ_of(body), certificate)
         parts.append((protected, sign(key, jws.signing_input(protected, payload))))
     return jws.assemble(payload, parts)
+
+
+def spaced(statement_jws: bytes) -> bytes:
+    """The same statement, its JSON written otherwise."""
+    return statement_jws.replace(b":", b": ", 1)
+
+
+def mirrored(statement_jws: bytes) -> bytes:
+    """The same statement, its first (ECDSA) signature turned from (r, s) into (r, n-s)."""
+    parsed = msgspec.json.decode(statement_jws, type=jws.Jws)
+    raw = jws.unb64url(parsed.signatures[0].signature)
+    other = raw[:32] + (P256_ORDER - int.from_bytes(raw[32:])).to_bytes(32)
+    first = jws.Part(parsed.signatures[0].protected, jws.b64url(other).decode())
+    return msgspec.json.encode(jws.Jws(parsed.payload, (first, *parsed.signatures[1:])))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,10 +283,11 @@ class World:
         self.staff.add_project(PROJECT, "Test project 01", [Level.HOST_MATCH])
         self.write_project([self.card])
 
-    def write_project(self, cards: list[Card]) -> None:
+    def write_project(self, cards: list[Card], *levels: Level) -> None:
         listed = ", ".join(f'"{card.name.hex()}"' for card in cards)
+        accepted = ", ".join(f'"{level.value}"' for level in levels or (Level.HOST_MATCH,))
         (self.root / "projects" / f"{PROJECT}.toml").write_text(
-            f"""levels = ["host-match"]
+            f"""levels = [{accepted}]
 endpoint = "192.0.2.1:51820"
 pools = ["10.77.0.0/29", "fd77::/64"]
 interface = "sdboxvm1"
