@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
+from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.terms import CHALLENGE_BYTES, Level
@@ -137,6 +138,11 @@ class ReceiptAnswer(_Closed, frozen=True, kw_only=True):
     vm: Label  # the VM's address inside the tunnel: it answers an echo request
     lease_s: Annotated[int, Meta(ge=1, le=3600)]
     challenge: Challenge
+
+    @override
+    def __repr__(self) -> str:
+        """Without its key."""
+        return "<ReceiptAnswer>"
 
 
 class RenewRequest(_Request, frozen=True, kw_only=True):

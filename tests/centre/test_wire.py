@@ -107,3 +107,17 @@ def test_every_struct_is_closed() -> None:
         assert kind.__struct_config__.forbid_unknown_fields
         assert kind.__struct_config__.frozen
         assert msgspec.json.schema(kind)
+
+
+def test_no_key_is_ever_shown() -> None:
+    """What is logged, or stands in an exception or a state, is a repr."""
+    answer = wire.ReceiptAnswer(
+        peer=bytes(32),
+        psk=b"test-secret-" + bytes(20),
+        endpoint="192.0.2.1:51820",
+        addresses=("10.77.0.2/32",),
+        vm="10.77.0.1",
+        lease_s=60,
+        challenge=bytes(32),
+    )
+    assert "test-secret" not in f"{answer!r}{answer}{(answer,)}"
