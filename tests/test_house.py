@@ -37,7 +37,6 @@ TESTED_ELSEWHERE = {
     "sdbox_agent/session/tunnelling.py": "tests/session/test_machine.py",
     # one concept, tested where it is used
     "sdbox_agent/centre/deadline.py": "tests/centre/test_https.py",
-    "sdbox_agent/tunnel/plumbing.py": "tests/workers/test_tunnel.py",
     "sdbox_centre/core.py": "tests/sdbox_centre/test_sessions.py",
     "sdbox_centre/gateway_wire.py": "tests/sdbox_centre/test_gateway_server.py",
     "sdbox_centre/gatewayfiles.py": "tests/sdbox_centre/test_staff.py",

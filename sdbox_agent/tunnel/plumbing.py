@@ -88,14 +88,23 @@ class Plumbing:
         self._wireguard.stop()
         wipe(self._key)
         self._key = bytearray()
-        with contextlib.suppress(OSError):  # no walls: then nobody has let anybody through them
+        troubles: list[Exception] = []
+        for undo in (self._shut_walls, self._delete_interface):  # the second whatever the first did
+            try:
+                undo()
+            except (OSError, DecodeError) as error:
+                troubles.append(error)
+        if troubles:
+            raise Fault("tunnel-not-down") from troubles[0]
+
+    def _shut_walls(self) -> None:
+        with contextlib.suppress(FileNotFoundError):  # no walls: nobody was let through them
             self._walls.batch(nfset.clear())
-        try:
-            for links in (self._there, self._here):
-                if index := links.index(INTERFACE):  # not ours: it would have died with the process
-                    links.run([rtnetlink.delete(index)])
-        except (OSError, DecodeError) as error:
-            raise Fault("tunnel-not-down") from error
+
+    def _delete_interface(self) -> None:
+        for links in (self._there, self._here):
+            if index := links.index(INTERFACE):  # not ours: it would have died with the process
+                links.run([rtnetlink.delete(index)])
 
 
 class _faults(contextlib.AbstractContextManager[None]):  # noqa: N801  used as a statement

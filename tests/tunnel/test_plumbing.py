@@ -1,0 +1,69 @@
+"""How a tunnel is taken down, over doubles; the rest is seen in workers/test_tunnel."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from sdbox_agent.errors import DecodeError, Fault
+from sdbox_agent.tunnel.plumbing import Plumbing
+
+
+class Links:
+    """A namespace in which the session's interface was left behind."""
+
+    def __init__(self) -> None:
+        self.left = True
+
+    def index(self, _name: str) -> int | None:
+        return 7 if self.left else None
+
+    def run(self, _requests: object) -> None:
+        self.left = False
+
+
+class Walls:
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+        self.cleared = 0
+
+    def batch(self, _requests: object) -> None:
+        if self.error is not None:
+            raise self.error
+        self.cleared += 1
+
+
+def plumbing(tmp_path: Path, error: Exception | None) -> tuple[Plumbing, Links, Walls]:
+    there, walls = Links(), Walls(error)
+    made = Plumbing(tmp_path, there, -1)  # type: ignore[arg-type]
+    made._here.close()
+    made._walls.close()
+    here = Links()
+    here.left = False
+    made._here, made._walls = here, walls  # type: ignore[assignment]
+    return made, there, walls
+
+
+def test_down_is_walls_shut_and_no_interface(tmp_path: Path) -> None:
+    made, there, walls = plumbing(tmp_path, None)
+    made.close()
+    assert (walls.cleared, there.left) == (1, False)
+
+
+def test_without_walls_there_is_nothing_to_shut(tmp_path: Path) -> None:
+    made, there, _ = plumbing(tmp_path, FileNotFoundError(errno.ENOENT, "no such set"))
+    made.close()
+    assert not there.left
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(errno.EPERM, "no"), TimeoutError(), DecodeError("netlink")]
+)
+def test_walls_that_do_not_shut_are_told_and_stop_nothing_else(
+    tmp_path: Path, error: Exception
+) -> None:
+    """A box whose hole stayed open must not say that its tunnel is down."""
+    made, there, _ = plumbing(tmp_path, error)
+    with pytest.raises(Fault, match="tunnel-not-down"):
+        made.close()
+    assert not there.left
