@@ -34,7 +34,10 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._engine = sqlalchemy.create_engine(
-            f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False}
+            f"sqlite:///{path}",
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False},
+            hide_parameters=True,  # an error that is logged quotes the question, no answer to it
         )
         self._lock = threading.Lock()
         sqlalchemy.event.listen(self._engine, "connect", _prepare)

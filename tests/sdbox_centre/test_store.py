@@ -3,6 +3,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from sdbox_centre import tables
@@ -22,6 +23,12 @@ def test_what_is_committed_is_on_the_disk(tmp_path: Path) -> None:
         assert tx.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
         assert tx.exec_driver_sql("PRAGMA secure_delete").scalar() == 1
     store.close()
+
+
+def test_an_error_that_is_logged_quotes_no_values(world: World) -> None:
+    with pytest.raises(IntegrityError) as raised, world.store.begin() as tx:
+        tx.execute(insert(tables.boxes), {"name": "test-box-01", "tls_sha256": b"test-secret"})
+    assert "test-secret" not in str(raised.value) + repr(raised.value)
 
 
 def test_a_transaction_is_whole_or_nothing(world: World) -> None:
