@@ -42,7 +42,6 @@ TESTED_ELSEWHERE = {
     "sdbox_centre/gatewayfiles.py": "tests/sdbox_centre/test_staff.py",
     "sdbox_centre/rows.py": "tests/sdbox_centre/test_sessions.py",
     "sdbox_centre/tables.py": "tests/sdbox_centre/test_store.py",
-    "sdbox_centre/tunnels.py": "tests/sdbox_centre/test_leases.py",
     "sdbox_centre/wireguard.py": "tests/sdbox_centre/rig_peers.py",
     "hil/card/slot.py": "tests/hil/card/test_vpcd.py",
     "hil/finger/libfprint_child.py": "tests/hil/finger/test_judge.py",

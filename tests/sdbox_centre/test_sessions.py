@@ -170,6 +170,15 @@ def test_a_new_start_ends_the_sessions_of_the_last(world: World) -> None:
     session(world, 2).to_open()
 
 
+def test_a_session_is_named_after_its_start(world: World) -> None:
+    """So that no statement of an earlier start says the name of a session of this one."""
+    for name in ("boot-0-1", "boot-1", "boot-11-1"):
+        with refused("request-invalid"):
+            world.talk().hello(world.box.hello(name))
+    with refused("not-found"):
+        world.talk().end(wire.EndRequest(session="boot-0-1", code="card-removed"))
+
+
 def test_a_wire_version_that_nobody_speaks_is_refused(world: World) -> None:
     request = wire.HelloRequest(
         box=world.box.name,
