@@ -100,6 +100,20 @@ def test_a_foreign_uid_is_refused() -> None:
     theirs.close()
 
 
+def test_more_descriptors_than_a_frame_may_carry_are_refused_and_closed() -> None:
+    """The kernel drops those there is no room for; a message with half of them is no message."""
+    channel, theirs = pair()
+    other = ipc.Channel(theirs, ipc.FromCard, os.getuid())
+    before = len(os.listdir("/proc/self/fd"))
+    for many in (ipc.MAX_DESCRIPTORS + 1, 4 * ipc.MAX_DESCRIPTORS):
+        other.send(ipc.Watch(), (0,) * many)
+        with pytest.raises(DecodeError, match="too large"):
+            channel.receive_with_descriptors()
+    assert len(os.listdir("/proc/self/fd")) == before
+    channel.close()
+    theirs.close()
+
+
 def test_descriptors_arrive_and_are_closed_when_the_frame_is_bad() -> None:
     channel, theirs = pair()
     other = ipc.Channel(theirs, ipc.FromCard, os.getuid())

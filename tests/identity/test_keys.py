@@ -27,8 +27,8 @@ def name_of(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def issue(name: str, issuer: Pair | None = None) -> Pair:
-    """A certificate as RFC 5280 wants it, P-256; its own authority without `issuer`."""
+def issue(name: str, issuer: Pair | None = None, *, strict: bool = True) -> Pair:
+    """A certificate as RFC 5280 wants it if `strict`, P-256; its own authority without `issuer`."""
     key = ec.generate_private_key(ec.SECP256R1())
     by = issuer[1] if issuer else key
     builder = (
@@ -41,9 +41,6 @@ def issue(name: str, issuer: Pair | None = None) -> Pair:
         .not_valid_after(NOW + datetime.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(by.public_key()), critical=False
-        )
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(
             x509.KeyUsage(
@@ -60,6 +57,9 @@ def issue(name: str, issuer: Pair | None = None) -> Pair:
             critical=True,
         )
     )
+    if strict:
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(by.public_key())
+        builder = builder.add_extension(identifier, critical=False)
     return builder.sign(by, hashes.SHA256()), key
 
 
@@ -257,6 +257,16 @@ def test_the_centre_sees_the_boxs_certificate(
     assert len(os.listdir("/proc/self/fd")) == before
     server = server_context(config, issue("centre.test", authority), tmp_path, authority)
     assert handshake(client, server, "centre.test") == pem_der(config / "identity/tls.pem")
+
+
+def test_a_centre_outside_rfc_5280_is_refused(
+    config: Path, tmp_path: Path, authority: Pair
+) -> None:
+    """It does not name its issuer's key (section 4.2.1.1); OpenSSL lets that pass by default."""
+    client = keys.load(config).client_context()
+    lax = server_context(config, issue("centre.test", authority, strict=False), tmp_path, authority)
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"(?i)authority key identifier"):
+        handshake(client, lax, "centre.test")
 
 
 def test_another_authority_another_name_and_tls_1_2_are_refused(

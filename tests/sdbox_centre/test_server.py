@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -138,6 +139,15 @@ def test_an_older_tls_is_refused(world: World, port: int) -> None:
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     with pytest.raises((ssl.SSLError, ConnectionError)):
         connect(world, port, context)
+
+
+def test_certificates_are_held_to_rfc_5280_and_no_ticket_is_given(world: World) -> None:
+    certificate, key = tls.server_identity(world)
+    boxes = tls.authority_file(world, "boxes-authority", world.boxes)
+    context = server.tls_context(Path(certificate), Path(key), boxes)
+    assert context.verify_flags & ssl.VerifyFlags.VERIFY_X509_STRICT
+    assert context.num_tickets == 0
+    assert context.verify_mode is ssl.CERT_REQUIRED
 
 
 def test_no_session_is_ever_resumed(world: World, port: int) -> None:

@@ -42,6 +42,24 @@ def test_an_enrolment_that_ends_within_a_session_ends_it(world: World, step: str
     assert len(world.peers.peers) == (step == "renew")  # the rest is its lease's
 
 
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("DELETE FROM grants", "project-not-granted"),
+        ("UPDATE projects SET state = 'closed'", "project-not-granted"),
+        ("UPDATE projects SET levels = 'card-match'", "level-not-accepted"),
+    ],
+)
+def test_a_renewal_asks_for_the_grant_again(world: World, change: str, code: str) -> None:
+    """Whoever changed the tables need not have ended the sessions, as staff's acts do."""
+    one = session(world)
+    one.to_open()
+    with world.store.begin() as tx:
+        tx.exec_driver_sql(change)
+    with refused(code):
+        one.renew()
+
+
 @pytest.mark.parametrize("step", ["install", "renew"])
 def test_a_session_ended_while_the_gateway_worked_keeps_no_peer(
     world: World, monkeypatch: pytest.MonkeyPatch, step: str
