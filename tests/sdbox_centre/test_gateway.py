@@ -59,6 +59,17 @@ def test_a_lease_ends_by_the_gateways_own_clock(world: World) -> None:
     assert not world.peers.peers
 
 
+def test_a_lease_that_is_over_goes_before_any_question_is_answered(world: World) -> None:
+    first, name = install(world), f"{world.box.name}/{world.box.boot_id}-1"
+    world.gateway.answer(first)
+    world.clock.move(w.LEASE_S)
+    second = install(world, n=2)
+    world.gateway.answer(second)  # the same card: its old peer is not in the way, nor in
+    assert len(world.peers.peers) == 1
+    with pytest.raises(SdboxError):
+        world.gateway.answer(msgspec.structs.replace(renewal(world, 1), key=name))
+
+
 def test_a_receipt_seen_is_not_taken_again(world: World) -> None:
     request = install(world)
     world.gateway.answer(request)
