@@ -80,6 +80,17 @@ def box_of(issuer: authority.Authority, world: World, profile=authority.BOX_TLS,
     return box
 
 
+def test_a_context_that_asks_for_no_certificate_serves_nobody(world: World) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(tls.authority_file(world, "anchors-only", world.servers))
+    with tls.served(world, lax=True) as port, connect(world, port, context) as sock:
+        try:
+            got = ask(sock, b"{}")
+        except OSError:
+            got = b""
+        assert got == b""  # cut, not answered
+
+
 def test_nobody_with_a_certificate_of_another_kind(world: World, port: int) -> None:
     day = authority.CRL_LIFE / 7
     foreign = authority.authority("Test Box Authority", world.now)
