@@ -95,6 +95,7 @@ class Gateway:
         self._random = random_bytes
         self._lease_s = lease_s
         self._leases = Leases()
+        self._started_utc_s = clocks.utc_s()
         self._seen: dict[bytes, float] = {}  # receipt digest -> when it is too old by its date
 
     def answer(self, request: Request) -> Answer:
@@ -158,7 +159,8 @@ class Gateway:
         self._seen = {seen: until for seen, until in self._seen.items() if until > now_s}
         if digest in self._seen:
             raise Refused("challenge-used")
-        if abs(utc_s - self._clocks.utc_s()) > FRESH_S:
+        # What was seen before this start is forgotten: a receipt from before it is not believed.
+        if utc_s < self._started_utc_s or abs(utc_s - self._clocks.utc_s()) > FRESH_S:
             raise Refused("challenge-expired")
 
     def _allowed(self, receipt: fields.Receipt, card: bytes) -> Project:

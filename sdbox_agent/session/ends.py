@@ -129,7 +129,7 @@ def in_broken(state: at.Broken, event: on.Event, policy: Policy) -> Step:
     match event:
         case on.TunnelDown(state.n):
             timer = () if state.cards else (do.SetTimer(state.n, Timer.SETTLE, policy.settled_s),)
-            mended = at.Spent(state.n, "tunnel-not-down", state.cards)
+            mended = at.Spent(state.n, state.code, state.cards)
             return mended, (do.Record(state.n, "tunnel-confirmed-down"), *timer)
         case on.CardInserted():
             return replace(state, cards=state.cards | {event.insertion}), ()

@@ -37,6 +37,7 @@ class Side:
         trust = Trust((cards.anchor(),), self.bench.marks, "never")
         self.side = CardSide(self.bench.context, self.calls, trust, Identity())  # type: ignore[arg-type]
         self.link = self.side.link = Link()  # type: ignore[assignment]
+        self.side.heard(ipc.ReadersChanged(readers=("r",)))
         self.side.heard(ipc.Inserted(reader="r", insertion=1))
         assert self.fed.pop() == on.CardInserted(1)
 

@@ -283,3 +283,20 @@ def test_a_restart_begins_with_nobody(world: World) -> None:
     )
     with refused("lease-refused"):
         again.answer(renewal(world, 1))
+
+
+def test_a_receipt_from_before_a_restart_is_not_taken_after_it(world: World) -> None:
+    """The API may have kept it; what the gateway had seen, it has forgotten."""
+    request = install(world)
+    world.clock.move(1)
+    again = gateway.Gateway(
+        world.rules(),
+        w.Book(world.root / "boxes", world.root / "projects"),
+        lambda _project: w.MemoryPeers(),
+        w.Clocks(world.clock.utc_s, world.clock.mono_s),
+        w.os.urandom,
+        w.LEASE_S,
+    )
+    with refused("challenge-expired"):
+        again.answer(request)
+    again.answer(install(world, n=2))
