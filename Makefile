@@ -38,7 +38,7 @@ pure: $(STAMP) ## the tests that need no root, and their coverage gate
 	@$(COVERAGE) combine -q
 	@$(COVERAGE) report
 
-check: $(STAMP) ## lint and pure, both at once; no root, under 60 s
+check: $(STAMP) ## lint and pure, both at once; no root, about a minute
 	@$(MAKE) -j2 --output-sync=target lint pure
 
 test: check ## every test, the rig's included; needs root, under 10 min

@@ -1,6 +1,7 @@
 """The sealed message: one form, one recipient, one error; and OpenSSL agrees with both ends."""
 
 import dataclasses
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -31,6 +32,9 @@ OPTIONS = {
         "-keyopt", "rsa_mgf1_md:sha256",
     ],
 }  # fmt: skip
+
+# Every byte, always; with every mask where there is time (CI=1).
+MASKS = (0x01, 0x80, 0xFF) if os.environ.get("CI") else (0x01,)
 
 
 def seal(kind, content=CONTENT):
@@ -133,7 +137,7 @@ def test_every_byte_changed_is_refused(kind) -> None:  # fault 35
     sealed_der = seal(kind, b"FMR\0 20\0" + bytes(range(64)))
     survivors = []
     for at in range(len(sealed_der)):
-        for mask in (0x01, 0x80, 0xFF):
+        for mask in MASKS:
             altered = bytearray(sealed_der)
             altered[at] ^= mask
             try:

@@ -3,6 +3,7 @@
 import ctypes
 import dataclasses
 import datetime as dt
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -24,6 +25,9 @@ from tests.pki import grown
 from tests.pki.grown import DAY, NOW, NOW_S, RECORD, SUBJECT
 
 YEAR_S = 365 * 86400
+
+# Every byte, always; with every mask where there is time (CI=1).
+MASKS = (0x01, 0x80, 0xFF) if os.environ.get("CI") else (0x01,)
 
 
 def signed(card="p256", signer=None, subject=SUBJECT, now=NOW, record=RECORD):
@@ -225,7 +229,7 @@ def test_every_byte_changed_is_refused() -> None:  # without the seal around it
     signed_der = signed(record=b"FMR\0 20\0" + bytes(40))
     survivors = []
     for at in range(len(signed_der)):
-        for mask in (0x01, 0x80, 0xFF):
+        for mask in MASKS:
             altered = bytearray(signed_der)
             altered[at] ^= mask
             try:
