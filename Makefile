@@ -34,11 +34,11 @@ lint: $(STAMP) ## formatting, style, types, import contracts
 
 pure: $(STAMP) ## the tests that need no root, and their coverage gate
 	@rm -rf build/coverage; mkdir -p build/coverage
-	@$(COVERAGE) run -m pytest -q -m "not rig" -n auto --dist loadfile
+	@$(COVERAGE) run -m pytest -q -m "not rig" -n 3 --dist loadfile
 	@$(COVERAGE) combine -q
 	@$(COVERAGE) report
 
-check: $(STAMP) ## lint and pure, both at once; no root, about a minute
+check: $(STAMP) ## lint and pure, both at once; no root, under 60 s
 	@$(MAKE) -j2 --output-sync=target lint pure
 
 test: check ## every test, the rig's included; needs root, under 10 min
