@@ -3,8 +3,7 @@
 A card that lay in a reader when its worker died, and is there when the next one looks, has not been
 put in anew: a refused card would otherwise get another session each time the worker ends, and a
 card that drives the worker to its end would get one after another. Whether it was exchanged
-meanwhile nobody saw; then, too, it must come out first. The same holds for a card that lay there
-when this core started: what came before it, nobody knows. Pure.
+meanwhile nobody saw; then, too, it must come out first. Pure.
 """
 
 from __future__ import annotations
@@ -25,18 +24,17 @@ class Readers:
 
     def __init__(self) -> None:
         self._last = 0
-        self._looked = False  # has a worker told of every card that was there when we started?
         self._cards: dict[str, _Card] = {}
 
     def inserted(self, reader: str, number: int) -> int | None:
-        """A card is there; its new insertion, or None if it has been there, or was at the start."""
+        """A card is there; its new insertion, or None if it has been there all the time."""
         known = self._cards.get(reader)
         if known is not None and known.number is None:
             self._cards[reader] = replace(known, number=number)
             return None
         self._last += 1
         self._cards[reader] = _Card(self._last, number)
-        return self._last if self._looked else None
+        return self._last
 
     def removed(self, number: int) -> int | None:
         """The worker's insertion `number` is over; the core's, if it was known."""
@@ -48,7 +46,6 @@ class Readers:
 
     def looked(self) -> list[int]:
         """The worker has told of every card it sees: insertions that ended while none looked."""
-        self._looked = True
         gone = {reader: card for reader, card in self._cards.items() if card.number is None}
         for reader in gone:
             del self._cards[reader]

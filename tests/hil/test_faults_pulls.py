@@ -1,6 +1,7 @@
 """The card pulled at each step of a session, by APDU and by state."""
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -48,6 +49,7 @@ def torn(bench: Bench, fault: TearAt) -> None:
         bench.rig.operator.place(holder.person)
         seen = bench.watch.state("closing")
     assert insertion.apdus == fault.n, "the tear did not happen where it should"
+    insertion.wait_ended()  # the box may know before the card's own thread has noted it
     assert insertion.removed_at_ns is not None
     assert seen.code == "card-removed", seen
     spent = bench.watch.state("spent", "broken")
@@ -141,7 +143,8 @@ def test_a_card_pulled_in_any_state_ends_the_session(bench: Bench, apdus: int, s
         pulled_ms = now_ms()
         bench.rig.operator.remove()
         spent = bench.ended("card-removed", from_ms=pulled_ms, within_s=1.0)
-    states = [view.state for view in bench.watch.views if view.n == spent.n]
+    views = [view.state for view in bench.watch.views if view.n == spent.n]
+    states = [state for state, _ in itertools.groupby(views)]  # closing may be told twice
     assert states[-3:] == [state, "closing", "spent"]
 
 
