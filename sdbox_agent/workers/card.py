@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import ctypes
 import os
-import resource
 import secrets
 import selectors
 import signal
@@ -34,6 +33,7 @@ from sdbox_agent.card import pcsc
 from sdbox_agent.card.runner import Link, Runner
 from sdbox_agent.card.service import Means, Service
 from sdbox_agent.errors import DecodeError
+from sdbox_agent.hardening import close_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,8 +47,7 @@ MAX_FINGERS: Final = 4  # connections at once: one is used, the rest is patience
 EXIT_MUTE: Final = 75  # sysexits: EX_TEMPFAIL; the supervisor starts us again
 EXIT_CONFIG: Final = 78  # sysexits: EX_CONFIG
 
-# The kernel's: see prctl(2) and mlockall(2)
-_PR_SET_DUMPABLE: Final = 4
+# The kernel's: see mlockall(2)
 _MCL_CURRENT: Final = 1
 _MCL_FUTURE: Final = 2
 _MCL_ONFAULT: Final = 4
@@ -282,10 +281,8 @@ def keep_memory_private() -> None:
 
     Raises OSError where memory can't be locked although there is swap.
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    close_memory()
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(0)) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
     # ONFAULT: lock what is used, not every page of every library
     if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:
         error = OSError(ctypes.get_errno(), "mlockall, and there is swap")

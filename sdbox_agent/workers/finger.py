@@ -16,7 +16,6 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy: threads cost memory an
 import argparse
 import ctypes
 import hashlib
-import resource
 import select
 import signal
 import sys
@@ -28,6 +27,7 @@ from sdbox_agent.biometrics import iso19794_2_2005 as iso
 from sdbox_agent.biometrics import quality
 from sdbox_agent.biometrics.compare import Prepared, best, is_match, prepare
 from sdbox_agent.errors import AskAgain, Bug, DecodeError, Fault, Refused, SdboxError
+from sdbox_agent.hardening import close_memory
 from sdbox_agent.paths import Paths
 from sdbox_agent.pki import cms, reference
 from sdbox_agent.pki.holder import CardCertificates
@@ -41,9 +41,8 @@ if TYPE_CHECKING:
     from sdbox_agent.biometrics.minutia import Template
     from sdbox_agent.sensor.port import Frame, Sensor
 
-# -- Linux: prctl(2), mlockall(2) ----------------------------------------------------------------
+# -- Linux: mlockall(2) --------------------------------------------------------------------------
 
-PR_SET_DUMPABLE: Final = 4
 MCL_CURRENT_FUTURE_ONFAULT: Final = 1 | 2 | 4
 
 # -- ours ----------------------------------------------------------------------------------------
@@ -265,10 +264,8 @@ def _views(opened: reference.OpenedReference) -> list[Prepared]:
 
 def harden() -> None:
     """No core dump, no debugger of our uid, no swap; say so on stderr if memory can't be locked."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    close_memory()
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl")
     if libc.mlockall(MCL_CURRENT_FUTURE_ONFAULT) != 0:  # needs LimitMEMLOCK=infinity
         sys.stderr.write(f"memory is not locked: {os.strerror(ctypes.get_errno())}\n")
 

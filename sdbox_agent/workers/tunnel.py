@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import os
-import resource
 import select
 import selectors
 import signal
@@ -25,6 +23,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from sdbox_agent import ipc
 from sdbox_agent.errors import DecodeError, Fault, SdboxError
+from sdbox_agent.hardening import close_memory
 from sdbox_agent.paths import Paths
 from sdbox_agent.tunnel import config, echo
 from sdbox_agent.tunnel.life import Do, Life, Over
@@ -34,7 +33,6 @@ from sdbox_agent.tunnel.plumbing import Plumbing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_PR_SET_DUMPABLE: Final = 4  # prctl(2)
 _UCRED: Final = struct.Struct("iII")  # unix(7): pid, uid, gid
 
 
@@ -287,8 +285,7 @@ def main() -> NoReturn:
     parser.add_argument("--core-uid", type=int, required=True)
     parser.add_argument("--session-netns", type=Path, required=True)
     options = parser.parse_args()
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # nobody of our uid reads the key
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    close_memory()  # nobody of our uid reads the key
     sockets = ipc.listen_descriptors(("core", "route", "echo4", "echo6"))
     if len(sockets) != 4:
         sys.exit("sdbox-tunnel: needs four sockets from the service manager")
