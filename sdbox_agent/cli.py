@@ -240,7 +240,10 @@ def _print_view(shown: ipc.Message, options: argparse.Namespace) -> None:
 
 
 def _details(shown: view.View) -> tuple[tuple[str, object], ...]:
-    names = ("level", "project", "attempts_left", "handshake_ms", "vm_ms")
+    names = (
+        "level", "project", "attempts_left", "pin_left", "finger", "expires_in_days",
+        "handshake_ms", "vm_ms",
+    )  # fmt: skip
     return tuple((name, getattr(shown, name)) for name in names)
 
 

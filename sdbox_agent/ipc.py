@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 from typing_extensions import override
 
+from sdbox_agent.cardkind import Bit, CardKind, FingerKey, KeyName  # noqa: TC001  msgspec's
 from sdbox_agent.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ Challenge = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Der = Annotated[bytes, Meta(max_length=64 * 1024)]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Milliseconds = Annotated[float, Meta(ge=0, le=1e7)]
-KeyName = Literal["9A", "9E"]  # key references a statement may be signed with
+Tries = Annotated[int, Meta(ge=0, le=15)]  # of a retry counter: the X of 63CX
 
 
 class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="t"):
@@ -67,13 +68,27 @@ class Watch(Message, frozen=True, kw_only=True, tag="watch"):
 
 
 class OpenCard(Message, frozen=True, kw_only=True, tag="open"):
-    """Take the card of `insertion` for session `n`: one exclusive connection."""
+    """Take the card of `insertion` for session `n`: one exclusive connection.
+
+    It is spoken to as the first of `kinds` whose demands it meets.
+    """
 
     insertion: Count
+    kinds: Annotated[tuple[CardKind, ...], Meta(min_length=1, max_length=8)]
 
 
 class GrantUnwrap(Message, frozen=True, kw_only=True, tag="grant"):
     """The finger process may ask one unwrap (9D) in session `n`."""
+
+
+class GrantCompare(Message, frozen=True, kw_only=True, tag="grant_compare"):
+    """The finger process may have the card compare, so many times in session `n`."""
+
+    comparisons: Annotated[int, Meta(ge=1, le=10)]
+
+
+class GrantPin(Message, frozen=True, kw_only=True, tag="grant_pin"):
+    """A PIN may be given in session `n`: from the reader's own pad, or by the prompt process."""
 
 
 class Statement(Message, frozen=True, kw_only=True, tag="statement"):
@@ -112,13 +127,22 @@ class ReadersChanged(Message, frozen=True, kw_only=True, tag="readers"):
 
 
 class Opened(Message, frozen=True, kw_only=True, tag="opened"):
-    """What the card shows to anybody: three certificates (DER) and its CHUID."""
+    """What the card shows to anybody: three certificates (DER), its CHUID, its fingers.
 
+    `guid` and `expires` are absent where a maker's library shows no CHUID. `pin_left` is what an
+    empty VERIFY answered: 0 is blocked, None a card without a PIN reference.
+    """
+
+    kind: Text  # name of the kind it was taken for
     auth: Der  # 9A
     key_management: Der  # 9D
     card_auth: Der  # 9E
-    guid: Annotated[bytes, Meta(min_length=16, max_length=16)]
-    expires: Annotated[str, Meta(pattern=r"^[0-9]{8}\Z")]  # CHUID expiry, YYYYMMDD
+    guid: Annotated[bytes, Meta(min_length=16, max_length=16)] | None = None
+    expires: Annotated[str, Meta(pattern=r"^[0-9]{8}\Z")] | None = None  # YYYYMMDD
+    bits: Annotated[tuple[Bit, ...], Meta(max_length=2)] = ()
+    match_left: Annotated[tuple[Tries, ...], Meta(max_length=2)] = ()  # of each of `bits`
+    pin_left: Tries | None = None
+    pad: bool = False  # the reader has a PIN pad of its own, and this kind uses it
 
 
 class Signed(Message, frozen=True, kw_only=True, tag="signed"):
@@ -128,6 +152,16 @@ class Signed(Message, frozen=True, kw_only=True, tag="signed"):
     payload: Annotated[bytes, Meta(max_length=8192)]
     protected: Annotated[bytes, Meta(max_length=1024)]
     signature: Annotated[bytes, Meta(max_length=512)]
+
+
+class PinEntered(Message, frozen=True, kw_only=True, tag="pin_entered"):
+    """The card took its PIN."""
+
+
+class PinRefused(Message, frozen=True, kw_only=True, tag="pin_refused"):
+    """The card did not: so many tries are left. Another may be given."""
+
+    left: Tries
 
 
 class CardClosed(Message, frozen=True, kw_only=True, tag="closed"):
@@ -150,14 +184,33 @@ class Unwrapped(Message, frozen=True, kw_only=True, tag="unwrapped"):
     key: Annotated[bytes, Meta(max_length=66)]
 
 
+class OnCardCompare(Message, frozen=True, kw_only=True, tag="on_card_compare"):
+    """Have the card compare a probe (ISO/IEC 19794-2 compact card format, 3 bytes a minutia)."""
+
+    key: FingerKey
+    minutiae: Annotated[bytes, Meta(min_length=3, max_length=3 * 255)]
+
+
+class Compared(Message, frozen=True, kw_only=True, tag="compared"):
+    """The card's decision, and what its own counter has left for that finger."""
+
+    match: bool
+    left: Tries | None = None  # None: it matched
+
+
 # -- core to finger process ----------------------------------------------------------------------
 
 
 class PrepareFinger(Message, frozen=True, kw_only=True, tag="prepare"):
-    """Everything this transaction's finger process may know before it scans."""
+    """Everything this transaction's finger process may know before it scans.
 
-    level: Literal["host-match"]
-    sealed: Der
+    `sealed` at host-match; `bits`, and no reference at all, at card-match.
+    """
+
+    level: Literal["host-match", "card-match"]
+    sealed: Der | None = None
+    bits: Annotated[tuple[Bit, ...], Meta(max_length=2)] = ()
+    crls: Annotated[tuple[Der, ...], Meta(max_length=8)] = ()  # of the enrolment authorities
     auth: Der  # the card's certificates as read in this session: the reference must name them
     key_management: Der
     card_auth: Der
@@ -173,9 +226,13 @@ class Scan(Message, frozen=True, kw_only=True, tag="scan"):
 
 
 class Compare(Message, frozen=True, kw_only=True, tag="compare"):
-    """Compare probe and reference; the attempt has been reserved."""
+    """Compare probe and reference; the attempt has been reserved.
+
+    At card-match, `key` names the finger that the person was asked for.
+    """
 
     attempt: Count
+    key: FingerKey | None = None
 
 
 class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
@@ -209,6 +266,7 @@ class Verdict(Message, frozen=True, kw_only=True, tag="verdict"):
     """The comparison decision. Never the score."""
 
     match: bool
+    left: Tries | None = None  # what the card's own counter has left, at card-match
 
 
 # -- core to tunnel helper -----------------------------------------------------------------------
@@ -275,8 +333,21 @@ class TunnelState(Message, frozen=True, kw_only=True, tag="tunnel_state"):
     up: bool
 
 
-FromCore = Watch | OpenCard | GrantUnwrap | Statement | CloseCard  # to the card worker
-FromCard = Inserted | Removed | ReadersChanged | Opened | Signed | CardClosed | Failed
+# to the card worker
+FromCore = Watch | OpenCard | GrantUnwrap | GrantCompare | GrantPin | Statement | CloseCard
+FromCard = (
+    Inserted
+    | Removed
+    | ReadersChanged
+    | Opened
+    | Signed
+    | PinEntered
+    | PinRefused
+    | CardClosed
+    | Failed
+)
+ToCardFromFinger = Unwrap | OnCardCompare
+ToFingerFromCard = Unwrapped | Compared | Failed
 ToFinger = PrepareFinger | Scan | Compare | Cancel
 FromFinger = FingerReady | Prepared | Hint | ProbeReady | Verdict | Failed
 ToTunnel = PrepareTunnel | OpenTunnel | ExtendLease | CloseTunnel | TunnelStatus

@@ -41,6 +41,16 @@ class Paths:
         return self.root / "run/sdbox-card/finger.sock"
 
     @property
+    def pin_socket(self) -> Path:
+        """Prompt process to card worker, direct: the core never sees a PIN."""
+        return self.root / "run/sdbox-card/pin.sock"
+
+    @property
+    def crls(self) -> Path:
+        """The revocation lists the core goes by, for `card check` (in its runtime directory)."""
+        return self.root / "run/sdbox/crls"
+
+    @property
     def finger_socket(self) -> Path:
         """Core to finger process; each connection starts a process of its own."""
         return self.root / "run/sdbox-finger/core.sock"

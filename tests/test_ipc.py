@@ -15,6 +15,7 @@ from sdbox_agent import ipc
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.statements import fields
+from tests import kinds
 
 
 def pair(peer_uid: int | None = None) -> tuple[ipc.Channel, socket.socket]:
@@ -26,8 +27,8 @@ def pair(peer_uid: int | None = None) -> tuple[ipc.Channel, socket.socket]:
 def test_a_message_arrives_as_it_was_sent() -> None:
     channel, theirs = pair()
     other = ipc.Channel(theirs, ipc.FromCard, os.getuid())
-    other.send(ipc.OpenCard(n=3, insertion=4))
-    assert channel.receive() == ipc.OpenCard(n=3, insertion=4)
+    other.send(ipc.OpenCard(n=3, insertion=4, kinds=(kinds.FREE,)))
+    assert channel.receive() == ipc.OpenCard(n=3, insertion=4, kinds=(kinds.FREE,))
     channel.close()
     with pytest.raises(ipc.Closed):
         other.receive()

@@ -131,6 +131,8 @@ class Service:
                 self._grant(message)
             case ipc.Statement():
                 self._statement(message)
+            case ipc.GrantCompare() | ipc.GrantPin():
+                self._refuse(message.n, "not-allowed")
             case ipc.CloseCard():
                 self._close(message)
 
@@ -170,13 +172,15 @@ class Service:
 
         def work() -> ipc.Message:
             link.connect()
-            return self._opened(session.n, session.conversation.open())
+            kind = message.kinds[-1].name
+            return self._opened(session.n, kind, session.conversation.open())
 
         self._ask(session, work)
 
-    def _opened(self, n: int, face: Face) -> ipc.Opened:
+    def _opened(self, n: int, kind: str, face: Face) -> ipc.Opened:
         return ipc.Opened(
             n=n,
+            kind=kind,
             auth=face.holders["9A"].certificate_der,
             key_management=face.holders["9D"].certificate_der,
             card_auth=face.holders["9E"].certificate_der,

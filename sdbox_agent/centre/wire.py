@@ -107,9 +107,15 @@ class ProofAnswer(_Closed, frozen=True, kw_only=True):
 
 
 class AttemptRequest(_Request, frozen=True, kw_only=True):
-    """POST /v1/attempt: reserve one comparison before it runs."""
+    """POST /v1/attempt: reserve one comparison before it runs; at card-pin, check `otp` instead."""
 
     challenge: Challenge
+    otp: Annotated[str, Meta(pattern=r"^[0-9]{6,8}\Z")] | None = None  # RFC 6238
+
+    @override
+    def __repr__(self) -> str:
+        """Without its code."""
+        return "<AttemptRequest>"
 
 
 class AttemptAnswer(_Closed, frozen=True, kw_only=True):
@@ -118,6 +124,7 @@ class AttemptAnswer(_Closed, frozen=True, kw_only=True):
     attempt: Count
     left: Count
     challenge: Challenge
+    code_right: bool | None = None  # at card-pin alone: was the one-time code the right one?
 
 
 class ReceiptRequest(_Request, frozen=True, kw_only=True):
@@ -169,7 +176,7 @@ class EndAnswer(_Closed, frozen=True, kw_only=True):
 
 
 class CrlsAnswer(_Closed, frozen=True, kw_only=True):
-    """GET /v1/crls: the card authorities' current CRLs (DER); the box fetches from nobody else."""
+    """GET /v1/crls: the CRLs (DER) of card and enrolment authorities; the box asks nobody else."""
 
     crls: Annotated[tuple[Annotated[bytes, Meta(max_length=128 * 1024)], ...], Meta(max_length=8)]
 

@@ -13,6 +13,7 @@ from sdbox_agent.session import events as on
 from sdbox_agent.statements import fields, jws
 
 if TYPE_CHECKING:
+    from sdbox_agent.cardkind import KeyName
     from sdbox_agent.centre import wire
     from sdbox_agent.daemon.calls import Calls
     from sdbox_agent.daemon.context import Context
@@ -48,7 +49,8 @@ class CardSide:
     def open(self, n: int, insertion: int) -> None:
         """Read the card while the newest revocation lists are fetched."""
         self._opened, self._reading, self._lists_asked = None, n, n
-        self.link.send(ipc.OpenCard(n=n, insertion=self._readers.number(insertion)))
+        number = self._readers.number(insertion)
+        self.link.send(ipc.OpenCard(n=n, insertion=number, kinds=self._trust.kinds))
         guard = self._context.guard
         self._calls.ask(
             lambda client: client.crls(),
@@ -82,9 +84,11 @@ class CardSide:
         self._asked = statement
         typ = fields.typ_of(statement)
         raw = msgspec.Raw(fields.encode(statement))
-        self.link.send(
-            ipc.Statement(n=n, typ=typ, fields=raw, key="9E" if typ == "proof" else "9A")
-        )
+        self.link.send(ipc.Statement(n=n, typ=typ, fields=raw, key=self._key_of(typ)))
+
+    def _key_of(self, typ: str) -> KeyName:
+        assert self._card is not None
+        return self._card.kind.proof_key if typ == "proof" else "9A"
 
     def _signed(self, message: ipc.Signed) -> None:
         """What the card signed must be what was asked. A receipt needs the box's hand too."""
@@ -103,7 +107,7 @@ class CardSide:
     def _genuine(self, typ: str, statement: bytes) -> None:
         """The card must hold the keys of the certificates it showed: a copy does not."""
         assert self._card is not None
-        certificate = self._card.card_auth if typ == "proof" else self._card.auth
+        certificate = self._card.card_auth if self._key_of(typ) == "9E" else self._card.auth
         try:
             jws.open_statement(typ, statement, [certificate])
         except Refused:
@@ -112,6 +116,14 @@ class CardSide:
     def grant_unwrap(self, n: int) -> None:
         """The finger process may have one key opened in session `n`."""
         self.link.send(ipc.GrantUnwrap(n=n))
+
+    def grant_compare(self, n: int, comparisons: int) -> None:
+        """The finger process may have the card compare in session `n`."""
+        self.link.send(ipc.GrantCompare(n=n, comparisons=comparisons))
+
+    def ask_pin(self, n: int) -> None:
+        """A PIN may be given: it goes to the card worker, and never comes here."""
+        self.link.send(ipc.GrantPin(n=n))
 
     def close(self, n: int) -> None:
         """Reset the card and let go of it."""
@@ -160,6 +172,10 @@ class CardSide:
             case ipc.Signed():
                 if message.n == self._context.n:
                     self._signed(message)
+            case ipc.PinEntered():
+                self._context.feed(on.PinEntered(message.n))
+            case ipc.PinRefused():
+                self._context.feed(on.PinRefused(message.n, message.left))
             case ipc.Failed():
                 self._context.feed(on.Failed(message.n, message.code))
             case ipc.CardClosed():

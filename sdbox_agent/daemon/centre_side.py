@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sdbox_agent.centre.https import CentreClient
     from sdbox_agent.daemon.calls import Calls
     from sdbox_agent.daemon.context import Context
+    from sdbox_agent.session import effects as do
     from sdbox_agent.session.events import Card
     from sdbox_agent.state.attempts import Attempts
 
@@ -86,15 +87,16 @@ class CentreSide:
             utc_s=answer.utc_s, wire=answer.wire, policy_version=answer.policy_version
         )
 
-    def send_proof(self, n: int, card: Card, statement: bytes) -> None:
+    def send_proof(self, effect: do.SendProof) -> None:
         """-> Admitted. The box's own count may be lower than the centre's: the least is shown."""
+        n, card = effect.n, effect.card
         request = wire.ProofRequest(
             session=self._context.session(n),
             auth=card.auth,
             key_management=card.key_management,
             card_auth=card.card_auth,
-            statement=statement,
-            levels=self._context.policy.levels,
+            statement=effect.jws,
+            levels=effect.levels,
         )
 
         def admitted(answer: wire.ProofAnswer) -> None:
@@ -105,14 +107,18 @@ class CentreSide:
 
         self._ask(n, lambda client: client.proof(request), admitted)
 
-    def reserve(self, n: int, card: Card, challenge: bytes) -> None:
+    def reserve(self, effect: do.ReserveAttempt) -> None:
         """Count on the box, durably; then at the centre -> AttemptReserved. Raises SdboxError."""
+        n, card = effect.n, effect.card
         left = self._attempts.reserve(_counted_as(card), self._context.utc_s())
-        request = wire.AttemptRequest(session=self._context.session(n), challenge=challenge)
+        request = wire.AttemptRequest(
+            session=self._context.session(n), challenge=effect.challenge, otp=effect.code
+        )
 
         def reserved(answer: wire.AttemptAnswer) -> None:
             least = min(left, self._attempts.lower(_counted_as(card), answer.left))
-            self._context.feed(on.AttemptReserved(n, answer.attempt, least, answer.challenge))
+            reserved = (answer.attempt, least, answer.challenge, answer.code_right)
+            self._context.feed(on.AttemptReserved(n, *reserved))
 
         self._ask(n, lambda client: client.attempt(request), reserved)
 

@@ -10,11 +10,12 @@ from sdbox_agent.errors import AskAgain, Fault
 from sdbox_agent.session import events as on
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from sdbox_agent.cardkind import FingerKey
     from sdbox_agent.daemon.context import Context
     from sdbox_agent.daemon.links import Link
-    from sdbox_agent.session.effects import OpenReference
+    from sdbox_agent.session.effects import PrepareFinger
 
 
 class FingerSide:
@@ -22,24 +23,36 @@ class FingerSide:
 
     link: Link[ipc.FromFinger]
 
-    def __init__(self, context: Context, anchors: Sequence[bytes], sensor_ppmm: float) -> None:
-        """`anchors`: enrolment-signing authorities, DER. `sensor_ppmm`: pixels per mm."""
+    def __init__(
+        self,
+        context: Context,
+        anchors: Sequence[bytes],
+        desk_lists: Callable[[], tuple[bytes, ...]],
+        sensor_ppmm: float,
+    ) -> None:
+        """`anchors`: enrolment-signing authorities, DER; `desk_lists`: their newest CRLs.
+
+        `sensor_ppmm`: pixels per mm.
+        """
         self._context = context
         self._anchors = tuple(anchors)
         self._sensor_ppmm = sensor_ppmm
-        self._sealed_sha256 = b""
+        self._desk_lists = desk_lists
+        self._sealed_sha256: bytes | None = None
         self._used = False  # this process has been given a reference
         self._why: str | None = None  # what the last spare said before it ended
 
-    def open_reference(self, effect: OpenReference) -> None:
-        """-> ReferenceOpened."""
-        card = effect.card
-        self._sealed_sha256 = hashlib.sha256(effect.sealed).digest()
+    def prepare(self, effect: PrepareFinger) -> None:
+        """-> FingerPrepared."""
+        card, sealed = effect.card, effect.sealed
+        self._sealed_sha256 = None if sealed is None else hashlib.sha256(sealed).digest()
         self._used = True
         prepare = ipc.PrepareFinger(
             n=effect.n,
-            level="host-match",
-            sealed=effect.sealed,
+            level="card-match" if sealed is None else "host-match",
+            sealed=sealed,
+            bits=card.bits if sealed is None else (),
+            crls=self._desk_lists(),
             auth=card.auth,
             key_management=card.key_management,
             card_auth=card.card_auth,
@@ -60,9 +73,9 @@ class FingerSide:
         """-> Hinted, then ProbeReady or ProbePoor."""
         self.link.send(ipc.Scan(n=n))
 
-    def compare(self, n: int, attempt: int) -> None:
+    def compare(self, n: int, attempt: int, key: FingerKey | None) -> None:
         """-> FingerMatched or FingerRejected."""
-        self.link.send(ipc.Compare(n=n, attempt=attempt))
+        self.link.send(ipc.Compare(n=n, attempt=attempt, key=key))
 
     def warm(self) -> None:
         """A card is in: a process will be needed. One that is waited for is asked for now."""
@@ -96,7 +109,7 @@ class FingerSide:
         n, feed = message.n, self._context.feed
         match message:
             case ipc.Prepared():
-                feed(on.ReferenceOpened(n, self._sealed_sha256))
+                feed(on.FingerPrepared(n, self._sealed_sha256))
             case ipc.Hint():
                 feed(on.Hinted(n, message.code))
             case ipc.ProbeReady():
@@ -105,7 +118,7 @@ class FingerSide:
                 self.renew()  # its work is done: it forgets by ending
                 feed(on.FingerMatched(n))
             case ipc.Verdict():
-                feed(on.FingerRejected(n))
+                feed(on.FingerRejected(n, message.left))
             case ipc.Failed() if _ask_again(message.code):
                 feed(on.ProbePoor(n, message.code))
             case ipc.Failed(n=0):

@@ -124,6 +124,8 @@ class LocalSocket:
                 self._send(client, self._view)
             case view.ChooseProject():
                 self._choose(client, message.project)
+            case view.EnterCode():
+                self._enter_code(client, message.code)
             case view.CancelSession():
                 self._send(client, view.Taken())
                 self._feed(on.Cancelled())
@@ -143,6 +145,13 @@ class LocalSocket:
         else:
             self._send(client, view.Taken())
             self._feed(on.ProjectChosen(project))
+
+    def _enter_code(self, client: Watcher, code: str) -> None:
+        if not isinstance(self._state, at.CodeEntry):
+            self._send(client, view.NotTaken(code="not-allowed"))
+            return
+        self._send(client, view.Taken())
+        self._feed(on.CodeEntered(code))
 
     def _send(self, client: Watcher, message: ipc.Message) -> None:
         try:

@@ -47,16 +47,21 @@ class Performer:
             case do.Sign():
                 self.card.sign(n, effect.statement)
             case do.SendProof():
-                self.centre.send_proof(n, effect.card, effect.jws)
-            case do.OpenReference():
-                self.card.grant_unwrap(n)
-                self.finger.open_reference(effect)
+                self.centre.send_proof(effect)
+            case do.AskPin():
+                self.card.ask_pin(n)
+            case do.PrepareFinger():
+                if effect.sealed is None:
+                    self.card.grant_compare(n, effect.comparisons)
+                else:
+                    self.card.grant_unwrap(n)
+                self.finger.prepare(effect)
             case do.ScanFinger():
                 self.finger.scan(n)
             case do.ReserveAttempt():
-                self.centre.reserve(n, effect.card, effect.challenge)
+                self.centre.reserve(effect)
             case do.CompareFinger():
-                self.finger.compare(n, effect.attempt)
+                self.finger.compare(n, effect.attempt, effect.key)
             case do.PrepareTunnel():
                 self.tunnel.prepare(n)
             case do.SendReceipt():

@@ -120,10 +120,12 @@ class _Core:
         self._calls = Calls(loop, configured.client)
         context = Context(policy, marks, self._feed, lambda: self._shell.state)
         outbox = Outbox(files, policy.boot_id)
-        trust = Trust(configured.card_anchors, marks, configured.profile.card.pin_policy)
+        trust = Trust(configured.card_anchors, configured.desk_anchors, marks, configured.kinds)
         self._card = CardSide(context, self._calls, trust, configured.identity)
         self._centre = CentreSide(context, self._calls, attempts, boot_counter)
-        self._finger = FingerSide(context, configured.desk_anchors, configured.profile.sensor.ppmm)
+        self._finger = FingerSide(
+            context, configured.desk_anchors, trust.desk_lists, configured.profile.sensor.ppmm
+        )
         self._tunnel = TunnelSide(context)
         self._greeting = Greeting(
             loop,

@@ -10,13 +10,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sdbox_agent.centre.https import CentreClient, Where
 from sdbox_agent.identity import keys
-from sdbox_agent.profile.load import load_box, load_profile
+from sdbox_agent.profile.load import load_box, load_kinds, load_profile
 from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sdbox_agent.cardkind import CardKind
     from sdbox_agent.identity.keys import BoxIdentity
     from sdbox_agent.paths import Paths
     from sdbox_agent.profile.schema import Box, Profile
@@ -28,6 +29,7 @@ class Settings:
 
     box: Box
     profile: Profile
+    kinds: tuple[CardKind, ...]
     identity: BoxIdentity
     card_anchors: tuple[bytes, ...]
     desk_anchors: tuple[bytes, ...]
@@ -43,10 +45,12 @@ class Settings:
 def read(paths: Paths, profiles: Path) -> Settings:
     """Read everything. Raises Fault (FileRefused names file and line)."""
     box = load_box(paths.config)
-    profile = load_profile(box.profile, (paths.config / "profiles", profiles))
+    directories = (paths.config / "profiles", profiles)
+    profile = load_profile(box.profile, directories)
     return Settings(
         box,
         profile,
+        load_kinds(profile, directories),
         keys.load(paths.config),
         _certificates(paths.config / "anchors/cards.pem"),
         _certificates(paths.config / "anchors/desk.pem"),

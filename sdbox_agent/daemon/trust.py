@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final
 
+from sdbox_agent.errors import Bug, Refused
 from sdbox_agent.pki import path, revocation
 from sdbox_agent.pki.holder import CardCertificates
 from sdbox_agent.session.events import Card
@@ -17,23 +18,28 @@ from sdbox_agent.session.events import Card
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sdbox_agent.cardkind import CardKind
     from sdbox_agent.ipc import Opened
     from sdbox_agent.state.marks import Marks
 
 
-class Trust:
-    """Anchors are DER certificates: the card authorities this box was given.
+WARNED_DAYS: Final = 90  # before a card ends, its holder is told at each session
 
-    No card tells whether its keys want a PIN (SP 800-73-5 has no object for it): that is known of
-    the cards a model of box is issued with, and stands in its profile.
-    """
+
+class Trust:
+    """Anchors are DER certificates: the card authorities this box was given."""
 
     def __init__(
-        self, anchors: Sequence[bytes], marks: Marks, pin_policy: Literal["never", "once"]
+        self,
+        anchors: Sequence[bytes],
+        desk_anchors: Sequence[bytes],
+        marks: Marks,
+        kinds: Sequence[CardKind],
     ) -> None:
         self._anchors = tuple(anchors)
+        self._desk_anchors = tuple(desk_anchors)
         self._marks = marks
-        self._pin_policy = pin_policy
+        self.kinds = tuple(kinds)
         self._lists: dict[bytes, bytes] = {}  # issuer's digest -> newest list, DER
 
     def take(self, crls: Sequence[bytes], utc_s: int) -> None:
@@ -49,14 +55,40 @@ class Trust:
             self._marks.crl(issuer, crl.number)
             self._lists[issuer] = crl_der
 
+    def desk_lists(self) -> tuple[bytes, ...]:
+        """The newest lists of the enrolment authorities, DER: the finger process asks them."""
+        return ()
+
     def check(self, opened: Opened, utc_s: int) -> Card:
-        """The card, its certificates being valid at `utc_s`. Raises as path.validate_card."""
-        path.validate_card(
+        """The card, its certificates being valid at `utc_s`.
+
+        Raises as path.validate_card, and Refused("card-pin-usable") for a card whose certificate
+        says that no PIN opens it, while one does.
+        """
+        moment = dt.datetime.fromtimestamp(utc_s, dt.UTC)
+        checked = path.validate_card(
             CardCertificates(opened.auth, opened.key_management, opened.card_auth),
             opened.expires,
             self._anchors,
             tuple(self._lists.values()),
-            dt.datetime.fromtimestamp(utc_s, dt.UTC),
+            moment,
             opened.guid,
         )
-        return Card(opened.auth, opened.key_management, opened.card_auth, self._pin_policy)
+        kind = next((kind for kind in self.kinds if kind.name == opened.kind), None)
+        if kind is None:
+            raise Bug("worker-protocol")
+        if checked.match_bound and opened.bits and opened.pin_left != 0:
+            raise Refused("card-pin-usable")
+        days = (checked.valid_until - moment).days
+        return Card(
+            opened.auth,
+            opened.key_management,
+            opened.card_auth,
+            kind,
+            opened.bits,
+            opened.match_left,
+            opened.pin_left,
+            opened.pad,
+            checked.match_bound,
+            days if days < WARNED_DAYS else None,
+        )

@@ -29,6 +29,12 @@ class ChooseProject(Message, frozen=True, kw_only=True, tag="choose"):
     project: Text
 
 
+class EnterCode(Message, frozen=True, kw_only=True, tag="code"):
+    """A one-time code."""
+
+    code: Annotated[str, Meta(pattern=r"^[0-9]{6,8}\Z")]
+
+
 class CancelSession(Message, frozen=True, kw_only=True, tag="cancel"):
     """Give up."""
 
@@ -53,6 +59,9 @@ class View(Message, frozen=True, kw_only=True, tag="view"):
     attempts_left: int | None = None  # the least of card and session
     handshake_ms: float | None = None
     vm_ms: float | None = None
+    pin_left: int | None = None  # the card's own tries, while it waits for its PIN
+    finger: int | None = None  # the one asked for (ISO/IEC 19794-2:2005), where the card says which
+    expires_in_days: int | None = None  # when the card ends soon
 
 
 class Taken(Message, frozen=True, kw_only=True, tag="taken"):
@@ -65,7 +74,7 @@ class NotTaken(Message, frozen=True, kw_only=True, tag="not-taken"):
     code: Code
 
 
-ToBox = WatchBox | AskStatus | ChooseProject | CancelSession
+ToBox = WatchBox | AskStatus | ChooseProject | EnterCode | CancelSession
 FromBox = View | Taken | NotTaken
 
 
@@ -92,6 +101,7 @@ def _plain(text: str) -> str:
 
 _Inside = (
     at.PinEntry
+    | at.CodeEntry
     | at.Opening
     | at.Scanning
     | at.Reserving
@@ -101,6 +111,7 @@ _Inside = (
     | at.Tunnelling
     | at.Open
 )
+_Asking = at.PinEntry | at.CodeEntry | at.Scanning
 _Named = at.Signing | at.Tunnelling | at.Open
 
 
@@ -116,11 +127,20 @@ def _inside(state: _Inside, name: str, mono_ms: float) -> View:
         n=state.session.n,
         state=name,
         mono_ms=mono_ms,
-        code=state.hint if isinstance(state, at.Scanning) else None,
+        code=state.hint if isinstance(state, _Asking) else None,
         level=answer.level.value,
         project=state.project if isinstance(state, _Named) else None,
         projects=projects,
         attempts_left=min(state.access.attempts_left, state.access.comparisons_left),
         handshake_ms=state.handshake_ms if isinstance(state, at.Open) else None,
         vm_ms=state.vm_ms if isinstance(state, at.Open) else None,
+        pin_left=state.left if isinstance(state, at.PinEntry) else None,
+        finger=_finger(state),
+        expires_in_days=state.access.card.expires_in_days,
     )
+
+
+def _finger(state: _Inside) -> int | None:
+    """The position the card has for the finger that is asked for next."""
+    fingers = state.access.fingers
+    return (fingers[0].position or None) if isinstance(state, at.Scanning) and fingers else None

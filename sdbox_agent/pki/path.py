@@ -58,6 +58,7 @@ class CheckedCard:
     guid: bytes
     name: str  # for the screen only: a holder is known by `hashes.auth`
     valid_until: dt.datetime  # the first of the four dates to come
+    match_bound: bool  # 9A says that no PIN opens it
 
 
 def purpose_of_auth() -> Purpose:
@@ -78,18 +79,18 @@ def purpose_of_card_auth() -> Purpose:
 
 def validate_card(
     certificates: CardCertificates,
-    expires: str,
+    expires: str | None,
     anchors: Sequence[bytes],
     crls: Sequence[bytes],
     moment: dt.datetime,
-    guid: bytes,
+    guid: bytes | None,
 ) -> CheckedCard:
     """Check a card's certificates at `moment`, in the order of the module's steps.
 
-    `expires` (YYYYMMDD) and `guid` come from the CHUID. `anchors` holds the configured authorities:
-    self-signed ones are anchors, others may only stand between an anchor and a card. `crls` must
-    hold the newest list of each authority on the path, as passed by `revocation.accept`, which
-    knows the numbers seen before. All DER.
+    `expires` (YYYYMMDD) and `guid` come from the CHUID, where the card shows one. `anchors` holds
+    the configured authorities: self-signed ones are anchors, others may only stand between an
+    anchor and a card. `crls` must hold the newest list of each authority on the path, as passed by
+    `revocation.accept`, which knows the numbers seen before. All DER.
 
     Raises Refused: card-data-invalid (steps 1, 4), card-untrusted (2, 3, 5), card-expired (4, 5),
     card-not-yet-valid (5), card-revoked (6). Raises Fault: crl-stale if a list is missing or over,
@@ -109,15 +110,17 @@ def validate_card(
     for one, purpose in zip(loaded, purposes, strict=True):
         _check_purpose(one, purpose)
     _check_one_card(loaded, guid)
-    chuid_end = _chuid_end(expires)
-    if moment >= chuid_end:
-        raise Refused("card-expired")
+    ends = [one.not_valid_after_utc for one in loaded]
+    if expires is not None:
+        ends.append(_chuid_end(expires))
+        if moment >= ends[-1]:
+            raise Refused("card-expired")
     context = _context(anchors, moment)
     lists = _read_crls(crls)
     for one_der, purpose in zip(ders, purposes, strict=True):
         revocation.check_path(_find_path(one_der, purpose, context), lists, moment)
-    ends = (chuid_end, *(one.not_valid_after_utc for one in loaded))
-    return CheckedCard(certificates.hashes(), guid, name, min(ends))
+    match_bound = oids.POLICY_MATCH_BOUND in certificate.policies(loaded[0])
+    return CheckedCard(certificates.hashes(), holder.guid(loaded[0]), name, min(ends), match_bound)
 
 
 def _check_purpose(one: x509.Certificate, purpose: Purpose) -> None:
@@ -137,7 +140,7 @@ def _check_purpose(one: x509.Certificate, purpose: Purpose) -> None:
         raise Refused("card-untrusted")
 
 
-def _check_one_card(loaded: Sequence[x509.Certificate], guid: bytes) -> None:
+def _check_one_card(loaded: Sequence[x509.Certificate], guid: bytes | None) -> None:
     """Step 3: one GUID, the CHUID's (FIPS 201-3 section 4.2.2), and a key of its own for each."""
     try:
         guids = {holder.guid(one) for one in loaded}
@@ -147,7 +150,7 @@ def _check_one_card(loaded: Sequence[x509.Certificate], guid: bytes) -> None:
         one.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         for one in loaded
     }
-    if guids != {guid} or len(keys) != len(loaded):
+    if len(guids) != 1 or (guid is not None and guids != {guid}) or len(keys) != len(loaded):
         raise Refused("card-untrusted")
 
 

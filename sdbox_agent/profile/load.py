@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sdbox_agent.profile import schema
+from sdbox_agent.profile.schema import Kind, Profile
 from sdbox_agent.profile.toml import TomlRefused
 from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from sdbox_agent.profile.schema import Box, Profile
+    from sdbox_agent.cardkind import CardKind
+    from sdbox_agent.profile.schema import Box
 
 T = TypeVar("T")
+N = TypeVar("N", Profile, Kind)
 
 BOX_FILE: Final = "box.toml"
 
@@ -30,13 +33,26 @@ def load_profile(name: str, directories: Sequence[Path]) -> Profile:
 
     Raises FileRefused("profile-invalid").
     """
+    return _named(name, directories, schema.parse_profile)
+
+
+def load_kinds(profile: Profile, directories: Sequence[Path]) -> tuple[CardKind, ...]:
+    """The kinds of card that the profile names, from `cards/` in those directories.
+
+    Raises FileRefused("profile-invalid").
+    """
+    inside = [directory / "cards" for directory in directories]
+    return tuple(_named(name, inside, schema.parse_kind).kind for name in profile.card.kinds)
+
+
+def _named(name: str, directories: Sequence[Path], parse: Callable[[bytes], N]) -> N:
     for directory in directories:
         path = directory / f"{name}.toml"
         if path.is_symlink() or path.exists():
-            profile = _load(path, "profile-invalid", schema.parse_profile)
-            if profile.name != name:
+            found = _load(path, "profile-invalid", parse)
+            if found.name != name:
                 raise FileRefused("profile-invalid", str(path), 0, "name: not the file's name")
-            return profile
+            return found
     raise FileRefused("profile-invalid", f"{name}.toml", 0, "no such profile")
 
 

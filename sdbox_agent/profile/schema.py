@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from sdbox_agent.cardkind import Algorithm, CardKind, KeyName, KindName
 from sdbox_agent.profile import toml
 from sdbox_agent.profile.toml import TomlRefused
 from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads it at run time
@@ -21,6 +22,7 @@ Host = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z|^[0-9a-fA-F:]{2,45}\Z")
 ]
 Address = Annotated[str, Meta(pattern=r"^[0-9.]{7,15}\Z|^[0-9a-fA-F:.]{2,45}\Z")]
+HexName = Annotated[str, Meta(pattern=r"^([0-9A-F]{2}){5,16}\Z")]
 UsbId = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")]
 Pixels = Annotated[int, Meta(ge=96, le=1000)]  # libfprint's detector crashes on tiny images
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -57,10 +59,11 @@ class Sensor(_Closed, frozen=True, kw_only=True):
         return self.driver.replace("-", "_")
 
 
-class Card(_Closed, frozen=True, kw_only=True):
-    """The cards this box is issued with: `never` (9A, 9D answer without VERIFY) or `once`."""
+class Cards(_Closed, frozen=True, kw_only=True):
+    """The cards this box takes: their kinds, each a file of `cards/`, the most demanding first."""
 
-    pin_policy: Literal["never", "once"]
+    kinds: Annotated[tuple[KindName, ...], Meta(min_length=1, max_length=8)]
+    test_issuers: bool = False  # cards of an authority that issues for tests: the rig's alone
 
 
 class Network(_Closed, frozen=True, kw_only=True):
@@ -79,7 +82,7 @@ class Profile(_Closed, frozen=True, kw_only=True):
     levels: Annotated[tuple[Level, ...], Meta(min_length=1, max_length=3)]
     reader: Reader
     sensor: Sensor
-    card: Card
+    card: Cards
     network: Network = Network()
 
 
@@ -105,6 +108,47 @@ class Box(_Closed, frozen=True, kw_only=True):
     profile: Name
     language: Literal["fr", "en"] = "fr"
     centre: Centre
+
+
+class Kind(_Closed, frozen=True, kw_only=True):
+    """One kind of card, as its file writes it; `kind` is what the card worker is told."""
+
+    v: Literal[1]
+    name: KindName
+    model: Label
+    access: Literal["pcsc", "pkcs11"] = "pcsc"
+    aid: HexName = "A000000308000010000100"
+    atr: Annotated[str, Meta(pattern=r"^([0-9A-F]{2}){0,33}\Z")] = ""
+    algorithms: Annotated[tuple[Algorithm, ...], Meta(min_length=1, max_length=4)]
+    proof_key: KeyName = "9E"
+    pin_policy: Literal["never", "once"]
+    pad: bool = True
+    comparison: Literal["host", "card"]
+    verify: Literal["raw", "7f2e"] = "raw"
+    module: Annotated[str, Meta(max_length=200, pattern=r"^(/[A-Za-z0-9._+-]+)*\Z")] = ""
+    token_serial: Annotated[str, Meta(max_length=16, pattern=r"^[\x21-\x7e]*\Z")] = ""
+
+    @property
+    def kind(self) -> CardKind:
+        """Without what is for people."""
+        values = {name: getattr(self, name) for name in CardKind.__struct_fields__}
+        return CardKind(
+            **{**values, "aid": bytes.fromhex(self.aid), "atr": bytes.fromhex(self.atr)}
+        )
+
+
+def parse_kind(data: bytes) -> Kind:
+    """Read a kind of card. Raises TomlRefused (line and reason)."""
+    kind = toml.parse(data, Kind)
+    wants_library = kind.access == "pkcs11"
+    for name in ("module", "token_serial"):
+        if bool(getattr(kind, name)) != wants_library:
+            reason = f"{name}: {'missing' if wants_library else 'only with access pkcs11'}"
+            raise TomlRefused(toml.line_of(data.decode(), (name,)), reason)
+    if wants_library and kind.comparison == "card":
+        line = toml.line_of(data.decode(), ("comparison",))
+        raise TomlRefused(line, "comparison: no library reaches 96 and 97")
+    return kind
 
 
 def parse_profile(data: bytes) -> Profile:

@@ -6,10 +6,11 @@ and answers Failed; only while closing does it go on, because there each one tak
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sdbox_agent.cardkind import FingerKey
     from sdbox_agent.centre import wire
     from sdbox_agent.session.events import Card, Timer
     from sdbox_agent.statements import fields
@@ -82,16 +83,27 @@ class SendProof(Effect):
 
     card: Card
     jws: bytes
+    levels: tuple[Level, ...]  # what this box can do with this card
 
 
 @dataclass(frozen=True, slots=True)
-class OpenReference(Effect):
-    """Let the finger process have one unwrap, and open the reference -> ReferenceOpened."""
+class AskPin(Effect):
+    """Let a PIN be given, at the reader's pad or the prompt -> PinEntered or PinRefused."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareFinger(Effect):
+    """Make the finger process ready -> FingerPrepared.
+
+    With `sealed` it may have one unwrap, and opens the reference; without, it may have the card
+    compare `comparisons` times.
+    """
 
     card: Card
     enrolment: str
-    sealed: bytes
+    sealed: bytes | None
     captures: int
+    comparisons: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +117,15 @@ class ReserveAttempt(Effect):
 
     card: Card
     challenge: bytes
+    code: str | None = field(default=None, repr=False)  # one-time, for the centre to check
 
 
 @dataclass(frozen=True, slots=True)
 class CompareFinger(Effect):
-    """-> FingerMatched or FingerRejected."""
+    """-> FingerMatched or FingerRejected. With `key`, the card compares that finger of its own."""
 
     attempt: int
+    key: FingerKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

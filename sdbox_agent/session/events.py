@@ -7,10 +7,11 @@ other events are the world's own: a hand, a clock, the centre.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sdbox_agent.cardkind import Bit, CardKind
     from sdbox_agent.centre import wire
 
 
@@ -21,7 +22,13 @@ class Card:
     auth: bytes  # 9A
     key_management: bytes  # 9D
     card_auth: bytes  # 9E
-    pin_policy: Literal["never", "once"]
+    kind: CardKind
+    bits: tuple[Bit, ...] = ()  # fingers it can compare
+    match_left: tuple[int, ...] = ()  # its own tries for each of them
+    pin_left: int | None = None  # its tries for the PIN; None: it has none
+    pad: bool = False  # the PIN goes in at the reader
+    match_bound: bool = False  # its 9A certificate says: no PIN opens it
+    expires_in_days: int | None = None  # when the first certificate or the CHUID ends soon
 
 
 @enum.unique
@@ -64,6 +71,13 @@ class ProjectChosen(Event):
     """The person chose."""
 
     project: str
+
+
+@dataclass(frozen=True, slots=True)
+class CodeEntered(Event):
+    """The person gave a one-time code (RFC 6238)."""
+
+    code: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +177,21 @@ class PinEntered(Answer):
 
 
 @dataclass(frozen=True, slots=True)
-class ReferenceOpened(Answer):
-    """The finger process holds the reference, and the desk's signature holds."""
+class PinRefused(Answer):
+    """The card did not take it."""
 
-    sha256: bytes  # of the sealed bytes as served
+    left: int  # the card's own tries
+
+
+@dataclass(frozen=True, slots=True)
+class FingerPrepared(Answer):
+    """The finger process is ready for a finger.
+
+    At host-match it holds the reference, and the desk's signature holds; at card-match the card
+    holds one, and nobody else.
+    """
+
+    reference_sha256: bytes | None  # of the sealed bytes as served
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +220,7 @@ class AttemptReserved(Answer):
     attempt: int
     left: int
     challenge: bytes
+    code_right: bool | None = None  # at card-pin: the centre's word on the one-time code
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +231,8 @@ class FingerMatched(Answer):
 @dataclass(frozen=True, slots=True)
 class FingerRejected(Answer):
     """The comparison decision: non-match."""
+
+    left: int | None = None  # at card-match: the card's own tries for that finger
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
+from sdbox_agent.session.admission import in_checking, in_pin_entry, in_proving
 from sdbox_agent.session.ends import (
     CLOSING_S,
     end,
@@ -28,12 +29,10 @@ from sdbox_agent.session.ends import (
 )
 from sdbox_agent.session.events import Timer
 from sdbox_agent.session.person import (
-    in_checking,
     in_choosing,
+    in_code_entry,
     in_comparing,
     in_opening,
-    in_pin_entry,
-    in_proving,
     in_reserving,
     in_scanning,
 )
@@ -47,6 +46,7 @@ _LATE: Final[dict[type, str]] = {  # what a state's own deadline means
     at.Checking: "card-mute",
     at.Proving: "centre-slow",
     at.PinEntry: "transaction-timeout",
+    at.CodeEntry: "transaction-timeout",
     at.Opening: "card-mute",
     at.Scanning: "finger-timeout",
     at.Reserving: "centre-slow",
@@ -101,6 +101,8 @@ def _live(state: at.Live, event: on.Event, policy: Policy) -> Step:
             return in_proving(state, event, policy)
         case at.PinEntry():
             return in_pin_entry(state, event, policy)
+        case at.CodeEntry():
+            return in_code_entry(state, event, policy)
         case at.Opening():
             return in_opening(state, event)
         case at.Scanning():
@@ -135,6 +137,8 @@ def _always(state: at.Live, event: on.Event) -> Step | None:
             return end(state, _TIMES_UP[timer])
         case on.LinkLost() if not isinstance(state, at.Open):
             return end(state, "centre-unreachable")
+        case on.CodeEntered() if not isinstance(state, at.CodeEntry):
+            return state, ()
         case on.ProjectChosen() | on.UserActive() | on.LinkLost():
             return None if isinstance(state, at.Choosing | at.Open) else (state, ())
         case on.Failed() if not isinstance(state, at.Open):

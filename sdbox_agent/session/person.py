@@ -1,4 +1,4 @@
-"""From the card to the person: Checking, Proving, PinEntry, Opening, Scanning ... Choosing."""
+"""What only the person can do: a finger or a one-time code, and the choice of a project."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sdbox_agent.session import states as at
 from sdbox_agent.session.ends import end, unforeseen
 from sdbox_agent.session.events import Timer
 from sdbox_agent.session.tunnelling import sign
-from sdbox_agent.statements import fields
 from sdbox_agent.terms import Level
 
 if TYPE_CHECKING:
@@ -19,104 +18,62 @@ if TYPE_CHECKING:
     from sdbox_agent.session.policy import Policy
 
 
-def in_checking(state: at.Checking, event: on.Event, policy: Policy) -> Step:
-    """The card is valid: say hello to the centre."""
-    match event:
-        case on.CardAccepted():
-            n = state.session.n
-            return at.Proving(state.session, event.card), (
-                do.Record(n, "card-valid"),
-                do.SetTimer(n, Timer.DEADLINE, policy.centre_s + policy.card_s),
-                do.SayHello(n),
-            )
-        case _:
-            return unforeseen(state)
-
-
-def in_proving(state: at.Proving, event: on.Event, policy: Policy) -> Step:
-    """Hello, challenge, proof: the centre's answer decides level and access."""
-    n = state.session.n
-    match event:
-        case on.Challenged() if not state.asked:
-            proof = fields.Proof(
-                box=policy.box, session=policy.session_id(n), challenge=event.challenge
-            )
-            return replace(state, asked=True), (do.Sign(n, proof),)
-        case on.ProofSigned() if state.asked and not state.sent:
-            return replace(state, sent=True), (do.SendProof(n, state.card, event.jws),)
-        case on.Admitted() if state.sent:
-            return _admit(state, event, policy)
-        case _:
-            return unforeseen(state)
-
-
-def _admit(state: at.Proving, event: on.Admitted, policy: Policy) -> Step:
-    """The centre let the card in: is there anything to enter, and a way to verify the person?"""
-    session, answer = state.session, event.answer
-    access = at.Access(
-        card=state.card,
-        answer=answer,
-        challenge=answer.challenge,
-        comparisons_left=answer.policy.comparisons,
-        attempts_left=answer.attempts_left,
-    )
-    code = _why_not(answer.level, access, policy)
-    if code:
-        return end(state, code)
-    record = do.Record(session.n, "card-proved", answer.level)
-    if state.card.pin_policy == "once":
-        late = do.SetTimer(session.n, Timer.DEADLINE, answer.policy.transaction_s)
-        return at.PinEntry(session, access), (record, late)
-    opening, effects = _open_reference(session, access, policy)
-    return opening, (record, *effects)
-
-
-def _why_not(level: Level, access: at.Access, policy: Policy) -> str | None:
-    if level not in policy.levels or level is not Level.HOST_MATCH:
-        return "level-not-accepted"
-    if not _grants(access):
-        return "no-project"
-    if access.attempts_left == 0:
-        return "card-locked"
-    if access.answer.reference is None:
-        return "reference-missing"
-    return None
-
-
-def _grants(access: at.Access) -> tuple[str, ...]:
+def grants(access: at.Access) -> tuple[str, ...]:
     """The projects that may be chosen: those shown with a code may not."""
     return tuple(grant.project for grant in access.answer.grants if grant.code is None)
 
 
-def in_pin_entry(state: at.PinEntry, event: on.Event, policy: Policy) -> Step:
-    """The card took its PIN."""
+def prepare_finger(session: at.Session, access: at.Access, policy: Policy) -> Step:
+    """At host-match the card opens the reference; at card-match it may be asked to compare."""
+    answer = access.answer
+    sealed = answer.reference if answer.level is Level.HOST_MATCH else None
+    limits = (answer.policy.captures, answer.policy.comparisons)
+    return at.Opening(session, access), (
+        do.SetTimer(session.n, Timer.DEADLINE, policy.reference_s),
+        do.PrepareFinger(session.n, access.card, answer.enrolment, sealed, *limits),
+    )
+
+
+def ask_for_code(session: at.Session, access: at.Access) -> Step:
+    """At card-pin the centre's one-time code stands in the finger's place."""
+    n, transaction_s = session.n, access.answer.policy.transaction_s
+    return at.CodeEntry(session, access, "enter-code"), (
+        do.ClearTimer(n, Timer.DEADLINE),
+        do.SetTimer(n, Timer.TRANSACTION, transaction_s),
+    )
+
+
+def in_code_entry(state: at.CodeEntry, event: on.Event, policy: Policy) -> Step:
+    """A code costs an attempt, right or wrong."""
     match event:
-        case on.PinEntered():
-            return _open_reference(state.session, state.access, policy)
+        case on.CodeEntered():
+            return _reserve(state.session, state.access, policy, event.code)
         case _:
             return unforeseen(state)
 
 
-def _open_reference(session: at.Session, access: at.Access, policy: Policy) -> Step:
-    answer = access.answer
-    sealed = answer.reference or b""
-    return at.Opening(session, access), (
-        do.SetTimer(session.n, Timer.DEADLINE, policy.reference_s),
-        do.OpenReference(session.n, access.card, answer.enrolment, sealed, answer.policy.captures),
+def _reserve(
+    session: at.Session, access: at.Access, policy: Policy, code: str | None = None
+) -> Step:
+    return at.Reserving(session, access), (
+        do.SetTimer(session.n, Timer.DEADLINE, policy.centre_s),
+        do.ReserveAttempt(session.n, access.card, access.challenge, code),
     )
 
 
 def in_opening(state: at.Opening, event: on.Event) -> Step:
-    """The reference is open: ask for the finger."""
+    """The finger process is ready: ask for the finger."""
     match event:
-        case on.ReferenceOpened():
-            n = state.session.n
-            access = replace(state.access, reference_sha256=event.sha256)
-            transaction_s = access.answer.policy.transaction_s
+        case on.FingerPrepared():
+            n, level = state.session.n, state.access.answer.level
+            access = replace(state.access, reference_sha256=event.reference_sha256)
+            opened: Effects = ()
+            if level is Level.HOST_MATCH:
+                opened = (do.Record(n, "reference-opened", level),)
             return at.Scanning(state.session, access, "place-finger"), (
-                do.Record(n, "reference-opened", access.answer.level),
+                *opened,
                 do.ClearTimer(n, Timer.DEADLINE),
-                do.SetTimer(n, Timer.TRANSACTION, transaction_s),
+                do.SetTimer(n, Timer.TRANSACTION, access.answer.policy.transaction_s),
                 do.ScanFinger(n),
             )
         case _:
@@ -125,76 +82,118 @@ def in_opening(state: at.Opening, event: on.Event) -> Step:
 
 def in_scanning(state: at.Scanning, event: on.Event, policy: Policy) -> Step:
     """Hints until a probe is good enough; only then is an attempt spent."""
-    n = state.session.n
     match event:
         case on.Hinted():
             return replace(state, hint=event.code), ()
         case on.ProbePoor():  # costs nothing but time: the transaction's clock runs on
-            return replace(state, hint=event.code), (do.ScanFinger(n),)
+            return replace(state, hint=event.code), (do.ScanFinger(state.session.n),)
         case on.ProbeReady():
-            return at.Reserving(state.session, state.access), (
-                do.SetTimer(n, Timer.DEADLINE, policy.centre_s),
-                do.ReserveAttempt(n, state.access.card, state.access.challenge),
-            )
+            return _reserve(state.session, state.access, policy)
         case _:
             return unforeseen(state)
 
 
 def in_reserving(state: at.Reserving, event: on.Event, policy: Policy) -> Step:
-    """Counted on both sides: compare."""
+    """Counted on both sides: compare, or take the centre's word on the code."""
     match event:
         case on.AttemptReserved():
-            n = state.session.n
+            n, level = state.session.n, state.access.answer.level
             access = replace(
                 state.access,
                 challenge=event.challenge,
                 attempts_left=event.left,
                 comparisons_left=state.access.comparisons_left - 1,
             )
+            reserved = do.Record(n, "attempt-reserved", level)
+            if level is Level.CARD_PIN:
+                told, effects = _code_told(replace(state, access=access), event, policy)
+                return told, (*effects, reserved) if isinstance(told, at.Closing) else (
+                    reserved, *effects,
+                )  # fmt: skip
+            key = access.fingers[0].key if access.fingers else None
             return at.Comparing(state.session, access, event.attempt), (
-                do.Record(n, "attempt-reserved", access.answer.level),
+                reserved,
                 do.SetTimer(n, Timer.DEADLINE, policy.comparison_s),
-                do.CompareFinger(n, event.attempt),
+                do.CompareFinger(n, event.attempt, key),
             )
         case _:
             return unforeseen(state)
+
+
+def _code_told(state: at.Reserving, event: on.AttemptReserved, policy: Policy) -> Step:
+    match event.code_right:
+        case True:
+            return _verified(state, event.attempt, "code-accepted", policy)
+        case False:
+            again = at.CodeEntry(state.session, state.access, "code-wrong")
+            return _rejected(state, "code-wrong", again, ())
+        case None:
+            return end(state, "centre-answer-invalid")
 
 
 def in_comparing(state: at.Comparing, event: on.Event, policy: Policy) -> Step:
     """The decision."""
-    n, access = state.session.n, state.access
-    level = access.answer.level
     match event:
         case on.FingerMatched():
-            matched: Effects = (
-                do.Record(n, "finger-matched", level),
-                do.ClearTimer(n, Timer.TRANSACTION),
-            )
-            projects = _grants(access)
-            if len(projects) == 1:
-                signing, effects = sign(state.session, access, state.attempt, projects[0], policy)
-                return signing, (*matched, *effects)
-            late = do.SetTimer(n, Timer.DEADLINE, policy.choice_s)
-            return at.Choosing(state.session, access, state.attempt), (*matched, late)
-        case on.FingerRejected():
-            refused = do.Record(n, "no-match", level)
-            if access.attempts_left == 0 or access.comparisons_left <= 0:
-                code = "attempts-exhausted" if access.attempts_left else "card-locked"
-                closing, effects = end(state, code)
-                return closing, (*effects, refused)
-            return at.Scanning(state.session, access, "no-match"), (
-                refused,
-                do.ClearTimer(n, Timer.DEADLINE),
-                do.ScanFinger(n),
-            )
+            return _verified(state, state.attempt, "finger-matched", policy)
+        case on.FingerRejected(left=left):
+            fingers = _turned(state.access.fingers, left)
+            if state.access.fingers and not fingers:
+                closing, effects = end(state, "card-blocked")
+                record = do.Record(state.session.n, "no-match", state.access.answer.level)
+                return closing, (*effects, record)
+            hint = "other-finger" if fingers[:1] != state.access.fingers[:1] else "no-match"
+            access = replace(state.access, fingers=fingers)
+            again = at.Scanning(state.session, access, hint if len(fingers) > 1 else "no-match")
+            return _rejected(state, "no-match", again, (do.ScanFinger(state.session.n),))
         case _:
             return unforeseen(state)
+
+
+def _turned(fingers: tuple[at.Finger, ...], left: int | None) -> tuple[at.Finger, ...]:
+    """The next finger to ask for: the card counts each by itself, and forgives each by itself."""
+    if not fingers:
+        return ()
+    compared, *others = fingers
+    if left is not None:
+        compared = replace(compared, left=left)
+    return (*others, *((compared,) if compared.left else ()))
+
+
+def _verified(
+    state: at.Comparing | at.Reserving, attempt: int, record: str, policy: Policy
+) -> Step:
+    """The person is who the card says: on to the project."""
+    n, access = state.session.n, state.access
+    matched: Effects = (
+        do.Record(n, record, access.answer.level),
+        do.ClearTimer(n, Timer.TRANSACTION),
+    )
+    projects = grants(access)
+    if len(projects) == 1:
+        signing, effects = sign(state.session, access, attempt, projects[0], policy)
+        return signing, (*matched, *effects)
+    late = do.SetTimer(n, Timer.DEADLINE, policy.choice_s)
+    return at.Choosing(state.session, access, attempt), (*matched, late)
+
+
+def _rejected(
+    state: at.Comparing | at.Reserving, code: str, again: at.Live, effects: Effects
+) -> Step:
+    """Once more, while anything is left."""
+    n, access = state.session.n, state.access
+    refused = do.Record(n, code, access.answer.level)
+    if access.attempts_left == 0 or access.comparisons_left <= 0:
+        why = "attempts-exhausted" if access.attempts_left else "card-locked"
+        closing, ending = end(state, why)
+        return closing, (*ending, refused)
+    return again, (refused, do.ClearTimer(n, Timer.DEADLINE), *effects)
 
 
 def in_choosing(state: at.Choosing, event: on.Event, policy: Policy) -> Step:
     """One of the granted projects."""
     match event:
-        case on.ProjectChosen() if event.project in _grants(state.access):
+        case on.ProjectChosen() if event.project in grants(state.access):
             return sign(state.session, state.access, state.attempt, event.project, policy)
         case on.ProjectChosen() | on.UserActive():
             return state, ()  # not one of the offered: the person may choose again

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sdbox_agent.cardkind import FingerKey
     from sdbox_agent.centre import wire
     from sdbox_agent.session.events import Card
 
@@ -48,6 +49,15 @@ class Proving(_InSession):
 
 
 @dataclass(frozen=True, slots=True)
+class Finger:
+    """A finger that the card holds and compares, and what its own counter has left for it."""
+
+    key: FingerKey
+    position: int  # ISO/IEC 19794-2:2005
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """What the centre answered to the proof. The level is in `answer`, decided once."""
 
@@ -56,14 +66,25 @@ class Access:
     challenge: bytes  # the newest one
     comparisons_left: int  # in this session
     attempts_left: int  # of the card, over sessions
-    reference_sha256: bytes = b""
+    fingers: tuple[Finger, ...] = ()  # that the card compares by itself; the one asked for first
+    reference_sha256: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PinEntry(_InSession):
-    """The card wants its PIN before it opens anything."""
+    """The card wants its PIN before it opens anything; `left` is its own count of tries."""
 
     access: Access
+    left: int
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class CodeEntry(_InSession):
+    """At card-pin, in the place of a finger: the centre wants a one-time code."""
+
+    access: Access
+    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +191,7 @@ Live = (  # a session is under way
     Checking
     | Proving
     | PinEntry
+    | CodeEntry
     | Opening
     | Scanning
     | Reserving

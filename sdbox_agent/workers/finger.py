@@ -118,7 +118,8 @@ class FingerProcess:
         self._begun()
         self._n, self._captures = request.n, request.captures
         self._dpi = request.sensor_ppmm * MM_PER_INCH
-        self._references = _views(self._opened(request))
+        if request.level == "host-match":
+            self._references = _views(self._opened(request))
         self._core.send(ipc.Prepared(n=self._n))
         while not self._matched(self._receive()):
             pass
@@ -163,6 +164,8 @@ class FingerProcess:
 
     def _opened(self, request: ipc.PrepareFinger) -> reference.OpenedReference:
         """The reference, unsealed with the card's help, its signature and binding checked."""
+        if request.sealed is None:
+            raise Bug("worker-protocol")
         try:
             sealed = cms.parse(request.sealed)
         except DecodeError:
@@ -171,7 +174,9 @@ class FingerProcess:
         key = self._unwrap(ipc.Unwrap(n=self._n, algorithm=sealed.algorithm, blob=sealed.blob))
         signed = cms.decrypt(sealed, key, request.key_management)
         card = CardCertificates(request.auth, request.key_management, request.card_auth)
-        return reference.verify(signed, request.anchors, card, request.enrolment, request.utc_s)
+        return reference.verify(
+            signed, request.anchors, card, request.enrolment, request.utc_s, request.crls or None
+        )
 
     def _unwrap(self, request: ipc.Unwrap) -> bytes:
         """Ask the card worker. Its refusals come through by their code."""

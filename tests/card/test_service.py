@@ -12,9 +12,11 @@ from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.card.service import Means, Service
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.statements import fields, jws
+from tests import kinds
 from tests.card.double import PivDouble
 from tests.card.test_conversation import point_of
 
+KINDS = (kinds.FREE,)
 IN = (Look("reader", True, 1),)
 OUT = (Look("reader", False, 2),)
 POINT = point_of(ec.generate_private_key(ec.SECP256R1()))
@@ -73,7 +75,9 @@ class Desk:
 
     def opened(self, n: int = 7) -> "Desk":
         self.service.readers(IN)
-        assert [type(told) for told in self.tell(ipc.OpenCard(n=n, insertion=1))] == [ipc.Opened]
+        assert [type(told) for told in self.tell(ipc.OpenCard(n=n, insertion=1, kinds=KINDS))] == [
+            ipc.Opened
+        ]
         return self
 
     def unwrap(self, n: int = 7, *, run: bool = True) -> list[ipc.Message]:
@@ -131,17 +135,17 @@ def test_nothing_is_told_before_it_is_asked_for() -> None:
 def test_a_card_is_opened_only_by_the_number_it_was_told_by() -> None:
     desk = Desk()
     desk.service.readers(IN)
-    assert desk.tell(ipc.OpenCard(n=7, insertion=2)) == failed(7, "card-removed")
+    assert desk.tell(ipc.OpenCard(n=7, insertion=2, kinds=KINDS)) == failed(7, "card-removed")
     assert desk.links == []
     desk.service.readers(OUT)
-    assert desk.tell(ipc.OpenCard(n=7, insertion=1)) == failed(7, "card-removed")
+    assert desk.tell(ipc.OpenCard(n=7, insertion=1, kinds=KINDS)) == failed(7, "card-removed")
     assert desk.links == []
 
 
 def test_a_card_is_opened_only_by_a_core_that_watches() -> None:
     desk = Desk(watching=False)
     desk.service.readers(IN)
-    assert desk.tell(ipc.OpenCard(n=7, insertion=1)) == failed(7, "not-allowed")
+    assert desk.tell(ipc.OpenCard(n=7, insertion=1, kinds=KINDS)) == failed(7, "not-allowed")
 
 
 def test_opening_shows_what_is_on_the_card() -> None:
@@ -157,11 +161,11 @@ def test_opening_shows_what_is_on_the_card() -> None:
 
 def test_one_session_at_a_time_and_each_number_once() -> None:
     desk = Desk().opened()
-    assert desk.tell(ipc.OpenCard(n=8, insertion=1)) == failed(8, "not-allowed")
+    assert desk.tell(ipc.OpenCard(n=8, insertion=1, kinds=KINDS)) == failed(8, "not-allowed")
     assert desk.tell(ipc.CloseCard(n=7)) == [ipc.CardClosed(n=7)]
     for n in (7, 6, 0):
-        assert desk.tell(ipc.OpenCard(n=n, insertion=1)) == failed(n, "not-allowed")
-    assert isinstance(desk.tell(ipc.OpenCard(n=8, insertion=1))[0], ipc.Opened)
+        assert desk.tell(ipc.OpenCard(n=n, insertion=1, kinds=KINDS)) == failed(n, "not-allowed")
+    assert isinstance(desk.tell(ipc.OpenCard(n=8, insertion=1, kinds=KINDS))[0], ipc.Opened)
 
 
 @pytest.mark.parametrize("error", [Refused("card-removed"), Fault("reader-missing")])
@@ -169,7 +173,7 @@ def test_a_card_that_can_not_be_opened_is_let_go(error: Exception) -> None:
     desk = Desk()
     desk.missing = error
     desk.service.readers(IN)
-    assert desk.tell(ipc.OpenCard(n=7, insertion=1)) == failed(7, str(error))
+    assert desk.tell(ipc.OpenCard(n=7, insertion=1, kinds=KINDS)) == failed(7, str(error))
     assert desk.links[0].resets == 1
     assert desk.tell(statement()) == failed(7, "not-allowed")
 
@@ -178,7 +182,7 @@ def test_a_bug_in_the_card_thread_is_told_and_closes(capsys: pytest.CaptureFixtu
     desk = Desk()
     desk.missing = ValueError("secret")
     desk.service.readers(IN)
-    assert desk.tell(ipc.OpenCard(n=7, insertion=1)) == failed(7, "unforeseen")
+    assert desk.tell(ipc.OpenCard(n=7, insertion=1, kinds=KINDS)) == failed(7, "unforeseen")
     assert desk.links[0].resets == 1
     assert capsys.readouterr().err == "card worker: unforeseen ValueError\n"
 
@@ -242,7 +246,7 @@ def test_a_statement_of_another_session_number_is_refused(n: int) -> None:
 def test_no_statement_before_the_card_is_read() -> None:
     desk = Desk()
     desk.service.readers(IN)
-    told = desk.tell(ipc.OpenCard(n=7, insertion=1), statement(), run=False)
+    told = desk.tell(ipc.OpenCard(n=7, insertion=1, kinds=KINDS), statement(), run=False)
     assert told == failed(7, "not-allowed")
 
 
@@ -307,7 +311,11 @@ def test_a_failed_unwrap_is_used_up_too() -> None:
 
 def test_a_grant_ends_with_its_session() -> None:
     desk = Desk().opened()
-    desk.tell(ipc.GrantUnwrap(n=7), ipc.CloseCard(n=7), ipc.OpenCard(n=8, insertion=1))
+    desk.tell(
+        ipc.GrantUnwrap(n=7),
+        ipc.CloseCard(n=7),
+        ipc.OpenCard(n=8, insertion=1, kinds=KINDS),
+    )
     for n in (7, 8):
         assert desk.unwrap(n) == failed(n, "not-allowed")
 
@@ -336,7 +344,7 @@ def test_a_removal_is_told_first_and_ends_the_session() -> None:
 def test_another_readers_removal_ends_nothing() -> None:
     desk = Desk()
     desk.service.readers((Look("reader", True, 1), Look("other", True, 1)))
-    desk.tell(ipc.OpenCard(n=7, insertion=1))
+    desk.tell(ipc.OpenCard(n=7, insertion=1, kinds=KINDS))
     desk.service.readers((Look("reader", True, 1), Look("other", False, 2)))
     assert not desk.links[0].stopped
     assert isinstance(desk.tell(statement())[0], ipc.Signed)
@@ -346,7 +354,7 @@ def test_an_answer_never_enters_the_next_session() -> None:
     desk = Desk().opened()
     desk.tell(statement(), run=False)
     desk.service.readers((Look("reader", True, 3),))  # out and in again
-    told = desk.tell(ipc.OpenCard(n=8, insertion=2))
+    told = desk.tell(ipc.OpenCard(n=8, insertion=2, kinds=KINDS))
     assert [type(message) for message in told] == [ipc.Opened]
     assert told[0].n == 8
 

@@ -12,6 +12,7 @@ from sdbox_agent.errors import Refused
 from sdbox_agent.session import events as on
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
+from tests import kinds
 from tests.daemon import cards
 from tests.daemon.parts import UTC_S, Bench, Calls, Link, N
 
@@ -34,7 +35,7 @@ class Identity:
 class Side:
     def __init__(self, *, clock_set: bool = True) -> None:
         self.bench, self.calls = Bench(clock_set=clock_set), Calls()
-        trust = Trust((cards.anchor(),), self.bench.marks, "never")
+        trust = Trust((cards.anchor(),), (), self.bench.marks, (kinds.FREE,))
         self.side = CardSide(self.bench.context, self.calls, trust, Identity())  # type: ignore[arg-type]
         self.link = self.side.link = Link()  # type: ignore[assignment]
         self.side.heard(ipc.ReadersChanged(readers=("r",)))

@@ -7,6 +7,7 @@ import pytest
 from sdbox_agent.centre import wire
 from sdbox_agent.daemon.centre_side import CentreSide
 from sdbox_agent.errors import Refused
+from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from sdbox_agent.state.attempts import LIMIT
 from sdbox_agent.terms import Level
@@ -75,7 +76,7 @@ def test_the_hello_at_boot_has_no_session() -> None:
 def test_the_least_of_box_and_centre_is_admitted() -> None:
     side = Side()
     side.bench.attempts.lower(CARD, 4)
-    side.send_proof(N, FREE_CARD, b"jws")
+    side.send_proof(do.SendProof(N, FREE_CARD, b"jws", (Level.HOST_MATCH,)))
     assert side.calls.request()[1].levels == (Level.HOST_MATCH,)
     side.calls.answer(admitted(ONE, attempts_left=9))
     assert side.bench.fed[0].answer.attempts_left == 4
@@ -86,7 +87,7 @@ def test_the_least_of_box_and_centre_is_admitted() -> None:
 def test_staffs_unlock_frees_a_card_this_box_had_locked() -> None:
     side = Side()
     side.bench.attempts.lower(CARD, 0)
-    side.send_proof(N, FREE_CARD, b"jws")
+    side.send_proof(do.SendProof(N, FREE_CARD, b"jws", (Level.HOST_MATCH,)))
     side.calls.answer(admitted(ONE, attempts_left=10))
     assert side.bench.fed[-1].answer.attempts_left == 0, "the centre's word alone does not"
     side.calls.answer(admitted(ONE, attempts_left=10, unlocks=1))
@@ -98,14 +99,15 @@ def test_staffs_unlock_frees_a_card_this_box_had_locked() -> None:
 
 def test_an_attempt_is_counted_here_before_it_is_asked_for() -> None:
     side = Side()
-    side.reserve(N, FREE_CARD, CHALLENGE)
+    side.reserve(do.ReserveAttempt(N, FREE_CARD, CHALLENGE))
     assert side.left == LIMIT - 1
     assert side.bench.fed == []
     side.calls.answer(wire.AttemptAnswer(attempt=1, left=3, challenge=NEXT))
     assert side.bench.fed == [on.AttemptReserved(N, 1, 3, NEXT)]
+    assert side.calls.request()[1].otp is None
     side.bench.attempts.lower(CARD, 0)
     with pytest.raises(Refused, match="card-locked"):
-        side.reserve(N, FREE_CARD, CHALLENGE)
+        side.reserve(do.ReserveAttempt(N, FREE_CARD, CHALLENGE))
     assert len(side.calls.asked) == 1, "the centre is not even asked"
 
 
@@ -136,3 +138,12 @@ def test_the_end_is_told_once_the_session_s_own_calls_are_cut_and_nobody_waits()
     side.calls.answer(wire.EndAnswer())
     side.calls.fail("centre-unreachable")
     assert side.bench.fed == []
+
+
+def test_a_one_time_code_goes_with_the_attempt_and_its_verdict_comes_back() -> None:
+    side = Side()
+    side.reserve(do.ReserveAttempt(N, FREE_CARD, CHALLENGE, "123456"))
+    assert side.calls.request()[1].otp == "123456"
+    assert "123456" not in repr(side.calls.request()[1])
+    side.calls.answer(wire.AttemptAnswer(attempt=1, left=3, challenge=NEXT, code_right=False))
+    assert side.bench.fed == [on.AttemptReserved(N, 1, 3, NEXT, code_right=False)]

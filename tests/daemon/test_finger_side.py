@@ -12,19 +12,21 @@ from sdbox_agent.session import events as on
 from tests.daemon.parts import UTC_S, Bench, Link, N
 from tests.session.explore import FREE_CARD
 
-OPEN = do.OpenReference(N, card=FREE_CARD, enrolment="e1", sealed=b"sealed", captures=3)
+OPEN = do.PrepareFinger(
+    N, card=FREE_CARD, enrolment="e1", sealed=b"sealed", captures=3, comparisons=3
+)
 
 
 class Side(FingerSide):
     def __init__(self) -> None:
         self.bench = Bench()
-        super().__init__(self.bench.context, (b"anchor",), 19.7)
+        super().__init__(self.bench.context, (b"anchor",), lambda: (b"list",), 19.7)
         self.spy = self.link = Link()  # type: ignore[assignment]
 
 
 def test_it_is_given_what_one_transaction_needs_and_the_trusted_time() -> None:
     side = Side()
-    side.open_reference(OPEN)
+    side.prepare(OPEN)
     (asked,) = side.spy.sent
     assert isinstance(asked, ipc.PrepareFinger)
     assert (asked.n, asked.sealed, asked.anchors) == (N, b"sealed", (b"anchor",))
@@ -34,7 +36,7 @@ def test_it_is_given_what_one_transaction_needs_and_the_trusted_time() -> None:
 @pytest.mark.parametrize(
     ("message", "event"),
     [
-        (ipc.Prepared(n=N), on.ReferenceOpened(N, hashlib.sha256(b"sealed").digest())),
+        (ipc.Prepared(n=N), on.FingerPrepared(N, hashlib.sha256(b"sealed").digest())),
         (ipc.Hint(n=N, code="press-harder"), on.Hinted(N, "press-harder")),
         (ipc.ProbeReady(n=N, quality=60), on.ProbeReady(N)),
         (ipc.Verdict(n=N, match=True), on.FingerMatched(N)),
@@ -44,7 +46,7 @@ def test_it_is_given_what_one_transaction_needs_and_the_trusted_time() -> None:
 )
 def test_its_words_become_events(message: ipc.FromFinger, event: on.Event) -> None:
     side = Side()
-    side.open_reference(OPEN)
+    side.prepare(OPEN)
     side.heard(message)
     assert side.bench.fed == [event]
     assert side.spy.acts == (["recycle"] if event == on.FingerMatched(N) else [])
@@ -52,7 +54,7 @@ def test_its_words_become_events(message: ipc.FromFinger, event: on.Event) -> No
 
 def test_a_process_that_was_given_a_reference_ends_with_the_session() -> None:
     side = Side()
-    side.open_reference(OPEN)
+    side.prepare(OPEN)
     side.end()
     assert side.spy.acts == ["recycle"]
 
@@ -69,7 +71,7 @@ def test_a_reference_that_may_have_gone_half_way_counts_as_given() -> None:
     side = Side()
     side.spy.up = False
     with pytest.raises(Fault):
-        side.open_reference(OPEN)
+        side.prepare(OPEN)
     side.spy.up = True
     side.end()
     assert side.spy.acts == ["recycle"]
@@ -88,7 +90,7 @@ def test_a_death_in_a_transaction_ends_it_and_a_spare_s_death_harms_nobody() -> 
     side = Side()
     side.lost()
     assert side.bench.fed == []
-    side.open_reference(OPEN)
+    side.prepare(OPEN)
     side.lost()
     assert side.bench.failed() == "finger-worker-died"
 
@@ -100,7 +102,7 @@ def test_what_a_spare_said_before_it_died_is_told_to_the_session_that_asks() -> 
     assert side.bench.fed == []
     side.spy.up = False
     with pytest.raises(Fault, match=r"^sensor-missing$"):
-        side.open_reference(OPEN)
+        side.prepare(OPEN)
     side.heard(ipc.FingerReady())
     with pytest.raises(Fault, match=r"-worker-died$"):
-        side.open_reference(OPEN)
+        side.prepare(OPEN)

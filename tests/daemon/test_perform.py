@@ -16,8 +16,9 @@ EFFECTS = (
     (do.OpenCard(N, 1), "card.open"),
     (do.SayHello(N), "centre.hello"),
     (do.Sign(N, None), "card.sign"),  # type: ignore[arg-type]
-    (do.SendProof(N, FREE_CARD, b""), "centre.send_proof"),
-    (do.OpenReference(N, FREE_CARD, "e", b"", 3), "finger.open_reference"),
+    (do.SendProof(N, FREE_CARD, b"", ()), "centre.send_proof"),
+    (do.AskPin(N), "card.ask_pin"),
+    (do.PrepareFinger(N, FREE_CARD, "e", b"", 3, 3), "finger.prepare"),
     (do.ScanFinger(N), "finger.scan"),
     (do.ReserveAttempt(N, FREE_CARD, CHALLENGE), "centre.reserve"),
     (do.CompareFinger(N, 1), "finger.compare"),
@@ -75,8 +76,8 @@ def test_a_card_has_the_hello_said_first_and_a_finger_process_started() -> None:
 
 def test_the_card_is_let_unwrap_before_the_finger_process_asks_it_to() -> None:
     one, parts = performer(Bench())
-    one.perform(do.OpenReference(N, FREE_CARD, "e", b"", 3))
-    assert done(parts) == ["card.grant_unwrap", "finger.open_reference"]
+    one.perform(do.PrepareFinger(N, FREE_CARD, "e", b"", 3, 3))
+    assert done(parts) == ["card.grant_unwrap", "finger.prepare"]
 
 
 @pytest.mark.parametrize(

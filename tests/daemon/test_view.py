@@ -24,12 +24,14 @@ def access(**changed: object) -> at.Access:
 
 def states() -> list[at.State]:
     """One of each."""
-    in_session = (at.PinEntry, at.Opening, at.Reserving)
+    in_session = (at.Opening, at.Reserving)
     return [
         at.Idle(0),
         at.Checking(SESSION),
         at.Proving(SESSION, FREE_CARD),
         *(kind(SESSION, access()) for kind in in_session),
+        at.PinEntry(SESSION, access(), 2, "enter-pin"),
+        at.CodeEntry(SESSION, access(), "enter-code"),
         at.Scanning(SESSION, access(), "place-finger"),
         at.Comparing(SESSION, access(), 1),
         at.Choosing(SESSION, access(), 1),

@@ -29,7 +29,7 @@ max_width_px = 300
 min_height_px = 96
 max_height_px = 300
 [card]
-pin_policy = "once"
+kinds = ["piv-pin"]
 """
 SEEDS: list[bytes] = [BOX, PROFILE]
 

@@ -23,10 +23,10 @@ def test_every_checked_in_profile_is_valid_and_names_itself(path: Path) -> None:
 
 def test_the_virtual_profile_says_what_the_rig_has() -> None:
     profile = schema.parse_profile(VIRTUAL.encode())
-    assert profile.levels == (Level.HOST_MATCH,)
+    assert profile.levels == (Level.CARD_MATCH, Level.HOST_MATCH, Level.CARD_PIN)
     assert profile.sensor.libfprint_driver == "virtual_image"
     assert profile.sensor.ppmm == pytest.approx(500 / 25.4, abs=1e-3)
-    assert profile.card.pin_policy == "never"
+    assert profile.card.kinds == ("piv-match", "piv-match-7816", "piv-pin", "piv-free")
 
 
 @pytest.mark.parametrize(
@@ -34,15 +34,14 @@ def test_the_virtual_profile_says_what_the_rig_has() -> None:
     [
         ("v = 1", "v = 2", "v"),
         ('"virtual"', '"../virtual"', "name"),
-        ('["host-match"]', "[]", "levels"),
-        ('["host-match"]', '["host-match", "host-match"]', "levels"),
-        ('["host-match"]', '["guessing"]', "levels"),
+        ('["card-match", ', '["host-match", ', "levels"),
+        ('["card-match", ', '["guessing", ', "levels"),
         ("ppmm = 19.685", "ppmm = nan", "sensor.ppmm"),
         ("ppmm = 19.685", "ppmm = 0.0", "sensor.ppmm"),
         ("min_width_px = 96", "min_width_px = 8", "sensor.min_width_px"),
         ("min_width_px = 96", "min_width_px = 999\n", "sensor.min_width_px"),
         ("max_height_px = 1000", "max_height_px = 95", "sensor.max_height_px"),
-        ('pin_policy = "never"', 'pin_policy = "sometimes"', "card.pin_policy"),
+        ('kinds = ["piv-match", ', 'kinds = ["../piv", ', "card.kinds"),
         ('names = ["Virtual PCD"]', 'names = ["a\\nb"]', "reader.names"),
         ('names = ["Virtual PCD"]', 'names = ["x"]\ninterface = "contactless"', "reader.interface"),
         ("mtu_bytes = 1420", "mtu_bytes = 1500", "network.mtu_bytes"),

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from sdbox_agent.cardkind import Bit
 from sdbox_agent.centre import wire
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
@@ -21,18 +22,31 @@ from sdbox_agent.session.machine import start, step
 from sdbox_agent.session.policy import Policy
 from sdbox_agent.statements import fields
 from sdbox_agent.terms import Level
+from tests import kinds
 
 StepFunction = Callable[[at.State, on.Event, Policy], tuple[at.State, tuple[do.Effect, ...]]]
 
-POLICY = Policy(box="box-01", boot_id="boot", retryable=frozenset({"centre-unreachable"}))
+LEVELS = (Level.CARD_MATCH, Level.HOST_MATCH, Level.CARD_PIN)
+POLICY = Policy(
+    box="box-01", boot_id="boot", levels=LEVELS, retryable=frozenset({"centre-unreachable"})
+)
 LAST_SESSION = 2
 INSERTIONS = (1, 2)
 MAX_RENEWALS = 1
 MAX_TRIES = 1
 
 CHALLENGE, NEXT, KEY = bytes(32), b"\1" * 32, b"\2" * 32
-FREE_CARD = on.Card(b"9A", b"9D", b"9E", "never")
-PIN_CARD = on.Card(b"9A", b"9D", b"9E", "once")
+FREE_CARD = on.Card(b"9A", b"9D", b"9E", kinds.FREE)
+PIN_CARD = on.Card(b"9A", b"9D", b"9E", kinds.PIN, pin_left=2)
+BITS = tuple(
+    Bit(key=key, position=position, minimum=12, maximum=60, order=9)
+    for key, position in (("96", 2), ("97", 7))
+)
+MATCH_CARD = on.Card(
+    b"9A", b"9D", b"9E", kinds.MATCH, BITS, match_left=(1, 2), pin_left=0, match_bound=True,
+    expires_in_days=30,
+)  # fmt: skip
+CARDS = {1: (FREE_CARD, MATCH_CARD), 2: (PIN_CARD,)}  # in session 1, in session 2
 ONE = (wire.Grant(project="p1", label="One"),)
 TWO = (*ONE, wire.Grant(project="p2", label="Two"))
 CLOSED = (wire.Grant(project="p3", label="Three", code="level-not-accepted"),)
@@ -59,29 +73,35 @@ LEASE = wire.ReceiptAnswer(
 
 @functools.cache
 def answers(n: int) -> tuple[on.Event, ...]:
-    """Every answer there is, as session `n`'s. The second session has a card with a PIN."""
+    """Every answer there is, as session `n`'s."""
     return (
         *(on.TimedOut(n, timer) for timer in Timer),
         on.Failed(n, "card-failed"),
         on.Failed(n, "centre-unreachable"),
-        on.CardAccepted(n, PIN_CARD if n == 2 else FREE_CARD),
+        *(on.CardAccepted(n, card) for card in CARDS.get(n, (FREE_CARD,))),
         on.Challenged(n, CHALLENGE),
         on.ProofSigned(n, b"jws"),
         on.Admitted(n, admitted(ONE)),
         on.Admitted(n, admitted((*TWO, *CLOSED))),
         on.Admitted(n, admitted(CLOSED)),
         on.Admitted(n, admitted(ONE, attempts_left=0)),
-        on.Admitted(n, admitted(ONE, level=Level.CARD_MATCH)),
+        on.Admitted(n, admitted(ONE, level=Level.CARD_MATCH, reference=None)),
+        on.Admitted(n, admitted(ONE, level=Level.CARD_PIN, reference=None)),
         on.Admitted(n, admitted(ONE, reference=None)),
         on.PinEntered(n),
-        on.ReferenceOpened(n, KEY),
+        on.PinRefused(n, 1),
+        on.PinRefused(n, 0),
+        on.FingerPrepared(n, KEY),
         on.Hinted(n, "press-harder"),
         on.ProbePoor(n, "finger-poor"),
         on.ProbeReady(n),
         on.AttemptReserved(n, 1, 8, NEXT),
         on.AttemptReserved(n, 10, 0, NEXT),
+        on.AttemptReserved(n, 1, 8, NEXT, code_right=True),
+        on.AttemptReserved(n, 1, 8, NEXT, code_right=False),
         on.FingerMatched(n),
         on.FingerRejected(n),
+        on.FingerRejected(n, 0),
         on.TunnelPrepared(n, KEY, 1_800_000_000),
         on.ReceiptSigned(n, b"jws"),
         on.Leased(n, LEASE),
@@ -96,6 +116,7 @@ WORLD = (
     on.ProjectChosen("p1"),
     on.ProjectChosen("p2"),
     on.ProjectChosen("p3"),
+    on.CodeEntered("123456"),
     on.Cancelled(),
     on.UserActive(),
     on.Revoked(),
@@ -117,6 +138,7 @@ class Book:
     session_card: int | None = None
     facts: frozenset[str] = frozenset()  # of session n
     offered: frozenset[str] = frozenset()  # projects granted in session n
+    level: Level | None = None  # decided for session n
     reserved: int = 0  # attempts of session n
     compared: int = 0
     tunnel: bool = False  # open_tunnel asked, not yet confirmed down
@@ -133,18 +155,23 @@ class Book:
         elif isinstance(event, on.TunnelDown) and event.n == book.n:
             book = replace(book, tunnel=False)
         elif isinstance(event, on.Answer) and isinstance(state, at.Live) and event.n == book.n:
-            if type(event).__name__ not in book.facts:
-                book = replace(book, facts=book.facts | {type(event).__name__})
+            names = {type(event).__name__}
+            if isinstance(event, on.AttemptReserved) and event.code_right:
+                names.add("CodeRight")
+            if not names <= book.facts:
+                book = replace(book, facts=book.facts | names)
             if isinstance(event, on.Admitted):
                 offered = frozenset(g.project for g in event.answer.grants if g.code is None)
-                book = replace(book, offered=offered)
+                book = replace(book, offered=offered, level=event.answer.level)
         return book
 
     def forgotten(self) -> Book:
         """The book when its session is over."""
-        if not (self.facts or self.offered or self.reserved or self.compared):
+        if not (self.facts or self.offered or self.reserved or self.compared or self.level):
             return self
-        return replace(self, facts=frozenset(), offered=frozenset(), reserved=0, compared=0)
+        return replace(
+            self, facts=frozenset(), offered=frozenset(), reserved=0, compared=0, level=None
+        )
 
 
 Transition = tuple[at.State, on.Event, at.State, tuple[do.Effect, ...]]
@@ -249,13 +276,14 @@ NEEDED = {  # what must really have happened before the tunnel opens
     "Challenged",
     "ProofSigned",
     "Admitted",
-    "ReferenceOpened",
-    "ProbeReady",
-    "AttemptReserved",
-    "FingerMatched",
     "TunnelPrepared",
     "ReceiptSigned",
     "Leased",
+}
+VERIFIED = {  # and what must have shown that the person is there, at each level
+    Level.HOST_MATCH: {"FingerPrepared", "ProbeReady", "AttemptReserved", "FingerMatched"},
+    Level.CARD_MATCH: {"FingerPrepared", "ProbeReady", "AttemptReserved", "FingerMatched"},
+    Level.CARD_PIN: {"PinEntered", "CodeRight"},
 }
 
 
@@ -353,21 +381,28 @@ def _book_effect(
             promise(effect.n == book.n + 1, "each session has a number of its own")
             return replace(
                 book, n=effect.n, session_card=effect.insertion, facts=frozenset(),
-                offered=frozenset(), reserved=0, compared=0,
+                offered=frozenset(), reserved=0, compared=0, level=None,
             )  # fmt: skip
         case do.ReserveAttempt():
-            promise("ProbeReady" in book.facts, "no attempt without a good probe")
+            if book.level is Level.CARD_PIN:
+                promise(effect.code is not None, "no attempt without a code")
+                promise("PinEntered" in book.facts, "no code without the PIN")
+            else:
+                promise("ProbeReady" in book.facts, "no attempt without a good probe")
             return replace(book, reserved=book.reserved + 1)
         case do.CompareFinger():
             promise(book.compared < book.reserved, "no comparison without a reserved attempt")
             promise(book.compared < 2, "no more comparisons than the policy allows")
             return replace(book, compared=book.compared + 1)
         case do.Sign(statement=fields.Receipt() as receipt):
-            promise("FingerMatched" in book.facts, "no receipt without a match")
+            shown = book.level is not None and book.facts >= VERIFIED[book.level]
+            promise(shown, "no receipt without the person")
+            promise(receipt.level is book.level, "a receipt names the level that was decided")
             promise(receipt.project in book.offered, "no receipt for a project not granted")
             promise(receipt.challenge == NEXT, "a receipt signs the newest challenge")
         case do.OpenTunnel():
-            for fact in sorted(NEEDED - book.facts):
+            needed = NEEDED | VERIFIED[book.level or Level.HOST_MATCH]
+            for fact in sorted(needed - book.facts):
                 promise(False, f"no tunnel without {fact}")
             promise(book.session_card in book.cards, "no tunnel without the card")
             promise(not isinstance(state, at.Closing), "no tunnel while closing")

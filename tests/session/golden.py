@@ -17,8 +17,8 @@ TABLE = Path(__file__).with_name("golden.txt")
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- the machine's own table: make diagram -->\n", "<!-- end of the table -->\n"
 ORDER = [
-    "Idle", "Checking", "Proving", "PinEntry", "Opening", "Scanning", "Reserving", "Comparing",
-    "Choosing", "Signing", "Tunnelling", "Open", "Closing", "Spent", "Broken",
+    "Idle", "Checking", "Proving", "PinEntry", "CodeEntry", "Opening", "Scanning", "Reserving",
+    "Comparing", "Choosing", "Signing", "Tunnelling", "Open", "Closing", "Spent", "Broken",
 ]  # fmt: skip
 
 

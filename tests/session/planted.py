@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
+
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
@@ -12,6 +14,7 @@ from sdbox_agent.session.events import Timer
 from sdbox_agent.session.machine import step
 from sdbox_agent.session.policy import Policy
 from sdbox_agent.statements import fields
+from sdbox_agent.terms import Level
 
 Step = tuple[at.State, tuple[do.Effect, ...]]
 Fault = Callable[[at.State, on.Event, Policy], Step]
@@ -159,7 +162,32 @@ def _receipt(state: at.Opening) -> fields.Receipt:
     )  # fmt: skip
 
 
+def a_right_code_needs_no_pin(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.PinEntry) and isinstance(event, on.CodeEntered):
+        access = state.access
+        reserve = do.ReserveAttempt(state.session.n, access.card, access.challenge, event.code)
+        return at.Reserving(state.session, access), (reserve,)
+    return step(state, event, policy)
+
+
+def a_wrong_code_is_as_good(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(event, on.AttemptReserved) and event.code_right is False:
+        event = replace(event, code_right=True)
+    return step(state, event, policy)
+
+
+def a_finger_that_fails_turns_into_a_code(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Comparing) and isinstance(event, on.FingerRejected):
+        answer = msgspec.structs.replace(state.access.answer, level=Level.CARD_PIN)
+        access = replace(state.access, answer=answer)
+        return at.CodeEntry(state.session, access, "enter-code"), ()
+    return step(state, event, policy)
+
+
 FAULTS: tuple[Fault, ...] = (
+    a_right_code_needs_no_pin,
+    a_wrong_code_is_as_good,
+    a_finger_that_fails_turns_into_a_code,
     a_timeout_counts_as_a_match,
     late_answers_are_taken,
     removal_is_ignored_while_open,

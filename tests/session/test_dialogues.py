@@ -12,6 +12,7 @@ from tests.session.explore import (
     FREE_CARD,
     KEY,
     LEASE,
+    MATCH_CARD,
     NEXT,
     ONE,
     PIN_CARD,
@@ -28,8 +29,8 @@ def scanning(grants: tuple = ONE) -> Dialogue:
     story >> on.CardAccepted(1, FREE_CARD) << "SayHello"
     story >> on.Challenged(1, CHALLENGE) << "Sign(proof)"
     story >> on.ProofSigned(1, b"jws") << "SendProof"
-    story >> on.Admitted(1, admitted(grants)) << "OpenReference"
-    story >> on.ReferenceOpened(1, KEY) << "ScanFinger"
+    story >> on.Admitted(1, admitted(grants)) << "PrepareFinger"
+    story >> on.FingerPrepared(1, KEY) << "ScanFinger"
     return story.now(at.Scanning)
 
 
@@ -135,8 +136,82 @@ def test_a_refused_lease_ends_the_session() -> None:
 def test_a_card_with_a_pin_waits_for_it() -> None:
     story = Dialogue(at.Idle(0)) >> on.CardInserted(1) >> on.CardAccepted(1, PIN_CARD)
     story >> on.Challenged(1, CHALLENGE) >> on.ProofSigned(1, b"jws")
-    story >> on.Admitted(1, admitted(ONE)) << ""
-    story.now(at.PinEntry) >> on.PinEntered(1) << "OpenReference"
+    story >> on.Admitted(1, admitted(ONE)) << "AskPin"
+    story.now(at.PinEntry) >> on.PinRefused(1, 1) << "AskPin"
+    assert story.state.hint == "pin-last-try"
+    story.records("pin-wrong").now(at.PinEntry) >> on.PinEntered(1) << "PrepareFinger"
+
+
+def test_a_wrong_pin_at_the_last_try_ends_it() -> None:
+    story = Dialogue(at.Idle(0)) >> on.CardInserted(1) >> on.CardAccepted(1, PIN_CARD)
+    story >> on.Challenged(1, CHALLENGE) >> on.ProofSigned(1, b"jws")
+    story >> on.Admitted(1, admitted(ONE)) >> on.PinRefused(1, 0) << CLOSE
+    assert story.state.code == "card-blocked"
+
+
+def on_card() -> Dialogue:
+    story = Dialogue(at.Idle(0)) >> on.CardInserted(1) >> on.CardAccepted(1, MATCH_CARD)
+    story.records("card-valid", "card-expires-soon")
+    story >> on.Challenged(1, CHALLENGE) >> on.ProofSigned(1, b"jws") << "SendProof"
+    assert story.effects[-1].levels == (Level.CARD_MATCH,)
+    answer = admitted(ONE, level=Level.CARD_MATCH, reference=None)
+    story >> on.Admitted(1, answer) << "PrepareFinger"
+    assert story.effects[-1].sealed is None
+    story >> on.FingerPrepared(1, None) << "ScanFinger"
+    return story.now(at.Scanning)
+
+
+def test_the_card_compares_and_no_reference_is_in_the_receipt() -> None:
+    story = compared(on_card(), on.FingerMatched(1)) << "PrepareTunnel"
+    story >> on.TunnelPrepared(1, KEY, 0) << "Sign(receipt)"
+    receipt = story.effects[-1].statement
+    assert (receipt.level, receipt.reference_sha256) == (Level.CARD_MATCH, None)
+
+
+def test_after_a_non_match_the_card_is_offered_its_other_finger() -> None:
+    story = compared(on_card(), on.FingerRejected(1, 1)) << "ScanFinger"
+    assert story.state.hint == "other-finger"
+    assert [finger.key for finger in story.state.access.fingers] == ["97", "96"]
+
+
+def test_a_finger_that_the_card_has_blocked_is_not_asked_for_again() -> None:
+    story = compared(on_card(), on.FingerRejected(1, 0)) << "ScanFinger"
+    assert [finger.key for finger in story.state.access.fingers] == ["97"]
+    story = compared(story, on.FingerRejected(1, 0)) << CLOSE
+    assert story.state.code == "card-blocked"
+
+
+def by_code() -> Dialogue:
+    story = Dialogue(at.Idle(0)) >> on.CardInserted(1) >> on.CardAccepted(1, PIN_CARD)
+    story >> on.Challenged(1, CHALLENGE) >> on.ProofSigned(1, b"jws") << "SendProof"
+    assert story.effects[-1].levels == (Level.HOST_MATCH, Level.CARD_PIN)
+    answer = admitted(ONE, level=Level.CARD_PIN, reference=None)
+    story >> on.Admitted(1, answer) << "AskPin"
+    story >> on.CodeEntered("123456") << ""  # not yet: the PIN comes first
+    story >> on.PinEntered(1) << ""
+    return story.now(at.CodeEntry)
+
+
+def test_a_pin_and_a_one_time_code_open_the_same_way_on() -> None:
+    story = by_code() >> on.CodeEntered("123456") << "ReserveAttempt"
+    assert story.effects[-1].code == "123456"
+    story >> on.AttemptReserved(1, 1, 8, NEXT, code_right=True) << "PrepareTunnel"
+    story.records("attempt-reserved", "code-accepted").now(at.Signing)
+
+
+def test_a_wrong_code_costs_an_attempt() -> None:
+    story = by_code() >> on.CodeEntered("123456")
+    story >> on.AttemptReserved(1, 1, 8, NEXT, code_right=False) << ""
+    story.records("attempt-reserved", "code-wrong").now(at.CodeEntry)
+    story >> on.CodeEntered("123457")
+    story >> on.AttemptReserved(1, 2, 7, NEXT, code_right=False) << CLOSE
+    assert story.state.code == "attempts-exhausted"
+
+
+def test_a_centre_that_says_nothing_of_the_code_is_not_believed() -> None:
+    story = by_code() >> on.CodeEntered("123456")
+    story >> on.AttemptReserved(1, 1, 8, NEXT) << CLOSE
+    assert story.state.code == "centre-answer-invalid"
 
 
 def test_a_level_this_box_can_t_do_is_refused_before_the_finger() -> None:
