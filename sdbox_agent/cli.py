@@ -72,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "watch", _watch, "what the box is doing, as it changes")
     choose = _command(commands, "choose", _choose, "enter a project")
     choose.add_argument("project", type=_project)
+    code = _command(commands, "code", _code, "give the one-time code the centre asks for")
+    code.add_argument("code", type=_one_time_code)
     _command(commands, "cancel", _cancel, "give up this session")
     explain = _command(commands, "explain", _explain, "what a code means and what to do")
     explain.add_argument("code")
@@ -115,6 +117,12 @@ def _project(text: str) -> str:
     """A name the local socket takes: any other would only be told that the agent hung up."""
     if len(text) > ipc.MAX_TEXT or not text.isprintable():
         raise argparse.ArgumentTypeError("no project has such a name")
+    return text
+
+
+def _one_time_code(text: str) -> str:
+    if not (text.isascii() and text.isdecimal() and 6 <= len(text) <= 8):
+        raise argparse.ArgumentTypeError("a one-time code has 6 to 8 digits")
     return text
 
 
@@ -202,6 +210,11 @@ def _watch(options: argparse.Namespace) -> None:
 
 def _choose(options: argparse.Namespace) -> None:
     _tell(options, view.ChooseProject(project=options.project))
+
+
+def _code(options: argparse.Namespace) -> None:
+    """It is of use once, and only with the card and its PIN: it may stand in the arguments."""
+    _tell(options, view.EnterCode(code=options.code))
 
 
 def _cancel(options: argparse.Namespace) -> None:

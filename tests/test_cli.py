@@ -46,8 +46,9 @@ class Box:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
-            with contextlib.closing(ipc.Channel(sock, view.ToBox, os.getuid())) as client:
-                self.serve(client)
+            client: ipc.Channel = ipc.Channel(sock, view.ToBox, os.getuid())
+            with contextlib.closing(client), contextlib.suppress(ipc.Closed):
+                self.serve(client)  # which may leave in the middle
 
     def answers(self, *messages: ipc.Message) -> None:
         def serve(client: ipc.Channel) -> None:
@@ -79,7 +80,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tup
     return call
 
 
-COMMANDS = (("status",), ("watch",), ("choose", "p1"), ("cancel",))
+COMMANDS = (("status",), ("watch",), ("choose", "p1"), ("code", "123456"), ("cancel",))
 
 
 @pytest.mark.parametrize("words", COMMANDS)
@@ -189,6 +190,15 @@ def test_a_choice_is_sent_and_a_wrong_project_s_code_comes_back(run, box: Box) -
     assert json.loads(run("cancel", "--json")[1])["t"] == "taken"
 
 
+def test_a_one_time_code_is_handed_on_or_told_to_be_untimely(run, box: Box) -> None:
+    box.answers(view.Taken())
+    assert run("code", "012345") == (0, "", "")
+    assert box.heard == [view.EnterCode(code="012345")]
+    box.answers(view.NotTaken(code="not-allowed"))
+    code, _, err = run("code", "012345")
+    assert (code, err.strip()) == (cli.FAILED, errors.render("not-allowed", "en"))
+
+
 @pytest.mark.parametrize("frame", [b"nonsense", b'{"t":"watch","v":1}', b'{"t":"taken","v":1}'])
 def test_an_agent_that_talks_nonsense_is_a_bug(run, box: Box, frame: bytes) -> None:
     def serve(client: ipc.Channel) -> None:
@@ -276,6 +286,10 @@ def test_a_profile_is_checked_with_file_and_line(run, tmp_path: Path) -> None:
         ("choose",),
         ("choose", "p" * 201),
         ("choose", "p\udcff"),
+        ("code",),
+        ("code", "12345"),
+        ("code", "12345x"),
+        ("code", "١٢٣٤٥٦"),
         ("audit",),
         ("run", "--card-user", "no-such"),
     ],

@@ -114,6 +114,14 @@ def test_a_choice_is_answered_at_once_and_handed_on_if_it_can_be(bench: Bench) -
     assert bench.fed == [on.ProjectChosen("p2")]
 
 
+def test_a_one_time_code_is_taken_only_while_it_is_asked_for(bench: Bench) -> None:
+    code = view.EnterCode(code="123456")
+    assert bench.ask(code) == view.NotTaken(code="not-allowed")
+    bench.local.show(at.CodeEntry(SESSION, access(), "enter-code"), 0)
+    assert bench.ask(code) == view.Taken()
+    assert bench.fed == [on.CodeEntered("123456")]
+
+
 def test_giving_up_is_handed_on(bench: Bench) -> None:
     assert isinstance(bench.ask(view.CancelSession()), view.Taken)
     assert bench.fed == [on.Cancelled()]
