@@ -6,7 +6,7 @@ The order of the conditions is the order in which people are told: what they can
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from sdbox_agent.centre.wire import Grant
 from sdbox_agent.errors import Refused
@@ -15,14 +15,16 @@ from sdbox_agent.terms import Level
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sdbox_agent.statements import fields
+
+Kind = Literal["finger", "no-finger"]
+
 
 # Ours: attempts of one card, over all its sessions, since the last accepted receipt.
 FREE_FAILURES: Final = 5  # from then on each attempt must wait
 FIRST_DELAY_S: Final = 30
 LONGEST_DELAY_S: Final = 15 * 60
 LOCKED_FAILURES: Final = 10  # from then on only staff can help
-
-STRONGEST_FIRST: Final = (Level.HOST_MATCH,)  # levels this centre can grant today
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,11 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """Validity of the sealed reference, as the enrolment office set it."""
+    """How a person was enrolled, and for how long, as the enrolment office set it."""
 
+    kind: Kind
+    has_reference: bool  # sealed, for the box to compare with
+    has_code: bool  # a device that shows one-time codes
     not_before_s: int
     not_after_s: int
 
@@ -77,13 +82,46 @@ def may_compare(card: Card, now_s: int) -> None:
         raise Refused("too-soon")
 
 
-def level(box_levels: Iterable[Level]) -> Level:
-    """The session's level: the strongest that box and centre can do. Raises Refused."""
-    offered = set(box_levels)
-    for candidate in STRONGEST_FIRST:
-        if candidate in offered:
-            return candidate
-    raise Refused("level-not-accepted")
+def level(enrolment: Enrolment, *, match_bound: bool, offered: Iterable[Level]) -> Level:
+    """The session's level, once for all. Raises Refused: level-not-accepted.
+
+    Enrolment and card leave one level each, so there is nothing weaker to fall back to: a finger
+    is compared by its card if no PIN opens that (`match_bound`, as the verified 9A certificate
+    says), else by the box; who has no finger to give brings a PIN and a code, and is never asked
+    for a finger, nor a person with a finger for a PIN. A match-bound card has no PIN to give.
+    """
+    match enrolment.kind, match_bound:
+        case "finger", True:
+            decided = Level.CARD_MATCH
+        case "finger", False if enrolment.has_reference:
+            decided = Level.HOST_MATCH
+        case "no-finger", False if enrolment.has_code:
+            decided = Level.CARD_PIN
+        case _:
+            raise Refused("level-not-accepted")
+    if decided not in set(offered):
+        raise Refused("level-not-accepted")
+    return decided
+
+
+def claim(receipt: fields.Receipt, *, match_bound: bool) -> None:
+    """Can this card have done what the receipt says? API and gateway ask, each for itself.
+
+    By PIV's rules a PIN opens 9A as a match does, so card-match is believed only of a card whose
+    9A certificate says that it has no PIN, and nothing else is believed of that card. Raises
+    Refused: card-not-match-bound; level-not-accepted (a match-bound card at another level);
+    statement-invalid (a reference at a level that uses none, or none where one is compared with;
+    the digest of a post-quantum key, which nobody here could check).
+    """
+    if receipt.level is Level.CARD_MATCH and not match_bound:
+        raise Refused("card-not-match-bound")
+    if receipt.level is not Level.CARD_MATCH and match_bound:
+        raise Refused("level-not-accepted")
+    compared = receipt.level is Level.HOST_MATCH
+    if (receipt.reference_sha256 is not None) is not compared:
+        raise Refused("statement-invalid")
+    if receipt.kem_key_sha256 is not None:
+        raise Refused("statement-invalid")
 
 
 def grants(projects: Iterable[Project], decided: Level) -> tuple[Grant, ...]:

@@ -40,7 +40,8 @@ class ProjectFile(_Settings, frozen=True, kw_only=True):
     pools: Annotated[tuple[str, ...], Meta(min_length=1, max_length=2)]  # host 1 is the VM's own
     interface: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,14}\Z")]  # IFNAMSIZ - 1
     namespace: str | None = None  # where the interface goes: the VM's, if it has one of its own
-    cards: tuple[HexDigest, ...] = ()  # SHA-256 of the 9A certificates that may enter
+    cards: tuple[HexDigest, ...] = ()  # SHA-256 of the 9A certificates that may enter by a finger
+    pin_cards: tuple[HexDigest, ...] = ()  # and by PIN and one-time code; never in both
 
 
 class ApiSettings(_Settings, frozen=True, kw_only=True):
@@ -56,6 +57,7 @@ class ApiSettings(_Settings, frozen=True, kw_only=True):
     database: str
     gateway_socket: str
     gateway_uid: Uid
+    otp_key: str | None = None  # the key of one-time codes' secrets; without it, no card-pin
     comparisons: Annotated[int, Meta(ge=1, le=10)] = 3
     policy_version: Annotated[int, Meta(ge=1, le=2**31)] = 1
 
@@ -95,11 +97,14 @@ class Book:
     def project(self, name: str) -> Project:
         """Raises Refused: project-not-granted; Fault: config-invalid."""
         settings = self.settings(name)
+        if set(settings.cards) & set(settings.pin_cards):
+            raise Fault("config-invalid") from ValueError("a card in both lists")
         try:
             return Project(
                 name=name,
                 levels=frozenset(level.value for level in settings.levels),
-                cards=frozenset(bytes.fromhex(card) for card in settings.cards),
+                cards=_digests(settings.cards),
+                pin_cards=_digests(settings.pin_cards),
                 endpoint=settings.endpoint,
                 pools=pools(settings),
             )
@@ -116,6 +121,10 @@ class Book:
     def projects(self) -> tuple[str, ...]:
         """The names there are."""
         return tuple(sorted(path.stem for path in self._projects.glob("*.toml")))
+
+
+def _digests(cards: tuple[str, ...]) -> frozenset[bytes]:
+    return frozenset(bytes.fromhex(card) for card in cards)
 
 
 def pools(settings: ProjectFile) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

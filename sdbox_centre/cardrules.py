@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -20,12 +21,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-# The CHUID's date is on the card, and the box reads it; the centre sees certificates only.
-NO_CHUID_DATE: Final = "99981231"
 # A "yes" is kept for the very same certificates and lists, while these are in date: a renewal each
 # half minute costs no path. Only an authority's own last day may be seen that much late.
 KEPT_S: Final = 300
 MAX_KEPT: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Yes:
+    """An answer, and from when until when it may be given again."""
+
+    card: path.CheckedCard
+    found_s: int
+    until_s: int
 
 
 class CardRules:
@@ -37,28 +45,35 @@ class CardRules:
         self._lock = threading.Lock()
         self._seen: tuple[tuple[int, int], ...] = ()
         self._crls: tuple[bytes, ...] = ()
-        self._found: dict[tuple[holder.CardCertificates, tuple[bytes, ...]], tuple[int, int]] = {}
+        self._found: dict[tuple[holder.CardCertificates, tuple[bytes, ...]], _Yes] = {}
         self._numbers: dict[x509.Name, int] = {}  # issuer's name -> greatest CRLNumber seen
 
-    def check(self, auth: bytes, key_management: bytes, card_auth: bytes, now_s: int) -> None:
-        """Raise Refused (card-*) or Fault (crl-*) unless these are of one valid card."""
+    def check(
+        self, auth: bytes, key_management: bytes, card_auth: bytes, now_s: int
+    ) -> path.CheckedCard:
+        """What the certificates of one valid card say.
+
+        Raises Refused (card-*) or Fault (crl-*). The CHUID's date is on the card, and the box reads
+        it; the centre sees certificates only.
+        """
         shown = holder.CardCertificates(auth, key_management, card_auth)
         moment = dt.datetime.fromtimestamp(now_s, dt.UTC)
         lists = self.crls(now_s)
         question = (shown, lists)
-        found_s, until_s = self._found.get(question, (0, 0))
-        if found_s <= now_s < until_s:
-            return
+        kept = self._found.get(question)
+        if kept is not None and kept.found_s <= now_s < kept.until_s:
+            return kept.card
         try:
             guid = holder.guid(certificate.load(auth))
         except DecodeError:
             raise Refused("card-data-invalid") from None
-        checked = path.validate_card(shown, NO_CHUID_DATE, self._anchors, lists, moment, guid)
+        checked = path.validate_card(shown, None, self._anchors, lists, moment, guid)
         ends = [checked.valid_until, *(revocation.parse(crl).next_update for crl in lists)]
         until_s = min(now_s + KEPT_S, int(min(ends).timestamp()))
         if len(self._found) >= MAX_KEPT:
             self._found.clear()
-        self._found[question] = (now_s, until_s)
+        self._found[question] = _Yes(checked, now_s, until_s)
+        return checked
 
     def crls(self, now_s: int) -> tuple[bytes, ...]:
         """The lists (DER), as they lie on the disk. Raises Fault: crl-invalid, crl-stale."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +14,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sdbox_agent import errors
-from sdbox_agent.errors import SdboxError
+from sdbox_agent.errors import Fault, SdboxError
 from sdbox_agent.terms import Level
 from sdbox_centre import gatewayfiles, processes
 from sdbox_centre.book import ApiSettings, beside, load
 from sdbox_centre.cardrules import certificates_of
+from sdbox_centre.codes import make_key
 from sdbox_centre.gateway_wire import GatewayClient
+from sdbox_centre.nofinger import NoFinger, Proposal
 from sdbox_centre.staff import CardShown, Staff, Validity
 from sdbox_centre.store import Store
 
@@ -52,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(each)
         if act in _WITH_MOTIVE:
             sub.add_argument("--motive", required=True, help="why: it is written down")
+        if act in _BY_TWO:
+            sub.add_argument(
+                "--staff", required=True, help="your name at the office: two are asked"
+            )
         sub.set_defaults(act=act)
 
     command("api", lambda o: processes.run_api(o.config), "serve the boxes")
@@ -62,9 +69,16 @@ def _parser() -> argparse.ArgumentParser:
     command("add-holder", _add_holder, "a holder, by pseudonym", "holder")
     command("add-card", _add_card, "a card: 9A, 9D, 9E, PEM", "holder", "auth", "keys", "cardauth")
     command(
-        "add-enrolment", _add_enrolment, "a sealed reference",
+        "add-enrolment", _add_enrolment, "a sealed reference; '-' if the card itself compares",
         "name", "auth", "sealed", "not_before_s", "not_after_s",
     )  # fmt: skip
+    command(
+        "propose-no-finger", _propose_no_finger, "without a finger; another confirms; 9A, PEM",
+        "name", "auth", "not_after_s",
+    )  # fmt: skip
+    command("confirm-no-finger", _confirm_no_finger, "agree to what another proposed", "name")
+    command("make-otp-key", _make_otp_key, "the key file that api.toml names as otp_key")
+    command("provision-code", _provision_code, "print once what the person's device reads", "name")
     command("add-project", _add_project, "a project; levels with commas", "name", "label", "levels")
     command("grant", _grant, "let a holder enter", "holder", "project")
     command("withdraw", _withdraw, "no longer", "holder", "project")
@@ -77,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         "gateway-box", gatewayfiles.add_box, "the gateway's own list: a box", "name", "statement"
     )
     command("gateway-admit", gatewayfiles.admit, "…: a card, 9A, PEM", "project", "auth")
+    command(
+        "gateway-admit-pin", gatewayfiles.admit_pin, "…: by PIN and code only", "project", "auth"
+    )
     command("gateway-expel", gatewayfiles.expel, "…: no longer", "project", "auth")
     return parser
 
@@ -137,8 +154,38 @@ def _add_card(options: Namespace) -> None:
 
 def _add_enrolment(options: Namespace) -> None:
     validity = Validity(int(options.not_before_s), int(options.not_after_s))
-    sealed = Path(options.sealed).read_bytes()
+    sealed = None if options.sealed == "-" else Path(options.sealed).read_bytes()
     _staff(options).add_enrolment(options.name, _card(options.auth), sealed, validity)
+
+
+def _no_finger(options: Namespace) -> NoFinger:
+    return NoFinger(_store(options), processes.utc_s)
+
+
+def _propose_no_finger(options: Namespace) -> None:
+    auth, until_s = _der(options.auth), int(options.not_after_s)
+    _no_finger(options).propose(
+        Proposal(options.name, auth, until_s, options.motive, options.staff)
+    )
+
+
+def _confirm_no_finger(options: Namespace) -> None:
+    _no_finger(options).confirm(options.name, options.staff)
+
+
+def _make_otp_key(options: Namespace) -> None:
+    settings = load(options.config, ApiSettings)
+    if settings.otp_key is None:
+        raise Fault("config-invalid") from ValueError("otp_key is not set")
+    make_key(beside(options.config, settings.otp_key), secrets.token_bytes)
+
+
+def _provision_code(options: Namespace) -> None:
+    codes = processes.codes_of(options.config, load(options.config, ApiSettings))
+    if codes is None:
+        raise Fault("config-invalid") from ValueError("otp_key is not set")
+    uri = _no_finger(options).provision(options.name, options.motive, codes, secrets.token_bytes)
+    print(uri)  # noqa: T201  for the person's device, on this screen and nowhere else
 
 
 def _add_project(options: Namespace) -> None:
@@ -181,4 +228,7 @@ _WITH_MOTIVE = {
     _unlock_card,
     _suspend_box,
     _resume_box,
+    _propose_no_finger,
+    _provision_code,
 }
+_BY_TWO = {_propose_no_finger, _confirm_no_finger}

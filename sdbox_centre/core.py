@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from sdbox_agent.centre.wire import Policy
+    from sdbox_agent.pki.path import CheckedCard
+    from sdbox_centre.codes import Codes
     from sdbox_centre.gateway_wire import Install, Installed, Renewal, Renewed
     from sdbox_centre.store import Store
 
@@ -28,8 +30,10 @@ log = logging.getLogger("sdbox.centre")
 class CardRules(Protocol):
     """Whether three certificates are those of one valid card."""
 
-    def check(self, auth: bytes, key_management: bytes, card_auth: bytes, now_s: int) -> None:
-        """Raise Refused or Fault unless they are, now."""
+    def check(
+        self, auth: bytes, key_management: bytes, card_auth: bytes, now_s: int
+    ) -> CheckedCard:
+        """What they say of the card. Raises Refused or Fault unless they hold now."""
 
 
 class Gateway(Protocol):
@@ -55,6 +59,7 @@ class Centre:
     policy: Policy
     utc_s: Callable[[], int]
     random_bytes: Callable[[int], bytes]
+    codes: Codes | None = None  # without a key for them, nobody comes in at card-pin
 
     def evict(self, keys: Iterable[str]) -> None:
         """Have peers removed; if the gateway is away its own clock does it within the lease."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sdbox_agent.errors import Refused
 from sdbox_agent.statements import fields, jws
+from sdbox_agent.terms import Level
 from sdbox_centre import access
 from sdbox_centre.gateway_wire import (
     Answer,
@@ -48,7 +49,8 @@ class Project:
 
     name: str
     levels: frozenset[str]
-    cards: frozenset[bytes]  # SHA-256 of the 9A certificates that may enter
+    cards: frozenset[bytes]  # SHA-256 of the 9A certificates that may enter by a finger
+    pin_cards: frozenset[bytes]  # and of those that may by PIN and one-time code, by nothing else
     endpoint: str
     pools: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
@@ -56,6 +58,19 @@ class Project:
     def vm(self) -> str:
         """The VM's address inside the tunnel: the first host of the first pool."""
         return str(self.pools[0][1])
+
+    def admit(self, card: bytes, level: str) -> None:
+        """May this card enter at this level? Raises Refused.
+
+        A PIN and a code are no finger: who comes in by them stands in a list of its own, and is not
+        believed at another level, nor is anybody else at that one.
+        """
+        if level not in self.levels:
+            raise Refused("level-not-accepted")
+        if card not in self.cards | self.pin_cards:
+            raise Refused("project-not-granted")
+        if card not in (self.pin_cards if level == Level.CARD_PIN else self.cards):
+            raise Refused("level-not-accepted")
 
 
 class Book(Protocol):
@@ -124,8 +139,8 @@ class Gateway:
         """Verify a receipt and let its peer in.
 
         Steps: (1) signatures of card and box; (2) the very receipt of a live lease: the same answer
-        again; (3) the card's path and CRL; (4) fresh, and never seen; (5) project, level, card; (6)
-        room for it; (7) the peer is in.
+        again; (3) the card's path and CRL; (4) fresh, and never seen; (5) this card can have proved
+        that level, and may enter the project at it; (6) room for it; (7) the peer is in.
         """
         signers = [request.auth, self._book.box(request.box)]
         receipt = jws.open_as(fields.Receipt, request.statement, signers)  # (1)
@@ -137,10 +152,11 @@ class Gateway:
         if live is not None and live.receipt_sha256 == digest:  # (2)
             return self._installed(live, self._clocks.mono_s())
         certificates = (request.auth, request.key_management, request.card_auth)
-        self._cards.check(*certificates, self._clocks.utc_s())  # (3)
+        checked = self._cards.check(*certificates, self._clocks.utc_s())  # (3)
         self._fresh(receipt.utc_s, digest)  # (4)
         card = hashlib.sha256(request.auth).digest()
-        project = self._allowed(receipt, card)  # (5)
+        access.claim(receipt, match_bound=checked.match_bound)  # (5)
+        project = self._allowed(receipt, card)
         taken = self._leases.addresses_in_use(project.name)
         addresses = free_addresses(project.pools, taken)  # (6)
         peer = Peer(receipt.wg_public_key, self._random(PSK_BYTES), addresses)
@@ -165,9 +181,8 @@ class Gateway:
 
     def _allowed(self, receipt: fields.Receipt, card: bytes) -> Project:
         project = self._book.project(receipt.project)
-        if receipt.level not in access.STRONGEST_FIRST or receipt.level.value not in project.levels:
-            raise Refused("level-not-accepted")  # a level proved by more than its name, or none
-        if card not in project.cards or receipt.attempt < 1:
+        project.admit(card, receipt.level.value)
+        if receipt.attempt < 1:
             raise Refused("project-not-granted")
         return project
 
@@ -194,11 +209,7 @@ class Gateway:
             raise Refused("statement-not-yours")
         self._book.box(renewal.box)
         self._cards.check(*lease.certificates, self._clocks.utc_s())
-        project = self._book.project(lease.project)
-        if lease.level not in project.levels:
-            raise Refused("level-not-accepted")
-        if lease.card not in project.cards:
-            raise Refused("project-not-granted")
+        self._book.project(lease.project).admit(lease.card, lease.level)
         longer = self._leases.extend(lease, renewal.n, _digest(renewal), now_s + self._lease_s)
         return Renewed(lease_s=_whole_s(longer.ends_s - now_s))
 

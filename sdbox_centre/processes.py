@@ -19,6 +19,7 @@ from sdbox_centre.book import (
     load,
 )
 from sdbox_centre.cardrules import CardRules
+from sdbox_centre.codes import load as load_codes
 from sdbox_centre.core import Centre
 from sdbox_centre.gateway import Clocks, Gateway
 from sdbox_centre.gateway_server import GatewayServer, listen, may
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+    from sdbox_centre.codes import Codes
     from sdbox_centre.peers import Peers
 
 API_SOCKET = "api"  # LISTEN_FDNAMES
@@ -72,8 +74,14 @@ def api_app(
     """The application over these settings."""
     rules = card_rules(settings_file, settings)
     policy = Policy(version=settings.policy_version, comparisons=settings.comparisons)
-    centre = Centre(store, rules, gateway, policy, utc_s, secrets.token_bytes)
+    codes = codes_of(settings_file, settings)
+    centre = Centre(store, rules, gateway, policy, utc_s, secrets.token_bytes, codes)
     return make_app(centre, lambda: rules.crls(utc_s()))
+
+
+def codes_of(settings_file: Path, settings: ApiSettings) -> Codes | None:
+    """The keeper of one-time codes, if its key is configured. Raises Fault: config-invalid."""
+    return None if settings.otp_key is None else load_codes(beside(settings_file, settings.otp_key))
 
 
 def card_rules(settings_file: Path, settings: ApiSettings | GatewaySettings) -> CardRules:

@@ -16,6 +16,7 @@ from sdbox_centre.tables import (
     attempts,
     boxes,
     cards,
+    codes,
     enrolments,
     grants,
     leases,
@@ -26,6 +27,8 @@ from sdbox_centre.tables import (
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
+
+    from sdbox_agent.terms import Level
 
 _p = bindparam
 _LIVE = sessions.c.state != "ended"
@@ -121,6 +124,25 @@ _PROJECTS: Final = (
     .order_by(projects.c.id)
 )
 _ATTEMPT: Final = insert(attempts)
+_CODE_TOLD: Final = (
+    update(attempts)
+    .where(attempts.c.session == _p("b_id"), attempts.c.number == _p("b_number"))
+    .values(code_right=_p("b_right"))
+)
+_CODE_RIGHT: Final = select(attempts.c.code_right).where(
+    attempts.c.session == _p("b_id"), attempts.c.number == _p("b_number")
+)
+_CODE: Final = select(codes).where(codes.c.enrolment == _p("b_enrolment"))
+_SET_CODE: Final = upsert(codes)
+_SET_CODE_ANEW: Final = _SET_CODE.on_conflict_do_update(
+    index_elements=["enrolment"], set_={"sealed": _SET_CODE.excluded.sealed, "last_step": 0}
+)
+_USE_STEP: Final = (
+    update(codes)
+    .where(codes.c.enrolment == _p("b_enrolment"), codes.c.last_step < _p("b_step"))
+    .values(last_step=_p("b_step"))
+    .returning(codes.c.last_step)
+)
 _RECEIPT: Final = upsert(receipts).on_conflict_do_nothing()
 _LEASE: Final = upsert(leases)
 _LEASE_SET: Final = _LEASE.on_conflict_do_update(
@@ -174,8 +196,15 @@ def end(tx: Connection, session_id: int, code: str) -> bool:
     return tx.execute(_END, {"b_id": session_id, "b_code": code}).first() is not None
 
 
-def proved(tx: Connection, session_id: int, card: bytes, until_s: int, shown: Any) -> None:  # noqa: ANN401
-    """The proof holds: from here the session is the card's. `shown`: certificates and level."""
+def proved(
+    tx: Connection,
+    session_id: int,
+    card: bytes,
+    until_s: int,
+    shown: Any,  # noqa: ANN401  the three certificates
+    level: Level,
+) -> None:
+    """The proof holds: from here the session is the card's, at that level."""
     tx.execute(
         _PROVED,
         {
@@ -184,7 +213,7 @@ def proved(tx: Connection, session_id: int, card: bytes, until_s: int, shown: An
             "b_auth": shown.auth,
             "b_key_management": shown.key_management,
             "b_card_auth": shown.card_auth,
-            "b_level": shown.level.value,
+            "b_level": level.value,
             "b_until": until_s,
         },
     )
@@ -244,6 +273,32 @@ def unlock_card(tx: Connection, auth_sha256: bytes) -> None:
 def enrolment(tx: Connection, auth_sha256: bytes) -> Row[Any] | None:
     """The enrolment made for this card."""
     return tx.execute(_ENROLMENT, {"b_card": auth_sha256}).first()
+
+
+def code_told(tx: Connection, session_id: int, number: int, right: bool) -> None:  # noqa: FBT001
+    """The verdict on the one-time code of this attempt."""
+    tx.execute(_CODE_TOLD, {"b_id": session_id, "b_number": number, "b_right": right})
+
+
+def code_right(tx: Connection, session_id: int, number: int) -> bool:
+    """Was this attempt's one-time code the right one? False if it had none."""
+    return bool(tx.execute(_CODE_RIGHT, {"b_id": session_id, "b_number": number}).scalar())
+
+
+def code(tx: Connection, enrolment_id: str) -> Row[Any] | None:
+    """The sealed secret of an enrolment's codes, and the last step used."""
+    return tx.execute(_CODE, {"b_enrolment": enrolment_id}).first()
+
+
+def set_code(tx: Connection, enrolment_id: str, sealed: bytes) -> None:
+    """A new secret, of which nothing was used."""
+    tx.execute(_SET_CODE_ANEW, {"enrolment": enrolment_id, "sealed": sealed})
+
+
+def use_step(tx: Connection, enrolment_id: str, step: int) -> bool:
+    """Use up this step and all before it; False if that was done meanwhile."""
+    row = tx.execute(_USE_STEP, {"b_enrolment": enrolment_id, "b_step": step}).first()
+    return row is not None
 
 
 def projects_of(tx: Connection, holder: str) -> list[access.Project]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused
 from sdbox_agent.statements import fields, jws
+from sdbox_agent.terms import Level
 from sdbox_centre import access, challenges, rows
 from sdbox_centre.core import box_of, end_all, key_of, session_of
 from sdbox_centre.store import note
@@ -20,18 +21,17 @@ from sdbox_centre.store import note
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from sdbox_agent.terms import Level
     from sdbox_centre.core import Centre
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a proof brought: the card's certificates, and the level decided for it."""
+    """What a proof brought: the card's certificates, verified, and what 9A says of its PIN."""
 
     auth: bytes
     key_management: bytes
     card_auth: bytes
-    level: Level
+    match_bound: bool
 
 
 def hello(centre: Centre, fingerprint: bytes, request: wire.HelloRequest, _digest: bytes) -> bytes:
@@ -116,7 +116,8 @@ def proof(centre: Centre, fingerprint: bytes, request: wire.ProofRequest, digest
     now_s = centre.utc_s()
     with centre.store.begin() as tx:  # (1)
         session_of(tx, box_of(tx, fingerprint), request.session, now_s)
-    centre.cards.check(request.auth, request.key_management, request.card_auth, now_s)  # (2)
+    three = (request.auth, request.key_management, request.card_auth)
+    shown = Shown(*three, centre.cards.check(*three, now_s).match_bound)  # (2)
     signers = (request.card_auth, request.auth)
     statement = jws.open_by_one_of(fields.Proof, request.statement, signers)  # (3)
     with centre.store.begin() as tx:
@@ -127,35 +128,30 @@ def proof(centre: Centre, fingerprint: bytes, request: wire.ProofRequest, digest
         kept = challenges.take(tx, session.id, "proof", statement.challenge, digest, now_s)  # (4)
         if kept is not None:
             return kept
-        answer = _admit(centre, tx, session, request, now_s)  # (5) to (7)
+        answer = _admit(centre, tx, session, shown, request.levels)  # (5) to (7)
         challenges.keep(tx, statement.challenge, answer)
     return answer
 
 
 def _admit(
-    centre: Centre, tx: Connection, session: Row[Any], request: wire.ProofRequest, now_s: int
+    centre: Centre, tx: Connection, session: Row[Any], shown: Shown, offered: tuple[Level, ...]
 ) -> bytes:
-    name = hashlib.sha256(request.auth).digest()
-    card = _card_shown(rows.card(tx, name), request)
+    now_s = centre.utc_s()
+    name = hashlib.sha256(shown.auth).digest()
+    card = _card_shown(rows.card(tx, name), shown)
     stale = [s for s in rows.live_of_card(tx, name) if s.live_until_s <= now_s]
     end_all(tx, stale, "lease-expired", now_s)  # their peers went by the gateway's clock
     elsewhere = any(s.id != session.id for s in rows.live_of_card(tx, name))
     enrolment = rows.enrolment(tx, name)
-    access.admit(
-        None if card is None else facts(card),
-        None
-        if enrolment is None
-        else access.Enrolment(enrolment.not_before_s, enrolment.not_after_s),
-        live_elsewhere=elsewhere,
-        now_s=now_s,
-    )
-    if card is None or enrolment is None:
+    enrolled = None if enrolment is None else _enrolled(centre, tx, enrolment)
+    known = None if card is None else facts(card)
+    access.admit(known, enrolled, live_elsewhere=elsewhere, now_s=now_s)
+    if card is None or enrolment is None or enrolled is None:
         raise Refused("card-unknown")  # admit has said so already; this tells the type checker
-    level = access.level(request.levels)
+    level = access.level(enrolled, match_bound=shown.match_bound, offered=offered)
     grants = access.grants(rows.projects_of(tx, card.holder), level)
     until_s = now_s + challenges.TRANSACTION_S
-    shown = Shown(request.auth, request.key_management, request.card_auth, level)
-    rows.proved(tx, session.id, name, until_s, shown)
+    rows.proved(tx, session.id, name, until_s, shown, level)
     note(tx, now_s, "proof", box=session.box, session=session.name, card=name, level=level.value)
     return wire.encode(
         wire.ProofAnswer(
@@ -163,7 +159,7 @@ def _admit(
             policy=centre.policy,
             grants=grants,
             enrolment=enrolment.id,
-            reference=bytes(enrolment.reference),
+            reference=bytes(enrolment.reference) if level is Level.HOST_MATCH else None,
             attempts_left=access.attempts_left(card.failures),
             unlocks=card.unlocks,
             challenge=challenges.issue(tx, session.id, "transaction", until_s, centre.random_bytes),
@@ -171,14 +167,23 @@ def _admit(
     )
 
 
-def _card_shown(card: Row[Any] | None, request: wire.ProofRequest) -> Row[Any] | None:
+def _card_shown(card: Row[Any] | None, shown: Shown) -> Row[Any] | None:
     """The row, if all three certificates are those it was issued with."""
     if card is None:
         return None
-    shown = tuple(
-        hashlib.sha256(der).digest() for der in (request.key_management, request.card_auth)
+    others = tuple(hashlib.sha256(der).digest() for der in (shown.key_management, shown.card_auth))
+    return card if others == (card.key_management_sha256, card.card_auth_sha256) else None
+
+
+def _enrolled(centre: Centre, tx: Connection, enrolment: Row[Any]) -> access.Enrolment:
+    """What the access decision wants to know of an enrolment."""
+    return access.Enrolment(
+        kind=cast("access.Kind", enrolment.kind),
+        has_reference=enrolment.reference is not None,
+        has_code=centre.codes is not None and rows.code(tx, enrolment.id) is not None,
+        not_before_s=enrolment.not_before_s,
+        not_after_s=enrolment.not_after_s,
     )
-    return card if shown == (card.key_management_sha256, card.card_auth_sha256) else None
 
 
 def facts(card: Row[Any]) -> access.Card:
@@ -189,9 +194,11 @@ def facts(card: Row[Any]) -> access.Card:
 def attempt(
     centre: Centre, fingerprint: bytes, request: wire.AttemptRequest, digest: bytes
 ) -> bytes:
-    """Reserve one comparison, on the disk, before it runs.
+    """Reserve one comparison, on the disk, before it runs; at card-pin, judge the code instead.
 
-    Raises Refused: attempts-exhausted, too-soon, card-locked, card-revoked, challenge-*.
+    The attempt is counted first, and stays spent whatever the code was. Raises Refused:
+    request-invalid (a code at another level, or none at card-pin), attempts-exhausted, too-soon,
+    card-locked, card-revoked, challenge-*.
     """
     now_s = centre.utc_s()
     with centre.store.begin() as tx:
@@ -199,6 +206,8 @@ def attempt(
         kept = challenges.take(tx, session.id, "transaction", request.challenge, digest, now_s)
         if kept is not None:
             return kept
+        if (request.otp is None) is (session.level == Level.CARD_PIN):
+            raise Refused("request-invalid")
         card = rows.card(tx, session.card)
         if card is None or card.revoked_s is not None:
             raise Refused("card-revoked")
@@ -208,8 +217,10 @@ def attempt(
         number = rows.spend(tx, session, card, centre.policy.comparisons, now_s)
         if not number:
             raise Refused("attempts-exhausted")
+        right = None if request.otp is None else _judge(centre, tx, session, number, request.otp)
+        verdict = "code-wrong" if right is False else "done"
         about = {"box": session.box, "session": session.name, "card": card.auth_sha256}
-        note(tx, now_s, "attempt", level=session.level, **about)
+        note(tx, now_s, "attempt", verdict, level=session.level, **about)
         answer = wire.encode(
             wire.AttemptAnswer(
                 attempt=number,
@@ -217,10 +228,23 @@ def attempt(
                 challenge=challenges.issue(
                     tx, session.id, "transaction", session.live_until_s, centre.random_bytes
                 ),
+                code_right=right,
             )
         )
         challenges.keep(tx, request.challenge, answer)
     return answer
+
+
+def _judge(centre: Centre, tx: Connection, session: Row[Any], number: int, code: str) -> bool:
+    """Is this the code of the session's enrolment? Noted beside its attempt."""
+    enrolment = rows.enrolment(tx, session.card)
+    right = (
+        centre.codes is not None
+        and enrolment is not None
+        and centre.codes.use(tx, enrolment.id, code, centre.utc_s())
+    )
+    rows.code_told(tx, session.id, number, right)
+    return right
 
 
 def end(centre: Centre, fingerprint: bytes, request: wire.EndRequest, _digest: bytes) -> bytes:

@@ -1,8 +1,9 @@
 """What staff do to the store: make, grant, revoke, unlock, suspend. Each act is traced.
 
-Whoever may write to the database file may do this; acts signed by a staff member's card are the
-next step. The gateway's own files (boxes and projects) are written apart: the database has no say
-there, so an entry must stand in both.
+Whoever may write to the database file may do this: who did, a name says at most, until acts are
+signed with a staff member's card. What takes two of them stands in `nofinger`. The gateway's
+own files (boxes and projects) are written apart: the database has no say there, so an entry must
+stand in both.
 """
 
 from __future__ import annotations
@@ -79,13 +80,18 @@ class Staff:
         self._add("add-card", cards, row, card=card.name)
         return card.name
 
-    def add_enrolment(self, name: str, card: bytes, sealed: bytes, validity: Validity) -> None:
-        """The sealed reference that the desk made for this card."""
+    def add_enrolment(
+        self, name: str, card: bytes, sealed: bytes | None, validity: Validity
+    ) -> None:
+        """A finger's: the reference that the desk sealed to this card; none if the card compares.
+
+        The other kind takes two members of staff: see `nofinger`.
+        """
         row = {
             "id": name,
             "card": card,
             "reference": sealed,
-            "reference_sha256": hashlib.sha256(sealed).digest(),
+            "reference_sha256": None if sealed is None else hashlib.sha256(sealed).digest(),
             "not_before_s": validity.not_before_s,
             "not_after_s": validity.not_after_s,
         }

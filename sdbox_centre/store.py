@@ -28,6 +28,8 @@ _TRACE: Final = insert(tables.trace).values(
     {name: bindparam(name) for name in tables.trace.columns.keys() if name != "seq"}  # noqa: SIM118
 )
 
+_ABOUT: Final = frozenset(tables.trace.columns.keys()) - {"seq", "at_s", "act", "code"}
+
 
 class Store:
     """The centre's memory. One connection and one lock: transactions of a process never overlap."""
@@ -61,7 +63,7 @@ class Store:
 
 def note(tx: Connection, now_s: int, act: str, code: str = "done", **about: Any) -> None:  # noqa: ANN401
     """Write a line of the trace; `about` names columns of it."""
-    row = dict.fromkeys(("box", "session", "card", "level", "project", "motive"))
+    row = dict.fromkeys(_ABOUT)
     tx.execute(_TRACE, {**row, "at_s": now_s, "act": act, "code": code, **about})
 
 

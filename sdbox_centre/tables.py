@@ -1,7 +1,7 @@
 """What the centre remembers, as tables. Knows no rule: those stand in access and sessions.
 
-No template in clear, no name of a person, no pre-shared key is ever a column here. Times are UTC
-seconds of the centre's clock.
+No template in clear, no name of a holder, no pre-shared key, no secret in clear is ever a column
+here. Times are UTC seconds of the centre's clock.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
     Column,
     ForeignKey,
     Index,
@@ -58,10 +60,38 @@ enrolments: Final = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("card", ForeignKey("cards.auth_sha256"), nullable=False, unique=True),
-    Column("reference", LargeBinary, nullable=False),  # sealed: only the card opens it
-    Column("reference_sha256", LargeBinary, nullable=False),
+    Column("kind", String, nullable=False, server_default="finger"),  # finger | no-finger
+    Column("reference", LargeBinary),  # sealed: only the card opens it; none if the card compares
+    Column("reference_sha256", LargeBinary),
     Column("not_before_s", Integer, nullable=False),
     Column("not_after_s", Integer, nullable=False),
+    Column("motive", String),  # of no-finger: why, and the two who decided
+    Column("proposed_by", String),
+    Column("confirmed_by", String),
+    CheckConstraint(
+        "kind = 'finger' OR (kind = 'no-finger' AND reference IS NULL AND motive IS NOT NULL"
+        " AND proposed_by IS NOT NULL AND confirmed_by IS NOT NULL"
+        " AND proposed_by != confirmed_by)"
+    ),
+)
+
+proposals: Final = Table(  # of no-finger enrolments: nothing works by them yet
+    "proposals",
+    metadata,
+    Column("id", String, primary_key=True),  # the enrolment's name to be
+    Column("card", ForeignKey("cards.auth_sha256"), nullable=False),
+    Column("motive", String, nullable=False),
+    Column("proposed_by", String, nullable=False),
+    Column("proposed_s", Integer, nullable=False),
+    Column("not_after_s", Integer, nullable=False),
+)
+
+codes: Final = Table(
+    "codes",
+    metadata,
+    Column("enrolment", ForeignKey("enrolments.id"), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),  # the secret, encrypted: see codes.py
+    Column("last_step", Integer, nullable=False, server_default=text("0")),  # used, as all before
 )
 
 projects: Final = Table(
@@ -120,6 +150,7 @@ attempts: Final = Table(
     Column("session", ForeignKey("sessions.id"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("at_s", Integer, nullable=False),
+    Column("code_right", Boolean),  # at card-pin alone: the verdict on the one-time code
 )
 
 receipts: Final = Table(
@@ -151,5 +182,7 @@ trace: Final = Table(
     Column("level", String),
     Column("project", String),
     Column("motive", String),  # of a staff act
+    Column("staff", String),  # where two are needed: who proposed
+    Column("second", String),  # and who confirmed
     sqlite_autoincrement=True,
 )

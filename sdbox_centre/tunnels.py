@@ -41,8 +41,9 @@ def receipt(
     """What the session proved, signed by card (9A) and box: the gateway lets its peer in.
 
     Steps: (1) the session is live; (2) both signatures hold and name this box and session; (3) its
-    challenge is fresh; (4) level, enrolment, reference and attempt are those of the session; (5)
-    the project is granted; (6) the gateway finds the same and installs the peer; (7) the session
+    challenge is fresh; (4) the card can have done what is said, level, enrolment, reference and
+    attempt are those of the session, and at card-pin that attempt's code was right; (5) the project
+    is granted; (6) the gateway finds the same and installs the peer; (7) the session
     was not ended meanwhile; only now the card's attempts are whole again.
     """
     call = _Call(centre.utc_s(), digest, fingerprint, request.session)
@@ -54,6 +55,9 @@ def receipt(
     signers = [session.auth, box.statement_certificate]
     signed = jws.open_as(fields.Receipt, request.statement, signers)  # (2)
     _belongs(signed, session)
+    three = (session.auth, session.key_management, session.card_auth)
+    card = centre.cards.check(*three, call.now_s)
+    access.claim(signed, match_bound=card.match_bound)  # (4)
     with centre.store.begin() as tx:
         kept = _grant(tx, signed, request.statement, call)  # (3) to (5)
     installed = centre.gateway.install(  # (6)
@@ -95,9 +99,11 @@ def _grant(tx: Connection, signed: fields.Receipt, statement: bytes, call: _Call
         raise Refused("card-revoked")
     if enrolment is None or call.now_s >= enrolment.not_after_s:
         raise Refused("enrolment-expired")
+    served = enrolment.reference_sha256 if session.level == Level.HOST_MATCH else None
     said = (signed.level.value, signed.enrolment, signed.reference_sha256, signed.attempt)
-    known = (session.level, enrolment.id, bytes(enrolment.reference_sha256), session.attempts)
-    if said != known or signed.attempt < 1:
+    if said != (session.level, enrolment.id, served, session.attempts) or signed.attempt < 1:
+        raise Refused("statement-invalid")
+    if session.level == Level.CARD_PIN and not rows.code_right(tx, session.id, signed.attempt):
         raise Refused("statement-invalid")
     _may_enter(tx, card, session, signed.project)
     if not rows.granted(tx, session.id, signed.project):

@@ -1,12 +1,16 @@
+import itertools
+
 import pytest
 
 from sdbox_agent.errors import Refused
+from sdbox_agent.statements import fields
 from sdbox_agent.terms import Level
 from sdbox_centre import access
 from sdbox_centre.access import Card, Enrolment, Project
 
 GOOD = Card(revoked=False, failures=0, not_before_s=0)
-ENROLLED = Enrolment(100, 200)
+ENROLLED = Enrolment("finger", True, False, 100, 200)
+OFFERED = tuple(Level)
 
 
 def refused(code: str):
@@ -38,11 +42,78 @@ def test_a_card_in_order_is_admitted(now_s: int) -> None:
     access.admit(waited, ENROLLED, live_elsewhere=False, now_s=now_s)
 
 
-def test_the_level_is_the_strongest_both_can_do() -> None:
-    assert access.level([Level.CARD_MATCH, Level.HOST_MATCH]) is Level.HOST_MATCH
-    for offered in ([], [Level.CARD_MATCH], [Level.CARD_PIN]):
-        with refused("level-not-accepted"):
-            access.level(offered)
+# kind, a reference, a code's secret, match-bound -> the one level, or none
+LEVELS = {
+    ("finger", False, False, False): None,
+    ("finger", False, True, False): None,  # a code replaces no finger
+    ("finger", True, False, False): Level.HOST_MATCH,
+    ("finger", True, True, False): Level.HOST_MATCH,
+    ("finger", False, False, True): Level.CARD_MATCH,
+    ("finger", False, True, True): Level.CARD_MATCH,
+    ("finger", True, False, True): Level.CARD_MATCH,  # never lowered to what the box compares
+    ("finger", True, True, True): Level.CARD_MATCH,
+    ("no-finger", False, False, False): None,
+    ("no-finger", False, True, False): Level.CARD_PIN,
+    ("no-finger", True, False, False): None,
+    ("no-finger", True, True, False): Level.CARD_PIN,
+    ("no-finger", False, False, True): None,  # a card without a PIN
+    ("no-finger", False, True, True): None,
+    ("no-finger", True, False, True): None,
+    ("no-finger", True, True, True): None,
+}
+
+
+@pytest.mark.parametrize(("facts", "decided"), LEVELS.items())
+def test_enrolment_and_card_leave_one_level(facts, decided) -> None:
+    """Whatever a box offers: that one, or no session."""
+    kind, reference, code, bound = facts
+    enrolment = Enrolment(kind, reference, code, 100, 200)
+    for size in range(len(OFFERED) + 1):
+        for offered in itertools.combinations(OFFERED, size):
+            if decided in offered:
+                assert access.level(enrolment, match_bound=bound, offered=offered) is decided
+                continue
+            with refused("level-not-accepted"):
+                access.level(enrolment, match_bound=bound, offered=offered)
+
+
+def receipt(level: Level, reference: bytes | None = None, kem: bytes | None = None):
+    return fields.Receipt(
+        box="b",
+        session="s",
+        challenge=bytes(32),
+        enrolment="e",
+        reference_sha256=reference,
+        attempt=1,
+        level=level,
+        project="p",
+        wg_public_key=bytes(32),
+        kem_key_sha256=kem,
+        utc_s=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("level", "reference", "bound", "code"),
+    [
+        (Level.CARD_MATCH, None, True, None),
+        (Level.HOST_MATCH, bytes(32), False, None),
+        (Level.CARD_PIN, None, False, None),
+        (Level.CARD_MATCH, None, False, "card-not-match-bound"),
+        (Level.CARD_MATCH, bytes(32), False, "card-not-match-bound"),
+        (Level.CARD_MATCH, bytes(32), True, "statement-invalid"),
+        (Level.HOST_MATCH, None, False, "statement-invalid"),
+        (Level.CARD_PIN, bytes(32), False, "statement-invalid"),
+        (Level.HOST_MATCH, bytes(32), True, "level-not-accepted"),
+        (Level.CARD_PIN, None, True, "level-not-accepted"),
+    ],
+)
+def test_a_receipt_claims_what_its_card_can_have_done(level, reference, bound, code) -> None:
+    if code is None:
+        access.claim(receipt(level, reference), match_bound=bound)
+        code = "statement-invalid"  # and never with a key that nobody could check
+    with refused(code):
+        access.claim(receipt(level, reference, bytes(32)), match_bound=bound)
 
 
 def test_grants_show_why_a_project_is_shut() -> None:

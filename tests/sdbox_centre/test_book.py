@@ -24,6 +24,8 @@ interface = "vm1"
         GOOD.replace("vm1", "vm1; reboot"),
         GOOD.replace("vm1", "interface-too-long"),
         GOOD + 'cards = ["zz"]\n',
+        GOOD + 'pin_cards = ["zz"]\n',
+        GOOD + f'cards = ["{"0" * 64}"]\npin_cards = ["{"0" * 64}"]\n',  # two ways in
         GOOD + 'cards = ["' + "0" * 64 + '\\n"]\n',
         GOOD.replace('levels = ["host-match"]', "levels = []"),
         "levels = [",

@@ -35,6 +35,15 @@ def test_a_yes_is_kept_and_a_revocation_is_seen_at_once(
     assert len(calls) == 5  # a "no" is not kept
 
 
+def test_a_yes_says_whether_a_pin_opens_the_card(world: World) -> None:
+    rules = world.rules()
+    for number, bound in ((1, False), (2, True)):
+        three = w.make_card(world.cards, number, world.now, match_bound=bound).certificates
+        for _ in range(2):  # found, then kept
+            said = rules.check(three.auth, three.key_management, three.card_auth, world.clock.utc)
+            assert said.match_bound is bound
+
+
 def test_a_yes_ends_with_the_card(world: World) -> None:
     end = x509.load_der_x509_certificate(world.card.certificates.auth).not_valid_after_utc
     left_s = int(end.timestamp()) - world.clock.utc

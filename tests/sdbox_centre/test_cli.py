@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sdbox_agent import errors
 from sdbox_centre import authority, cli
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import World, x509
@@ -45,6 +46,65 @@ def pem(world: World, name: str, certificate_der: bytes) -> str:
     return str(path)
 
 
+def test_two_members_of_staff_enrol_a_person_without_a_finger(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api, gateway = settings(world)
+    Path(api).write_text(Path(api).read_text() + 'otp_key = "otp.key"\n')
+    one = w.make_card(world.cards, 2, world.now)
+    card, until_s = one.certificates, str(world.clock.utc + 86400)
+    auth = pem(world, "9a", card.auth)
+    keys, cardauth = pem(world, "9d", card.key_management), pem(world, "9e", card.card_auth)
+
+    def run(name: str, *arguments: str, config: str = api) -> None:
+        cli.main([name, "--config", config, *arguments])
+
+    def failed(code: str, *arguments: str) -> None:
+        capsys.readouterr()
+        with pytest.raises(SystemExit, match="1"):
+            run(*arguments)
+        assert errors.table()[code].sentence["en"] in capsys.readouterr().err
+
+    run("init")
+    run("add-holder", "test-holder-02")
+    run("add-card", "test-holder-02", auth, keys, cardauth)
+    asked = ("propose-no-finger", "e2", auth, until_s)
+    for without in (("--motive", "scar"), ("--staff", "test-staff-01")):
+        with pytest.raises(SystemExit, match="2"):
+            run(*asked, *without)
+    run(*asked, "--motive", "scar", "--staff", "test-staff-01")
+    failed("two-persons-needed", "confirm-no-finger", "e2", "--staff", "test-staff-01")
+    run("confirm-no-finger", "e2", "--staff", "test-staff-02")
+    failed("config-invalid", "provision-code", "e2", "--motive", "first device")
+    run("make-otp-key")
+    failed("request-invalid", "make-otp-key")
+    capsys.readouterr()
+    run("provision-code", "e2", "--motive", "first device")
+    shown = capsys.readouterr()
+    assert shown.out.startswith("otpauth://totp/SD-Box:e2?")
+    assert shown.out.count("\n") == 1
+    assert "secret" not in shown.err
+    failed("not-found", "provision-code", "e9", "--motive", "first device")
+    Path(api).write_text(Path(api).read_text().replace('otp_key = "otp.key"\n', ""))
+    failed("config-invalid", "provision-code", "e2", "--motive", "first device")
+    failed("config-invalid", "make-otp-key")
+
+    book = w.Book(world.root / "boxes", world.root / "projects")
+    run("gateway-admit-pin", w.PROJECT, auth, config=gateway)
+    run("gateway-admit-pin", w.PROJECT, auth, config=gateway)
+    assert book.project(w.PROJECT).pin_cards == {one.name}
+    assert book.project(w.PROJECT).cards == {world.card.name}
+    with pytest.raises(SystemExit, match="1"):
+        run("gateway-admit", w.PROJECT, auth, config=gateway)  # one way in
+    first = pem(world, "first", world.card.certificates.auth)
+    with pytest.raises(SystemExit, match="1"):
+        run("gateway-admit-pin", w.PROJECT, first, config=gateway)
+    run("gateway-expel", w.PROJECT, auth, config=gateway)
+    run("gateway-admit", w.PROJECT, auth, config=gateway)
+    assert book.project(w.PROJECT).cards == {world.card.name, one.name}
+    assert book.project(w.PROJECT).pin_cards == frozenset()
+
+
 def test_an_operator_sets_a_centre_up_and_takes_it_apart(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,6 +124,8 @@ def test_an_operator_sets_a_centre_up_and_takes_it_apart(
     run("add-holder", "test-holder-01")
     run("add-card", "test-holder-01", auth, keys, cardauth)
     run("add-enrolment", "test-enrolment-01", auth, str(sealed), "0", "4000000000")
+    with pytest.raises(SystemExit, match="1"):
+        run("add-enrolment", "test-enrolment-02", auth, "-", "0", "4000000000")  # one a card
     run("add-project", w.PROJECT, "Test project 01", "host-match,card-match")
     run("grant", "test-holder-01", w.PROJECT)
     run("unlock-card", auth, "--motive", "test")

@@ -105,12 +105,56 @@ def test_a_renewal_seen_in_another_form_gives_no_second_more(world: World) -> No
 
 
 def test_a_level_is_not_believed_from_a_receipt(world: World) -> None:
-    """Even where the project wants it: nothing here can tell yet that a card compared."""
-    for level in (Level.CARD_MATCH, Level.CARD_PIN):
-        world.write_project([world.card], level)
-        with refused("level-not-accepted"):
-            world.gateway.answer(install(world, level=level))
+    """Even where the project wants it: a PIN opens this card's 9A, or may."""
+    world.write_project([world.card], *w.LEVELS)
+    with refused("card-not-match-bound"):
+        world.gateway.answer(install(world, level=Level.CARD_MATCH, reference_sha256=None))
+    with refused("level-not-accepted"):
+        world.gateway.answer(install(world, level=Level.CARD_PIN, reference_sha256=None))
     assert not world.peers.peers
+
+
+def test_a_match_bound_card_enters_at_card_match_and_at_nothing_else(world: World) -> None:
+    card = w.make_card(world.cards, 2, world.now, match_bound=True)
+    world.write_project([card], *w.LEVELS)
+    for n, level in enumerate((Level.HOST_MATCH, Level.CARD_PIN), start=1):
+        with refused("level-not-accepted"):
+            world.gateway.answer(install(world, n=n, card=card, level=level))
+    with refused("statement-invalid"):  # no reference is served at this level
+        world.gateway.answer(install(world, n=3, card=card, level=Level.CARD_MATCH))
+    asked = {"level": Level.CARD_MATCH, "reference_sha256": None}
+    world.gateway.answer(install(world, n=4, card=card, **asked))
+    assert len(world.peers.peers) == 1
+
+
+def test_a_card_of_the_pin_list_enters_by_pin_and_by_nothing_else(world: World) -> None:
+    card = w.make_card(world.cards, 2, world.now)
+    by_pin = {"level": Level.CARD_PIN, "reference_sha256": None}
+    world.write_project([world.card], *w.LEVELS, pin_cards=(card,))
+    with refused("level-not-accepted"):
+        world.gateway.answer(install(world, card=card))  # says that a finger matched
+    with refused("level-not-accepted"):
+        world.gateway.answer(install(world, **by_pin))  # a card of the fingers' list
+    with refused("project-not-granted"):
+        stranger = w.make_card(world.cards, 3, world.now)
+        world.gateway.answer(install(world, card=stranger, **by_pin))
+    request = install(world, n=2, card=card, **by_pin)
+    world.gateway.answer(request)
+    world.write_project([world.card, card], *w.LEVELS)  # changed lists while it was in
+    said = fields.Renew(box=world.box.name, session="boot-1-2", challenge=b"c" * 32, n=1)
+    signed = w.statement(said, (card.certificates.auth, card.auth))
+    with refused("level-not-accepted"):
+        world.gateway.answer(
+            Renewal(key=f"{world.box.name}/boot-1-2", statement=signed, challenge=b"c" * 32)
+        )
+
+
+def test_a_project_that_takes_no_pin_takes_none_from_the_pin_list(world: World) -> None:
+    card = w.make_card(world.cards, 2, world.now)
+    world.write_project([world.card], pin_cards=(card,))
+    asked = {"level": Level.CARD_PIN, "reference_sha256": None}
+    with refused("level-not-accepted"):
+        world.gateway.answer(install(world, card=card, **asked))
 
 
 def test_a_certificate_with_a_key_nobody_knows_is_refused(world: World) -> None:
@@ -131,7 +175,9 @@ def test_a_receipt_of_another_time_is_refused(world: World, skew_s: int) -> None
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"level": Level.CARD_MATCH}, "level-not-accepted"),
+        ({"level": Level.CARD_MATCH, "reference_sha256": None}, "card-not-match-bound"),
+        ({"reference_sha256": None}, "statement-invalid"),
+        ({"kem_key_sha256": bytes(32)}, "statement-invalid"),
         ({"project": "test-project-09"}, "project-not-granted"),
         ({"project": ".."}, "project-not-granted"),
         ({"attempt": 0}, "project-not-granted"),

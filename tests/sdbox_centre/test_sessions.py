@@ -330,6 +330,9 @@ def test_a_box_that_can_do_no_level_is_refused(world: World) -> None:
     request = world.box.proof(world.card, one.name, one.challenge)
     with refused("level-not-accepted"):
         one.client.proof(msgspec.structs.replace(request, levels=(Level.CARD_MATCH,)))
+    with refused("request-invalid"):
+        one.prove()
+        one.attempt(otp="123456")  # a code is asked for at card-pin alone
 
 
 def test_a_project_that_asks_for_more_is_shown_but_shut(world: World) -> None:
@@ -443,7 +446,8 @@ def test_attempts_at_once_are_counted_once_each(world: World) -> None:
         {"enrolment": "test-enrolment-02"},
         {"reference_sha256": bytes(32)},
         {"reference_sha256": None},
-        {"level": Level.CARD_MATCH},
+        {"level": Level.CARD_PIN, "reference_sha256": None},
+        {"kem_key_sha256": bytes(32)},  # reserved: nobody could check it
     ],
 )
 def test_a_receipt_says_what_the_session_did(world: World, change: dict[str, object]) -> None:

@@ -1,10 +1,12 @@
 """What a receipt and a renewal need besides their signatures, and what may happen in between."""
 
 import pytest
+from cryptography import x509
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import SdboxError
 from sdbox_agent.statements import fields
+from sdbox_agent.terms import Level
 from sdbox_centre.gateway_wire import Install, Renewal
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import World, session
@@ -25,6 +27,106 @@ def test_a_renewal_is_of_this_box_and_session(world: World) -> None:
                 wire.RenewRequest(session=one.name, statement=w.statement(said, signer))
             )
     one.renew()  # none of that spent the challenge
+
+
+@pytest.fixture
+def bound(world: World) -> w.Card:
+    """A match-bound card, enrolled; the gateway takes it too. No reference: the card compares."""
+    card = w.make_card(world.cards, 2, world.now, match_bound=True)
+    world.admit(card, 2, None)
+    world.accept(Level.CARD_MATCH)
+    world.write_project([world.card, card], *w.LEVELS)
+    return card
+
+
+BY_CARD = {
+    "enrolment": "test-enrolment-02",
+    "level": Level.CARD_MATCH,
+    "reference_sha256": None,
+}
+
+
+def test_a_match_bound_card_goes_from_hello_to_a_lease(world: World, bound: w.Card) -> None:
+    one = session(world, card=bound)
+    one.hello()
+    answer = one.prove()
+    assert (answer.level, answer.reference) == (Level.CARD_MATCH, None)
+    assert one.attempt().code_right is None
+    one.receipt(**BY_CARD)
+    one.renew()
+
+
+def test_no_reference_is_served_to_a_card_that_compares(world: World) -> None:
+    """Though there is one: enrolled before the card could, or by mistake."""
+    card = w.make_card(world.cards, 2, world.now, match_bound=True)
+    world.admit(card, 2)
+    world.accept(Level.CARD_MATCH)
+    one = session(world, card=card)
+    one.hello()
+    answer = one.prove()
+    assert (answer.level, answer.reference) == (Level.CARD_MATCH, None)
+    one.attempt()
+    with refused("statement-invalid"):
+        one.receipt(**{**BY_CARD, "reference_sha256": w.hashlib.sha256(w.SEALED).digest()})
+
+
+def test_a_level_is_decided_once_and_never_lowered(world: World, bound: w.Card) -> None:
+    one = session(world, card=bound)
+    one.hello()
+    one.prove()
+    one.attempt()
+    for level in (Level.HOST_MATCH, Level.CARD_PIN):
+        with refused("level-not-accepted"):
+            one.receipt(**{**BY_CARD, "level": level})
+    two = session(world, 2, card=bound)
+    two.hello()
+    request = world.box.proof(bound, two.name, two.challenge)
+    for less in ((), (Level.HOST_MATCH,), (Level.HOST_MATCH, Level.CARD_PIN)):
+        with refused("level-not-accepted"):
+            two.client.proof(w.msgspec.structs.replace(request, levels=less))
+
+
+def test_card_match_is_believed_of_the_certificate_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A PIN-opened 9A signs it, whatever the box says: refused before the gateway hears of it."""
+    world.accept(Level.CARD_MATCH)
+    world.write_project([world.card], *w.LEVELS)
+    one = session(world)
+    one.hello()
+    assert one.prove().level is Level.HOST_MATCH
+    one.attempt()
+    asked: list[object] = []
+    monkeypatch.setattr(world.gateway, "answer", asked.append)
+    with refused("card-not-match-bound"):
+        one.receipt(level=Level.CARD_MATCH, reference_sha256=None)
+    with world.store.begin() as tx:  # nor if somebody wrote the level into the table
+        tx.exec_driver_sql("UPDATE sessions SET level = 'card-match'")
+    with refused("card-not-match-bound"):
+        one.receipt(level=Level.CARD_MATCH, reference_sha256=None)
+    assert asked == []
+
+
+def test_a_card_without_reference_is_of_no_use_to_a_box_that_compares(world: World) -> None:
+    card = w.make_card(world.cards, 2, world.now)
+    world.admit(card, 2, None)
+    one = session(world, card=card)
+    one.hello()
+    with refused("level-not-accepted"):
+        one.prove()
+
+
+def test_a_list_published_within_a_session_is_heard_at_the_receipt(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = session(world)
+    one.hello()
+    one.prove()
+    one.attempt()
+    world.publish_crl(x509.load_der_x509_certificate(world.card.certificates.auth).serial_number)
+    monkeypatch.setattr(world.gateway, "answer", lambda _request: pytest.fail("asked"))
+    with refused("card-revoked"):
+        one.receipt()
 
 
 @pytest.mark.parametrize("step", ["receipt", "renew"])

@@ -17,15 +17,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from sdbox_agent.centre import wire
+from sdbox_agent.pki import oids
 from sdbox_agent.pki.holder import CardCertificates
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
 from sdbox_centre import api, authority
 from sdbox_centre.book import Book
 from sdbox_centre.cardrules import CardRules
+from sdbox_centre.codes import Codes
 from sdbox_centre.core import Centre
 from sdbox_centre.gateway import Clocks, Gateway
 from sdbox_centre.gateway_wire import Remove
+from sdbox_centre.nofinger import NoFinger, Proposal
 from sdbox_centre.peers import MemoryPeers, Peer
 from sdbox_centre.staff import CardShown, Staff, Validity
 from sdbox_centre.store import Store
@@ -37,6 +40,7 @@ PROJECT = "test-project-01"
 LEASE_S = 60
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 YEAR_S = 365 * 86400
+LEVELS = (Level.CARD_MATCH, Level.HOST_MATCH, Level.CARD_PIN)
 
 
 class Clock:
@@ -100,12 +104,25 @@ class Card:
         return CardShown(three.auth, three.key_management, three.card_auth)
 
 
-def make_card(issuer: authority.Authority, number: int, now: dt.datetime) -> Card:
+def make_card(
+    issuer: authority.Authority, number: int, now: dt.datetime, *, match_bound: bool = False
+) -> Card:
     auth, keys, card_auth = (authority.new_key() for _ in range(3))
-    public = authority.CardKeys(auth.public_key(), keys.public_key(), card_auth.public_key())
     guid = hashlib.sha256(f"test-card-{number:02}".encode()).digest()[:16]
-    name = f"Test Holder {number:02}"
-    return Card(issuer.card(public, guid, name, now), auth, card_auth)
+    subject = authority.card_subject(guid, f"Test Holder {number:02}")
+    policies = (oids.POLICY_AUTH, oids.POLICY_MATCH_BOUND)[: 1 + match_bound]
+    ninth_a = dataclasses.replace(authority.CARD_9A, policies=policies)
+    three = [
+        authority.der_of(
+            issuer.issue(profile, subject, key.public_key(), now - authority.BACKDATED)
+        )
+        for profile, key in (
+            (ninth_a, auth),
+            (authority.CARD_9D_EC, keys),
+            (authority.CARD_9E, card_auth),
+        )
+    ]
+    return Card(CardCertificates(*three), auth, card_auth)
 
 
 @dataclasses.dataclass
@@ -146,7 +163,7 @@ class Box:
             key_management=three.key_management,
             card_auth=three.card_auth,
             statement=statement(said, (three.card_auth, card.card_auth)),
-            levels=(Level.HOST_MATCH,),
+            levels=LEVELS,
         )
 
     def receipt_of(self, session: str, challenge: bytes, attempt: int, utc_s: int, changed: dict):
@@ -246,6 +263,7 @@ class World:
         self.store = Store(root / "centre.db")
         self.store.create()
         self.staff = Staff(self.store, self.clock.utc_s)
+        self.no_finger = NoFinger(self.store, self.clock.utc_s)
         self._gateway_files()
         self.peers = MemoryPeers(b"p" * 32)
         self.gateway = Gateway(
@@ -263,6 +281,7 @@ class World:
             wire.Policy(version=1),
             self.clock.utc_s,
             os.urandom,
+            Codes(b"k" * 32),
         )
         self.admit(self.card, 1)
         self.add_box(self.box)
@@ -283,8 +302,11 @@ class World:
         self.staff.add_project(PROJECT, "Test project 01", [Level.HOST_MATCH])
         self.write_project([self.card])
 
-    def write_project(self, cards: list[Card], *levels: Level) -> None:
+    def write_project(
+        self, cards: list[Card], *levels: Level, pin_cards: tuple[Card, ...] = ()
+    ) -> None:
         listed = ", ".join(f'"{card.name.hex()}"' for card in cards)
+        by_pin = ", ".join(f'"{card.name.hex()}"' for card in pin_cards)
         accepted = ", ".join(f'"{level.value}"' for level in levels or (Level.HOST_MATCH,))
         (self.root / "projects" / f"{PROJECT}.toml").write_text(
             f"""levels = [{accepted}]
@@ -292,6 +314,7 @@ endpoint = "192.0.2.1:51820"
 pools = ["10.77.0.0/29", "fd77::/64"]
 interface = "sdboxvm1"
 cards = [{listed}]
+pin_cards = [{by_pin}]
 """
         )
 
@@ -300,13 +323,36 @@ cards = [{listed}]
         pem = authority.pem_of(x509.load_der_x509_certificate(box.statement_der))
         (self.root / "boxes" / f"{box.name}.pem").write_bytes(pem)
 
-    def admit(self, card: Card, number: int) -> None:
+    def admit(self, card: Card, number: int, sealed: bytes | None = SEALED) -> None:
+        self.add_card(card, number)
+        validity = Validity(self.clock.utc - 60, self.clock.utc + 4 * YEAR_S)
+        self.staff.add_enrolment(f"test-enrolment-{number:02}", card.name, sealed, validity)
+
+    def add_card(self, card: Card, number: int) -> None:
         holder = f"test-holder-{number:02}"
         self.staff.add_holder(holder)
         self.staff.add_card(holder, card.shown)
-        validity = Validity(self.clock.utc - 60, self.clock.utc + 4 * YEAR_S)
-        self.staff.add_enrolment(f"test-enrolment-{number:02}", card.name, SEALED, validity)
         self.staff.grant(holder, PROJECT)
+
+    def admit_without_finger(self, card: Card, number: int, code: bool = True) -> str:
+        """Enrolled by two, let in by the gateway; the otpauth URI of the person's device."""
+        self.add_card(card, number)
+        name, until_s = f"test-enrolment-{number:02}", self.clock.utc + YEAR_S
+        said = Proposal(name, card.certificates.auth, until_s, "test-motive", "test-staff-01")
+        self.no_finger.propose(said)
+        self.no_finger.confirm(name, "test-staff-02")
+        self.accept(Level.CARD_PIN)
+        self.write_project([self.card], *LEVELS, pin_cards=(card,))
+        return self.provision(name) if code else ""
+
+    def provision(self, name: str) -> str:
+        return self.no_finger.provision(name, "test", self.centre.codes, os.urandom)
+
+    def accept(self, *levels: Level) -> None:
+        """At the API: the project takes these too. The gateway's file is `write_project`'s."""
+        accepted = " ".join((Level.HOST_MATCH, *levels))
+        with self.store.begin() as tx:
+            tx.exec_driver_sql(f"UPDATE projects SET levels = '{accepted}'")
 
     def talk(self, box: Box | None = None) -> Direct:
         return Direct(self.centre, box or self.box)
@@ -337,8 +383,8 @@ class Session:
         self.challenge = answer.challenge
         return answer
 
-    def attempt(self):
-        request = wire.AttemptRequest(session=self.name, challenge=self.challenge)
+    def attempt(self, otp: str | None = None):
+        request = wire.AttemptRequest(session=self.name, challenge=self.challenge, otp=otp)
         answer = self.client.attempt(request)
         self.challenge = answer.challenge
         return answer
