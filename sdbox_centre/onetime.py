@@ -17,7 +17,8 @@ STEP_S: Final = 30
 DIGITS: Final = 6
 SECRET_BYTES: Final = 20
 # RFC 6238 section 5.2 recommends one step of network delay; a device's clock may run ahead as well
-# (section 6), so one step either way: a code is good for 90 s, and is one of three in a million.
+# (section 6), so one step either way: a code is good for 90 s. A guess is right three times in a
+# million, and a card locks after ten (access.LOCKED_FAILURES; RFC 4226 section 7.3).
 WINDOW_STEPS: Final = 1
 ISSUER: Final = "SD-Box"
 

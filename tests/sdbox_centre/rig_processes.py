@@ -22,8 +22,10 @@ import pytest
 
 from hil.net.process import CODE, PYTHON, REPOSITORY
 from sdbox_agent.errors import SdboxError
+from sdbox_agent.terms import Level
 from tests.sdbox_centre import tls
 from tests.sdbox_centre import world as w
+from tests.sdbox_centre.parties import Device
 from tests.sdbox_centre.rig import bind_over, own_network
 from tests.sdbox_centre.test_cli import pem, settings
 from tests.sdbox_centre.world import Session, World
@@ -89,11 +91,16 @@ def peers() -> list[str]:
     return shown.stdout.splitlines()
 
 
-def prepare(root: Path) -> tuple[World, str, str]:
+def prepare(root: Path) -> tuple[World, str, str, tuple[w.Card, Device]]:
     world = World(root)
     certificate, key = tls.server_identity(world)
     tls.authority_file(world, "boxes-authority", world.boxes)
     api, gateway = settings(world)
+    without = w.make_card(world.cards, 3, world.now)
+    device = Device(world.admit_without_finger(without, 3), world.clock)
+    (root / "otp.key").write_bytes(w.CODES_KEY)
+    (root / "otp.key").chmod(0o600)
+    shutil.chown(root / "otp.key", API, API)
     world.store.close()
     (root / "centre").mkdir()
     for file in root.glob("centre.db*"):
@@ -104,7 +111,7 @@ def prepare(root: Path) -> tuple[World, str, str]:
         "gateway_uid = 0", f"gateway_uid = {GATEWAY}"
     )
     text = text.replace('"gateway.sock"', '"gate/gateway.sock"')
-    Path(api).write_text(text)
+    Path(api).write_text(text + 'otp_key = "otp.key"\n')
     text = Path(gateway).read_text().replace("api_uid = 0", f"api_uid = {API}\napi_gid = {API}")
     Path(gateway).write_text(text.replace('"gateway.sock"', '"gate/gateway.sock"'))
     (root / "gate").mkdir()
@@ -114,7 +121,7 @@ def prepare(root: Path) -> tuple[World, str, str]:
     for path in (root / "centre", *(root / "centre").iterdir()):
         shutil.chown(path, API, API)
     root.chmod(0o755)
-    return world, api, gateway
+    return world, api, gateway, (without, device)
 
 
 def main() -> None:
@@ -138,7 +145,7 @@ def main() -> None:
 
 
 def play(root: Path) -> None:
-    world, api, gateway = prepare(root)
+    world, api, gateway, by_pin = prepare(root)
     auth = pem(world, "9a", world.card.certificates.auth)
     client = tls.client(world, PORT)
     with running("api", api, API, net_admin=False) as serving:
@@ -160,6 +167,7 @@ def play(root: Path) -> None:
             for name, one_child in children.items():
                 took_ms = 1000 * (cpu_s(one_child) - before_s[name]) / SESSIONS
                 say(f"{name}: {took_ms:.1f} ms of CPU a session, PSS {pss_kb(one_child)} kB")
+            without_a_finger(world, client, *by_pin)
             one = Session(world, client, world.box, world.card, "boot-1-99")
             one.to_open()
             caps = Path(f"/proc/{child.pid}/status").read_text()
@@ -184,6 +192,27 @@ def play(root: Path) -> None:
             child.wait(10)
             wait_for("the interface gone with its process", lambda: not interfaces())
     client.close()
+
+
+def without_a_finger(world: World, client: object, card: w.Card, device: Device) -> None:
+    """By PIN and code; what the box claims beyond that, the gateway refuses of itself."""
+    one = Session(world, client, world.box, card, "boot-1-90")
+    said = {"enrolment": "test-enrolment-03", "level": Level.CARD_PIN, "reference_sha256": None}
+    one.hello()
+    assert one.prove().level is Level.CARD_PIN
+    code = device.code()
+    assert one.attempt(otp=code).code_right is True
+    refused(lambda: one.receipt(**{**said, "level": Level.CARD_MATCH}), "card-not-match-bound")
+    one.receipt(**said)
+    one.renew()
+    assert len(peers()) == 1
+    one.end()
+    two = Session(world, client, world.box, card, "boot-1-91")
+    two.hello()
+    two.prove()
+    assert two.attempt(otp=code).code_right is False
+    two.end()
+    assert peers() == []
 
 
 def interfaces() -> list[str]:

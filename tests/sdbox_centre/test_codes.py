@@ -6,8 +6,8 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import parse_qs, urlparse
 
+import msgspec
 import pytest
 
 from sdbox_agent.centre import wire
@@ -18,7 +18,7 @@ from sdbox_centre.codes import Codes
 from sdbox_centre.onetime import STEP_S
 from sdbox_centre.store import Store
 from tests.sdbox_centre import world as w
-from tests.sdbox_centre.test_onetime import code_of
+from tests.sdbox_centre.parties import Device
 from tests.sdbox_centre.world import World, session
 
 NAME = "test-enrolment-02"
@@ -27,21 +27,6 @@ PIN = {"enrolment": NAME, "level": Level.CARD_PIN, "reference_sha256": None}
 
 def refused(code: str):
     return pytest.raises(SdboxError, match=f"^{code}$")
-
-
-class Device:
-    """What the person holds: it read the URI, and shows codes."""
-
-    def __init__(self, uri: str, clock: w.Clock) -> None:
-        self.secret = base64.b32decode(parse_qs(urlparse(uri).query)["secret"][0])
-        self.clock = clock
-
-    def code(self, steps: int = 0) -> str:
-        return code_of(self.secret, self.clock.utc // STEP_S + steps)
-
-    def wrong(self) -> str:
-        window = {self.code(steps) for steps in (-1, 0, 1)}
-        return next(code for code in ("000000", "000001", "000002", "000003") if code not in window)
 
 
 @pytest.fixture
@@ -280,7 +265,7 @@ def test_nobody_comes_in_at_card_pin_without_all_of_it(
     request = world.box.proof(card, one.name, one.challenge)
     levels = w.LEVELS[: 2 if lacks == "offer" else 3]
     with refused("level-not-accepted"):
-        one.client.proof(w.msgspec.structs.replace(request, levels=levels))
+        one.client.proof(msgspec.structs.replace(request, levels=levels))
 
 
 def test_a_secret_replaced_or_gone_within_a_session_takes_no_code(

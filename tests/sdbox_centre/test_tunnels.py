@@ -1,5 +1,6 @@
 """What a receipt and a renewal need besides their signatures, and what may happen in between."""
 
+import msgspec
 import pytest
 from cryptography import x509
 
@@ -83,7 +84,7 @@ def test_a_level_is_decided_once_and_never_lowered(world: World, bound: w.Card) 
     request = world.box.proof(bound, two.name, two.challenge)
     for less in ((), (Level.HOST_MATCH,), (Level.HOST_MATCH, Level.CARD_PIN)):
         with refused("level-not-accepted"):
-            two.client.proof(w.msgspec.structs.replace(request, levels=less))
+            two.client.proof(msgspec.structs.replace(request, levels=less))
 
 
 def test_card_match_is_believed_of_the_certificate_alone(

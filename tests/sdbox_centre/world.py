@@ -10,16 +10,9 @@ import os
 import time
 from pathlib import Path
 
-import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from sdbox_agent.centre import wire
-from sdbox_agent.pki import oids
-from sdbox_agent.pki.holder import CardCertificates
-from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
 from sdbox_centre import api, authority
 from sdbox_centre.book import Book
@@ -30,17 +23,27 @@ from sdbox_centre.gateway import Clocks, Gateway
 from sdbox_centre.gateway_wire import Remove
 from sdbox_centre.nofinger import NoFinger, Proposal
 from sdbox_centre.peers import MemoryPeers, Peer
-from sdbox_centre.staff import CardShown, Staff, Validity
+from sdbox_centre.staff import Staff, Validity
 from sdbox_centre.store import Store
+from tests.sdbox_centre.parties import (
+    LEVELS,
+    PROJECT,
+    SEALED,
+    Box,
+    Card,
+    make_box,
+    make_card,
+    mirrored,
+    spaced,
+    statement,
+)
 
-_REEXPORTED = (Book, Clocks, MemoryPeers, Peer, os)  # for tests that build their own
+# For tests that build their own:
+_REEXPORTED = (Book, Clocks, MemoryPeers, Peer, os, hashlib, mirrored, spaced, statement)
 
-SEALED = b"sealed reference of test-holder-01"
-PROJECT = "test-project-01"
 LEASE_S = 60
-P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+CODES_KEY = b"k" * 32
 YEAR_S = 365 * 86400
-LEVELS = (Level.CARD_MATCH, Level.HOST_MATCH, Level.CARD_PIN)
 
 
 class Clock:
@@ -59,157 +62,6 @@ class Clock:
     def move(self, seconds: float) -> None:
         self.utc += int(seconds)
         self.mono += seconds
-
-
-def sign(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
-    r, s = decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))
-    return r.to_bytes(32) + s.to_bytes(32)
-
-
-def statement(body: fields.Statement, *signers: tuple[bytes, ec.EllipticCurvePrivateKey]) -> bytes:
-    payload, parts = fields.encode(body), []
-    for certificate, key in signers:
-        protected = jws.header(fields.typ_of(body), certificate)
-        parts.append((protected, sign(key, jws.signing_input(protected, payload))))
-    return jws.assemble(payload, parts)
-
-
-def spaced(statement_jws: bytes) -> bytes:
-    """The same statement, its JSON written otherwise."""
-    return statement_jws.replace(b":", b": ", 1)
-
-
-def mirrored(statement_jws: bytes) -> bytes:
-    """The same statement, its first (ECDSA) signature turned from (r, s) into (r, n-s)."""
-    parsed = msgspec.json.decode(statement_jws, type=jws.Jws)
-    raw = jws.unb64url(parsed.signatures[0].signature)
-    other = raw[:32] + (P256_ORDER - int.from_bytes(raw[32:])).to_bytes(32)
-    first = jws.Part(parsed.signatures[0].protected, jws.b64url(other).decode())
-    return msgspec.json.encode(jws.Jws(parsed.payload, (first, *parsed.signatures[1:])))
-
-
-@dataclasses.dataclass(frozen=True)
-class Card:
-    certificates: CardCertificates
-    auth: ec.EllipticCurvePrivateKey
-    card_auth: ec.EllipticCurvePrivateKey
-
-    @property
-    def name(self) -> bytes:
-        return hashlib.sha256(self.certificates.auth).digest()
-
-    @property
-    def shown(self) -> CardShown:
-        three = self.certificates
-        return CardShown(three.auth, three.key_management, three.card_auth)
-
-
-def make_card(
-    issuer: authority.Authority, number: int, now: dt.datetime, *, match_bound: bool = False
-) -> Card:
-    auth, keys, card_auth = (authority.new_key() for _ in range(3))
-    guid = hashlib.sha256(f"test-card-{number:02}".encode()).digest()[:16]
-    subject = authority.card_subject(guid, f"Test Holder {number:02}")
-    policies = (oids.POLICY_AUTH, oids.POLICY_MATCH_BOUND)[: 1 + match_bound]
-    ninth_a = dataclasses.replace(authority.CARD_9A, policies=policies)
-    three = [
-        authority.der_of(
-            issuer.issue(profile, subject, key.public_key(), now - authority.BACKDATED)
-        )
-        for profile, key in (
-            (ninth_a, auth),
-            (authority.CARD_9D_EC, keys),
-            (authority.CARD_9E, card_auth),
-        )
-    ]
-    return Card(CardCertificates(*three), auth, card_auth)
-
-
-@dataclasses.dataclass
-class Box:
-    """A box's keys, and what its core would say."""
-
-    name: str
-    tls_der: bytes
-    tls_key: ec.EllipticCurvePrivateKey
-    statement_der: bytes
-    statement_key: ec.EllipticCurvePrivateKey
-    boot_id: str
-    boot_counter: int = 1
-
-    @property
-    def fingerprint(self) -> bytes:
-        return hashlib.sha256(self.tls_der).digest()
-
-    def hello(self, session: str | None) -> wire.HelloRequest:
-        return wire.HelloRequest(
-            box=self.name,
-            session=session,
-            boot_id=self.boot_id,
-            boot_counter=self.boot_counter,
-            agent_version="0.1.0",
-        )
-
-    def proof(
-        self, card: Card, session: str, challenge: bytes, changed: dict | None = None
-    ) -> wire.ProofRequest:
-        said = fields.Proof(
-            **{"box": self.name, "session": session, "challenge": challenge, **(changed or {})}
-        )
-        three = card.certificates
-        return wire.ProofRequest(
-            session=session,
-            auth=three.auth,
-            key_management=three.key_management,
-            card_auth=three.card_auth,
-            statement=statement(said, (three.card_auth, card.card_auth)),
-            levels=LEVELS,
-        )
-
-    def receipt_of(self, session: str, challenge: bytes, attempt: int, utc_s: int, changed: dict):
-        return fields.Receipt(
-            **{
-                "box": self.name,
-                "session": session,
-                "challenge": challenge,
-                "enrolment": "test-enrolment-01",
-                "reference_sha256": hashlib.sha256(SEALED).digest(),
-                "attempt": attempt,
-                "level": Level.HOST_MATCH,
-                "project": PROJECT,
-                "wg_public_key": os.urandom(32),
-                "utc_s": utc_s,
-                **changed,
-            }
-        )
-
-    def receipt(self, card: Card, said: fields.Receipt) -> wire.ReceiptRequest:
-        signers = (
-            (card.certificates.auth, card.auth),
-            (self.statement_der, self.statement_key),
-        )
-        return wire.ReceiptRequest(session=said.session, statement=statement(said, *signers))
-
-    def renew(self, card: Card, session: str, challenge: bytes, n: int) -> wire.RenewRequest:
-        said = fields.Renew(box=self.name, session=session, challenge=challenge, n=n)
-        signed = statement(said, (card.certificates.auth, card.auth))
-        return wire.RenewRequest(session=session, statement=signed)
-
-
-def make_box(issuer: authority.Authority, number: int, now: dt.datetime) -> Box:
-    name = f"test-box-{number:02}"
-    tls_key, statement_key = authority.new_key(), authority.new_key()
-    subject, since = authority.box_subject(name), now - authority.BACKDATED
-    tls = issuer.issue(authority.BOX_TLS, subject, tls_key.public_key(), since)
-    signs = issuer.issue(authority.BOX_STATEMENT, subject, statement_key.public_key(), since)
-    return Box(
-        name,
-        authority.der_of(tls),
-        tls_key,
-        authority.der_of(signs),
-        statement_key,
-        f"boot-{number}",
-    )
 
 
 class Direct:
@@ -281,7 +133,7 @@ class World:
             wire.Policy(version=1),
             self.clock.utc_s,
             os.urandom,
-            Codes(b"k" * 32),
+            Codes(CODES_KEY),
         )
         self.admit(self.card, 1)
         self.add_box(self.box)
