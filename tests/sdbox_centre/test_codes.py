@@ -13,7 +13,7 @@ import pytest
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault, Refused, SdboxError
 from sdbox_agent.terms import Level
-from sdbox_centre import codes, sessions
+from sdbox_centre import codes, rows, sessions
 from sdbox_centre.codes import Codes
 from sdbox_centre.onetime import STEP_S
 from sdbox_centre.store import Store
@@ -268,16 +268,31 @@ def test_nobody_comes_in_at_card_pin_without_all_of_it(
         one.client.proof(msgspec.structs.replace(request, levels=levels))
 
 
-def test_a_secret_replaced_or_gone_within_a_session_takes_no_code(
+def test_a_new_device_starts_afresh_and_the_old_one_is_void(
     world: World, card: w.Card, device: Device
 ) -> None:
     one = proved(world, card)
+    assert one.attempt(otp=device.code()).code_right is True
     again = Device(world.provision(NAME), world.clock)
-    assert one.attempt(otp=device.code()).code_right is (device.code() == again.code())
-    assert one.attempt(otp=again.code()).code_right is True
+    assert one.attempt(otp=device.code(1)).code_right is False
+    assert one.attempt(otp=again.code()).code_right is True  # of the step the old one used up
+
+
+def test_a_step_is_never_used_backwards(world: World, device: Device) -> None:
+    """The table's own rule, should two transactions ever read before either writes."""
+    with world.store.begin() as tx:
+        told = [rows.use_step(tx, NAME, step) for step in (5, 5, 4, 6)]
+        assert told == [True, False, False, True]
+        assert not rows.use_step(tx, "nobody", 7)
+
+
+def test_a_secret_gone_within_a_session_takes_no_code(
+    world: World, card: w.Card, device: Device
+) -> None:
+    one = proved(world, card)
     with world.store.begin() as tx:
         tx.exec_driver_sql("DELETE FROM codes")
-    assert one.attempt(otp=again.code(1)).code_right is False
+    assert one.attempt(otp=device.code()).code_right is False
 
 
 def test_a_secret_that_cant_be_opened_is_a_fault_and_spends_nothing(
