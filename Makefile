@@ -11,8 +11,9 @@ export PYTHONDONTWRITEBYTECODE :=
 export UV_PYTHON_DOWNLOADS := never
 
 SECONDS ?= 60
+LEVEL ?= host-match
 
-.PHONY: help setup check lint pure test ci demo bench fuzz diagram clean
+.PHONY: help setup check lint pure test ci full demo bench fuzz diagram clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -23,8 +24,8 @@ $(STAMP): .ci/apt-packages .ci/setup pyproject.toml uv.lock
 	@bash .ci/setup
 	@rm -f .venv/.setup-*; touch $@
 
-demo: $(STAMP) ## one session on the virtual rig, told as it happens, then three refusals; needs root
-	@$(PY) -m hil.demo
+demo: $(STAMP) ## one session at LEVEL=host-match|card-match|card-pin, then refusals; needs root
+	@$(PY) -m hil.demo --level $(LEVEL)
 
 lint: $(STAMP) ## formatting, style, types, import contracts
 	@.venv/bin/ruff format --check .
@@ -50,6 +51,9 @@ fuzz: $(STAMP) ## every parser under libFuzzer, SECONDS=60 in all; what it finds
 ci: export CI := 1
 ci: SECONDS := 30
 ci: test fuzz ## what CI runs: test, with more examples, and 30 s of fuzz; under 30 min
+
+full: export FULL := 1
+full: ci ## as ci, with every enumeration whole instead of a share; hours
 
 bench: $(STAMP) ## speed, memory, idle: build/bench.json and a table; needs root, under 8 min
 	@$(PY) -m hil.bench

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from hil.net.topology import Topology
 
 CORE_UID, CARD_UID, FINGER_UID, TUNNEL_UID = 61001, 61002, 61003, 61004
+PEERS_GID, PROMPT_UID = 61005, 61006
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 START_S: Final = 20.0
+PROMPT_S: Final = 20.0
 
 
 class Box:
@@ -123,6 +126,30 @@ class Box:
                 pass
             time.sleep(0.02)
         raise TimeoutError("the core is not ready:\n" + self.log("sdbox-agent"))
+
+    def prompt(self, line: str, *options: str) -> int:
+        """`sdbox-agent pin`, as its own user, with `line` typed; its exit status."""
+        typed, typing = os.pipe()
+        with os.fdopen(typed, "rb") as stdin, os.fdopen(typing, "wb") as hand:
+            hand.write(line.encode() + b"\n")
+            hand.flush()
+            words = ("-I", "-m", "sdbox_agent", "--root", str(self._root), "pin", "--stdin")
+            process = Process(
+                Unit(
+                    argv=[sys.executable, *words, *options],
+                    uid=PROMPT_UID,
+                    gid=PEERS_GID,
+                    stdin=stdin.fileno(),
+                    output=self._root / "log/prompt.log",
+                )
+            )
+        try:
+            if not process.wait(PROMPT_S):
+                raise TimeoutError("the prompt does not end:\n" + self.log("prompt"))
+            assert process.status is not None
+            return process.status
+        finally:
+            process.end()
 
     def units(self) -> dict[str, Seen]:
         """Every unit: its pids, how often it was started, what it says."""

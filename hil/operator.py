@@ -116,10 +116,21 @@ class Operator:
 
     def choose(self, project: str) -> ipc.Message:
         """Say which project; the box's answer."""
+        return self._say(view.ChooseProject(project=project))
+
+    def code(self, code: str) -> ipc.Message:
+        """Give a one-time code; the box's answer, which is not the centre's."""
+        return self._say(view.EnterCode(code=code))
+
+    def pin(self, digits: str, *options: str) -> int:
+        """Type the card's PIN at the prompt; its exit status (0: the card took it)."""
+        return self.box.prompt(digits, *options)
+
+    def _say(self, message: ipc.Message) -> ipc.Message:
         path = self.box.paths.agent_socket
         channel: ipc.Channel[ipc.Message] = ipc.connect(path, view.FromBox, path.stat().st_uid)
         try:
-            channel.send(view.ChooseProject(project=project))
+            channel.send(message)
             channel.sock.settimeout(WAIT_S)
             return channel.receive()
         finally:

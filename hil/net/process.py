@@ -46,6 +46,7 @@ class Unit:
     uid: int | None = None
     gid: int | None = None  # the uid's own number when None
     capabilities: tuple[int, ...] = ()
+    stdin: int | None = None  # a descriptor; the rig's own standard input when None
     listen: Sequence[int] = ()  # descriptors it gets from 3 on, told by LISTEN_FDS
     binds: Mapping[Path, Path] = field(default_factory=dict)  # seen at -> lies at
     lock_memory: bool = False  # as much as it likes (RLIMIT_MEMLOCK)
@@ -106,6 +107,8 @@ def _become_unit(unit: Unit, parent: int, told: int) -> None:
             output = os.open(unit.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.dup2(output, 1)
             os.dup2(output, 2)
+        if unit.stdin is not None:
+            os.dup2(unit.stdin, 0)
         if unit.listen:
             environment |= {"LISTEN_FDS": str(len(unit.listen)), "LISTEN_PID": str(os.getpid())}
         told = _place(unit.listen, told)

@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 OVER = ("spent", "broken", "idle")
 
 
+ASKING = ("pinentry", "codeentry", "scanning")
+
+
+def to_person(rig: Rig, watch: Watch, holder: Holder, faults: Iterable[Fault] = ()) -> View:
+    """Card in, until the box asks for something that only the person has (or it is over)."""
+    rig.operator.insert(holder.card, faults)
+    watch.state("checking")
+    return watch.state(*ASKING, *OVER)
+
+
 def to_finger(rig: Rig, watch: Watch, holder: Holder, faults: Iterable[Fault] = ()) -> View:
     """Card in, until the box asks for a finger (or it is over)."""
     rig.operator.insert(holder.card, faults)
@@ -24,11 +34,17 @@ def to_finger(rig: Rig, watch: Watch, holder: Holder, faults: Iterable[Fault] = 
 
 
 def enter(rig: Rig, watch: Watch, holder: Holder, project: str | None = None) -> View:
-    """Card in, finger, project if the box asks, until the tunnel is up (or it is over)."""
-    seen = to_finger(rig, watch, holder)
-    if seen.state != "scanning":
+    """Card in, what the box asks for, project if need be, until the tunnel is up (or over)."""
+    seen = to_person(rig, watch, holder)
+    if seen.state == "pinentry":
+        rig.operator.pin(holder.pin)
+        seen = watch.state("codeentry", "scanning", *OVER)
+    if seen.state == "codeentry":
+        rig.operator.code(holder.device.code())
+    elif seen.state == "scanning":
+        rig.operator.place(holder.person)
+    else:
         return seen
-    rig.operator.place(holder.person)
     seen = watch.state("choosing", "open", *OVER)
     if seen.state == "choosing":
         rig.operator.choose(project or seen.projects[0].project)
