@@ -1,9 +1,8 @@
 """The PIV Card Application on the contact interface (SP 800-73-5 part 2, section 3).
 
-Knows SELECT, GET DATA, VERIFY and GENERAL AUTHENTICATE, and holds what lasts from power-on to
-power-off: selected or not, PIN given or not. Does not know chaining, GET RESPONSE or Le: the chip
-does. Not here: PUT DATA and GENERATE (keys are made when the card is), CHANGE REFERENCE DATA, RESET
-RETRY COUNTER, on-card comparison, secure messaging.
+Knows SELECT, GET DATA and GENERAL AUTHENTICATE, and who may use which key; hands what concerns PIN
+and fingers to `references`, and what the issuer does to `administration`. Does not know chaining,
+GET RESPONSE or Le: the chip does. Not here: secure messaging, the global PIN, the pairing code.
 """
 
 from __future__ import annotations
@@ -12,25 +11,24 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from hil.card import keys, objects
+from hil.card import administration, keys, objects, references
 from hil.card.apdu import Command, Refusal, Reply, Sw
+from hil.card.status import Status
 from hil.card.tlv import TlvError, decode_one, decode_set, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.card.memory import Memory
 
 # SP 800-73-5 part 2, section 3, "Card commands": INS.
 SELECT: Final = 0xA4
 GET_DATA: Final = 0xCB
-VERIFY: Final = 0x20
+VERIFY: Final = references.VERIFY
 GENERAL_AUTHENTICATE: Final = 0x87
 # Its parameters.
 SELECT_BY_NAME: Final = 0x0400  # 3.1.1
 GET_DATA_CURRENT: Final = 0x3FFF  # 3.1.2
-VERIFY_RESET: Final = 0xFF  # 3.2.1
-# SP 800-73-5 part 1, tables 4 and 5: key references.
-PIV_PIN: Final = 0x80
-KEY_REFERENCES: Final[dict[int, keys.KeyName]] = {int(name, 16): name for name in keys.KEY_NAMES}
 # SP 800-73-5 part 2, 3.2.4: the dynamic authentication template.
 DYNAMIC_AUTHENTICATION: Final = 0x7C
 CHALLENGE: Final = 0x81
@@ -43,14 +41,31 @@ _LABEL: Final = b"SDBOX TEST CARD"
 class PivApplet:
     """One power-on of the application over what the card remembers."""
 
-    # The commands that may come in pieces (table "Card commands"; VERIFY only where there is OCC).
-    chainable: frozenset[int] = frozenset({GENERAL_AUTHENTICATE})
-
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._selected = False
-        self._pin_given = False
-        self._pin_fresh = False
+        self._status = Status()
+        self._administration = administration.Administration(memory, self._status)
+        verifying = references.References(memory, self._status)
+        self._handlers: dict[int, Callable[[Command], Reply]] = {
+            GET_DATA: self._get_data,
+            GENERAL_AUTHENTICATE: self._general_authenticate,
+            references.VERIFY: verifying.verify,
+            references.CHANGE_REFERENCE_DATA: verifying.change,
+            references.RESET_RETRY_COUNTER: verifying.reset,
+            administration.PUT_DATA: self._administration.put_data,
+            administration.GENERATE: self._administration.generate,
+        }
+        if memory.verify_form == "7f2e":
+            self._handlers[references.VERIFY_OBJECT] = verifying.verify
+
+    @property
+    def chainable(self) -> frozenset[int]:
+        """The commands that may come in pieces (part 2, table "Card commands", and its notes)."""
+        always = {GENERAL_AUTHENTICATE, administration.PUT_DATA, administration.GENERATE}
+        always.add(references.CHANGE_REFERENCE_DATA)
+        if self._memory.compares:
+            always |= {references.VERIFY, references.VERIFY_OBJECT}
+        return frozenset(always)
 
     def handle(self, command: Command) -> Reply:
         """Carry out one whole command.
@@ -60,25 +75,23 @@ class PivApplet:
         """
         if command.ins == SELECT:
             return self._select(command)
-        if not self._selected:
-            raise Refusal(Sw.INSTRUCTION_NOT_SUPPORTED)
-        handlers = {
-            GET_DATA: self._get_data,
-            VERIFY: self._verify,
-            GENERAL_AUTHENTICATE: self._general_authenticate,
-        }
-        handler = handlers.get(command.ins)
+        handler = self._handlers.get(command.ins) if self._status.selected else None
         if handler is None:
             raise Refusal(Sw.INSTRUCTION_NOT_SUPPORTED)
         return handler(command)
 
     def _select(self, command: Command) -> Reply:
-        """3.1.1: another name changes nothing; the same again keeps the security status."""
+        """3.1.1: another name changes nothing; the same again keeps the security status.
+
+        The name may be cut down to the provider's part (ISO/IEC 7816-4, 7.1.1: right truncation),
+        as card platforms allow and Yubico's tools do; PIV itself asks for two forms of it.
+        """
         if command.p1p2 != SELECT_BY_NAME:
             raise Refusal(Sw.BAD_PARAMETERS)
-        if command.data not in (objects.AID, objects.AID_TRUNCATED):
+        name = command.data
+        if len(name) < len(objects.PIV_RID) or not objects.AID.startswith(name):
             raise Refusal(Sw.NOT_FOUND)
-        self._selected = True
+        self._status.selected = True
         authority = encode(0x79, encode(0x4F, objects.PIV_RID))
         properties = encode(0x4F, objects.AID) + authority + encode(0x50, _LABEL)
         return Reply(encode(0x61, properties))
@@ -94,35 +107,17 @@ class PivApplet:
         content = self._memory.objects.get(tag)
         if content is None:
             raise Refusal(Sw.NOT_FOUND)
-        if tag in objects.PIN_TO_READ and not self._pin_given:
+        pin_given = references.PIV_PIN in self._status.proved
+        if tag in objects.PIN_TO_READ and not pin_given:
+            raise Refusal(Sw.SECURITY_STATUS)
+        if tag in objects.PIN_OR_FINGER_TO_READ and not self._status.proved:
             raise Refusal(Sw.SECURITY_STATUS)
         return Reply(objects.on_wire(tag, content))
 
-    def _verify(self, command: Command) -> Reply:
-        if command.p1 not in (0x00, VERIFY_RESET):
-            raise Refusal(Sw.BAD_PARAMETERS)
-        if command.p2 != PIV_PIN:
-            raise Refusal(Sw.REFERENCE_NOT_FOUND)
-        if command.p1 == VERIFY_RESET:
-            if command.data:
-                raise Refusal(Sw.BAD_DATA)
-            self._pin_given = self._pin_fresh = False
-            return Reply()
-        if not command.data:
-            if self._pin_given:
-                return Reply()
-            raise Refusal(Sw.TRIES_LEFT | self._memory.pin.tries_left)
-        try:
-            self._memory.pin.check(command.data)
-        except Refusal as refusal:
-            if refusal.sw & 0xFFF0 == Sw.TRIES_LEFT:
-                self._pin_given = self._pin_fresh = False
-            raise
-        self._pin_given = self._pin_fresh = True
-        return Reply()
-
     def _general_authenticate(self, command: Command) -> Reply:
-        name = KEY_REFERENCES.get(command.p2)
+        if command.p2 == administration.ADMINISTRATION_KEY:
+            return self._administration.authenticate(command)
+        name = keys.REFERENCES.get(command.p2)
         key = self._memory.keys.get(name) if name else None
         if name is None or key is None:
             raise Refusal(Sw.BAD_PARAMETERS)
@@ -136,15 +131,16 @@ class PivApplet:
         return Reply(encode(DYNAMIC_AUTHENTICATION, encode(RESPONSE, result)))
 
     def _authorise(self, name: keys.KeyName) -> None:
-        """SP 800-73-5 part 1, table 5: 9E always, 9C "PIN always", 9A and 9D "PIN"."""
+        """Part 1, table 5: 9E always; 9C "PIN always or OCC always"; 9A and 9D "PIN or OCC"."""
         if name == "9E":
             return
         if name == "9C":
-            if not self._pin_fresh:
+            if not self._status.fresh:
                 raise Refusal(Sw.SECURITY_STATUS)
-            self._pin_fresh = False
+            self._status.fresh = False
             return
-        if self._memory.pin_policy == "once" and not self._pin_given:
+        bound = self._memory.pin_policy == "once" or self._memory.compares
+        if bound and not self._status.proved:
             raise Refusal(Sw.SECURITY_STATUS)
 
 

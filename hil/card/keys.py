@@ -18,6 +18,8 @@ PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 KEY_NAMES: Final[tuple[KeyName, ...]] = get_args(KeyName)
+# SP 800-73-5 part 1, table 5: key references.
+REFERENCES: Final[dict[int, KeyName]] = {int(name, 16): name for name in KEY_NAMES}
 # SP 800-78-5, table 9: algorithm identifiers.
 IDENTIFIERS: Final[dict[Algorithm, int]] = {
     "RSA-3072": 0x05,

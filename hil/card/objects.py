@@ -12,7 +12,7 @@ import secrets
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from hil.card.tlv import encode
+from hil.card.tlv import TlvError, decode_set, encode
 
 if TYPE_CHECKING:
     from datetime import date
@@ -49,11 +49,17 @@ CERTIFICATE_TAGS: Final[dict[KeyName, Tag]] = {
     "9D": Tag.CERTIFICATE_9D,
     "9E": Tag.CERTIFICATE_9E,
 }
-# Part 1, the same table: contact interface, read access "PIN" or "PIN or OCC".
-PIN_TO_READ: Final = frozenset({Tag.FINGERPRINTS, Tag.PRINTED})
+# Part 1, the same table: contact interface, read access "PIN", and "PIN or OCC".
+PIN_TO_READ: Final = frozenset({Tag.FINGERPRINTS})
+PIN_OR_FINGER_TO_READ: Final = frozenset({Tag.PRINTED})
+# Part 1, 3.3.2: the PIN Usage Policy in the Discovery object, its first byte.
+PIN_USAGE_POLICY: Final = 0x5F2F
+PIN_SATISFIES: Final = 0x40
+COMPARISON_SATISFIES: Final = 0x10
 # Part 2, 3.1.2: these two are returned as they are; all others inside a 53.
 BARE: Final = frozenset({Tag.DISCOVERY, Tag.BIT_GROUP})
 CONTENT: Final = 0x53
+CHUID_GUID: Final = 0x34  # part 1, table "Card Holder Unique Identifier"
 _ERROR_DETECTION_CODE: Final = encode(0xFE)
 
 
@@ -66,7 +72,7 @@ def chuid(guid: UUID, expires: date, fascn: Fascn) -> bytes:
     """Card Holder Unique Identifier, 0x3000."""
     return (
         encode(0x30, fascn.encode())
-        + encode(0x34, guid.bytes)
+        + encode(CHUID_GUID, guid.bytes)
         + encode(0x35, expires.strftime("%Y%m%d").encode())
         + encode(0x3E)
         + _ERROR_DETECTION_CODE
@@ -88,9 +94,23 @@ def capabilities() -> bytes:
     )
 
 
-def discovery() -> bytes:
-    """Discovery object, 0x6050: the card's own PIN alone satisfies the access rules (40 00)."""
-    return encode(0x4F, AID) + encode(0x5F2F, b"\x40\x00")
+def discovery(*, compares: bool = False) -> bytes:
+    """Discovery object, 0x6050: the PIN satisfies the access rules (40 00), or a finger (50 00)."""
+    policy = PIN_SATISFIES | (COMPARISON_SATISFIES if compares else 0)
+    return encode(0x4F, AID) + encode(PIN_USAGE_POLICY, bytes([policy, 0x00]))
+
+
+def comparison_satisfies(content: bytes | None) -> bool:
+    """Whether a Discovery object's content has the bit of on-card comparison."""
+    return bool(content and pin_usage_policy(content) & COMPARISON_SATISFIES)
+
+
+def pin_usage_policy(content: bytes) -> int:
+    """The first byte of the policy in a Discovery object. Raises TlvError."""
+    policy = decode_set(content).get(PIN_USAGE_POLICY, b"")
+    if len(policy) != 2:
+        raise TlvError("no PIN usage policy")
+    return policy[0]
 
 
 def key_history() -> bytes:

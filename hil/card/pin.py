@@ -1,4 +1,4 @@
-"""The PIV Card Application PIN and its retry counter (SP 800-73-5 part 2, 2.4.3 and 3.2.1).
+"""The PIN and the PUK, with their counters (SP 800-73-5 part 2, 2.4.3 and 3.2.1 to 3.2.3).
 
 This is what the card remembers without power. Whether the PIN has been given since power-on is the
 applet's to know.
@@ -7,18 +7,17 @@ applet's to know.
 from __future__ import annotations
 
 import hmac
-from typing import Final
+from typing import Final, Self
 
 from typing_extensions import override
 
 from hil.card.apdu import Refusal, Sw
+from hil.card.retries import Retries
 
 # SP 800-73-5 part 2, 2.4.3.
 PIN_MIN_DIGITS: Final = 6
 PIN_FIELD_BYTES: Final = 8
 PIN_PADDING: Final = b"\xff"
-# FIPS 201-3, 2.9.3: no more than ten tries in a row.
-TRIES_MAX: Final = 10
 
 
 class Pin:
@@ -27,40 +26,58 @@ class Pin:
     def __init__(self, digits: str, tries: int) -> None:
         """Raises ValueError for a PIN or a count the standard forbids."""
         field = digits.encode().ljust(PIN_FIELD_BYTES, PIN_PADDING)
-        if not _well_formed(field):
-            raise ValueError("a PIV PIN has 6 to 8 decimal digits")
-        if not 1 <= tries <= TRIES_MAX:
-            raise ValueError("a PIV PIN has 1 to 10 tries")
+        if not self.well_formed(field):
+            raise ValueError("a PIV PIN has 6 to 8 decimal digits, a PUK 8 bytes")
         self._field = field
-        self._tries = tries
-        self.tries_left = tries
+        self.retries = Retries(tries)
 
     @override
     def __repr__(self) -> str:
-        return f"Pin(tries_left={self.tries_left})"
+        return f"{type(self).__name__}(tries_left={self.tries_left})"
+
+    @staticmethod
+    def well_formed(field: bytes) -> bool:
+        """Whether these bytes could be one at all."""
+        digits = field.rstrip(PIN_PADDING)
+        return len(field) == PIN_FIELD_BYTES and len(digits) >= PIN_MIN_DIGITS and digits.isdigit()
+
+    @property
+    def tries_left(self) -> int:
+        """The counter."""
+        return self.retries.left
 
     def check(self, field: bytes) -> None:
-        """Compare an eight-byte PIN field with the PIN.
-
-        The try is spent before the comparison, so a card torn in the middle of it has lost one.
+        """Compare an eight-byte field with this one.
 
         Raises:
-            Refusal: 6983 no tries left, 6A80 not a PIN field (counter untouched), 63CX no match.
+            Refusal: 6983 no tries left, 6A80 not such a field (counter untouched), 63CX no match.
         """
-        if self.tries_left == 0:
-            raise Refusal(Sw.BLOCKED)
-        if not _well_formed(field):
+        self.retries.require()
+        if not self.well_formed(field):
             raise Refusal(Sw.BAD_DATA)
-        self.tries_left -= 1
-        if not hmac.compare_digest(field, self._field):
-            raise Refusal(Sw.TRIES_LEFT | self.tries_left)
-        self.tries_left = self._tries
+        self.retries.attempt(lambda: hmac.compare_digest(field, self._field))
+
+    def replaced(self, field: bytes) -> Self:
+        """Another in the place of this one, with all its tries. The field is well-formed."""
+        fresh = type(self).__new__(type(self))
+        fresh._field = field
+        fresh.retries = Retries(self.retries.most)
+        return fresh
 
     def block(self) -> None:
-        """Leave no tries, as after too many wrong PINs."""
-        self.tries_left = 0
+        """Leave no tries, as after too many wrong ones."""
+        self.retries.block()
 
 
-def _well_formed(field: bytes) -> bool:
-    digits = field.rstrip(PIN_PADDING)
-    return len(field) == PIN_FIELD_BYTES and len(digits) >= PIN_MIN_DIGITS and digits.isdigit()
+class Puk(Pin):
+    """A PUK: any eight bytes."""
+
+    @staticmethod
+    @override
+    def well_formed(field: bytes) -> bool:
+        return len(field) == PIN_FIELD_BYTES
+
+    @property
+    def text(self) -> str:
+        """Its bytes, as characters."""
+        return self._field.decode("latin-1")

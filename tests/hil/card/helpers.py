@@ -1,11 +1,15 @@
 """A bare PIV client for the virtual card's own tests, and certificates for it to hold."""
 
+import os
+import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.x509.oid import NameOID
 
 from hil.card.card import PivCard
@@ -115,3 +119,68 @@ def self_made(card: PivCard) -> dict:
         )
         made[name] = certificate.public_bytes(serialization.Encoding.DER)
     return made
+
+
+def three_n(seed: int, count: int = 40) -> bytes:
+    """The compact minutiae of a made-up finger, in ascending order of Y and X."""
+    grown = random.Random(seed)
+    places = sorted((grown.randrange(256), grown.randrange(256)) for _ in range(count))
+    return b"".join(
+        bytes([x, y, grown.choice([0x40, 0x80]) | grown.randrange(64)]) for y, x in places
+    )
+
+
+def command(ins: int, p1: int, p2: int, data: bytes = b"", le: bytes = b"") -> bytes:
+    """A short command APDU."""
+    return bytes([0x00, ins, p1, p2]) + (bytes([len(data)]) + data if data else b"") + le
+
+
+def chained(transmit: Transmit, whole: bytes, data: bytes, chunk: int = 255) -> tuple[bytes, int]:
+    """One command with `data`, in as many pieces as it takes; `whole` is CLA INS P1 P2."""
+    pieces = [data[i : i + chunk] for i in range(0, len(data), chunk)]
+    for piece in pieces[:-1]:
+        reply = transmit(bytes([0x10]) + whole[1:] + bytes([len(piece)]) + piece)
+        if reply != b"\x90\x00":
+            return b"", sw_of(reply)
+    return exchange(transmit, whole + bytes([len(pieces[-1])]) + pieces[-1])
+
+
+@dataclass
+class Issuer:
+    """What personalises a card, over plain APDUs; each method gives the status word."""
+
+    transmit: Transmit
+    key: bytes
+
+    def witness(self) -> bytes:
+        data, sw = exchange(self.transmit, bytes.fromhex("00870C9B047C02800000"))
+        assert sw == 0x9000
+        return value_of(0x80, value_of(0x7C, data))
+
+    def authenticate(self, key: bytes | None = None) -> int:
+        """Both steps; the card's own answer is checked too."""
+        cipher = Cipher(algorithms.AES(key or self.key), modes.ECB())
+        shown = cipher.decryptor().update(self.witness())
+        challenge = os.urandom(16)
+        body = b"\x7c\x24\x80\x10" + shown + b"\x81\x10" + challenge
+        data, sw = exchange(self.transmit, command(0x87, 0x0C, 0x9B, body, b"\x00"))
+        if sw == 0x9000:
+            expected = cipher.encryptor().update(challenge)
+            assert value_of(0x82, value_of(0x7C, data)) == expected
+        return sw
+
+    def generate(self, name: str, algorithm: str) -> tuple[bytes, int]:
+        body = bytes([0xAC, 3, 0x80, 1, IDENTIFIERS[algorithm]])
+        return exchange(self.transmit, command(0x47, 0, int(name, 16), body, b"\x00"))
+
+    def put(self, tag: int, content: bytes) -> int:
+        """7E and 7F61 bare."""
+        name = tag.to_bytes((tag.bit_length() + 7) // 8, "big")
+        if len(name) < 3:
+            data = name + lengths(len(content)) + content
+        else:
+            data = b"\x5c\x03" + name + b"\x53" + lengths(len(content)) + content
+        return chained(self.transmit, b"\x00\xdb\x3f\xff", data)[1]
+
+    def store(self, key: int, reference: bytes) -> int:
+        return chained(self.transmit, bytes([0x00, 0x24, 0x01, key]), reference)[1]

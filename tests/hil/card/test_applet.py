@@ -46,8 +46,9 @@ def signs(chip: Chip, key: int) -> int:
 
 
 @pytest.mark.parametrize("le", ["", "00"])
-@pytest.mark.parametrize("aid", ["A000000308000010000100", "A00000030800001000"])
-def test_the_whole_name_and_the_truncated_one_select(aid: str, le: str) -> None:
+# The whole name, PIV's truncated one, and the provider's part alone, as Yubico's tools have it.
+@pytest.mark.parametrize("aid", ["A000000308000010000100", "A00000030800001000", "A000000308"])
+def test_the_whole_name_and_truncated_ones_select(aid: str, le: str) -> None:
     chip = FREE.power_on()
     name = bytes.fromhex(aid)
     command = b"\x00\xa4\x04\x00" + bytes([len(name)]) + name + bytes.fromhex(le)
@@ -57,7 +58,9 @@ def test_the_whole_name_and_the_truncated_one_select(aid: str, le: str) -> None:
     assert properties.startswith(bytes.fromhex("4F0BA00000030800001000010079074F05A000000308"))
 
 
-@pytest.mark.parametrize("aid", ["A0000003080000100001", "A000000308", "A0000000031010", ""])
+@pytest.mark.parametrize(
+    "aid", ["A0000003080000100002", "A00000030800001000010000", "A0000003", "A0000000031010", ""]
+)
 def test_another_name_is_not_found(aid: str) -> None:
     name = bytes.fromhex(aid)
     command = b"\x00\xa4\x04\x00" + (bytes([len(name)]) + name if name else b"") + b"\x00"
@@ -149,7 +152,7 @@ def test_a_blocked_pin_says_so_and_compares_no_more() -> None:
     card = PivCard.create(pin_tries=2)
     chip = on(card)
     answers = [chip.transmit(command).hex() for command in (WRONG, WRONG, WRONG, verify(), STATUS)]
-    assert answers == ["63c1", "63c0", "6983", "6983", "63c0"]
+    assert answers == ["63c1", "63c0", "6983", "6983", "6983"]
 
 
 def test_reset_takes_the_status_and_leaves_the_counter() -> None:
@@ -322,7 +325,7 @@ def test_the_order_within_the_template_is_free() -> None:
     assert authenticate(on(FREE).transmit, "P-256", 0x9E, body)[1] == 0x9000
 
 
-@pytest.mark.parametrize("ins", [0x24, 0x2C, 0x47, 0xDB, 0xFD, 0x00])
+@pytest.mark.parametrize("ins", [0x21, 0xF7, 0xFD, 0x00])
 def test_commands_this_card_has_not_are_refused(ins: int) -> None:
     assert on(FREE).transmit(bytes([0, ins, 0, 0])) == b"\x6d\x00"
 

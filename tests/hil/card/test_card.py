@@ -11,10 +11,29 @@ from hil.card.objects import Tag
 from tests.hil.card.helpers import SELECT_PIV, authenticate, get_data, self_made, template, verify
 
 WRONG = verify(b"999999\xff\xff")
+THREE_N = bytes(range(60))
 
 
-def test_the_atr_is_one_opensc_takes_for_piv() -> None:
-    assert PivCard.atr.hex().upper() == "3B8B8131FE4580F9A0000003080000100042"
+@pytest.mark.parametrize(
+    ("made", "atr"),
+    [
+        ({}, "3B8B8131FE4580F9A0000003080000100042"),
+        ({"fingers": {"96": (2, THREE_N)}}, "3B8B8131FE4580F9A0000003080000100042"),
+        ({"pin_policy": "once"}, "3B8D8131FE4580F9A00000030800001000510114"),
+        (
+            {"pin_policy": "once", "fingers": {"96": (2, THREE_N)}},
+            "3B8B8131FE4580F9A0000003080000100042",
+        ),
+        (
+            {"verify": "7f2e", "fingers": {"96": (2, THREE_N)}},
+            "3B8D8131FE4580F9A00000030800001000510217",
+        ),
+        ({"factory": True}, "3B8B8131FE4580F9A0000003080000100042"),
+        ({"factory": True, "verify": "7f2e"}, "3B8D8131FE4580F9A00000030800001000510217"),
+    ],
+)
+def test_the_atr_tells_the_kind(made: dict, atr: str) -> None:
+    assert PivCard.create(**made).atr.hex().upper() == atr
 
 
 def test_an_atr_checks_to_zero() -> None:

@@ -78,7 +78,7 @@ def reader() -> Iterator[Reader]:
 class Buggy:
     """A card whose code fails at VERIFY."""
 
-    atr = PivCard.atr
+    atr = PivCard.create().atr
     chainable: frozenset[int] = frozenset()
 
     def power_on(self) -> Chip:
