@@ -143,7 +143,8 @@ class PivCard:
     @override
     def __repr__(self) -> str:
         kinds = " ".join(f"{n}:{keys.algorithm_of(k)}" for n, k in self._memory.keys.items())
-        return f"PivCard({self.guid}, {kinds}, pin {self._memory.pin_policy})"
+        held = "".join(f", finger {key:02X}" for key in self._memory.fingers)
+        return f"PivCard({self.guid}, {kinds}, pin {self._memory.pin_policy}{held})"
 
     def public_keys(self) -> dict[keys.KeyName, keys.PublicKey]:
         """What the caller issues certificates for."""

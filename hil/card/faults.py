@@ -10,10 +10,12 @@ them.
 | `MuteAt(n)` | no answer to APDU n, nor ever after, until the card is pulled |
 | `SlowBy(ms, at)` | the answer comes late: to APDU `at`, or to all |
 | `SwapAt(n, card)` | another card is in the reader, from APDU n on |
+| `ResetAt(n)` | the card forgets what was selected and proved, just before APDU n |
 | `ReplyAt(n, raw)` | these bytes in the place of the reply to APDU n (one, or any status word) |
 | `EndlessMore(n)` | from APDU n on, GET RESPONSE never comes to an end |
 | `Refuse(sw, ins, p2)` | this status word to these commands: 6982 on 9D, 6983 on VERIFY |
 | `ReplaceObject(tag, content)` | another content in a data object, or none (6A82) |
+| `FlipBit(tag, bit)` | one bit of a data object, read as always, is the other way round |
 | `MalformObject(tag, how)` | a data object whose BER-TLV is broken in one of eight ways |
 """
 
@@ -72,6 +74,17 @@ class SwapAt:
 
 
 @dataclass(frozen=True, slots=True)
+class ResetAt:
+    """Before APDU `n` the card loses power for a moment, and the reader does not notice.
+
+    What is left to the client is what a reset by another client leaves. That one pcscd itself tells
+    of (W_RESET_CARD), and lets happen only to a shared connection.
+    """
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyAt:
     """APDU `n` is answered with these bytes, whatever the card said; a single one is no SW.
 
@@ -112,6 +125,17 @@ class ReplaceObject:
 
 
 @dataclass(frozen=True, slots=True)
+class FlipBit:
+    """GET DATA of `tag` answers with this bit turned over, its tag and length among them.
+
+    Counted from the first byte's highest bit; beyond the last, again from the first.
+    """
+
+    tag: int
+    bit: int
+
+
+@dataclass(frozen=True, slots=True)
 class MalformObject:
     """GET DATA of `tag` answers with what is no data object any more."""
 
@@ -120,6 +144,6 @@ class MalformObject:
 
 
 # Happen once, in the exchange they name; and last as long as the insertion.
-Event: TypeAlias = TearAt | MuteAt | SwapAt | ReplyAt | EndlessMore
-Lasting: TypeAlias = SlowBy | Refuse | ReplaceObject | MalformObject
+Event: TypeAlias = TearAt | MuteAt | SwapAt | ResetAt | ReplyAt | EndlessMore
+Lasting: TypeAlias = SlowBy | Refuse | ReplaceObject | FlipBit | MalformObject
 Fault: TypeAlias = Event | Lasting

@@ -17,12 +17,14 @@ from hil.card.faults import (
     EndlessMore,
     Event,
     Fault,
+    FlipBit,
     Lasting,
     MalformObject,
     MuteAt,
     Refuse,
     ReplaceObject,
     ReplyAt,
+    ResetAt,
     SlowBy,
     SwapAt,
     TearAt,
@@ -65,7 +67,12 @@ class Swap:
     silently: bool
 
 
-Act: TypeAlias = Answer | Tear | Silence | Swap
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Take the power away and give it back, and play the same APDU again."""
+
+
+Act: TypeAlias = Answer | Tear | Silence | Swap | Reset
 
 FRAME_LENGTH_BYTES: Final = 2  # vpcd.h: the length before each frame
 _ENDLESS_SW: Final = b"\x61\xff"
@@ -96,11 +103,14 @@ class Script:
     def play(self, n: int, raw: bytes, chip: Chip) -> Act:
         """What happens to APDU `n`; the chip acts on it unless it is torn or swapped before.
 
-        A fault happens once: after a silent swap, the same APDU is played to the other chip.
+        A fault happens once: after a silent swap or a reset, the same APDU is played to the chip
+        that is there then.
         """
         due = self._events.pop(n, None)
         if isinstance(due, SwapAt):
             return Swap(due.card, due.silently)
+        if isinstance(due, ResetAt):
+            return Reset()
         if isinstance(due, TearAt) and due.point is TearPoint.COMMAND:
             return Tear()
         return self._distort(due, raw, chip.transmit(raw))
@@ -127,25 +137,31 @@ class Script:
 
     def _intercept(self, command: Command, handle: Callable[[Command], Reply]) -> Reply:
         for fault in self._lasting:
-            match fault:
-                case Refuse(sw=sw, ins=ins, p2=p2):
-                    if command.ins == ins and p2 in (None, command.p2):
-                        raise Refusal(sw)
-                case ReplaceObject(tag=tag, content=content):
-                    if _asks_for(command, tag):
-                        return _replaced(tag, content)
-                case MalformObject(tag=tag, how=how):
-                    if _asks_for(command, tag):
-                        return Reply(malformed(handle(command).data, how))
-                case SlowBy():
-                    pass
+            if isinstance(fault, Refuse):
+                if command.ins == fault.ins and fault.p2 in (None, command.p2):
+                    raise Refusal(fault.sw)
+            elif not isinstance(fault, SlowBy) and _asks_for(command, fault.tag):
+                return _shown(fault, lambda: handle(command).data)
         return handle(command)
 
 
-def _replaced(tag: int, content: bytes | None) -> Reply:
-    if content is None:
-        raise Refusal(Sw.NOT_FOUND)
-    return Reply(objects.on_wire(tag, content))
+def _shown(fault: ReplaceObject | FlipBit | MalformObject, genuine: Callable[[], bytes]) -> Reply:
+    """An object as the fault has it."""
+    match fault:
+        case ReplaceObject(tag=tag, content=content):
+            if content is None:
+                raise Refusal(Sw.NOT_FOUND)
+            return Reply(objects.on_wire(tag, content))
+        case FlipBit(bit=bit):
+            return Reply(_flipped(genuine(), bit))
+        case MalformObject(how=how):
+            return Reply(malformed(genuine(), how))
+
+
+def _flipped(data: bytes, bit: int) -> bytes:
+    place = bit % (8 * len(data))
+    number = int.from_bytes(data, "big") ^ 1 << (8 * len(data) - 1 - place)
+    return number.to_bytes(len(data), "big")
 
 
 def _asks_for(command: Command, tag: int) -> bool:

@@ -82,6 +82,11 @@ class Slot:
             raise CardError(thread.insertion.errors)
         return thread.insertion
 
+    @property
+    def in_contact(self) -> bool:
+        """Whether there is a card in, and a reader around it."""
+        return self._thread is not None and self._thread.is_alive()
+
     def replug(self) -> None:
         """A new reader came up under a card that stayed where it was. Raises ReaderGoneError."""
         thread = self._thread

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from hil.card.apdu import Reply, Sw
 from hil.card.insertion import Exchange, Insertion
-from hil.card.script import FRAME_LENGTH_BYTES, Act, Answer, Silence, Swap, Tear
+from hil.card.script import FRAME_LENGTH_BYTES, Act, Answer, Reset, Silence, Swap, Tear
 
 if TYPE_CHECKING:
     from hil.card.card import Card
@@ -137,6 +137,8 @@ class CardThread(threading.Thread):
             act = self._act(frame, chip)
             if isinstance(act, Swap) and act.silently:
                 self.insertion.card = act.card
+                act = Reset()
+            if isinstance(act, Reset):
                 chip = self._power()
                 act = self._act(frame, chip)
             self._note(frame, act, at_ns)
@@ -152,6 +154,8 @@ class CardThread(threading.Thread):
                 case Swap(card=card):
                     self._out()
                     return card
+                case Reset():
+                    raise AssertionError("an APDU is played once after a reset")
                 case _:
                     assert_never(act)
 

@@ -43,10 +43,11 @@ class Client:
             )
             state = found[0][1] & ~scard.SCARD_STATE_CHANGED
 
-    def connect(self, reader: str) -> None:
+    def connect(self, reader: str, *, shared: bool = False) -> None:
+        share = scard.SCARD_SHARE_SHARED if shared else scard.SCARD_SHARE_EXCLUSIVE
         both = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
         self._card, self._protocol = _good(
-            list(scard.SCardConnect(self._context, reader, scard.SCARD_SHARE_EXCLUSIVE, both))
+            list(scard.SCardConnect(self._context, reader, share, both))
         )
 
     def transmit(self, command: bytes) -> bytes:

@@ -13,6 +13,7 @@ from hil.card.faults import (
     Fault,
     MuteAt,
     ReplyAt,
+    ResetAt,
     SlowBy,
     SwapAt,
     TearAt,
@@ -25,10 +26,12 @@ from hil.pcscd import Pcscd
 from tests.hil.card.helpers import (
     SELECT_PIV,
     authenticate,
+    command,
     exchange,
     get_data,
     self_made,
     template,
+    three_n,
     verify,
 )
 from tests.hil.card.pcsc_client import Client, PcscError
@@ -36,7 +39,9 @@ from tests.hil.card.pcsc_client import Client, PcscError
 pytestmark = pytest.mark.rig
 
 # pcsc-lite 1.9.9, pcsclite.h.
+SHARING_VIOLATION = 0x8010000B
 NOT_TRANSACTED = 0x80100016
+RESET = 0x80100068
 REMOVED = 0x80100069
 STATUS = bytes.fromhex("00200080")
 
@@ -98,6 +103,81 @@ def test_a_reset_forgets_the_pin(client: Client, slot: Slot) -> None:
     assert insertion.resets == 1
 
 
+def test_a_foreign_reset_is_told_to_a_shared_connection(client: Client, slot: Slot) -> None:
+    insertion = slot.insert(PivCard.create(pin_policy="once"))
+    client.wait(slot.reader_name, present=True)
+    client.connect(slot.reader_name, shared=True)
+    client.transmit(SELECT_PIV)
+    assert client.transmit(verify()) == b"\x90\x00"
+    with Client() as foreign:
+        foreign.connect(slot.reader_name, shared=True)
+        foreign.disconnect()  # with reset
+    with pytest.raises(PcscError) as error:
+        client.transmit(STATUS)
+    assert error.value.code == RESET
+    assert insertion.resets == 1
+    client.disconnect()
+    client.connect(slot.reader_name)
+    client.transmit(SELECT_PIV)
+    assert client.transmit(STATUS) == b"\x63\xc5"
+
+
+def test_an_exclusive_connection_lets_no_other_client_reset_the_card(
+    client: Client, slot: Slot
+) -> None:
+    insertion = connected(client, slot, PivCard.create(pin_policy="once"), [])
+    client.transmit(SELECT_PIV)
+    client.transmit(verify())
+    with Client() as foreign, pytest.raises(PcscError) as error:
+        foreign.connect(slot.reader_name, shared=True)
+    assert error.value.code == SHARING_VIOLATION
+    assert client.transmit(STATUS) == b"\x90\x00"
+    assert insertion.resets == 0
+
+
+def test_a_reset_behind_an_exclusive_connection_shows_as_a_card_that_forgot(
+    client: Client, slot: Slot
+) -> None:
+    connected(client, slot, PivCard.create(pin_policy="once"), [ResetAt(3)])
+    client.transmit(SELECT_PIV)
+    client.transmit(verify())
+    assert client.transmit(STATUS) == b"\x6d\x00"
+
+
+@pytest.mark.parametrize("form", ["raw", "7f2e"])
+def test_a_finger_is_compared_through_pcscd(client: Client, slot: Slot, form: str) -> None:
+    index, stranger = three_n(1, 60), three_n(2, 60)
+    card = PivCard.create(fingers={"96": (2, index)}, verify=form, match_bound=True)
+    insertion = connected(client, slot, card, [])
+    exchange(client.transmit, SELECT_PIV)
+    assert get_data(client.transmit, Tag.BIT_GROUP)[1] == 0x9000
+
+    def compare(probe: bytes) -> str:
+        data = probe if form == "raw" else b"\x7f\x2e\x81\xb7\x81\x81\xb4" + probe
+        ins = 0x20 if form == "raw" else 0x21
+        return client.transmit(command(ins, 0x00, 0x96, data)).hex()
+
+    assert compare(stranger) == "63c4"
+    assert client.transmit(STATUS) == b"\x69\x83"
+    to_9a = template(0x81, bytes(32))
+    assert authenticate(client.transmit, "P-256", 0x9A, to_9a)[1] == 0x6982
+    assert compare(index) == "9000"
+    assert authenticate(client.transmit, "P-256", 0x9A, to_9a)[1] == 0x9000
+    assert all(seen.reply_bytes == 2 for seen in insertion.log if seen.p2 == 0x96)  # no score
+
+
+@pytest.mark.parametrize("point", [TearPoint.COMMAND, TearPoint.REPLY])
+def test_a_finger_torn_away_has_cost_its_try_only_if_it_was_compared(
+    client: Client, slot: Slot, point: TearPoint
+) -> None:
+    card = PivCard.create(fingers={"96": (2, three_n(1))})
+    connected(client, slot, card, [TearAt(2, point)])
+    client.transmit(SELECT_PIV)
+    with pytest.raises((PcscError, AssertionError)):
+        assert client.transmit(command(0x20, 0x00, 0x96, three_n(2)))
+    assert card.match_tries_left("96") == (5 if point is TearPoint.COMMAND else 4)
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 @pytest.mark.parametrize("point", [TearPoint.COMMAND, TearPoint.REPLY])
 def test_a_tear_ends_the_exchange_without_an_answer(
@@ -105,8 +185,8 @@ def test_a_tear_ends_the_exchange_without_an_answer(
 ) -> None:
     insertion = connected(client, slot, PivCard.create(), [TearAt(n, point)])
     commands = [SELECT_PIV, verify(b"999999\xff\xff"), STATUS]
-    for command in commands[: n - 1]:
-        client.transmit(command)
+    for apdu in commands[: n - 1]:
+        client.transmit(apdu)
     # pcsc-lite calls it a success and gives nothing: a client must look at the length.
     try:
         answer = client.transmit(commands[n - 1])

@@ -9,11 +9,13 @@ from hil.card.chip import Chip
 from hil.card.faults import (
     EndlessMore,
     Fault,
+    FlipBit,
     MalformObject,
     MuteAt,
     Refuse,
     ReplaceObject,
     ReplyAt,
+    ResetAt,
     SlowBy,
     SwapAt,
     TearAt,
@@ -21,7 +23,7 @@ from hil.card.faults import (
 )
 from hil.card.malformed import Malformation
 from hil.card.objects import Tag
-from hil.card.script import Act, Answer, Script, Silence, Swap, Tear
+from hil.card.script import Act, Answer, Reset, Script, Silence, Swap, Tear
 from tests.hil.card.helpers import SELECT_PIV, get_data, verify
 
 CHUID = bytes.fromhex("00CB3FFF055C035FC10200")
@@ -129,3 +131,26 @@ def test_slowness_is_of_one_exchange_or_of_all() -> None:
 def test_two_faults_of_one_exchange_contradict_each_other() -> None:
     with pytest.raises(ValueError, match="two faults"):
         Script([TearAt(3), MuteAt(3)])
+
+
+def test_a_reset_is_played_once_and_the_same_apdu_again() -> None:
+    script, chip = Script([ResetAt(2)]), PivCard.create().power_on()
+    assert isinstance(script.play(1, SELECT_PIV, chip), Answer)
+    assert script.play(2, CHUID, chip) == Reset()
+    assert script.play(2, CHUID, PivCard.create().power_on()) == Answer(b"\x6d\x00")
+
+
+def test_one_bit_is_turned_over_and_no_other() -> None:
+    card = PivCard.create()
+
+    def read(*faults: Fault) -> int:
+        chip = card.power_on()
+        Script(faults).fit(chip)
+        chip.transmit(SELECT_PIV)
+        data, sw = get_data(chip.transmit, Tag.CHUID)
+        assert (len(data), sw) == (61, 0x9000)
+        return int.from_bytes(data, "big")
+
+    for bit, place in ((0, 0), (17, 17), (61 * 8 - 1, 61 * 8 - 1), (61 * 8 + 3, 3)):
+        assert read() ^ read(FlipBit(Tag.CHUID, bit)) == 1 << (61 * 8 - 1 - place)
+    assert read() == read(FlipBit(Tag.DISCOVERY, 1))

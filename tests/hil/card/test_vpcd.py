@@ -10,7 +10,7 @@ import pytest
 from hil.card.apdu import Command, Reply
 from hil.card.card import OtherCard, PivCard
 from hil.card.chip import Chip
-from hil.card.faults import MuteAt, ReplyAt, SlowBy, SwapAt, TearAt, TearPoint
+from hil.card.faults import MuteAt, ReplyAt, ResetAt, SlowBy, SwapAt, TearAt, TearPoint
 from hil.card.slot import CardError, Slot
 from hil.card.vpcd import ReaderGoneError
 from tests.hil.card.helpers import SELECT_PIV, verify
@@ -262,3 +262,14 @@ def test_a_reader_that_goes_leaves_the_card_in_its_slot(reader: Reader) -> None:
     assert reader.ask(SELECT_PIV)[-2:] == b"\x90\x00"
     reader.slot.remove()
     assert insertion.removed_at_ns is not None
+
+
+def test_a_reset_within_forgets_what_was_proved_and_answers_in_its_place(reader: Reader) -> None:
+    insertion = reader.slot.insert(PivCard.create(pin_policy="once"), [ResetAt(3)])
+    reader.take()
+    reader.ask(SELECT_PIV)
+    assert reader.ask(verify()) == b"\x90\x00"
+    assert reader.ask(STATUS) == b"\x6d\x00"
+    assert (insertion.apdus, insertion.resets) == (3, 0)  # the reader asked for none
+    reader.ask(SELECT_PIV)
+    assert reader.ask(STATUS) == b"\x63\xc5"
