@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import os
 import secrets
 import selectors
@@ -33,7 +32,7 @@ from sdbox_agent.card import pcsc
 from sdbox_agent.card.runner import Link, Runner
 from sdbox_agent.card.service import Means, Service
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.hardening import close_memory
+from sdbox_agent.hardening import close_memory, has_swap, lock_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,10 +46,6 @@ MAX_FINGERS: Final = 4  # connections at once: one is used, the rest is patience
 EXIT_MUTE: Final = 75  # sysexits: EX_TEMPFAIL; the supervisor starts us again
 EXIT_CONFIG: Final = 78  # sysexits: EX_CONFIG
 
-# The kernel's: see mlockall(2)
-_MCL_CURRENT: Final = 1
-_MCL_FUTURE: Final = 2
-_MCL_ONFAULT: Final = 4
 _CREDENTIALS: Final = struct.Struct("iII")  # struct ucred, unix(7)
 
 
@@ -282,12 +277,11 @@ def keep_memory_private() -> None:
     Raises OSError where memory can't be locked although there is swap.
     """
     close_memory()
-    libc = ctypes.CDLL(None, use_errno=True)
-    # ONFAULT: lock what is used, not every page of every library
-    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:
-        error = OSError(ctypes.get_errno(), "mlockall, and there is swap")
-        if len(Path("/proc/swaps").read_text("ascii").splitlines()) > 1:
-            raise error
+    try:
+        lock_memory()
+    except OSError:
+        if has_swap():
+            raise
 
 
 def main(argv: list[str] | None = None) -> int:
