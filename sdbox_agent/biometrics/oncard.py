@@ -44,14 +44,20 @@ _UNITS_PER_PX: Final = 25.4 / PPI / compact_2005.UNIT_MM
 _MIDDLE: Final = compact_2005.MAX_COORDINATE // 2
 
 
+def check(bit: Bit) -> None:
+    """Raise Refused("card-data-invalid") if no probe at all could be what the BIT asks for."""
+    if bit.order not in ORDERS or bit.minimum > bit.maximum:
+        raise Refused("card-data-invalid")
+
+
 def probe(template: Template, bit: Bit) -> bytes:
     """The minutiae to be compared by the card, encoded.
 
-    Raises:
-        AskAgain: finger-poor: fewer than the card takes.
-        Refused: card-data-invalid: no probe at all could be what the BIT asks for.
+    Raises AskAgain finger-poor for fewer than the card takes, and Refused as `check`.
     """
-    chosen, by, backwards = _asked(template, bit)
+    check(bit)
+    by, backwards = ORDERS[bit.order]
+    chosen = _centred(_pruned(_in_units(template), bit.maximum))
     if len(chosen) < bit.minimum:
         raise AskAgain("finger-poor")  # never made up: ISO/IEC 19794-2:2011 section 9.3.3
     chosen.sort(key=_key(by, chosen), reverse=backwards)
@@ -65,17 +71,6 @@ def reference(template: Template, bit: Bit) -> bytes:
     """
     quality.check_reference(quality.measure(template, prepare(template)))
     return probe(template, bit)
-
-
-def _asked(template: Template, bit: Bit) -> tuple[list[CompactMinutia], Method, bool]:
-    """Which minutiae, by what they are to be ordered, and whether the largest comes first."""
-    try:
-        by, backwards = ORDERS[bit.order]
-    except KeyError:
-        raise Refused("card-data-invalid") from None
-    if bit.minimum > bit.maximum:
-        raise Refused("card-data-invalid")
-    return _centred(_pruned(_in_units(template), bit.maximum)), by, backwards
 
 
 def _in_units(template: Template) -> list[CompactMinutia]:

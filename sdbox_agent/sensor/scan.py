@@ -1,0 +1,66 @@
+"""From captures to one probe worth an attempt: tells why when a touch wasn't, and takes none twice.
+
+Knows a sensor and what it is given to judge by; knows no detector, no comparison and no process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from sdbox_agent.errors import AskAgain, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sdbox_agent.sensor.port import Frame, Sensor
+
+# -- ours ----------------------------------------------------------------------------------------
+
+CAPTURE_S: Final = 60.0  # a whole transaction; the core's own deadline comes first
+
+Probe = TypeVar("Probe")
+
+
+class Scanner(Generic[Probe]):
+    """The scans of one transaction on an open sensor."""
+
+    def __init__(
+        self, sensor: Sensor, captures: int, judge: Callable[[NDArray[np.uint8]], Probe]
+    ) -> None:
+        """`captures` at most in a scan; `judge` makes a probe of pixels, or raises AskAgain."""
+        self._sensor = sensor
+        self._captures = captures
+        self._judge = judge
+        self._seen: set[bytes] = set()  # digests of the frames so far
+
+    def scan(self, interrupt_fd: int, hint: Callable[[str], None]) -> Probe:
+        """Capture until a probe is worth an attempt; `hint` is told what the person may do.
+
+        Raises:
+            AskAgain: the last capture's why, or finger-timeout.
+            Refused: replayed-sample.
+            Interrupted, Fault: as the sensor.
+        """
+        why = AskAgain("finger-poor")
+        for _ in range(self._captures):
+            try:
+                frame = self._sensor.capture(CAPTURE_S, interrupt_fd, lambda: hint("place-finger"))
+                self._refuse_replay(frame)
+                return self._judge(frame.pixels)
+            except AskAgain as error:
+                if error.code == "finger-timeout":
+                    raise
+                why = error
+                hint(error.code)
+        raise why
+
+    def _refuse_replay(self, frame: Frame) -> None:
+        """No two touches give the same pixels; an interposer that repeats itself does."""
+        digest = hashlib.sha256(frame.pixels.tobytes()).digest()
+        if digest in self._seen:
+            raise Refused("replayed-sample")
+        self._seen.add(digest)
