@@ -11,11 +11,14 @@ import threading
 import time
 from pathlib import Path
 
+from hil.card import matcher
 from hil.finger.person import Person
 from hil.finger.sensor import VirtualSensor
 from sdbox_agent import ipc
 from sdbox_agent.biometrics import iso19794_2_2005 as iso
+from sdbox_agent.biometrics import oncard
 from sdbox_agent.biometrics.minutia import Template
+from sdbox_agent.cardkind import Bit
 from sdbox_agent.paths import Paths
 from sdbox_agent.pki import cms
 from sdbox_agent.sensor import detect
@@ -25,6 +28,11 @@ from tests.pki import grown
 N = 5
 ANSWER_S = 20.0
 HOLDER, STRANGER = Person(101), Person(202)
+BITS = (
+    Bit(key="96", position=2, minimum=12, maximum=60, order=0x09),
+    Bit(key="97", position=7, minimum=12, maximum=40, order=0x12),
+)
+TRIES = 10
 _START = (
     "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ['LISTEN_PID'] = str(os.getpid());"
     "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
@@ -50,12 +58,23 @@ def sealed(content: bytes | None = None) -> bytes:
     return desk.enrol(content, card, grown.SUBJECT, grown.NOW, grown.signer()).sealed_der
 
 
+@functools.cache
+def on_card(key: str) -> bytes:
+    """What the holder's card keeps of that finger."""
+    (bit,) = (bit for bit in BITS if bit.key == key)
+    return oncard.reference(template(HOLDER, bit.position, 1), bit)
+
+
 def prepare(**other) -> ipc.PrepareFinger:
+    """Of a sealed reference; `level="card-match"`: of the fingers on a card."""
     card = grown.card().certificates
+    hosted = other.get("level", "host-match") == "host-match"
     fields = {
         "n": N,
         "level": "host-match",
-        "sealed": None,
+        "sealed": sealed() if hosted and "sealed" not in other else None,
+        "bits": () if hosted else BITS,
+        "crls": (grown.desk_authority().crl(1, grown.NOW),),
         "auth": card.auth,
         "key_management": card.key_management,
         "card_auth": card.card_auth,
@@ -65,18 +84,21 @@ def prepare(**other) -> ipc.PrepareFinger:
         "captures": 3,
         "sensor_ppmm": 500 / 25.4,
     } | other
-    if fields["sealed"] is None:
-        fields["sealed"] = sealed()
     return ipc.PrepareFinger(**fields)
 
 
 class FakeCard:
-    """The card worker's end of the direct channel: answers by `answer(Unwrap)`; None: silence."""
+    """The card worker's end of the direct channel: answers by `answer(question)`; None: silence.
+
+    By itself it unwraps with the card's key, and compares as the virtual card does.
+    """
 
     def __init__(self, path: Path, answer=None) -> None:
         path.parent.mkdir(parents=True)
         self.asked = 0
-        self._answer = answer or self.unwrap
+        self.probes: list[bytes] = []
+        self.left = TRIES
+        self._answer = answer or self.answer
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ipc.name_senders(self._listener)
         self._listener.bind(str(path))
@@ -85,6 +107,14 @@ class FakeCard:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
+    def answer(self, question: ipc.ToCardFromFinger) -> ipc.Message:
+        if isinstance(question, ipc.Unwrap):
+            return self.unwrap(question)
+        self.probes.append(question.minutiae)
+        match = matcher.matches(on_card(question.key), question.minutiae)
+        self.left = TRIES if match else self.left - 1
+        return ipc.Compared(n=question.n, match=match, left=None if match else self.left)
+
     @staticmethod
     def unwrap(request: ipc.Unwrap) -> ipc.Message:
         message = cms.parse(sealed())
@@ -92,19 +122,20 @@ class FakeCard:
         return ipc.Unwrapped(n=request.n, key=grown.card().open(_with(message, request.blob)))
 
     def _serve(self) -> None:
-        ready, _, _ = select.select([self._listener, self._end], [], [])
-        if self._listener not in ready:
-            return
-        connection, _ = self._listener.accept()
-        channel = ipc.Channel(connection, ipc.Unwrap, os.getuid())
-        request = channel.receive()
-        self.asked += 1
-        answer = self._answer(request)
-        if answer is None:
-            select.select([self._end], [], [])
-        else:
-            channel.send(answer)
-        channel.close()
+        while True:
+            ready, _, _ = select.select([self._listener, self._end], [], [])
+            if self._end in ready:
+                return
+            connection, _ = self._listener.accept()
+            channel = ipc.Channel(connection, ipc.ToCardFromFinger, os.getuid())
+            question = channel.receive()
+            self.asked += 1
+            answer = self._answer(question)
+            if answer is None:
+                select.select([self._end], [], [])
+            else:
+                channel.send(answer)
+            channel.close()
 
     def close(self) -> None:
         os.write(self._stop, b"x")
@@ -194,8 +225,8 @@ class Bench:
             self.hand.lay(touch)
         return self.answer()
 
-    def compare(self) -> ipc.Message:
-        self.core.send(ipc.Compare(n=N, attempt=1))
+    def compare(self, key=None) -> ipc.Message:
+        self.core.send(ipc.Compare(n=N, attempt=1, key=key))
         return self.answer()
 
     def ended(self) -> int:

@@ -1,0 +1,90 @@
+"""The finger process towards the card: its questions to the card worker, and the sealed reference.
+
+Each question is a connection of its own, and waits for the core too: one that cancels is heard.
+"""
+
+from __future__ import annotations
+
+import select
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+
+from sdbox_agent import ipc
+from sdbox_agent.errors import Bug, DecodeError, Fault, Refused
+from sdbox_agent.pki import cms, reference
+from sdbox_agent.pki.holder import CardCertificates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Answer = TypeVar("Answer", ipc.Unwrapped, ipc.Compared)
+
+# -- ours ----------------------------------------------------------------------------------------
+
+CARD_S: Final = 10.0  # a question's deadline; the card worker's own for the card comes first
+
+
+class CardWorker:
+    """Whom to ask about the card."""
+
+    def __init__(
+        self, path: Path, uid: int, interrupt_fd: int, interrupted: Callable[[], NoReturn]
+    ) -> None:
+        """`interrupted` is called, and raises, when `interrupt_fd` speaks during a question."""
+        self._path = path
+        self._uid = uid
+        self._interrupt_fd = interrupt_fd
+        self._interrupted = interrupted
+
+    def ask(self, question: ipc.Unwrap | ipc.OnCardCompare, wanted: type[Answer]) -> Answer:
+        """The answer to one question. The worker's refusals come through by their code.
+
+        Raises Fault: card-worker-died, card-mute, or what the worker says; Bug: worker-protocol.
+        """
+        answer = self._answer(question)
+        if answer.n != question.n:
+            raise Bug("worker-protocol")
+        if isinstance(answer, ipc.Failed):
+            raise Fault(answer.code)  # only passed on: its class stands in errors.toml
+        if not isinstance(answer, wanted):
+            raise Bug("worker-protocol")
+        return answer
+
+    def _answer(self, question: ipc.Unwrap | ipc.OnCardCompare) -> ipc.ToFingerFromCard:
+        try:
+            card: ipc.Channel[ipc.ToFingerFromCard] = ipc.connect(
+                self._path, ipc.ToFingerFromCard, self._uid, CARD_S
+            )
+        except OSError:
+            raise Fault("card-worker-died") from None
+        try:
+            card.send(question)
+            ready, _, _ = select.select([self._interrupt_fd, card.fileno()], [], [], CARD_S)
+            if self._interrupt_fd in ready:
+                self._interrupted()
+            if not ready:
+                raise Fault("card-mute")
+            return card.receive()
+        except OSError:  # ipc.Closed is one
+            raise Fault("card-worker-died") from None
+        finally:
+            card.close()
+
+
+def opened(request: ipc.PrepareFinger, worker: CardWorker) -> reference.OpenedReference:
+    """The reference, unsealed with the card's help, its signature and binding checked.
+
+    Raises Refused, Fault, Bug: as `ask`, and every reference-* code of pki.
+    """
+    try:
+        sealed = cms.parse(request.sealed or b"")
+    except DecodeError:
+        raise Refused("reference-malformed") from None
+    cms.check_recipient(sealed, request.key_management)
+    question = ipc.Unwrap(n=request.n, algorithm=sealed.algorithm, blob=sealed.blob)
+    key = worker.ask(question, ipc.Unwrapped).key
+    signed = cms.decrypt(sealed, key, request.key_management)
+    card = CardCertificates(request.auth, request.key_management, request.card_auth)
+    return reference.verify(
+        signed, request.anchors, card, request.enrolment, request.utc_s, request.crls
+    )

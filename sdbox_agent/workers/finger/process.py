@@ -1,0 +1,200 @@
+"""One transaction of the finger process: the dialogue with the core, from `prepare` to the end.
+
+Knows no systemd and no argument vector; what is asked of the card is `card_side`'s.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from sdbox_agent import ipc
+from sdbox_agent.biometrics import enrolled, oncard, quality
+from sdbox_agent.biometrics.compare import Prepared, best, is_match, prepare
+from sdbox_agent.errors import AskAgain, Bug, DecodeError, SdboxError
+from sdbox_agent.sensor import detect
+from sdbox_agent.sensor.port import Interrupted
+from sdbox_agent.sensor.scan import Scanner
+from sdbox_agent.workers.finger import card_side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sdbox_agent.cardkind import Bit, FingerKey
+    from sdbox_agent.paths import Paths
+    from sdbox_agent.sensor.port import Sensor
+
+# -- ours ----------------------------------------------------------------------------------------
+
+MM_PER_INCH: Final = 25.4
+
+
+class Ended(Exception):  # noqa: N818  a state, told as an exception
+    """The core has cancelled, or is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A touch worth an attempt: as we compare it, and as each of the card's fingers takes it."""
+
+    quality: int
+    prepared: Prepared = field(repr=False)
+    for_card: dict[FingerKey, bytes] = field(repr=False)
+
+
+class FingerProcess:
+    """One transaction with the core behind `core`, a sensor, and the card worker's socket."""
+
+    def __init__(
+        self,
+        core: ipc.Channel[ipc.ToFinger],
+        sensor: Sensor,
+        paths: Paths,
+        card_uid: int,
+        *,
+        begun: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`begun` is called once, as the transaction begins."""
+        self._core = core
+        self._sensor = sensor
+        self._card = card_side.CardWorker(
+            paths.unwrap_socket, card_uid, core.fileno(), self._interrupted
+        )
+        self._begun = begun
+        self._n = 0
+        self._dpi = 0.0
+        self._scanner = Scanner(sensor, 0, self._judged)
+        self._references: list[Prepared] = []  # at host-match
+        self._bits: tuple[Bit, ...] = ()  # at card-match
+        self._probe: Probe | None = None
+
+    def run(self) -> int:
+        """Serve the transaction; the process's exit status."""
+        code = "unforeseen"
+        try:
+            self._serve()
+        except (Ended, ipc.Closed):
+            return 0
+        except SdboxError as error:
+            code = error.code
+        except DecodeError:
+            code = "worker-protocol"
+        except Exception as error:  # noqa: BLE001  a message could quote a key: only its type is told
+            sys.stderr.write(f"unforeseen: {type(error).__name__}\n")
+        else:
+            return 0
+        finally:
+            self._sensor.close()
+        return self._fail(code)
+
+    def _fail(self, code: str) -> int:
+        try:
+            self._core.send(ipc.Failed(n=self._n, code=code))
+        except OSError:  # Closed is one: nobody is left to be told
+            return 2
+        return 1
+
+    def _serve(self) -> None:
+        self._sensor.open()
+        detect.check_layout()
+        self._core.send(ipc.FingerReady())
+        request = self._receive()
+        if not isinstance(request, ipc.PrepareFinger):
+            raise Bug("worker-protocol")
+        self._begun()
+        self._prepare(request)
+        self._core.send(ipc.Prepared(n=self._n))
+        while not self._matched(self._receive()):
+            pass
+
+    def _receive(self) -> ipc.ToFinger:
+        """The next request. Raises Ended at `cancel` and at the end."""
+        try:
+            request = self._core.receive()
+        except ipc.Closed:
+            raise Ended from None
+        if isinstance(request, ipc.Cancel):
+            raise Ended
+        return request
+
+    def _interrupted(self) -> NoReturn:
+        """The core spoke while something was going on: that can only be the end."""
+        self._receive()
+        raise Bug("worker-protocol")
+
+    def _matched(self, request: ipc.ToFinger) -> bool:
+        """Do one request; True once the finger has matched, which ends the transaction."""
+        if request.n != self._n:
+            raise Bug("worker-protocol")
+        match request:
+            case ipc.Scan():
+                try:
+                    self._scan()
+                except AskAgain as error:
+                    self._core.send(ipc.Failed(n=self._n, code=error.code))
+                return False
+            case ipc.Compare():
+                probe, self._probe = self._probe, None
+                if probe is None:
+                    raise Bug("worker-protocol")
+                match, left = self._compared(probe, request.key)
+                self._core.send(ipc.Verdict(n=self._n, match=match, left=left))
+                return match
+            case _:
+                raise Bug("worker-protocol")
+
+    # -- reference -------------------------------------------------------------------------------
+
+    def _prepare(self, request: ipc.PrepareFinger) -> None:
+        """Take what is to be compared with: a reference that we open, or fingers the card holds."""
+        self._n = request.n
+        self._dpi = request.sensor_ppmm * MM_PER_INCH
+        self._scanner = Scanner(self._sensor, request.captures, self._judged)
+        match request.level, request.sealed, request.bits:
+            case "host-match", bytes(), ():
+                opened = card_side.opened(request, self._card)
+                self._references = enrolled.views(opened.record, opened.finger_positions)
+            case "card-match", None, (_, *_) as bits if len({bit.key for bit in bits}) == len(bits):
+                for bit in bits:
+                    oncard.check(bit)
+                self._bits = bits
+            case _:
+                raise Bug("worker-protocol")
+
+    # -- probe -----------------------------------------------------------------------------------
+
+    def _judged(self, pixels: NDArray[np.uint8]) -> Probe:
+        """Pixels as a probe. Raises AskAgain if it is not worth an attempt."""
+        template = detect.extract(pixels, self._dpi)
+        prepared = prepare(template)
+        value = quality.check_probe(quality.measure(template, prepared))
+        for_card = {bit.key: oncard.probe(template, bit) for bit in self._bits}
+        return Probe(value, prepared, for_card)
+
+    def _scan(self) -> None:
+        """Scan until a probe is worth an attempt. Raises AskAgain with the last one's why."""
+        self._probe = None
+        try:
+            self._probe = self._scanner.scan(self._core.fileno(), self._hint)
+        except Interrupted:
+            self._interrupted()
+        self._core.send(ipc.ProbeReady(n=self._n, quality=self._probe.quality))
+
+    def _hint(self, code: str) -> None:
+        self._core.send(ipc.Hint(n=self._n, code=code))
+
+    def _compared(self, probe: Probe, key: FingerKey | None) -> tuple[bool, int | None]:
+        """Whether it matches, and what the card that compared has left; each probe serves once."""
+        if not self._bits:
+            if key is not None:
+                raise Bug("worker-protocol")
+            return is_match(best(probe.prepared, self._references)), None
+        if key not in probe.for_card:
+            raise Bug("worker-protocol")
+        question = ipc.OnCardCompare(n=self._n, key=key, minutiae=probe.for_card[key])
+        answer = self._card.ask(question, ipc.Compared)
+        return answer.match, answer.left

@@ -1,0 +1,163 @@
+"""What the finger process makes of the card's answers, and of a reference that does not hold."""
+
+import time
+
+import pytest
+from cryptography import x509
+
+from sdbox_agent import ipc
+from sdbox_agent.biometrics import iso19794_2_2005 as iso
+from sdbox_agent.pki import cms
+from sdbox_centre import authority
+from tests.biometrics.templates import finger
+from tests.pki import grown
+from tests.workers.finger_bench import HOLDER, Bench, N, prepare, record, sealed
+
+pytestmark = pytest.mark.rig
+
+
+@pytest.fixture
+def bench(tmp_path):
+    with Bench(tmp_path) as made:
+        yield made
+
+
+# -- reference -----------------------------------------------------------------------------------
+
+
+def flipped(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+def other_card() -> dict[str, bytes]:
+    other = grown.issue(grown.card_authority(), authority.new_key()).certificates
+    return {"auth": other.auth, "key_management": other.key_management}
+
+
+def revoked() -> bytes:
+    serial = x509.load_der_x509_certificate(grown.signer().certificate_der).serial_number
+    return grown.desk_authority().crl(2, grown.NOW, {serial: grown.NOW})
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "asked"),
+    [
+        (lambda: {"sealed": flipped(sealed(), len(sealed()) - 1)}, "reference-altered", 1),
+        (lambda: {"sealed": flipped(sealed(), 0)}, "reference-malformed", 0),
+        (lambda: {"sealed": b""}, "reference-malformed", 0),
+        (other_card, "reference-not-for-this-card", 0),
+        (lambda: {"auth": other_card()["auth"]}, "reference-not-for-this-card", 1),
+        (lambda: {"enrolment": "test-enrolment-02"}, "reference-not-for-this-card", 1),
+        (lambda: {"anchors": ()}, "reference-unsigned", 1),
+        (lambda: {"crls": ()}, "crl-stale", 1),  # nobody has said that the desk is not revoked
+        (lambda: {"crls": (revoked(),)}, "reference-unsigned", 1),
+        (
+            lambda: {"anchors": (authority.der_of(grown.card_authority().certificate),)},
+            "reference-unsigned",
+            1,
+        ),
+    ],
+)
+def test_a_reference_that_does_not_hold_is_refused(bench, changes, code, asked) -> None:
+    bench.ready()
+    bench.core.send(prepare(**changes()))
+    assert bench.answer() == ipc.Failed(n=N, code=code)
+    assert bench.ended() == 1
+    assert bench.card.asked == asked  # the card is asked nothing for a message not its own
+
+
+def few() -> bytes:
+    return iso.encode(iso.record_of({p: [finger(p, 8)] for p in (2, 7)}, 400, 400))
+
+
+def one_finger() -> bytes:
+    return iso.encode(iso.record_of({2: [finger(2)]}, 400, 400))
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (lambda: grown.RECORD, "reference-malformed"),
+        (lambda: record() + b"\0", "reference-malformed"),
+        (one_finger, "reference-malformed"),  # the desk signed for two
+        (few, "reference-poor"),
+    ],
+)
+def test_a_record_that_is_none_is_refused(tmp_path, content, code) -> None:
+    message = sealed(content())
+
+    def unwrap(request: ipc.Unwrap) -> ipc.Message:
+        return ipc.Unwrapped(n=N, key=grown.card().open(cms.parse(message)))
+
+    with Bench(tmp_path, answer=unwrap) as bench:
+        bench.ready()
+        bench.core.send(prepare(sealed=message))
+        assert bench.answer() == ipc.Failed(n=N, code=code)
+        assert bench.ended() == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (lambda _: ipc.Failed(n=N, code="card-removed"), "card-removed"),
+        (lambda _: ipc.Unwrapped(n=N + 1, key=bytes(32)), "worker-protocol"),
+        (lambda _: ipc.Unwrapped(n=N, key=bytes(32)), "reference-altered"),
+        (lambda _: ipc.FingerReady(), "worker-protocol"),
+    ],
+)
+def test_what_the_card_worker_answers_decides(tmp_path, answer, code) -> None:
+    with Bench(tmp_path, answer=answer) as bench:
+        bench.ready()
+        bench.core.send(prepare())
+        assert bench.answer() == ipc.Failed(n=N, code=code)
+        assert bench.ended() == 1
+
+
+def test_without_a_card_worker_nothing_opens(tmp_path) -> None:
+    with Bench(tmp_path) as bench:
+        bench.ready()
+        (tmp_path / "run/sdbox-card/finger.sock").unlink()
+        bench.core.send(prepare())
+        assert bench.answer() == ipc.Failed(n=N, code="card-worker-died")
+        assert bench.ended() == 1
+
+
+def test_a_silent_card_worker_can_be_cancelled(tmp_path) -> None:
+    with Bench(tmp_path, answer=lambda _: None) as bench:
+        bench.ready()
+        bench.core.send(prepare())
+        while not bench.card.asked:
+            time.sleep(0.005)
+        bench.core.send(ipc.Cancel(n=N))
+        assert bench.ended() == 0
+
+
+# -- questions -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (lambda _: ipc.Failed(n=N, code="card-removed"), "card-removed"),
+        (lambda _: ipc.Compared(n=N + 1, match=True), "worker-protocol"),
+        (lambda _: ipc.Unwrapped(n=N, key=bytes(32)), "worker-protocol"),
+        (lambda _: ipc.FingerReady(), "worker-protocol"),
+    ],
+)
+def test_only_the_answer_to_the_question_is_a_verdict(tmp_path, answer, code) -> None:
+    with Bench(tmp_path, answer=answer) as bench:
+        bench.prepared(level="card-match")
+        assert isinstance(bench.scan(HOLDER.touch(2, 9).pixels), ipc.ProbeReady)
+        assert bench.compare("96") == ipc.Failed(n=N, code=code)
+        assert bench.ended() == 1
+
+
+def test_a_card_that_still_compares_can_be_cancelled(tmp_path) -> None:
+    with Bench(tmp_path, answer=lambda _: None) as bench:
+        bench.prepared(level="card-match")
+        assert isinstance(bench.scan(HOLDER.touch(2, 9).pixels), ipc.ProbeReady)
+        bench.core.send(ipc.Compare(n=N, attempt=1, key="96"))
+        while not bench.card.asked:
+            time.sleep(0.005)
+        bench.core.send(ipc.Cancel(n=N))
+        assert bench.ended() == 0
