@@ -24,6 +24,7 @@ TESTED_ELSEWHERE = {
     # values and ports: they do nothing by themselves
     "sdbox_agent/pki/oids.py": "tests/pki/test_der.py",
     "sdbox_agent/card/channel.py": "tests/card/contract.py",
+    "sdbox_agent/card/token.py": "tests/card/contract.py",
     "sdbox_agent/session/states.py": "tests/session/test_machine.py",
     "sdbox_agent/session/events.py": "tests/session/test_machine.py",
     "sdbox_agent/session/effects.py": "tests/session/test_machine.py",
