@@ -405,7 +405,7 @@ class Channel(Generic[In]):
             )
         except ConnectionResetError as error:
             raise Closed from error
-        uid, descriptors = _read_ancillary(ancillary)
+        uid, descriptors = read_ancillary(ancillary)
         try:
             return self._decode(frame, uid, flags), descriptors
         except BaseException:
@@ -434,7 +434,8 @@ class Channel(Generic[In]):
         self.sock.close()
 
 
-def _read_ancillary(ancillary: list[tuple[int, int, bytes]]) -> tuple[int | None, list[int]]:
+def read_ancillary(ancillary: list[tuple[int, int, bytes]]) -> tuple[int | None, list[int]]:
+    """The sender's uid as the kernel names it, and descriptors, which the caller now owns."""
     uid: int | None = None
     descriptors: list[int] = []
     for level, kind, data in ancillary:

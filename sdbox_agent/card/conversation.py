@@ -1,146 +1,158 @@
-"""What is said to one card in one session: read it, have it sign a statement, open a wrapping.
+"""What is said to one card in one session: read it, sign, unwrap, compare, take a PIN.
 
 There is no way to have a hash signed here: `sign` takes the statement itself and builds every byte
-that goes under the signature. Knows neither who asks nor whether he may (service.py), nor time.
+that goes under the signature. What is read first is in opening.py. Knows neither who asks nor
+whether he may (service.py), nor time.
 """
 
 from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-from sdbox_agent.card import apdu, padding, piv, spki
-from sdbox_agent.errors import DecodeError, Fault, Refused, SdboxError
+from sdbox_agent.card import apdu, occ, opening, pad, padding, pin, piv, spki, verify
+from sdbox_agent.card.token import Decision, Face, Signature
+from sdbox_agent.errors import AskAgain, Bug, DecodeError, Fault, Refused, SdboxError
 from sdbox_agent.statements import fields, header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sdbox_agent.card.channel import Channel
+    from sdbox_agent.cardkind import CardKind, FingerKey, KeyName
 
 # Ours: what the channel says of itself; the card is not to be blamed for these, nor asked again
 _CHANNEL_CODES: Final = frozenset({"card-removed", "card-mute", "reader-missing"})
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """One certificate of the card, and the kind of key it is for."""
-
-    certificate_der: bytes
-    key: spki.PublicKey
-
-
-@dataclass(frozen=True, slots=True)
-class Face:
-    """What the card shows to anybody, read over one connection."""
-
-    chuid: piv.Chuid
-    holders: dict[str, Holder]  # by key reference: 9A, 9D, 9E
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """One JWS signature over `payload`."""
-
-    payload: bytes
-    protected: bytes
-    signature: bytes
-
-
 class Conversation:
-    """One exclusive connection to one card, from SELECT to reset."""
+    """One exclusive connection to one card, from SELECT to reset: a `token.Token`."""
 
     def __init__(self, channel: Channel, rng: Callable[[int], bytes]) -> None:
         self._channel = channel
         self._rng = rng
-        self._face: Face | None = None
+        self._read: opening.Read | None = None
+        self._open: list[int] = []  # references that may have been given or matched
 
-    def open(self) -> Face:
-        """Select PIV and read what is public.
-
-        Raises Refused("not-a-piv-card"), Refused("card-data-invalid"), or what the channel raises.
-        """
+    def open(self, kinds: tuple[CardKind, ...]) -> Face:
+        """As `Token.open`."""
         with self._telling_a_removal():
-            self._select()
-            self._discover()
-            chuid = self._chuid()
-            holders = {name: self._holder(tag) for name, tag in piv.CERTIFICATE_OBJECTS.items()}
-            self._face = Face(chuid, holders)
-        return self._face
+            self._read = opening.read(self._channel, kinds)
+        return self._read.face
 
-    def sign(self, statement: fields.Statement, key: Literal["9A", "9E"]) -> Signature:
-        """Have the card sign a statement.
+    def sign(self, statement: fields.Statement, key: KeyName) -> Signature:
+        """As `Token.sign`; DecodeError for what is no statement, which is a bug of the caller's.
 
-        A receipt or a renewal first makes sure that the card is still the one that was read.
-        Raises Fault("card-key-refused") (the key wants a PIN), Refused("card-blocked"),
-        Fault("card-failed"), or what the channel raises; DecodeError for what is no statement,
-        which is a bug of the caller's.
+        At the receipt the certificate is read again too, over this very connection: what it is
+        signed with is the card that was opened, whatever lies in the reader by now.
         """
-        assert self._face is not None
-        holder = self._face.holders[key]
+        holder, certificate_der = self._holder(key)
         typ, payload = fields.typ_of(statement), fields.encode(statement)
         fields.parse(typ, payload)  # whatever it is called: only a statement's bytes are signed
-        head = header.protected(typ, _algorithm(holder.key), holder.certificate_der)
+        head = header.protected(typ, _algorithm(holder), certificate_der)
         message = header.signing_input(head, payload)
         with self._telling_a_removal():
             if not isinstance(statement, fields.Proof):
-                self._same_card(self._face)
-            signature = self._sign(piv.KEYS[key], holder.key, message)
+                self._same_card(certificate=isinstance(statement, fields.Receipt))
+            signature = self._sign(piv.KEYS[key], holder, message)
         return Signature(payload, head, signature)
 
     def unwrap(self, algorithm: str, blob: bytes) -> bytes:
-        """The shared X coordinate ("ecdh"), or the content-encryption key ("rsa-oaep-sha256").
+        """As `Token.unwrap`.
 
-        Raises Refused("reference-not-for-this-card") for every cause in the message alike: another
-        algorithm than the key's, a bad point or block, the card's no, bad padding. What the channel
-        says of itself (card-removed, card-mute, reader-missing) tells nothing of the message, and
-        whoever pulled the card must not be sent to the enrolment desk: it is raised as it is.
+        One error for every cause in the message alike: another algorithm than the key's, a bad
+        point or block, the card's no, bad padding. What the channel says of itself (card-removed,
+        card-mute, reader-missing) tells nothing of the message, and whoever pulled the card must
+        not be sent to the enrolment desk: it is raised as it is.
         """
         try:
             with self._telling_a_removal():
+                self._same_card()
                 return self._unwrap(algorithm, blob)
         except (DecodeError, SdboxError) as error:
             if isinstance(error, SdboxError) and error.code in _CHANNEL_CODES:
                 raise
             raise Refused("reference-not-for-this-card") from None
 
+    def compare(self, key: FingerKey, minutiae: bytes) -> Decision:
+        """As `Token.compare`."""
+        face = self._opened.face
+        bit = next((bit for bit in face.bits if bit.key == key), None)
+        if bit is None:
+            raise Bug("worker-protocol")
+        command = occ.compare(bit, minutiae, face.kind.verify)
+        with self._telling_a_removal():
+            self._same_card()
+            self._open.append(occ.KEYS[key])
+            left = verify.decode_left(apdu.transmit(self._channel, command))
+        return Decision(match=left is None, left=left)
+
+    def verify_pin(self, field: bytearray | None, *, last: bool) -> int | None:
+        """As `Token.verify_pin`. The APDU with the digits is overwritten when it has been sent."""
+        code = self._opened.pad_code
+        if field is None and code is None:
+            raise Bug("worker-protocol")
+        with self._telling_a_removal():
+            self._same_card()
+            left = opening.pin_left(self._channel)
+            if left is None:
+                raise DecodeError("the PIN is gone")
+            if left == 0:
+                return 0
+            if left == 1 and not last:
+                raise AskAgain("pin-last-try")
+            self._open.append(pin.REFERENCE)
+            if field is not None:
+                return self._give(field)
+            assert code is not None
+            return self._at_the_pad(code)
+
+    def stop(self) -> None:
+        """As `Token.stop`."""
+        self._channel.stop()
+
     def close(self) -> None:
-        """Reset the card and let go."""
-        self._channel.close()
+        """As `Token.close`: a reset should forget a PIN or a match, and a log-out does too."""
+        log_outs = (apdu.frames(verify.reset(reference))[0] for reference in self._open)
+        self._channel.close(tuple(log_outs))
 
     # -- the steps -------------------------------------------------------------------------------
 
-    def _select(self) -> None:
-        response = apdu.transmit(self._channel, piv.select())
-        if response.sw != apdu.SW_OK:
-            raise Refused("not-a-piv-card")
-        piv.decode_select(response.data)
+    @property
+    def _opened(self) -> opening.Read:
+        assert self._read is not None
+        return self._read
 
-    def _discover(self) -> None:
-        # Optional where the card has nothing but the PIV PIN (SP 800-73pt1-5 section 3.3.2).
-        response = apdu.transmit(self._channel, piv.get_data(piv.OBJECT_DISCOVERY))
-        if response.sw != piv.SW_NOT_FOUND:
-            piv.decode_discovery(_object(response))
+    def _holder(self, key: str) -> tuple[spki.PublicKey, bytes]:
+        return self._opened.contents.keys[key], self._opened.contents.certificates[key]
 
-    def _chuid(self) -> piv.Chuid:
-        return piv.decode_chuid(self._read(piv.OBJECT_CHUID))
-
-    def _holder(self, tag: int) -> Holder:
-        certificate_der = piv.decode_certificate(self._read(tag))
-        return Holder(certificate_der, spki.of_certificate(certificate_der))
-
-    def _read(self, tag: int) -> bytes:
-        return _object(apdu.transmit(self._channel, piv.get_data(tag)))
-
-    def _same_card(self, face: Face) -> None:
+    def _same_card(self, *, certificate: bool = False) -> None:
+        """Raise Refused("card-removed") if another card sits behind this connection."""
+        contents = self._opened.contents
         try:
-            now = self._chuid().raw
+            same = opening.chuid(self._channel).raw == contents.chuid.raw
+            if same and certificate:
+                same = opening.certificate(self._channel, "9A") == contents.certificates["9A"]
         except DecodeError:  # a card that was never selected, or none at all
-            now = b""
-        if now != face.chuid.raw:
-            raise Refused("card-removed")  # another card sits behind this connection
+            same = False
+        if not same:
+            raise Refused("card-removed")
+
+    def _give(self, field: bytearray) -> int | None:
+        frame = pin.command(field)
+        try:
+            return verify.decode_left(apdu.parse(self._channel.exchange(frame)))
+        finally:
+            pin.wipe(frame)
+
+    def _at_the_pad(self, code: int) -> int | None:
+        reply = b""
+        for _ in range(pad.ENTRIES):
+            reply = self._channel.control(code, pad.request(), waits_s=pad.ENTRY_S)
+            if pad.was_sent(reply):
+                break
+        return pad.decode_left(reply)
 
     def _sign(self, key_reference: int, key: spki.PublicKey, message: bytes) -> bytes:
         if isinstance(key, spki.EcKey):
@@ -153,8 +165,7 @@ class Conversation:
         return piv.decode_block(self._private(command), key.size_bytes)
 
     def _unwrap(self, algorithm: str, blob: bytes) -> bytes:
-        assert self._face is not None
-        match algorithm, self._face.holders["9D"].key:
+        match algorithm, self._opened.contents.keys["9D"]:
             case "ecdh", spki.EcKey() as key:
                 spki.check_point(key.curve, blob)  # a card may be less careful (fault 40)
                 command = piv.key_agreement(piv.KEYS["9D"], key, blob)
@@ -195,12 +206,6 @@ class Conversation:
             if isinstance(error, DecodeError):
                 raise Refused("card-data-invalid") from None
             raise
-
-
-def _object(response: apdu.Response) -> bytes:
-    if response.sw != apdu.SW_OK:
-        raise DecodeError("object not there")
-    return response.data
 
 
 def _algorithm(key: spki.PublicKey) -> header.Algorithm:

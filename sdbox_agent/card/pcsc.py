@@ -74,10 +74,13 @@ class Connection:
         """Connect. Raises as `Channel.exchange`; card-removed also if another card is there now."""
         self._context = _context()
         self._card: int | None = None
+        self._stopped = False
         self.t0 = False
+        self.atr = b""
         try:
             self._connect(reader)
             self._same_insertion(reader, events)
+            self.atr = self._answer_to_reset()
         except SdboxError:
             self.close()
             raise
@@ -99,11 +102,22 @@ class Connection:
         if _look(reader, states[0][1]) != Look(reader, present=True, events=events):
             raise Refused("card-removed")
 
-    def exchange(self, frame: bytes) -> bytes:
-        """As `Channel.exchange`."""
-        if self._card is None:
-            raise Refused("card-removed")
-        result, reply = scard.SCardTransmit(self._card, self._pci, list(frame))
+    def _answer_to_reset(self) -> bytes:
+        result, _, _, _, atr = scard.SCardStatus(self._card)
+        _raise(result)
+        return bytes(atr)
+
+    def exchange(self, frame: bytes | bytearray) -> bytes:
+        """As `Channel.exchange`.
+
+        What is sent may be a PIN: the list it goes in is overwritten. The library's own copy is in
+        C memory that it frees at once.
+        """
+        card = self._taken()
+        numbers = list(frame)
+        result, reply = scard.SCardTransmit(card, self._pci, numbers)
+        for index in range(len(numbers)):
+            numbers[index] = 0
         try:
             _raise(result)
             if not reply:  # torn before the reply: pcsc-lite calls that success
@@ -113,11 +127,35 @@ class Connection:
             raise
         return bytes(reply)
 
-    def close(self) -> None:
+    def control(self, code: int, data: bytes, *, waits_s: float = 0.0) -> bytes:  # noqa: ARG002
+        """As `Channel.control`."""
+        result, reply = scard.SCardControl(self._taken(), code, list(data))
+        try:
+            _raise(result)
+        except SdboxError as error:
+            if result & 0xFFFFFFFF not in _NO_SUCH_CONTROL and error.code != "card-failed":
+                self.close()
+                raise
+            return b""
+        return bytes(reply)
+
+    def _taken(self) -> int:
+        if self._card is None or self._stopped:
+            raise Refused("card-removed")
+        return self._card
+
+    def stop(self) -> None:
+        """As `Channel.stop`."""
+        self._stopped = True
+
+    def close(self, parting: tuple[bytes, ...] = ()) -> None:
         """As `Channel.close`: a reset also forgets a PIN or a match."""
         card, self._card = self._card, None
         context, self._context = self._context, 0
         if card is not None:
+            for frame in parting:
+                if scard.SCardTransmit(card, self._pci, list(frame))[0] != scard.SCARD_S_SUCCESS:
+                    break
             scard.SCardDisconnect(card, scard.SCARD_RESET_CARD)
         if context:
             scard.SCardReleaseContext(context)
@@ -199,6 +237,12 @@ class Watcher:
             self._told = looks
             self._post(looks)
 
+
+# What pcscd makes of a driver that says no; a card that is gone shows at the next exchange
+_NO_SUCH_CONTROL: Final = {
+    scard.SCARD_E_UNSUPPORTED_FEATURE & 0xFFFFFFFF,
+    scard.SCARD_E_NOT_TRANSACTED & 0xFFFFFFFF,
+}
 
 # A reader went between the list and the wait; or `stop` wants us to see that it is set.
 _LOOK_AGAIN: Final = {

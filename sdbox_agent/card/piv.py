@@ -19,8 +19,7 @@ from sdbox_agent.errors import DecodeError
 
 # pt1 section 2.2: RID of NIST, then the PIX of the PIV card application, version 01 00
 RID: Final = bytes.fromhex("A000000308")
-PIX: Final = bytes.fromhex("000010000100")
-AID: Final = RID + PIX
+AID: Final = RID + bytes.fromhex("000010000100")
 
 # pt1 table 4b: key references; the names are those of ipc.KeyName
 KEYS: Final = {"9A": 0x9A, "9D": 0x9D, "9E": 0x9E}
@@ -38,7 +37,7 @@ INS_GENERAL_AUTHENTICATE: Final = 0x87
 # pt2 section 3: status words that mean something to us
 SW_NOT_FOUND: Final = 0x6A82  # no such application, no such object
 SW_SECURITY_STATUS: Final = 0x6982  # the key wants a PIN or a match first
-SW_BLOCKED: Final = 0x6983
+SW_BLOCKED: Final = 0x6983  # of a key that will not be used again
 
 # SP 800-78-5 table 6-2: algorithm identifiers, by curve and by modulus size in bytes
 _ALGORITHM_EC: Final = {Curve.P256: 0x11, Curve.P384: 0x14}
@@ -67,9 +66,9 @@ class Chuid:
     raw: bytes
 
 
-def select() -> Command:
-    """SELECT the PIV card application (pt2 section 3.1.1)."""
-    return Command(INS_SELECT, 0x04, 0x00, AID)
+def select(aid: bytes = AID) -> Command:
+    """SELECT the PIV card application (pt2 section 3.1.1), or one that answers like it."""
+    return Command(INS_SELECT, 0x04, 0x00, aid)
 
 
 def get_data(tag: int) -> Command:
@@ -78,21 +77,21 @@ def get_data(tag: int) -> Command:
     return Command(INS_GET_DATA, 0x3F, 0xFF, tlv.encode(0x5C, name))
 
 
-def decode_select(data: bytes) -> None:
-    """The answer to SELECT names the PIV application, by its AID or its PIX. Raises DecodeError.
+def decode_select(data: bytes, aid: bytes = AID) -> None:
+    """The answer to SELECT names the application, by its AID or its PIX. Raises DecodeError.
 
     The text calls the value the PIX; cards in the field send either.
     """
     for item in tlv.parse(tlv.one(data, _APPLICATION)):
-        if item.tag == 0x4F and item.value in {AID, PIX}:
+        if item.tag == 0x4F and item.value in {aid, aid[len(RID) :]}:
             return
     raise DecodeError("not the PIV application")
 
 
-def decode_discovery(data: bytes) -> bytes:
+def decode_discovery(data: bytes, aid: bytes = AID) -> bytes:
     """The PIN usage policy (5F2F) of a discovery object (pt1 section 3.3.2). Raises DecodeError."""
-    aid, policy = tlv.sequence(tlv.one(data, OBJECT_DISCOVERY), 0x4F, 0x5F2F)
-    if aid != AID or len(policy) != 2 or not policy[0] & 0x40:  # the PIV PIN is mandatory
+    named, policy = tlv.sequence(tlv.one(data, OBJECT_DISCOVERY), 0x4F, 0x5F2F)
+    if named != aid or len(policy) != 2 or not policy[0] & 0x40:  # the PIV PIN is mandatory
         raise DecodeError("discovery object")
     return policy
 

@@ -49,9 +49,9 @@ class Runner:
         return self._since_s
 
     @contextmanager
-    def call(self) -> Iterator[None]:
-        """Mark one call that may never return."""
-        self._since_s = time.monotonic()
+    def call(self, waits_s: float = 0.0) -> Iterator[None]:
+        """Mark one call that may never return; `waits_s` of it are lawful, a person's."""
+        self._since_s = time.monotonic() + waits_s
         try:
             yield
         finally:
@@ -66,9 +66,9 @@ class Runner:
 
 
 class Link:
-    """A channel whose every call is marked, and which can be told from outside to stop.
+    """A channel whose every call is marked.
 
-    It is connected lazily, by `connect`, since that too is a call that may never return.
+    It is connected at its first use, in the card's thread, since that too may never return.
     """
 
     def __init__(self, runner: Runner, connect: Callable[[], Channel]) -> None:
@@ -77,36 +77,43 @@ class Link:
         self._channel: Channel | None = None
         self._stopped = False
 
-    def connect(self) -> None:
-        """Take the card. Raises what the channel's maker raises."""
-        self._check()
-        with self._runner.call():
-            self._channel = self._connect()
-
-    def stop(self) -> None:
-        """From any thread: the call in flight is the last."""
-        self._stopped = True
-
     @property
     def t0(self) -> bool:
-        """As the channel's."""
-        return self._channel is not None and self._channel.t0
+        """As `Channel.t0`."""
+        return self._taken().t0
 
-    def exchange(self, frame: bytes) -> bytes:
-        """As the channel's; Refused("card-removed") once stopped."""
-        self._check()
-        if self._channel is None:
-            raise Refused("card-removed")
+    @property
+    def atr(self) -> bytes:
+        """As `Channel.atr`; raises what the channel's maker raises."""
+        return self._taken().atr
+
+    def exchange(self, frame: bytes | bytearray) -> bytes:
+        """As `Channel.exchange`."""
+        channel = self._taken()
         with self._runner.call():
-            return self._channel.exchange(frame)
+            return channel.exchange(frame)
 
-    def close(self) -> None:
-        """As the channel's."""
+    def control(self, code: int, data: bytes, *, waits_s: float = 0.0) -> bytes:
+        """As `Channel.control`."""
+        channel = self._taken()
+        with self._runner.call(waits_s):
+            return channel.control(code, data)
+
+    def stop(self) -> None:
+        """As `Channel.stop`."""
+        self._stopped = True
+
+    def close(self, parting: tuple[bytes, ...] = ()) -> None:
+        """As `Channel.close`."""
         self._stopped = True
         if self._channel is not None:
             with self._runner.call():
-                self._channel.close()
+                self._channel.close(parting)
 
-    def _check(self) -> None:
+    def _taken(self) -> Channel:
         if self._stopped:
             raise Refused("card-removed")
+        if self._channel is None:
+            with self._runner.call():
+                self._channel = self._connect()
+        return self._channel

@@ -15,28 +15,60 @@ if TYPE_CHECKING:
 
 
 class ScriptedCard:
-    """A card whose answer to each frame is `answer(frame)`: bytes, or an error to raise."""
+    """A card whose answer to each frame is `answer(frame)`: bytes, or an error to raise.
 
-    def __init__(self, answer: Callable[[bytes], bytes | SdboxError], *, t0: bool = False) -> None:
+    `reader` answers for the reader, as (code, data) -> bytes; without it, it knows nothing.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[bytes], bytes | SdboxError],
+        *,
+        t0: bool = False,
+        atr: bytes = b"",
+        reader: Callable[[int, bytes], bytes | SdboxError] = lambda _code, _data: b"",
+    ) -> None:
         self._answer = answer
+        self._reader = reader
         self._open = True
+        self._stopped = False
         self.t0 = t0
+        self.atr = atr
         self.frames: list[bytes] = []
+        self.sent: list[bytes | bytearray] = []  # the very objects, to see what became of them
         self.resets = 0
 
-    def exchange(self, frame: bytes) -> bytes:
+    def exchange(self, frame: bytes | bytearray) -> bytes:
         """As `Channel.exchange`."""
-        if not self._open:
+        self._check()
+        self.frames.append(bytes(frame))
+        self.sent.append(frame)
+        return self._told(self._answer(bytes(frame)))
+
+    def control(self, code: int, data: bytes, *, waits_s: float = 0.0) -> bytes:  # noqa: ARG002
+        """As `Channel.control`."""
+        self._check()
+        return self._told(self._reader(code, data))
+
+    def stop(self) -> None:
+        """As `Channel.stop`."""
+        self._stopped = True
+
+    def close(self, parting: tuple[bytes, ...] = ()) -> None:
+        """As `Channel.close`."""
+        if self._open:
+            for frame in parting:
+                self.frames.append(frame)
+                self._answer(frame)
+            self._open = False
+            self.resets += 1
+
+    def _check(self) -> None:
+        if not self._open or self._stopped:
             raise Refused("card-removed")
-        self.frames.append(frame)
-        reply = self._answer(frame)
+
+    def _told(self, reply: bytes | SdboxError) -> bytes:
         if isinstance(reply, SdboxError):
             self.close()
             raise reply
         return reply
-
-    def close(self) -> None:
-        """As `Channel.close`."""
-        if self._open:
-            self._open = False
-            self.resets += 1

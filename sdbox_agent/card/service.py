@@ -1,21 +1,23 @@
 """Who may ask what of the card, and when.
 
 The core may open the card of an insertion it was told of, have the three statements signed, and
-allow one unwrap a session; the finger process may use that one. Everything else is refused here,
-before a byte goes to the card. Every answer belongs to one session: what comes back after its end
-is dropped. Knows no socket, no thread and no time: it is given `run` to do slow work elsewhere, and
-is called again, in its own thread, with what came of it.
+grant one unwrap, some comparisons and a PIN; the finger process may use the first two, the prompt
+process the last. Everything else is refused here, before a byte goes to the card. Every answer
+belongs to one session: what comes back after its end is dropped. Knows no socket, no thread and no
+time: it is given `run` to do slow work elsewhere, and is called again, in its own thread, with what
+came of it.
 """
 
 from __future__ import annotations
 
-import enum
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from sdbox_agent import ipc
-from sdbox_agent.card.conversation import Conversation, Face
+from sdbox_agent.card import pin
+from sdbox_agent.card.held import Held
+from sdbox_agent.card.pinframe import Status
 from sdbox_agent.card.presence import Insertion, Looks, Presence
 from sdbox_agent.errors import DecodeError, SdboxError
 from sdbox_agent.statements import fields
@@ -23,55 +25,23 @@ from sdbox_agent.statements import fields
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Send = Callable[[ipc.Message], None]
+    from sdbox_agent.card.held import Send, SendPin
+    from sdbox_agent.card.token import Face, Token
+
     Work = Callable[[], ipc.Message]
     Run = Callable[[Work, Send], None]
 
 
-class Link(Protocol):
-    """What is needed of runner.Link: a channel that is connected later, and can be stopped."""
-
-    @property
-    def t0(self) -> bool:
-        """As `Channel.t0`."""
-
-    def connect(self) -> None:
-        """Take the card."""
-
-    def exchange(self, frame: bytes) -> bytes:
-        """As `Channel.exchange`."""
-
-    def stop(self) -> None:
-        """The call in flight is the last."""
-
-    def close(self) -> None:
-        """As `Channel.close`."""
-
-
-class _Unwrap(enum.Enum):
-    NOT_GRANTED = enum.auto()
-    GRANTED = enum.auto()
-    USED = enum.auto()
-
-
-@dataclass(slots=True, eq=False)
-class _Session:
-    n: int
-    insertion: Insertion
-    link: Link
-    conversation: Conversation
-    opened: bool = False
-    unwrap: _Unwrap = _Unwrap.NOT_GRANTED
-    waiting: Send | None = None  # the finger process, while its one unwrap runs
-
-
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What the service is given: where slow work is done, how a card is reached, and salt."""
+    """What the service is given: where slow work is done, and how a card is reached.
+
+    `run_evenly` is `run` for work whose failures must not be told apart by how long they took.
+    """
 
     run: Run
-    link: Callable[[Insertion], Link]
-    rng: Callable[[int], bytes]
+    run_evenly: Run
+    token: Callable[[Insertion], Token]
 
 
 class Service:
@@ -82,7 +52,7 @@ class Service:
         self._presence = Presence()
         self._core: Send | None = None
         self._watching = False
-        self._session: _Session | None = None
+        self._session: Held | None = None
         self._last_n = 0
 
     # -- what happens ----------------------------------------------------------------------------
@@ -128,33 +98,61 @@ class Service:
             case ipc.OpenCard():
                 self._open(message)
             case ipc.GrantUnwrap():
-                self._grant(message)
+                self._grant(message.n, Held.grant_unwrap)
             case ipc.Statement():
                 self._statement(message)
-            case ipc.GrantCompare() | ipc.GrantPin():
-                self._refuse(message.n, "not-allowed")
+            case ipc.GrantCompare():
+                self._grant(message.n, lambda held: held.grant_compare(message.comparisons))
+            case ipc.GrantPin():
+                self._grant_pin(message)
             case ipc.CloseCard():
                 self._close(message)
 
-    def from_finger(self, message: ipc.Unwrap, reply: Send) -> None:
-        """One request of a finger process: the one unwrap that the core has granted."""
-        session = self._session
-        if (
-            session is None
-            or session.n != message.n
-            or not session.opened
-            or session.unwrap is not _Unwrap.GRANTED
-        ):
+    def from_finger(self, message: ipc.ToCardFromFinger, reply: Send) -> None:
+        """One request of a finger process: what the core has granted, and nothing else."""
+        held = self._of(message.n)
+        if held is None or not _takes(held, message, reply):
             reply(ipc.Failed(n=message.n, code="not-allowed"))
             return
-        session.unwrap = _Unwrap.USED
-        session.waiting = reply
+        match message:
+            case ipc.Unwrap():
+                work = _told(held.n, lambda: _unwrap(held, message))
+                self._means.run_evenly(work, held.answer_finger)
+            case ipc.OnCardCompare():
+                work = _told(held.n, lambda: _compare(held, message))
+                self._means.run(work, lambda answer: _compared(held, answer))
+
+    def from_prompt(self, n: int, field: bytearray, reply: SendPin, *, last: bool) -> None:
+        """A PIN of the prompt process. `field` is ours from here on, and overwritten after use."""
+        held = self._of(n)
+        if held is None or not held.use_pin(reply):
+            pin.wipe(field)
+            reply(Status.NOT_NOW, None)
+            return
 
         def work() -> ipc.Message:
-            key = session.conversation.unwrap(message.algorithm, message.blob)
-            return ipc.Unwrapped(n=session.n, key=key)
+            try:
+                return _verified(held, held.token.verify_pin(field, last=last))
+            finally:
+                pin.wipe(field)
 
-        self._means.run(_told(session.n, work), lambda answer: _unwrapped(session, answer))
+        self._means.run(_told(held.n, work), lambda answer: self._pin_given(held, answer))
+
+    def _pin_given(self, held: Held, answer: ipc.Message) -> None:
+        match answer:
+            case ipc.PinEntered():
+                held.pin_given = True
+                held.answer_prompt(Status.ACCEPTED, None)
+            case ipc.PinRefused(left=left):
+                held.answer_prompt(Status.WRONG if left else Status.BLOCKED, left)
+            case ipc.Failed(code="pin-last-try"):
+                held.end_pin(sent=False)
+                held.answer_prompt(Status.LAST_TRY, 1)
+                return
+            case _:
+                held.answer_prompt(Status.NOT_NOW, None)
+        held.end_pin(sent=True)
+        self._answered(held, answer)
 
     # -- requests of the core --------------------------------------------------------------------
 
@@ -166,38 +164,41 @@ class Service:
         if insertion is None:
             self._refuse(message.n, "card-removed")
             return
-        link = self._means.link(insertion)
-        session = _Session(message.n, insertion, link, Conversation(link, self._means.rng))
-        self._session, self._last_n = session, message.n
+        held = Held(message.n, insertion, self._means.token(insertion))
+        self._session, self._last_n = held, message.n
+        faces: list[Face] = []
 
         def work() -> ipc.Message:
-            link.connect()
-            kind = message.kinds[-1].name
-            return self._opened(session.n, kind, session.conversation.open())
+            faces.append(held.token.open(message.kinds))
+            return _opened(held.n, faces[0])
 
-        self._ask(session, work)
+        def done(answer: ipc.Message) -> None:
+            if isinstance(answer, ipc.Opened):
+                held.face = faces[0]
+            self._answered(held, answer)
 
-    def _opened(self, n: int, kind: str, face: Face) -> ipc.Opened:
-        return ipc.Opened(
-            n=n,
-            kind=kind,
-            auth=face.holders["9A"].certificate_der,
-            key_management=face.holders["9D"].certificate_der,
-            card_auth=face.holders["9E"].certificate_der,
-            guid=face.chuid.guid,
-            expires=face.chuid.expires,
-        )
+        self._means.run(_told(held.n, work), done)
 
-    def _grant(self, message: ipc.GrantUnwrap) -> None:
-        session = self._of(message.n)
-        if session is None or session.unwrap is not _Unwrap.NOT_GRANTED:
-            self._refuse(message.n, "not-allowed")
+    def _grant(self, n: int, grant: Callable[[Held], bool]) -> None:
+        held = self._of(n)
+        if held is None or not grant(held):
+            self._refuse(n, "not-allowed")
+
+    def _grant_pin(self, message: ipc.GrantPin) -> None:
+        self._grant(message.n, Held.grant_pin)
+        held = self._of(message.n)
+        if held is None or held.face is None or not held.face.pad or not held.use_pin(None):
             return
-        session.unwrap = _Unwrap.GRANTED
+
+        def work() -> ipc.Message:
+            # The core has shown what is left; who stands at the pad has been told.
+            return _verified(held, held.token.verify_pin(None, last=True))
+
+        self._means.run(_told(held.n, work), lambda answer: self._pin_given(held, answer))
 
     def _statement(self, message: ipc.Statement) -> None:
-        session = self._of(message.n)
-        if session is None or (message.key == "9E" and message.typ != "proof"):
+        held = self._of(message.n)
+        if held is None:
             self._refuse(message.n, "not-allowed")
             return
         try:
@@ -205,21 +206,21 @@ class Service:
         except DecodeError:
             self._refuse(message.n, "statement-invalid")
             return
-        if not statement.session.endswith(f"-{session.n}"):  # session id: boot id, then n
+        if not held.allows(statement, message.key):
             self._refuse(message.n, "not-allowed")
             return
 
         def work() -> ipc.Message:
-            done = session.conversation.sign(statement, message.key)
+            done = held.token.sign(statement, message.key)
             return ipc.Signed(
-                n=session.n,
+                n=held.n,
                 typ=message.typ,
                 payload=done.payload,
                 protected=done.protected,
                 signature=done.signature,
             )
 
-        self._ask(session, work)
+        self._means.run(_told(held.n, work), lambda answer: self._answered(held, answer))
 
     def _close(self, message: ipc.CloseCard) -> None:
         if self._session is not None and self._session.n == message.n:
@@ -230,33 +231,28 @@ class Service:
 
     # -- helpers ---------------------------------------------------------------------------------
 
-    def _of(self, n: int) -> _Session | None:
-        session = self._session
-        return session if session is not None and session.n == n and session.opened else None
+    def _of(self, n: int) -> Held | None:
+        held = self._session
+        return held if held is not None and held.n == n and held.face is not None else None
 
-    def _ask(self, session: _Session, work: Work) -> None:
-        self._means.run(_told(session.n, work), lambda answer: self._answered(session, answer))
-
-    def _answered(self, session: _Session, answer: ipc.Message) -> None:
-        if session is not self._session:
+    def _answered(self, held: Held, answer: ipc.Message) -> None:
+        if held is not self._session:
             return  # too late: that session is over
-        if isinstance(answer, ipc.Opened):
-            session.opened = True
         self._tell(answer)
         if isinstance(answer, ipc.Failed):
             self._end()  # a card that failed once is not asked again
 
     def _end(self) -> None:
-        session, self._session = self._session, None
-        if session is None:
+        held, self._session = self._session, None
+        if held is None:
             return
-        session.link.stop()
-        if session.waiting is not None:
-            _unwrapped(session, ipc.Failed(n=session.n, code="card-removed"))
+        held.token.stop()
+        held.answer_finger(ipc.Failed(n=held.n, code="card-removed"))
+        held.answer_prompt(Status.NOT_NOW, None)
 
         def work() -> ipc.Message:
-            session.conversation.close()
-            return ipc.CardClosed(n=session.n)
+            held.token.close()
+            return ipc.CardClosed(n=held.n)
 
         self._means.run(work, lambda _: None)
 
@@ -272,11 +268,45 @@ class Service:
             self._tell(message)
 
 
-def _unwrapped(session: _Session, answer: ipc.Message) -> None:
-    """Answer the finger process, once."""
-    reply, session.waiting = session.waiting, None
-    if reply is not None:
-        reply(answer)
+def _takes(held: Held, message: ipc.ToCardFromFinger, reply: Send) -> bool:
+    if isinstance(message, ipc.Unwrap):
+        return held.use_unwrap(reply)
+    return held.use_comparison(reply)
+
+
+def _unwrap(held: Held, message: ipc.Unwrap) -> ipc.Message:
+    return ipc.Unwrapped(n=held.n, key=held.token.unwrap(message.algorithm, message.blob))
+
+
+def _compare(held: Held, message: ipc.OnCardCompare) -> ipc.Message:
+    decision = held.token.compare(message.key, message.minutiae)
+    return ipc.Compared(n=held.n, match=decision.match, left=decision.left)
+
+
+def _compared(held: Held, answer: ipc.Message) -> None:
+    if isinstance(answer, ipc.Compared) and answer.match:
+        held.matched = True
+    held.answer_finger(answer)
+
+
+def _verified(held: Held, left: int | None) -> ipc.Message:
+    return ipc.PinEntered(n=held.n) if left is None else ipc.PinRefused(n=held.n, left=left)
+
+
+def _opened(n: int, face: Face) -> ipc.Opened:
+    return ipc.Opened(
+        n=n,
+        kind=face.kind.name,
+        auth=face.certificates["9A"],
+        key_management=face.certificates["9D"],
+        card_auth=face.certificates["9E"],
+        guid=face.guid,
+        expires=face.expires,
+        bits=face.bits,
+        match_left=face.match_left,
+        pin_left=face.pin_left,
+        pad=face.pad,
+    )
 
 
 def _told(n: int, work: Work) -> Work:

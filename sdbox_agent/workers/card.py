@@ -1,23 +1,22 @@
-"""The card worker: a process that owns the card and answers to the core and the finger process.
+"""The card worker: a process that owns the card and answers to core, finger and prompt process.
 
-    python -m sdbox_agent.workers.card --root DIR --core-uid N --finger-uid N
+    python -m sdbox_agent.workers.card --root DIR --core-uid N --finger-uid N --prompt-uid N
 
-Listening sockets come from the service manager, in this order: core.sock, finger.sock. One thread
-runs everything but the calls into PC/SC, which have two of their own: one waits for readers to
-change, one talks to the card. The rules are in card/service.py; here are sockets, the deadline and
-the process itself.
+Listening sockets come from the service manager: core.sock, finger.sock, pin.sock. One thread runs
+everything but the calls into PC/SC, which have two of their own: one waits for readers to change,
+one talks to the card. The rules are in card/service.py; here are sockets, deadlines and the process
+itself.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import secrets
 import selectors
 import signal
-import socket
-import struct
 import sys
 import threading
 import time
@@ -29,24 +28,30 @@ from typing import TYPE_CHECKING, Final
 
 from sdbox_agent import ipc
 from sdbox_agent.card import pcsc
+from sdbox_agent.card.conversation import Conversation
+from sdbox_agent.card.door import Door, accept
+from sdbox_agent.card.pindoor import PinChannel
+from sdbox_agent.card.pinframe import Status
 from sdbox_agent.card.runner import Link, Runner
 from sdbox_agent.card.service import Means, Service
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.hardening import close_memory, has_swap, lock_memory
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from sdbox_agent.card.channel import Channel
     from sdbox_agent.card.presence import Insertion, Looks
+    from sdbox_agent.card.token import Token
 
 EXCHANGE_DEADLINE_S: Final = 10.0  # design section 5: card exchange
 CLOSING_S: Final = 2.0  # design section 5: closing
-MAX_FINGERS: Final = 4  # connections at once: one is used, the rest is patience (fault 96)
+FAILURE_S: Final = 1.0  # an unwrap fails after this or a multiple of it, whatever the cause
 EXIT_MUTE: Final = 75  # sysexits: EX_TEMPFAIL; the supervisor starts us again
 EXIT_CONFIG: Final = 78  # sysexits: EX_CONFIG
 
-_CREDENTIALS: Final = struct.Struct("iII")  # struct ucred, unix(7)
+Finger = ipc.Channel[ipc.ToCardFromFinger]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,10 @@ class Doors:
 
     core: socket.socket
     finger: socket.socket
+    prompt: socket.socket
     core_uid: int
     finger_uid: int
+    prompt_uid: int
 
 
 class CardWorker:
@@ -68,24 +75,31 @@ class CardWorker:
         connect: Callable[[str, int], Channel],
         *,
         deadline_s: float = EXCHANGE_DEADLINE_S,
+        failure_s: float = FAILURE_S,
     ) -> None:
         self._doors = doors
         self._deadline_s = deadline_s
+        self._failure_s = failure_s
         self._connect = connect
         self._runner = Runner()
-        self._service = Service(Means(self._run, self._link, secrets.token_bytes))
+        self._service = Service(Means(self._run, self._run_evenly, self._token))
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake_lock = threading.Lock()
         self._wake_write: int | None
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._selector = selectors.DefaultSelector()
         self._core: ipc.Channel[ipc.FromCore] | None = None
-        self._fingers: set[ipc.Channel[ipc.Unwrap]] = set()
+        self._later: list[tuple[float, Callable[[], None]]] = []  # when, what
         self._stop_at_s: float | None = None
         self._stopped = False
-        for sock, act in ((doors.core, self._core_comes), (doors.finger, self._finger_comes)):
-            sock.settimeout(0)
-            self._selector.register(sock, selectors.EVENT_READ, act)
+        doors.core.settimeout(0)
+        self._selector.register(doors.core, selectors.EVENT_READ, self._core_comes)
+        self._fingers: Door[Finger] = Door(
+            self._selector, doors.finger, doors.finger_uid, self._finger, self._finger_speaks
+        )
+        self._prompts: Door[PinChannel] = Door(
+            self._selector, doors.prompt, doors.prompt_uid, self._prompt, self._prompt_speaks
+        )
         self._selector.register(self._wake_read, selectors.EVENT_READ, self._woken)
 
     # -- from other threads ----------------------------------------------------------------------
@@ -108,8 +122,29 @@ class CardWorker:
     def _run(self, work: Callable[[], ipc.Message], deliver: Callable[[ipc.Message], None]) -> None:
         self._runner.submit(lambda: self.post(partial(deliver, work())))
 
-    def _link(self, insertion: Insertion) -> Link:
-        return Link(self._runner, partial(self._connect, insertion.reader, insertion.events))
+    def _run_evenly(
+        self, work: Callable[[], ipc.Message], deliver: Callable[[ipc.Message], None]
+    ) -> None:
+        """As `_run`, but a failure is told only at whole multiples of `failure_s` after the start.
+
+        A good answer is told at once: it is the time of the bad ones that could say why.
+        """
+        start_s = time.monotonic()
+        told = partial(self._told_evenly, start_s, deliver)
+        self._runner.submit(lambda: self.post(partial(told, work())))
+
+    def _told_evenly(
+        self, start_s: float, deliver: Callable[[ipc.Message], None], answer: ipc.Message
+    ) -> None:
+        if not isinstance(answer, ipc.Failed):
+            deliver(answer)
+            return
+        periods = math.ceil((time.monotonic() - start_s) / self._failure_s)
+        self._later.append((start_s + periods * self._failure_s, partial(deliver, answer)))
+
+    def _token(self, insertion: Insertion) -> Token:
+        link = Link(self._runner, partial(self._connect, insertion.reader, insertion.events))
+        return Conversation(link, secrets.token_bytes)
 
     # -- the loop --------------------------------------------------------------------------------
 
@@ -123,6 +158,7 @@ class CardWorker:
                 if self._has_passed(self._card_late_at_s()):
                     self._service.card_is_mute()
                     return EXIT_MUTE
+                self._do_what_is_due()
                 # The core first: what it grants, it grants before the finger process asks.
                 for key, _ in sorted(ready, key=lambda pair: pair[0].fileobj is not self._core):
                     key.data()
@@ -132,6 +168,7 @@ class CardWorker:
 
     def _patience_s(self) -> float | None:
         ends = [end_s for end_s in (self._stop_at_s, self._card_late_at_s()) if end_s is not None]
+        ends += [at_s for at_s, _ in self._later]
         return max(0.0, min(ends) - time.monotonic()) if ends else None
 
     def _card_late_at_s(self) -> float | None:
@@ -141,6 +178,12 @@ class CardWorker:
     @staticmethod
     def _has_passed(end_s: float | None) -> bool:
         return end_s is not None and time.monotonic() >= end_s
+
+    def _do_what_is_due(self) -> None:
+        due = [one for one in self._later if self._has_passed(one[0])]
+        self._later = [one for one in self._later if one not in due]
+        for _, act in due:
+            act()
 
     def _woken(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -159,9 +202,9 @@ class CardWorker:
         self._stopped = True
 
     def _close(self) -> None:
-        for channel in (self._core, *self._fingers):
-            if channel is not None:
-                channel.close()
+        self._drop_core()
+        self._fingers.close()
+        self._prompts.close()
         self._selector.close()
         with self._wake_lock:
             assert self._wake_write is not None
@@ -172,7 +215,7 @@ class CardWorker:
     # -- the core --------------------------------------------------------------------------------
 
     def _core_comes(self) -> None:
-        sock = _accept(self._doors.core, self._doors.core_uid)
+        sock = accept(self._doors.core, self._doors.core_uid)
         if sock is None:
             return
         if self._core is not None:
@@ -218,57 +261,32 @@ class CardWorker:
             self._selector.unregister(core)
             core.close()
 
-    # -- finger processes ------------------------------------------------------------------------
+    # -- finger and prompt processes -------------------------------------------------------------
 
-    def _finger_comes(self) -> None:
-        sock = _accept(self._doors.finger, self._doors.finger_uid)
-        if sock is None:
-            return
-        if len(self._fingers) == MAX_FINGERS:
-            sock.close()
-            return
-        finger: ipc.Channel[ipc.Unwrap] = ipc.Channel(sock, ipc.Unwrap, self._doors.finger_uid)
-        self._fingers.add(finger)
-        self._selector.register(finger, selectors.EVENT_READ, partial(self._finger_speaks, finger))
+    def _finger(self, sock: socket.socket) -> Finger:
+        return ipc.Channel(sock, ipc.ToCardFromFinger, self._doors.finger_uid)
 
-    def _finger_speaks(self, finger: ipc.Channel[ipc.Unwrap]) -> None:
-        if finger not in self._fingers:
-            return
+    def _finger_speaks(self, finger: Finger) -> None:
+        def reply(message: ipc.Message) -> None:
+            self._fingers.tell(finger, partial(finger.send, message))
+
+        self._service.from_finger(finger.receive(), reply)
+
+    def _prompt(self, sock: socket.socket) -> PinChannel:
+        return PinChannel(sock, self._doors.prompt_uid)
+
+    def _prompt_speaks(self, prompt: PinChannel) -> None:
+        def reply(status: Status, left: int | None) -> None:
+            self._prompts.tell(prompt, partial(prompt.send, status, left))
+
         try:
-            message = finger.receive()
-        except BlockingIOError:
-            return
-        except (DecodeError, OSError):
-            self._drop_finger(finger)
-            return
-        self._service.from_finger(message, partial(self._tell_finger, finger))
-
-    def _tell_finger(self, finger: ipc.Channel[ipc.Unwrap], message: ipc.Message) -> None:
-        if finger not in self._fingers:
-            return
-        try:
-            finger.send(message)
-        except OSError:
-            self._drop_finger(finger)
-
-    def _drop_finger(self, finger: ipc.Channel[ipc.Unwrap]) -> None:
-        self._fingers.discard(finger)
-        self._selector.unregister(finger)
-        finger.close()
-
-
-def _accept(door: socket.socket, uid: int) -> socket.socket | None:
-    """Whoever is at the door, if it is `uid` (SO_PEERCRED); anybody else is shut out unheard."""
-    try:
-        sock, _ = door.accept()
-    except OSError:  # gone again, or no descriptor left
-        return None
-    sock.settimeout(0)
-    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    if _CREDENTIALS.unpack(raw)[1] != uid:
-        sock.close()
-        return None
-    return sock
+            given = prompt.receive()
+        except ipc.ForeignPeer:
+            raise
+        except DecodeError:
+            reply(Status.MALFORMED, None)
+        else:
+            self._service.from_prompt(given.n, given.field, reply, last=given.last)
 
 
 def keep_memory_private() -> None:
@@ -290,17 +308,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, required=True, help="the box's root directory")
     parser.add_argument("--core-uid", type=int, required=True)
     parser.add_argument("--finger-uid", type=int, required=True)
+    parser.add_argument("--prompt-uid", type=int, default=61006)
     options = parser.parse_args(argv)
     sockets = ipc.listen_descriptors()
-    if len(sockets) != 2:
-        sys.stderr.write("card worker: wants core.sock and finger.sock as LISTEN_FDS\n")
+    if len(sockets) != 3:
+        sys.stderr.write("card worker: wants core.sock, finger.sock and pin.sock as LISTEN_FDS\n")
         return EXIT_CONFIG
     try:
         keep_memory_private()
     except OSError as error:
         sys.stderr.write(f"card worker: memory can't be kept private: {error.strerror}\n")
         return EXIT_CONFIG
-    doors = Doors(sockets[0], sockets[1], options.core_uid, options.finger_uid)
+    core, finger, prompt = sockets
+    uids = (options.core_uid, options.finger_uid, options.prompt_uid)
+    doors = Doors(core, finger, prompt, *uids)
     worker = CardWorker(doors, pcsc.Connection)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: worker.stop())

@@ -68,6 +68,8 @@ def certificate_of(public: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> byte
 class PivDouble:
     """Answers frames; `objects` and `refuse` may be changed by a test."""
 
+    atr = bytes.fromhex("3B8B8131FE4580F9A000000308000010000000")
+
     def __init__(self, **kinds: str) -> None:
         chosen = {"9A": "P-256", "9D": "P-256", "9E": "P-256"} | kinds
         self.keys = {name: key(kind, name) for name, kind in chosen.items()}
@@ -81,6 +83,12 @@ class PivDouble:
         }
         self.select = bytes.fromhex("61114F0600001000010079074F05A000000308") + OK
         self.refuse: dict[int, int] = {}  # key reference -> status word
+        self.left = {0x80: 3}  # reference -> tries
+        self.tries = 5  # after a success
+        self.given: set[int] = set()  # references given or matched since reset
+        self.pin = b"123456\xff\xff"
+        self.fingers: dict[int, bytes] = {}  # a probe matches what is equal: no comparison here
+        self.form = 0x20  # instruction a probe comes in
         self._chained = b""
         self._waiting = b""
 
@@ -103,6 +111,8 @@ class PivDouble:
                 return b"\x6a\x82"
             self._waiting = found
             return self._send(256)
+        if ins in {0x20, 0x21}:
+            return self._verify(ins, frame[2], frame[3], body)
         assert ins == 0x87
         return self._authenticate(frame[2], frame[3], body)
 
@@ -110,6 +120,40 @@ class PivDouble:
         now, self._waiting = self._waiting[:le], self._waiting[le:]
         left = len(self._waiting)
         return now + (OK if not left else bytes([0x61, min(left, 0xFF)]))
+
+    def hold(self, bits: str, *fingers: bytes, form: int = 0x20) -> PivDouble:
+        """Have it hold fingers: its BIT group in hex, the probes that match."""
+        self.objects["7F61"] = bytes.fromhex(bits)
+        self.objects["7E"] = bytes.fromhex("7E124F0BA0000003080000100001005F2F025000")
+        self.fingers = dict(zip((0x96, 0x97), fingers, strict=False))
+        self.left |= dict.fromkeys(self.fingers, self.tries)
+        self.form = form
+        return self
+
+    def _verify(self, ins: int, p1: int, reference: int, body: bytes) -> bytes:
+        if reference not in self.left:
+            return b"\x6a\x88"
+        if p1 == 0xFF:
+            self.given.discard(reference)
+            return OK
+        if not body:
+            return OK if reference in self.given else self._tries(reference)
+        if not self.left[reference]:
+            return b"\x69\x83"
+        wanted = self.pin if reference == 0x80 else self.fingers[reference]
+        if reference != 0x80 and self.form == 0x21:
+            wanted = tlv("7F2E", tlv("81", wanted))
+        assert ins == (0x20 if reference == 0x80 else self.form)
+        if body == wanted:
+            self.left[reference] = self.tries
+            self.given.add(reference)
+            return OK
+        self.left[reference] -= 1
+        return self._tries(reference)
+
+    def _tries(self, reference: int) -> bytes:
+        left = self.left[reference]
+        return bytes([0x63, 0xC0 | left]) if left else b"\x69\x83"
 
     def _authenticate(self, algorithm: int, reference: int, body: bytes) -> bytes:
         if reference in self.refuse:

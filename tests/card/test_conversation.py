@@ -14,6 +14,7 @@ from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.errors import DecodeError, Fault, Refused, SdboxError
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
+from tests import kinds
 from tests.card import double
 from tests.card.double import PivDouble
 
@@ -30,6 +31,7 @@ RECEIPT = fields.Receipt(
     wg_public_key=bytes(32),
     utc_s=1,
 )
+KINDS = (kinds.FREE,)
 OPENING_APDUS_MIN = 9  # SELECT, 7E, CHUID, and three certificates of two frames at least
 
 
@@ -38,14 +40,14 @@ def salt(size: int) -> bytes:
 
 
 def talk(piv_double: Callable[[bytes], bytes | SdboxError]) -> tuple[Conversation, ScriptedCard]:
-    card = ScriptedCard(piv_double)
+    card = ScriptedCard(piv_double, atr=PivDouble.atr)
     return Conversation(card, salt), card
 
 
 def outcome(conversation: Conversation, *statements: fields.Statement) -> str:
     """Read the card and sign: "read", or the code of the error."""
     try:
-        conversation.open()
+        conversation.open(KINDS)
         for statement in statements:
             conversation.sign(statement, "9A")
     except SdboxError as error:
@@ -55,7 +57,7 @@ def outcome(conversation: Conversation, *statements: fields.Statement) -> str:
 
 def opened(piv_double: PivDouble) -> tuple[Conversation, ScriptedCard]:
     conversation, card = talk(piv_double)
-    conversation.open()
+    conversation.open(KINDS)
     return conversation, card
 
 
@@ -64,16 +66,16 @@ def opened(piv_double: PivDouble) -> tuple[Conversation, ScriptedCard]:
 
 def test_the_card_shows_its_certificates() -> None:
     card = PivDouble(**{"9A": "P-384", "9D": "RSA-2048"})
-    face = talk(card)[0].open()
-    shown = {name: holder.certificate_der for name, holder in face.holders.items()}
-    assert shown == card.certificates
-    assert face.chuid.guid == bytes(range(16))
+    face = talk(card)[0].open(KINDS)
+    assert face.certificates == card.certificates
+    assert (face.guid, face.kind) == (bytes(range(16)), kinds.FREE)
+    assert (face.pin_left, face.bits, face.match_left, face.pad) == (3, (), (), False)
 
 
 def test_a_card_may_lack_the_discovery_object() -> None:
     card = PivDouble()
     del card.objects["7E"]
-    assert talk(card)[0].open().chuid.expires == "20300101"
+    assert talk(card)[0].open(KINDS).expires == "20300101"
 
 
 @pytest.mark.parametrize("select", ["6A82", "6D00", "6999"])
@@ -81,7 +83,7 @@ def test_a_card_without_the_application_is_not_a_piv_card(select: str) -> None:
     card = PivDouble()
     card.select = bytes.fromhex(select)
     with pytest.raises(Refused, match=r"^not-a-piv-card$"):
-        talk(card)[0].open()
+        talk(card)[0].open(KINDS)
 
 
 @pytest.mark.parametrize("name", ["5FC102", "5FC105", "5FC10B", "5FC101"])
@@ -89,7 +91,7 @@ def test_a_card_lacks_no_other_object(name: str) -> None:
     card = PivDouble()
     del card.objects[name]
     with pytest.raises(Refused, match=r"^card-data-invalid$"):
-        talk(card)[0].open()
+        talk(card)[0].open(KINDS)
 
 
 @pytest.mark.parametrize("name", ["7E", "5FC102", "5FC105", "5FC10B", "5FC101"])
@@ -137,9 +139,9 @@ def torn(card: PivDouble, at: int, half: int | None) -> Callable[[bytes], bytes 
 @pytest.mark.parametrize("half", [None, 3, 5, 9])
 def test_a_card_torn_at_any_exchange_is_told_as_removed(half: int | None) -> None:
     """Fault 3: every index, without an answer and with part of one."""
-    clean = ScriptedCard(PivDouble())
+    clean = ScriptedCard(PivDouble(), atr=PivDouble.atr)
     conversation = Conversation(clean, salt)
-    conversation.open()
+    conversation.open(KINDS)
     conversation.sign(RECEIPT, "9A")
     told = [
         outcome(talk(torn(PivDouble(), at, half))[0], RECEIPT) for at in range(len(clean.frames))
@@ -205,7 +207,7 @@ def test_a_signature_out_of_range_is_refused() -> None:
     card = PivDouble()
     bad = bytes.fromhex("7C0A8208300602010002010 19000".replace(" ", ""))
     conversation, _ = talk(lambda frame: bad if frame[1] == 0x87 else card(frame))
-    conversation.open()
+    conversation.open(KINDS)
     with pytest.raises(Refused, match=r"^card-data-invalid$"):
         conversation.sign(PROOF, "9E")
 
@@ -215,8 +217,8 @@ def test_the_salt_is_the_one_given() -> None:
     conversation, _ = opened(card)
     twice = [conversation.sign(PROOF, "9A").signature for _ in range(2)]
     assert twice[0] == twice[1]
-    other = Conversation(ScriptedCard(card), lambda size: b"\xff" * size)
-    other.open()
+    other = Conversation(ScriptedCard(card, atr=card.atr), lambda size: b"\xff" * size)
+    other.open(KINDS)
     assert other.sign(PROOF, "9A").signature != twice[0]
 
 
@@ -321,7 +323,7 @@ def test_a_card_that_goes_while_unwrapping_is_gone_and_no_verdict(
 ) -> None:
     card = PivDouble()
     conversation, _ = talk(lambda frame: error if frame[1] == 0x87 else card(frame))
-    conversation.open()
+    conversation.open(KINDS)
     with pytest.raises(SdboxError, match=f"^{code}$"):
         conversation.unwrap("ecdh", point_of(ec.generate_private_key(ec.SECP256R1())))
 

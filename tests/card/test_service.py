@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sdbox_agent import ipc
+from sdbox_agent.card.conversation import Conversation
 from sdbox_agent.card.presence import Insertion, Look
 from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.card.service import Means, Service
@@ -22,20 +23,20 @@ OUT = (Look("reader", False, 2),)
 POINT = point_of(ec.generate_private_key(ec.SECP256R1()))
 
 
-class Link(ScriptedCard):
-    """A card that is taken later, and may not be there any more."""
+class Missing(ScriptedCard):
+    """A card that can't be taken."""
 
-    def __init__(self, answer: Callable, missing: Exception | None) -> None:
-        super().__init__(answer)
-        self._missing = missing
-        self.stopped = False
+    def __init__(self, error: Exception) -> None:
+        super().__init__(lambda _: b"")
+        self._error = error
 
-    def connect(self) -> None:
-        if self._missing:
-            raise self._missing
+    @property
+    def atr(self) -> bytes:
+        raise self._error
 
-    def stop(self) -> None:
-        self.stopped = True
+    @atr.setter
+    def atr(self, _: bytes) -> None:
+        pass
 
 
 class Desk:
@@ -44,19 +45,22 @@ class Desk:
     def __init__(self, *, watching: bool = True) -> None:
         self.piv = PivDouble()
         self.missing: Exception | None = None
-        self.links: list[Link] = []
+        self.links: list[ScriptedCard] = []
         self.work: list[tuple[Callable, Callable]] = []
         self.core: list[ipc.Message] = []
         self.finger: list[ipc.Message] = []
-        means = Means(lambda work, deliver: self.work.append((work, deliver)), self._link, bytes)
-        self.service = Service(means)
+        self.service = Service(Means(self._put, self._put, self._token))
         self.service.core_came(self.core.append)
         if watching:
             self.service.from_core(ipc.Watch())
 
-    def _link(self, insertion: Insertion) -> Link:
-        self.links.append(Link(self.piv, self.missing))
-        return self.links[-1]
+    def _put(self, work: Callable, deliver: Callable) -> None:
+        self.work.append((work, deliver))
+
+    def _token(self, insertion: Insertion) -> Conversation:
+        card = Missing(self.missing) if self.missing else ScriptedCard(self.piv, atr=self.piv.atr)
+        self.links.append(card)
+        return Conversation(card, bytes)
 
     def run(self) -> None:
         """Do the work that waits, as the card's thread and then the loop would."""
@@ -335,7 +339,7 @@ def test_a_removal_is_told_first_and_ends_the_session() -> None:
     desk.tell(statement(), run=False)
     desk.service.readers(OUT)
     assert desk.core == [ipc.Removed(reader="reader", insertion=1)], "while the card still works"
-    assert desk.links[0].stopped
+    assert desk.links[0]._stopped
     desk.run()
     assert desk.core == [ipc.Removed(reader="reader", insertion=1)], "the late answer is dropped"
     assert desk.links[0].resets == 1
@@ -346,7 +350,7 @@ def test_another_readers_removal_ends_nothing() -> None:
     desk.service.readers((Look("reader", True, 1), Look("other", True, 1)))
     desk.tell(ipc.OpenCard(n=7, insertion=1, kinds=KINDS))
     desk.service.readers((Look("reader", True, 1), Look("other", False, 2)))
-    assert not desk.links[0].stopped
+    assert not desk.links[0]._stopped
     assert isinstance(desk.tell(statement())[0], ipc.Signed)
 
 
@@ -387,7 +391,7 @@ def test_closing_another_session_closes_nothing() -> None:
 def test_a_core_that_goes_closes_the_card() -> None:
     desk = Desk().opened()
     desk.service.core_went()
-    assert desk.links[0].stopped
+    assert desk.links[0]._stopped
     desk.run()
     assert desk.links[0].resets == 1
 

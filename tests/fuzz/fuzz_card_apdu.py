@@ -43,7 +43,7 @@ def target(data: bytes) -> None:
     card = ScriptedCard(answer)
     conversation = Conversation(card, bytes)
     try:
-        conversation.open()
+        conversation.open(KINDS)
         conversation.sign(PROOF, "9E")
     except SdboxError as error:
         if error.code not in CODES:
