@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final, NoReturn, TextIO
 
 import msgspec
 
-from sdbox_agent import __version__, errors, ipc, screen
+from sdbox_agent import __version__, errors, ipc, prompt, screen
 from sdbox_agent.audit import outbox
 from sdbox_agent.audit.hashchain import ChainBroken
+from sdbox_agent.card import pinframe
+from sdbox_agent.card.pinframe import Status
 from sdbox_agent.daemon import view
 from sdbox_agent.errors import Bug, DecodeError, Fault, SdboxError
 from sdbox_agent.paths import Paths
@@ -75,6 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     code = _command(commands, "code", _code, "give the one-time code the centre asks for")
     code.add_argument("code", type=_one_time_code)
     _command(commands, "cancel", _cancel, "give up this session")
+    give = _command(commands, "pin", _pin, "give the card its PIN")
+    give.add_argument("--stdin", action="store_true", help="the PIN is one line of standard input")
+    give.add_argument("--last-try", action="store_true", help="even if the card has one try left")
+    give.add_argument("--card-user", type=_uid, default=61002)
+    give.add_argument("--prompt-user", type=_uid, default=61006, help="whom root becomes first")
     explain = _command(commands, "explain", _explain, "what a code means and what to do")
     explain.add_argument("code")
     text = "the record of what happened on this box"
@@ -226,6 +233,77 @@ def _tell(options: argparse.Namespace, message: ipc.Message) -> None:
         answer = _ask(box, message)
     if options.json:
         _say(msgspec.json.encode(answer).decode())
+
+
+_PIN_CODES: Final = {
+    Status.WRONG: "pin-wrong",
+    Status.BLOCKED: "card-blocked",
+    Status.NOT_NOW: "not-allowed",
+    Status.LAST_TRY: "pin-last-try",
+    Status.MALFORMED: "pin-malformed",
+}
+
+
+def _pin(options: argparse.Namespace) -> int | None:
+    """The core says for which session; the digits go to the card worker and nowhere else."""
+    shown = _waiting_for_a_pin(options)
+    keyboard = sys.stdin.fileno()
+    if not options.stdin and not os.isatty(keyboard):
+        _say("sdbox-agent: no terminal to enter a PIN at; see --stdin", sys.stderr)
+        return USAGE
+    path = Paths(options.root).pin_socket
+    prompt.become(options.prompt_user, path)
+    last = _agrees_to_the_last_try(shown, keyboard, options)
+    try:
+        request = prompt.read_digits(keyboard)
+    except DecodeError:
+        raise errors.error("pin-malformed") from None
+    pinframe.write_head(request, shown.n, last=last)
+    try:
+        status, left = prompt.give(path, options.card_user, request)
+    except DecodeError:
+        raise Bug("worker-protocol") from None
+    if options.json:
+        _say(msgspec.json.encode({"status": status.name.lower(), "pin_left": left}).decode())
+        return FAILED if status in _PIN_CODES else None
+    if status in _PIN_CODES:
+        if left is not None:
+            _say_tries(left, options)
+        raise errors.error(_PIN_CODES[status])
+    _say(screen.words("prompt", "accepted", options.language))
+    return None
+
+
+def _waiting_for_a_pin(options: argparse.Namespace) -> view.View:
+    with _box(options) as box:
+        shown = _ask(box, view.AskStatus())
+    if not isinstance(shown, view.View):
+        _unexpected()
+    if shown.state != "pinentry":
+        raise errors.error("not-allowed")
+    if shown.code == "enter-pin-on-pad":
+        raise errors.error("enter-pin-on-pad")
+    return shown
+
+
+def _agrees_to_the_last_try(shown: view.View, keyboard: int, options: argparse.Namespace) -> bool:
+    """Say what is left; whether the last try may be spent. Raises AskAgain if it may not."""
+    _say_tries(shown.pin_left, options)
+    agrees = bool(options.last_try)
+    if shown.pin_left == 1 and not agrees:
+        if not options.stdin:
+            _say(errors.render("pin-last-try", options.language), sys.stderr)
+            _say(screen.words("prompt", "last-try", options.language), sys.stderr)
+            agrees = prompt.says_yes(keyboard)
+        if not agrees:
+            raise errors.error("pin-last-try")
+    if not options.stdin:
+        _say(screen.words("state", "pinentry", options.language), sys.stderr)
+    return agrees
+
+
+def _say_tries(left: int | None, options: argparse.Namespace) -> None:
+    _say(f"{screen.words('detail', 'pin_left', options.language)}: {left}", sys.stderr)
 
 
 def _print_view(shown: ipc.Message, options: argparse.Namespace) -> None:

@@ -14,9 +14,10 @@ DETAILS = {name for name, _ in cli._details(view.View(state="idle", mono_ms=0))}
 
 
 def test_every_state_and_detail_has_words_and_no_other_name() -> None:
-    assert set(screen.table()) == {"state", "detail"}
+    assert set(screen.table()) == {"state", "detail", "prompt"}
     assert set(screen.table()["state"]) == STATES
     assert set(screen.table()["detail"]) == DETAILS
+    assert set(screen.table()["prompt"]) == {"accepted", "last-try"}
 
 
 @pytest.mark.parametrize("language", errors.LANGUAGES)
@@ -26,7 +27,7 @@ def test_states_are_sentences_and_details_are_not(language: str) -> None:
         assert re.fullmatch(r"[A-ZÉÀ][^{}%<>']+[.…]", text), text
     for name in DETAILS:
         assert not screen.words("detail", name, language).endswith(".")
-    for kind in ("state", "detail"):
+    for kind in ("state", "detail", "prompt"):
         assert all(set(row) == set(errors.LANGUAGES) for row in screen.table()[kind].values())
 
 

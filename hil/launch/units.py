@@ -148,7 +148,7 @@ def users(path: Path) -> dict[str, int]:
     numbers = {"root": 0}
     for line in path.read_text().splitlines():
         words = shlex.split(line, comments=True)
-        if words:
+        if words and words[0] != "m":  # a membership
             numbers[words[1]] = int(words[2])
     return numbers
 

@@ -98,7 +98,7 @@ class PivDouble:
             return self._send(frame[4] or 256)
         size = frame[4] if len(frame) > 5 else 0
         body = frame[5 : 5 + size]
-        assert len(frame) - 5 - size in {0, 1}, "Lc and the data disagree"
+        assert len(frame) == 4 or len(frame) - 5 - size in {0, 1}, "Lc and the data disagree"
         if frame[0] == 0x10:
             self._chained += body
             return OK

@@ -62,7 +62,7 @@ def test_each_call_starts_the_clock_anew() -> None:
 def test_a_link_keeps_the_contract_of_a_channel() -> None:
     card = ScriptedCard(PivDouble())
     link = Link(Runner(), lambda: card)
-    link.connect()
+    assert link.atr == b""  # connects
     contract.closes_for_good(link)
     assert card.resets == 1
 
@@ -70,7 +70,7 @@ def test_a_link_keeps_the_contract_of_a_channel() -> None:
 def test_a_stopped_link_says_no_more_but_still_resets() -> None:
     card = ScriptedCard(PivDouble())
     link = Link(Runner(), lambda: card)
-    link.connect()
+    assert link.atr == b""  # connects
     link.stop()
     with pytest.raises(Refused, match="card-removed"):
         link.exchange(contract.SELECT)
@@ -84,5 +84,5 @@ def test_a_link_stopped_before_it_was_made_connects_nothing() -> None:
     link = Link(Runner(), lambda: made.append(1))
     link.stop()
     with pytest.raises(Refused, match="card-removed"):
-        link.connect()
+        link.exchange(b"")
     assert made == []

@@ -194,9 +194,7 @@ def test_a_bug_in_the_card_thread_is_told_and_closes(capsys: pytest.CaptureFixtu
 # -- statements ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("typ", "key"), [("proof", "9E"), ("proof", "9A"), ("receipt", "9A"), ("renew", "9A")]
-)
+@pytest.mark.parametrize(("typ", "key"), [("proof", "9E"), ("receipt", "9A"), ("renew", "9A")])
 def test_the_three_statements_are_signed(typ: str, key: str) -> None:
     desk = Desk().opened()
     [told] = desk.tell(statement(typ, key))

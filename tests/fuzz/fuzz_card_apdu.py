@@ -5,11 +5,24 @@ The input is cut into replies: one length byte, then so many bytes; when it is u
 
 from sdbox_agent.card.conversation import Conversation
 from sdbox_agent.card.scripted import ScriptedCard
+from sdbox_agent.cardkind import CardKind
 from sdbox_agent.errors import SdboxError
 from sdbox_agent.statements import fields
 
+KINDS = (
+    CardKind(name="host"),
+    CardKind(name="raw", comparison="card"),
+    CardKind(name="7f2e", comparison="card", verify="7f2e", aid=bytes(5)),
+)
 PROOF = fields.Proof(box="b", session="s-1", challenge=bytes(32))
-CODES = {"not-a-piv-card", "card-data-invalid", "card-failed", "card-blocked", "card-key-refused"}
+CODES = {
+    "not-a-piv-card",
+    "card-kind-unknown",
+    "card-data-invalid",
+    "card-failed",
+    "card-blocked",
+    "card-key-refused",
+}
 
 
 def _cut(*replies: str) -> bytes:
@@ -45,6 +58,7 @@ def target(data: bytes) -> None:
     try:
         conversation.open(KINDS)
         conversation.sign(PROOF, "9E")
+        conversation.verify_pin(bytearray(b"123456\xff\xff"), last=True)
     except SdboxError as error:
         if error.code not in CODES:
             raise AssertionError(error.code) from None

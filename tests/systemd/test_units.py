@@ -23,7 +23,13 @@ EXPOSURE = {
     "sdbox-tunnel.service": 18,
     "sdbox-walls.service": 16,
 }
-UIDS = {"sdbox": 61001, "sdbox-card": 61002, "sdbox-finger": 61003, "sdbox-tunnel": 61004}
+UIDS = {
+    "sdbox": 61001,
+    "sdbox-card": 61002,
+    "sdbox-finger": 61003,
+    "sdbox-tunnel": 61004,
+    "sdbox-prompt": 61006,
+}
 systemd_analyze = pytest.mark.skipif(
     not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed"
 )
@@ -108,7 +114,11 @@ def test_units_users_and_peer_numbers_agree() -> None:
     assert dict(re.findall(r"^u (\S+)\s+(\d+)", text, re.MULTILINE)) == {
         name: str(uid) for name, uid in UIDS.items()
     }
-    for worker, peers in (("card", "core finger"), ("finger@", "core card"), ("tunnel", "core")):
+    for worker, peers in (
+        ("card", "core finger prompt"),
+        ("finger@", "core card"),
+        ("tunnel", "core"),
+    ):
         (command,) = read(f"sdbox-{worker}.service")["Service"]["ExecStart"]
         for peer in peers.split():
             user = "sdbox" if peer == "core" else f"sdbox-{peer}"
@@ -136,7 +146,7 @@ def test_sockets_lie_where_the_agent_looks_for_them_and_in_the_workers_order() -
         for name in ("card", "finger", "tunnel")
     }
     assert listens == {
-        "card": [str(paths.card_socket), str(paths.unwrap_socket)],
+        "card": [str(paths.card_socket), str(paths.unwrap_socket), str(paths.pin_socket)],
         "finger": [str(paths.finger_socket)],
         "tunnel": [str(paths.tunnel_socket)],
     }

@@ -15,13 +15,14 @@ import msgspec
 import pytest
 
 from sdbox_agent import ipc
+from sdbox_agent.card.door import MAX_PEERS
 from sdbox_agent.card.presence import Look, Looks
 from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.errors import SdboxError
 from sdbox_agent.workers import card as worker_module
 from sdbox_agent.workers.card import EXIT_MUTE, CardWorker, Doors
 from tests.card.double import PivDouble
-from tests.card.test_service import IN, OUT, POINT, statement
+from tests.card.test_service import IN, KINDS, OUT, POINT, statement
 
 WAIT_S = 5.0
 
@@ -43,18 +44,18 @@ class Bench:
         self.answer: Callable[[bytes], bytes | SdboxError] = self.piv
         self.cards: list[ScriptedCard] = []
         self.status: int | None = None
-        uids = {"core_uid": os.getuid(), "finger_uid": os.getuid()}
+        uids = {"core_uid": os.getuid(), "finger_uid": os.getuid(), "prompt_uid": os.getuid()}
         for name in uids:
             if name in options:
                 uids[name] = options.pop(name)
-        doors = Doors(listener(directory / "core"), listener(directory / "finger"), **uids)
+        doors = Doors(*(listener(directory / name) for name in ("core", "finger", "pin")), **uids)
         self.doors = doors
         self.worker = CardWorker(doors, self._connect, **options)
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
 
     def _connect(self, reader: str, events: int) -> ScriptedCard:
-        self.cards.append(ScriptedCard(self._answer))
+        self.cards.append(ScriptedCard(self._answer, atr=self.piv.atr))
         return self.cards[-1]
 
     def _answer(self, frame: bytes) -> bytes | SdboxError:
@@ -70,7 +71,10 @@ class Bench:
         return self._client("core", ipc.FromCard)
 
     def finger(self) -> ipc.Channel:
-        return self._client("finger", ipc.Unwrapped | ipc.Failed)
+        return self._client("finger", ipc.ToFingerFromCard)
+
+    def prompt(self) -> ipc.Channel:
+        return self._client("pin", ipc.Failed)
 
     def _client(self, name: str, accepts: object) -> ipc.Channel:
         channel = ipc.connect(self.directory / name, accepts, os.getuid())
@@ -81,7 +85,7 @@ class Bench:
         self.readers(IN)
         core = self.core()
         core.send(ipc.Watch())
-        core.send(ipc.OpenCard(n=7, insertion=1))
+        core.send(ipc.OpenCard(n=7, insertion=1, kinds=KINDS))
         told = [core.receive() for _ in range(3)]
         assert [type(t) for t in told] == [ipc.Inserted, ipc.ReadersChanged, ipc.Opened]
         return core
@@ -89,9 +93,12 @@ class Bench:
     def end(self) -> int | None:
         self.worker.stop()
         self.thread.join(WAIT_S)
-        for sock in (self.doors.core, self.doors.finger):
-            sock.close()
+        self.shut()
         return self.status
+
+    def shut(self) -> None:
+        for sock in (self.doors.core, self.doors.finger, self.doors.prompt):
+            sock.close()
 
 
 @contextlib.contextmanager
@@ -145,7 +152,7 @@ def test_a_grant_is_seen_before_the_request_that_rests_on_it(tmp_path: Path) -> 
         core, finger = bench.opened(), bench.finger()
         select = bench.worker._selector.select
         bench.worker._selector.select = lambda patience_s: select(patience_s)[::-1]
-        wait_for(lambda: len(bench.worker._fingers) == 1)
+        wait_for(lambda: len(bench.worker._fingers.peers) == 1)
         stop, entered = threading.Event(), threading.Event()
         bench.worker.post(lambda: (entered.set(), stop.wait(WAIT_S)))
         assert entered.wait(WAIT_S)
@@ -157,11 +164,11 @@ def test_a_grant_is_seen_before_the_request_that_rests_on_it(tmp_path: Path) -> 
         finger.close()
 
 
-@pytest.mark.parametrize("who", ["core", "finger"])
+@pytest.mark.parametrize("who", ["core", "finger", "prompt"])
 def test_a_foreign_uid_is_shut_out(tmp_path: Path, who: str) -> None:
     """Fault 97: it is not heard, and it disturbs nobody."""
     with running(tmp_path, **{f"{who}_uid": os.getuid() + 1}) as bench:
-        foreign = bench.core() if who == "core" else bench.finger()
+        foreign = {"core": bench.core, "finger": bench.finger, "prompt": bench.prompt}[who]()
         with contextlib.suppress(ipc.Closed):
             foreign.send(ipc.Watch())
         assert ended(foreign)
@@ -196,7 +203,7 @@ def test_a_new_core_replaces_the_old_and_closes_its_card(tmp_path: Path) -> None
         new.send(ipc.Watch())
         assert isinstance(new.receive(), ipc.Inserted)
         assert isinstance(new.receive(), ipc.ReadersChanged)
-        new.send(ipc.OpenCard(n=1, insertion=1))
+        new.send(ipc.OpenCard(n=1, insertion=1, kinds=KINDS))
         assert isinstance(new.receive(), ipc.Opened)
         new.close()
 
@@ -269,7 +276,7 @@ def test_a_thousand_connections_change_nothing(tmp_path: Path) -> None:
             crowd.append(sock)
         core.send(statement())
         assert isinstance(core.receive(), ipc.Signed)
-        wait_for(lambda: len(bench.worker._fingers) == worker_module.MAX_FINGERS)
+        wait_for(lambda: len(bench.worker._fingers.peers) == MAX_PEERS)
         for sock in crowd:
             sock.close()
         core.send(ipc.GrantUnwrap(n=7))
@@ -319,10 +326,10 @@ def test_a_mute_card_ends_the_worker_in_time(tmp_path: Path, silence: str) -> No
     bench = Bench(tmp_path, deadline_s=0.3)
 
     class Card(ScriptedCard):
-        def close(self) -> None:
+        def close(self, parting: tuple[bytes, ...] = ()) -> None:
             if silence == "resetting":
                 forever.wait(WAIT_S)
-            super().close()
+            super().close(parting)
 
     def answer(frame: bytes) -> bytes | SdboxError:
         if (silence, frame[1]) in {("reading", 0xCB), ("signing", 0x87)}:
@@ -332,14 +339,14 @@ def test_a_mute_card_ends_the_worker_in_time(tmp_path: Path, silence: str) -> No
     def connect(reader: str, events: int) -> ScriptedCard:
         if silence == "connecting":
             forever.wait(WAIT_S)
-        return Card(answer)
+        return Card(answer, atr=bench.piv.atr)
 
     bench.worker._connect = connect
     bench.readers(IN)
     core = bench.core()
     start_s = time.monotonic()
     core.send(ipc.Watch())
-    core.send(ipc.OpenCard(n=7, insertion=1))
+    core.send(ipc.OpenCard(n=7, insertion=1, kinds=KINDS))
     told = [core.receive() for _ in range(3)]
     if silence in {"signing", "resetting"}:
         assert isinstance(told.pop(), ipc.Opened)
@@ -353,8 +360,7 @@ def test_a_mute_card_ends_the_worker_in_time(tmp_path: Path, silence: str) -> No
     assert bench.status == EXIT_MUTE
     assert ended(core)
     forever.set()
-    for sock in (bench.doors.core, bench.doors.finger):
-        sock.close()
+    bench.shut()
 
 
 def test_a_slow_card_that_answers_each_time_is_not_mute(tmp_path: Path) -> None:

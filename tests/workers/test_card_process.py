@@ -20,7 +20,7 @@ from sdbox_agent.card import pcsc
 from sdbox_agent.statements import jws
 from sdbox_agent.workers.card import EXIT_CONFIG, EXIT_MUTE
 from tests.card.test_conversation import point_of
-from tests.card.test_service import statement
+from tests.card.test_service import KINDS, statement
 from tests.workers.test_card import Bench, ended, listener
 
 pytest.importorskip("hil.pcscd")
@@ -66,11 +66,11 @@ class Worker:
     def __init__(self, directory: Path) -> None:
         directory.chmod(0o755)
         self.directory = directory
-        sockets = [listener(directory / "core"), listener(directory / "finger")]
-        for name in ("core", "finger"):
+        sockets = [listener(directory / name) for name in ("core", "finger", "pin")]
+        for name in ("core", "finger", "pin"):
             (directory / name).chmod(0o666)
-        # As systemd does it: descriptors 3 and 4, and LISTEN_PID the process itself.
-        passing = 'exec 3<&"$1" 4<&"$2"; shift 2; LISTEN_FDS=2 LISTEN_PID=$$ exec "$@"'
+        # As systemd does it: descriptors from 3 on, and LISTEN_PID the process itself.
+        passing = 'exec 3<&"$1" 4<&"$2" 5<&"$3"; shift 3; LISTEN_FDS=3 LISTEN_PID=$$ exec "$@"'
         command = [PYTHON, "-B", "-m", "sdbox_agent.workers.card", "--root", "/"]
         command += ["--core-uid", "0", "--finger-uid", str(FINGER_UID)]
         numbers = [str(sock.fileno()) for sock in sockets]
@@ -147,7 +147,7 @@ def opened(worker: Worker, slot: Slot, *faults: object) -> ipc.Opened:
     told = worker.until(ipc.Inserted)
     assert isinstance(told, ipc.Inserted)
     assert told.reader == slot.reader_name
-    worker.core.send(ipc.OpenCard(n=7, insertion=told.insertion))
+    worker.core.send(ipc.OpenCard(n=7, insertion=told.insertion, kinds=KINDS))
     shown = worker.until(ipc.Opened)
     assert isinstance(shown, ipc.Opened)
     return shown
@@ -220,7 +220,7 @@ def test_it_outlives_pcscd(worker: Worker, slot: Slot) -> None:
     assert seen.index(ipc.Removed) < seen.index(ipc.Inserted)
     worker.core.send(ipc.CloseCard(n=7))
     assert worker.until(ipc.CardClosed) == ipc.CardClosed(n=7)
-    worker.core.send(ipc.OpenCard(n=8, insertion=told.insertion))
+    worker.core.send(ipc.OpenCard(n=8, insertion=told.insertion, kinds=KINDS))
     assert worker.until(ipc.Opened).n == 8
 
 
@@ -257,7 +257,7 @@ def bench_open(bench: Bench, slot: Slot, *faults: object) -> ipc.Channel:
     slot.insert(CARD, faults)
     while not isinstance(told := core.receive(), ipc.Inserted):
         pass
-    core.send(ipc.OpenCard(n=7, insertion=told.insertion))
+    core.send(ipc.OpenCard(n=7, insertion=told.insertion, kinds=KINDS))
     return core
 
 
