@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from sdbox_agent import ipc
 from sdbox_agent.card import pin, pinframe
-from sdbox_agent.errors import DecodeError, Fault
+from sdbox_agent.errors import Fault
 from sdbox_agent.hardening import close_memory
 
 if TYPE_CHECKING:

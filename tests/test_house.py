@@ -80,6 +80,7 @@ STORIES = {
     "tests/udev/test_rules.py",  # udev/
     "tests/session/test_dialogues.py",  # one user story each
     "tests/biometrics/test_separation.py",  # detector and matcher together
+    "tests/card/test_conversation_person.py",  # conversation.py: fingers and PINs
     "tests/workers/test_card_process.py",  # the worker as a process
     "tests/hil/card/test_opensc.py",  # a third party's opinion
     "tests/hil/card/test_pcsc.py",  # through a real pcscd
