@@ -81,7 +81,9 @@ STORIES = {
     "tests/session/test_dialogues.py",  # one user story each
     "tests/biometrics/test_separation.py",  # detector and matcher together
     "tests/card/test_conversation_person.py",  # conversation.py: fingers and PINs
+    "tests/card/test_service_person.py",  # service.py: the same
     "tests/workers/test_card_process.py",  # the worker as a process
+    "tests/workers/test_card_person.py",  # workers/card.py: PINs, and how long a failure takes
     "tests/hil/card/test_opensc.py",  # a third party's opinion
     "tests/hil/card/test_pcsc.py",  # through a real pcscd
 }

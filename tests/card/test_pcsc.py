@@ -17,7 +17,7 @@ from sdbox_agent.errors import SdboxError
 from sdbox_agent.statements import fields, jws
 from tests.card import contract
 from tests.card.double import certificate_of
-from tests.card.test_conversation import OAEP, PROOF, RECEIPT, point_of
+from tests.card.test_conversation import KINDS, OAEP, PROOF, RECEIPT, point_of
 
 pytest.importorskip("hil.pcscd")
 
@@ -143,6 +143,15 @@ def test_a_connection_keeps_the_contract(pcsc, seen: Seen, slot: Slot) -> None:
     assert insertion.resets > resets, "closing resets the card"
 
 
+def test_a_connection_keeps_the_rest_of_the_contract(pcsc, seen: Seen, slot: Slot) -> None:
+    """vpcd has no pad; a reader with one has never been here."""
+    slot.insert(CARD)
+    connection = pcsc.Connection(slot.reader_name, seen.events(slot))
+    contract.shows_its_answer_to_reset(connection)
+    contract.has_a_reader_without_a_pad(connection)
+    contract.is_stopped_for_good(connection)
+
+
 def test_a_torn_connection_is_dead_for_good(pcsc, seen: Seen, slot: Slot) -> None:
     slot.insert(CARD, [TearAt(2, TearPoint.REPLY)])
     connection = pcsc.Connection(slot.reader_name, seen.events(slot))
@@ -207,12 +216,12 @@ def talking(pcsc, seen: Seen, slot: Slot, card: object, *faults: object) -> Iter
 def test_the_card_signs_what_the_centre_accepts(pcsc, seen: Seen, slot: Slot, kind: str) -> None:
     card = new_card(**{"9A": kind, "9E": "P-256"})
     with talking(pcsc, seen, slot, card) as conversation:
-        face = conversation.open()
-        assert face.chuid.guid == card.guid.bytes
-        for statement, key in ((PROOF, "9E"), (PROOF, "9A"), (RECEIPT, "9A")):
+        face = conversation.open(KINDS)
+        assert face.guid == card.guid.bytes
+        for statement, key in ((PROOF, "9E"), (RECEIPT, "9A")):
             done = conversation.sign(statement, key)
             message = jws.assemble(done.payload, [(done.protected, done.signature)])
-            der = face.holders[key].certificate_der
+            der = face.certificates[key]
             assert jws.open_statement(fields.typ_of(statement), message, [der]) == statement
 
 
@@ -225,7 +234,7 @@ def test_the_card_agrees_on_the_secret_that_cryptography_finds(
     assert isinstance(public, ec.EllipticCurvePublicKey)
     mine = ec.generate_private_key(public.curve)
     with talking(pcsc, seen, slot, card) as conversation:
-        conversation.open()
+        conversation.open(KINDS)
         assert conversation.unwrap("ecdh", point_of(mine)) == mine.exchange(ec.ECDH(), public)
 
 
@@ -233,7 +242,7 @@ def test_the_card_agrees_on_the_secret_that_cryptography_finds(
 def test_the_card_opens_what_cryptography_wrapped(pcsc, seen: Seen, slot: Slot, kind: str) -> None:
     card = new_card(**{"9D": kind})
     with talking(pcsc, seen, slot, card) as conversation:
-        conversation.open()
+        conversation.open(KINDS)
         block = card.public_keys()["9D"].encrypt(b"k" * 32, OAEP)
         assert conversation.unwrap("rsa-oaep-sha256", block) == b"k" * 32
 
@@ -259,7 +268,7 @@ def test_a_bad_card_is_told(
 def play(conversation: Conversation) -> str:
     """A proof and a receipt: "done", or the code of the error."""
     try:
-        conversation.open()
+        conversation.open(KINDS)
         conversation.sign(PROOF, "9E")
         conversation.sign(RECEIPT, "9A")
     except SdboxError as error:
@@ -273,10 +282,12 @@ def play(conversation: Conversation) -> str:
 def test_a_swapped_card_is_caught(pcsc, seen: Seen, slot: Slot, silently: bool) -> None:
     """Fault 9: between proof and receipt, once behind a connection that notices nothing."""
     with talking(pcsc, seen, slot, CARD) as conversation:
-        assert play(conversation) == "done"
-    apdus = slot.remove().apdus
+        conversation.open(KINDS)
+        conversation.sign(PROOF, "9E")
+        before = slot._thread.insertion.apdus
+    slot.remove()
     seen.gone(slot)
-    fault = SwapAt(apdus - 1, new_card(), silently=silently)  # the CHUID before the receipt
+    fault = SwapAt(before + 1, new_card(), silently=silently)  # the CHUID before the receipt
     with talking(pcsc, seen, slot, CARD, fault) as conversation:
         assert play(conversation) == "card-removed"
 

@@ -86,3 +86,20 @@ def test_a_link_stopped_before_it_was_made_connects_nothing() -> None:
     with pytest.raises(Refused, match="card-removed"):
         link.exchange(b"")
     assert made == []
+
+
+def test_a_link_keeps_the_rest_of_the_contract() -> None:
+    card = ScriptedCard(PivDouble(), atr=PivDouble.atr)
+    link = Link(Runner(), lambda: card)
+    contract.shows_its_answer_to_reset(link)
+    contract.has_a_reader_without_a_pad(link)
+    contract.is_stopped_for_good(link)
+    assert (card.frames[-1], card.resets) == (contract.LOG_OUT, 1)
+
+
+def test_a_person_at_the_pad_is_waited_for() -> None:
+    """The time he may lawfully take is not the card's."""
+    runner = Runner()
+    with runner.call(25.0):
+        assert runner.busy_since_s > time.monotonic() + 20
+    assert runner.busy_since_s <= time.monotonic()

@@ -45,6 +45,8 @@ class Desk:
     def __init__(self, *, watching: bool = True) -> None:
         self.piv = PivDouble()
         self.missing: Exception | None = None
+        self.kinds = KINDS
+        self.reader: Callable = lambda _code, _data: b""
         self.links: list[ScriptedCard] = []
         self.work: list[tuple[Callable, Callable]] = []
         self.core: list[ipc.Message] = []
@@ -58,7 +60,9 @@ class Desk:
         self.work.append((work, deliver))
 
     def _token(self, insertion: Insertion) -> Conversation:
-        card = Missing(self.missing) if self.missing else ScriptedCard(self.piv, atr=self.piv.atr)
+        card = ScriptedCard(self.piv, atr=self.piv.atr, reader=self.reader)
+        if self.missing:
+            card = Missing(self.missing)
         self.links.append(card)
         return Conversation(card, bytes)
 
@@ -79,9 +83,8 @@ class Desk:
 
     def opened(self, n: int = 7) -> "Desk":
         self.service.readers(IN)
-        assert [type(told) for told in self.tell(ipc.OpenCard(n=n, insertion=1, kinds=KINDS))] == [
-            ipc.Opened
-        ]
+        told = self.tell(ipc.OpenCard(n=n, insertion=1, kinds=self.kinds))
+        assert [type(one) for one in told] == [ipc.Opened]
         return self
 
     def unwrap(self, n: int = 7, *, run: bool = True) -> list[ipc.Message]:

@@ -18,6 +18,7 @@ from sdbox_agent import ipc
 from sdbox_agent.card.door import MAX_PEERS
 from sdbox_agent.card.presence import Look, Looks
 from sdbox_agent.card.scripted import ScriptedCard
+from sdbox_agent.cardkind import CardKind
 from sdbox_agent.errors import SdboxError
 from sdbox_agent.workers import card as worker_module
 from sdbox_agent.workers.card import EXIT_MUTE, CardWorker, Doors
@@ -81,11 +82,11 @@ class Bench:
         channel.sock.settimeout(WAIT_S)
         return channel
 
-    def opened(self) -> ipc.Channel:
+    def opened(self, *wanted: CardKind) -> ipc.Channel:
         self.readers(IN)
         core = self.core()
         core.send(ipc.Watch())
-        core.send(ipc.OpenCard(n=7, insertion=1, kinds=KINDS))
+        core.send(ipc.OpenCard(n=7, insertion=1, kinds=wanted or KINDS))
         told = [core.receive() for _ in range(3)]
         assert [type(t) for t in told] == [ipc.Inserted, ipc.ReadersChanged, ipc.Opened]
         return core
