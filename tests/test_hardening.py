@@ -1,6 +1,9 @@
-"""A process that has closed and locked its memory: seen from outside, by what the kernel says."""
+"""A process that has closed and locked itself: seen from outside, by what the kernel refuses."""
 
+import contextlib
 import os
+import select
+import signal
 import subprocess
 from pathlib import Path
 
@@ -11,8 +14,9 @@ from sdbox_agent.hardening import has_swap
 ROOT = Path(__file__).parents[1]
 # The interpreter of the system, and the module's text: another user may not reach this directory.
 PYTHON = "/usr/bin/python3"
+MODULE = (ROOT / "sdbox_agent/hardening.py").read_text()
 CHILD = (
-    (ROOT / "sdbox_agent/hardening.py").read_text()
+    MODULE
     + """
 import resource, sys
 close_memory() if sys.argv[1] == "closed" else None
@@ -21,7 +25,7 @@ sys.stdin.read()
 """
 )
 LOCKING = (
-    (ROOT / "sdbox_agent/hardening.py").read_text()
+    MODULE
     + """
 import re, sys
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
@@ -31,6 +35,34 @@ except OSError as error:
     print(error.strerror)
 else:
     print(re.search(r"VmLck:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+)
+# Each line is what one deed came to: "done", or the name of the error.
+RENOUNCED = (
+    MODULE
+    + """
+import sys
+def deed(act):
+    try:
+        act()
+    except OSError as error:
+        print(type(error).__name__, flush=True)
+    else:
+        print("done", flush=True)
+def write():
+    os.write(os.memfd_create("x"), b"x")
+def hostname():
+    socket.sethostname(socket.gethostname())
+renounce() if sys.argv[1] == "renounced" else None
+deed(lambda: socket.socket(socket.AF_UNIX).close())
+deed(lambda: socket.socketpair())
+deed(lambda: socket.socket(socket.AF_INET).close())
+deed(lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close())
+deed(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close())
+deed(lambda: os.execv("/bin/true", ["true"]) if sys.argv[1] == "renounced" else None)
+deed(write)
+deed(hostname)
+print((Path("/proc/self/status").read_text().split("CapPrm:")[1].split()[0]))
 """
 )
 
@@ -73,3 +105,46 @@ def test_swap_is_seen_where_there_is_some() -> None:
         if line.startswith("SwapTotal:")
     )
     assert has_swap() == (int(total) > 0)
+
+
+def deeds(how: str) -> list[str]:
+    done = subprocess.run(
+        [PYTHON, "-c", RENOUNCED, how], capture_output=True, text=True, check=True, timeout=20
+    )
+    return done.stdout.split()
+
+
+def test_what_was_renounced_is_refused() -> None:
+    local, network, rest = ["done"] * 2, ["PermissionError"] * 3, ["PermissionError", "OSError"]
+    assert deeds("renounced") == [*local, *network, *rest, "PermissionError", "0" * 16]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="others may do less anyway")
+def test_nothing_is_refused_to_a_process_that_renounced_nothing() -> None:
+    assert deeds("kept")[:7] == ["done"] * 7, "or the test above could not fail"
+
+
+def test_a_child_dies_with_its_parent() -> None:
+    """Killed, not asked: the parent gets no chance to tell anybody."""
+    child = MODULE + "\nimport sys, time\ndie_with_parent(int(sys.argv[1]))\n"
+    child += "print(os.getpid(), flush=True)\ntime.sleep(60)"
+    parent = (
+        "import os, subprocess, sys\n"
+        f"subprocess.Popen([sys.executable, '-c', {child!r}, str(os.getpid())]).wait()"
+    )
+    with subprocess.Popen([PYTHON, "-c", parent], stdout=subprocess.PIPE) as started:
+        assert started.stdout
+        watched = os.pidfd_open(int(started.stdout.readline()))
+        started.send_signal(signal.SIGKILL)
+        try:
+            assert select.select([watched], [], [], 5)[0], "still there"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(watched, signal.SIGKILL)
+            os.close(watched)
+
+
+def test_a_child_whose_parent_has_gone_says_so() -> None:
+    code = MODULE + "\ndie_with_parent(os.getppid() + 1)"
+    done = subprocess.run([PYTHON, "-c", code], check=False, capture_output=True, timeout=20)
+    assert b"ProcessLookupError" in done.stderr
