@@ -65,7 +65,11 @@ def close_memory() -> None:
 
 
 def lock_memory() -> None:
-    """Keep every page we use out of swap. Raises OSError (it needs LimitMEMLOCK=infinity)."""
+    """Keep every page we use out of swap. Raises OSError (it needs LimitMEMLOCK=infinity).
+
+    Who will drop CAP_IPC_LOCK drops it first: else the limit (RLIMIT_MEMLOCK) holds for what is
+    mapped afterwards, and a library more is too many.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0:
         raise OSError(ctypes.get_errno(), "mlockall")
@@ -146,15 +150,3 @@ def _prctl(option: int, value: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
-
-
-def lock_memory() -> None:
-    """Keep every page we use out of swap. Raises OSError (it needs LimitMEMLOCK=infinity)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0:
-        raise OSError(ctypes.get_errno(), "mlockall")
-
-
-def has_swap() -> bool:
-    """Whether the machine has any swap now. Raises OSError."""
-    return len(Path("/proc/swaps").read_text("ascii").splitlines()) > 1  # headings come first

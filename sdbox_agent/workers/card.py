@@ -30,12 +30,14 @@ from sdbox_agent import ipc
 from sdbox_agent.card import pcsc
 from sdbox_agent.card.conversation import Conversation
 from sdbox_agent.card.door import Door, accept
+from sdbox_agent.card.either import EitherToken
 from sdbox_agent.card.pindoor import PinChannel
 from sdbox_agent.card.pinframe import Status
+from sdbox_agent.card.pkcs11 import LibraryToken
 from sdbox_agent.card.runner import Link, Runner
 from sdbox_agent.card.service import Means, Service
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.hardening import close_memory, has_swap, lock_memory
+from sdbox_agent.hardening import close_memory, keep_out_of_swap
 
 if TYPE_CHECKING:
     import socket
@@ -143,8 +145,14 @@ class CardWorker:
         self._later.append((start_s + periods * self._failure_s, partial(deliver, answer)))
 
     def _token(self, insertion: Insertion) -> Token:
-        link = Link(self._runner, partial(self._connect, insertion.reader, insertion.events))
-        return Conversation(link, secrets.token_bytes)
+        connect = partial(self._connect, insertion.reader, insertion.events)
+        link = partial(Link, self._runner, connect)
+        return EitherToken(
+            {
+                "pcsc": lambda: Conversation(link(), secrets.token_bytes),
+                "pkcs11": lambda: LibraryToken(link, self._runner.call),
+            }
+        )
 
     # -- the loop --------------------------------------------------------------------------------
 
@@ -289,19 +297,6 @@ class CardWorker:
             self._service.from_prompt(given.n, given.field, reply, last=given.last)
 
 
-def keep_memory_private() -> None:
-    """No core dump, no debugger of our own uid, and no page of ours in swap.
-
-    Raises OSError where memory can't be locked although there is swap.
-    """
-    close_memory()
-    try:
-        lock_memory()
-    except OSError:
-        if has_swap():
-            raise
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the worker until SIGTERM."""
     parser = argparse.ArgumentParser(prog="sdbox_agent.workers.card")
@@ -315,7 +310,8 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write("card worker: wants core.sock, finger.sock and pin.sock as LISTEN_FDS\n")
         return EXIT_CONFIG
     try:
-        keep_memory_private()
+        close_memory()
+        keep_out_of_swap()
     except OSError as error:
         sys.stderr.write(f"card worker: memory can't be kept private: {error.strerror}\n")
         return EXIT_CONFIG
