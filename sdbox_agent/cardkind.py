@@ -52,4 +52,5 @@ class CardKind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     comparison: Literal["host", "card"] = "host"
     verify: Literal["raw", "7f2e"] = "raw"  # how a probe is wrapped: SP 800-73, or ISO/IEC 7816-11
     module: Annotated[str, Meta(max_length=200)] = ""  # PKCS#11: the maker's library
-    token_serial: Annotated[str, Meta(max_length=16)] = ""  # PKCS#11: CK_TOKEN_INFO.serialNumber
+    # PKCS#11: CK_TOKEN_INFO.serialNumber; empty: the one token the library shows, whichever it is
+    token_serial: Annotated[str, Meta(max_length=16)] = ""

@@ -141,10 +141,12 @@ def parse_kind(data: bytes) -> Kind:
     """Read a kind of card. Raises TomlRefused (line and reason)."""
     kind = toml.parse(data, Kind)
     wants_library = kind.access == "pkcs11"
+    if wants_library and not kind.module:
+        raise TomlRefused(toml.line_of(data.decode(), ("module",)), "module: missing")
     for name in ("module", "token_serial"):
-        if bool(getattr(kind, name)) != wants_library:
-            reason = f"{name}: {'missing' if wants_library else 'only with access pkcs11'}"
-            raise TomlRefused(toml.line_of(data.decode(), (name,)), reason)
+        if getattr(kind, name) and not wants_library:
+            line = toml.line_of(data.decode(), (name,))
+            raise TomlRefused(line, f"{name}: only with access pkcs11")
     if wants_library and kind.comparison == "card":
         line = toml.line_of(data.decode(), ("comparison",))
         raise TomlRefused(line, "comparison: no library reaches 96 and 97")

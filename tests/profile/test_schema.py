@@ -94,3 +94,38 @@ def test_the_centre_is_a_host_and_nothing_more(evil: str) -> None:
     with pytest.raises(TomlRefused) as caught:
         schema.parse_box(BOX.replace(b"centre.test", evil.encode()))
     assert caught.value.reason.startswith("centre.host")
+
+
+# -- kinds of card -----------------------------------------------------------------------------
+
+KINDS = sorted((Path(__file__).parents[2] / "firmware_profiles/cards").glob("*.toml"))
+LIBRARY = next(p for p in KINDS if p.stem == "piv-pkcs11").read_text("utf-8")
+DIRECT = next(p for p in KINDS if p.stem == "piv-pin").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", KINDS, ids=lambda p: p.stem)
+def test_every_checked_in_kind_is_valid_and_names_itself(path: Path) -> None:
+    kind = schema.parse_kind(path.read_bytes())
+    assert kind.name == kind.kind.name == path.stem
+
+
+def test_a_kind_reached_by_a_library_may_name_one_token() -> None:
+    kind = schema.parse_kind((LIBRARY + 'token_serial = "0123456789abcdef"\n').encode()).kind
+    assert kind.token_serial == "0123456789abcdef"
+    assert schema.parse_kind(LIBRARY.encode()).kind.token_serial == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (re.sub("(?m)^module.*$", "", LIBRARY), "module: missing"),
+        (LIBRARY.replace("/usr/lib", "lib"), "module"),
+        (LIBRARY.replace('"host"', '"card"'), "comparison: no library reaches 96 and 97"),
+        (DIRECT + 'module = "/usr/lib/x.so"\n', "module: only with access pkcs11"),
+        (DIRECT + 'token_serial = "1"\n', "token_serial: only with access pkcs11"),
+        (LIBRARY + 'token_serial = "0123456789abcdef0"\n', "token_serial"),
+    ],
+)
+def test_a_kind_that_contradicts_itself_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(TomlRefused, match=re.escape(reason)):
+        schema.parse_kind(text.encode())
