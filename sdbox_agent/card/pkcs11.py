@@ -277,7 +277,14 @@ class LibraryToken:
     # -- the end ---------------------------------------------------------------------------------
 
     def _fail(self, error: SdboxError) -> NoReturn:
-        """End it, and raise `error`; or card-removed, if that is what it was."""
+        """End it, and raise `error`; or card-removed, if that is what it was.
+
+        A card that does not answer is not asked again while somebody waits: `close` resets it.
+        """
+        if error.code == "card-mute" and self._child is not None:
+            self._child.close()
+            self._child = None
+            raise error
         if self._end() or self._stopped:
             raise Refused("card-removed")
         raise error

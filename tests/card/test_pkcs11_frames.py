@@ -17,7 +17,9 @@ REPLIES = st.one_of(
 )
 REQUESTS = st.one_of(
     st.builds(
-        frames.Open, st.text(min_size=1, max_size=50), st.text(st.characters(codec="ascii"), max_size=16)
+        frames.Open,
+        st.text(min_size=1, max_size=50),
+        st.text(st.characters(codec="ascii"), max_size=16),
     ),
     st.just(frames.Login()),
     st.builds(
@@ -31,7 +33,7 @@ REQUESTS = st.one_of(
         st.sampled_from(["ecdh", "rsa-oaep-sha256"]),
         st.binary(min_size=1, max_size=512),
     ),
-)  # fmt: skip
+)
 
 
 @given(REPLIES)
