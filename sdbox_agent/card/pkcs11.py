@@ -90,6 +90,10 @@ class Child:
         except (OSError, DecodeError):
             raise Fault("card-failed") from None
 
+    def is_alive(self) -> bool:
+        """Whether it can still be asked."""
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """From any thread: no more of it. Whoever waits in `ask` is told."""
         self._process.kill()
@@ -101,6 +105,36 @@ class Child:
         self._socket.close()
 
 
+class Spare:
+    """One child that waits warm: to start Python takes longer than all the rest of an opening.
+
+    Both calls belong to the card's thread, with which the child then dies. Until a card has needed
+    a library there is none.
+    """
+
+    def __init__(self) -> None:
+        self._child: Child | None = None
+
+    def take(self) -> Child:
+        """The one that waits, or a new one."""
+        child, self._child = self._child, None
+        if child is not None and not child.is_alive():
+            child.close()
+            child = None
+        return child or Child()
+
+    def refill(self) -> None:
+        """Have one wait for the next card."""
+        if self._child is None:
+            self._child = Child()
+
+    def close(self) -> None:
+        """Let it go."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.close()
+
+
 class LibraryToken:
     """A `Token` through a library. `connect` takes the card itself, to reset it."""
 
@@ -109,9 +143,11 @@ class LibraryToken:
         connect: Callable[[], Channel],
         mark: Mark = contextlib.nullcontext,
         *,
+        spare: Spare | None = None,
         deadline_s: float = REQUEST_DEADLINE_S,
     ) -> None:
         self._connect = connect
+        self._spare = spare
         self._mark = mark
         self._deadline_s = deadline_s
         self._child: Child | None = None
@@ -120,6 +156,7 @@ class LibraryToken:
         self._left = 0
         self._stopped = False
         self._to_reset = False
+        self._used = False
 
     @property
     def child_pid(self) -> int | None:
@@ -205,16 +242,21 @@ class LibraryToken:
             child.kill()
 
     def close(self) -> None:
-        """As `Token.close`."""
+        """As `Token.close`; then a child is made ready for the next card, if this one had one."""
         self._stopped = True
         self._end()
+        if self._spare and self._used:
+            self._spare.refill()
 
     # -- the steps -------------------------------------------------------------------------------
 
     def _open(self, kind: CardKind) -> Face:
         if self._stopped:
             raise Refused("card-removed")
-        self._child, self._to_reset = Child(), True
+        self._child, self._to_reset = self._spare.take() if self._spare else Child(), True
+        if self._stopped:  # meanwhile: looked at once there is a child for `stop` to kill
+            self._fail(Refused("card-removed"))
+        self._used = True
         request = frames.encode(frames.Open(kind.module, kind.token_serial))
         reply = self._ask(request, within_s=self._deadline_s)
         if not isinstance(reply, frames.Shown):

@@ -10,6 +10,7 @@ be relied on (OpenSC: OperationActive for every call).
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import sys
@@ -54,7 +55,7 @@ def serve(sock: socket.socket) -> None:
 
 
 def _open(request: frames.Request) -> tuple[Library, frames.Reply]:
-    from sdbox_agent.card.pkcs11_library import Library  # noqa: PLC0415  in this process alone
+    from sdbox_agent.card.pkcs11_library import Library  # noqa: PLC0415  in this process alone, closed by now
 
     if not isinstance(request, frames.Open):
         raise DecodeError("not opened")
@@ -104,6 +105,7 @@ def main(argv: list[str]) -> int:
     _configure_opensc()
     hardening.renounce()
     hardening.keep_out_of_swap()
+    importlib.import_module("sdbox_agent.card.pkcs11_library")  # now, not with the card waiting
     with socket.socket(fileno=sock) as worker:
         serve(worker)
     return 0

@@ -33,7 +33,7 @@ from sdbox_agent.card.door import Door, accept
 from sdbox_agent.card.either import EitherToken
 from sdbox_agent.card.pindoor import PinChannel
 from sdbox_agent.card.pinframe import Status
-from sdbox_agent.card.pkcs11 import LibraryToken
+from sdbox_agent.card.pkcs11 import LibraryToken, Spare
 from sdbox_agent.card.runner import Link, Runner
 from sdbox_agent.card.service import Means, Service
 from sdbox_agent.errors import DecodeError
@@ -84,6 +84,7 @@ class CardWorker:
         self._failure_s = failure_s
         self._connect = connect
         self._runner = Runner()
+        self._spare = Spare()
         self._service = Service(Means(self._run, self._run_evenly, self._token))
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake_lock = threading.Lock()
@@ -150,7 +151,7 @@ class CardWorker:
         return EitherToken(
             {
                 "pcsc": lambda: Conversation(link(), secrets.token_bytes),
-                "pkcs11": lambda: LibraryToken(link, self._runner.call),
+                "pkcs11": lambda: LibraryToken(link, self._runner.call, spare=self._spare),
             }
         )
 
@@ -204,6 +205,7 @@ class CardWorker:
         if self._stop_at_s is None:
             self._stop_at_s = time.monotonic() + CLOSING_S
             self._service.core_went()
+            self._runner.submit(self._spare.close)
             self._runner.submit(lambda: self.post(self._ended))
 
     def _ended(self) -> None:

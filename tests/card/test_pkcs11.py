@@ -1,12 +1,13 @@
 """Cards through their maker's library: OpenSC over the virtual card, SoftHSM2 as another maker."""
 
+import contextlib
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sdbox_agent.card.pkcs11 import LibraryToken
+from sdbox_agent import ipc
+from sdbox_agent.card import pcsc
+from sdbox_agent.card.pkcs11 import LibraryToken, Spare
+from sdbox_agent.card.presence import Look
 from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.card.token import Face
 from sdbox_agent.cardkind import CardKind
@@ -25,7 +29,10 @@ from sdbox_agent.statements import fields, jws
 from sdbox_centre import desk as enrolment
 from tests.card.double import PivDouble, certificate, key
 from tests.card.test_conversation import PROOF, RECEIPT, RENEW, point_of
+from tests.card.test_service import statement as asked
+from tests.kinds import MATCH
 from tests.pki import grown
+from tests.workers.test_card import Bench
 
 pytest.importorskip("hil.pcscd")
 
@@ -122,6 +129,70 @@ def test_a_session_whichever_library_it_is(maker: Maker) -> None:
     maker.token.close()
     with pytest.raises(Refused, match="card-removed"):
         maker.token.sign(PROOF, "9E")
+
+
+@contextlib.contextmanager
+def ending(bench: Bench) -> Iterator[Bench]:
+    try:
+        yield bench
+    finally:
+        assert bench.end() == 0
+
+
+class RealBench(Bench):
+    """The whole worker, over PC/SC."""
+
+    def _connect(self, reader: str, events: int) -> pcsc.Connection:
+        return pcsc.Connection(reader, events)
+
+
+def test_the_worker_takes_a_card_by_the_first_kind_that_fits(desk: Desk, tmp_path: Path) -> None:
+    """A kind of another way first; then two sessions, the second with a child that waited."""
+    desk.put(new_card())
+    with ending(RealBench(tmp_path)) as bench:
+        bench.readers((Look(desk.slot.reader_name, True, desk.events),))
+        core, prompt = bench.core(), bench.prompt()
+        core.send(ipc.Watch())
+        assert [type(core.receive()) for _ in range(2)] == [ipc.Inserted, ipc.ReadersChanged]
+        for n in (7, 8):
+            core.send(ipc.OpenCard(n=n, insertion=1, kinds=(MATCH, OPENSC)))
+            opened = core.receive()
+            assert isinstance(opened, ipc.Opened)
+            assert (opened.kind, opened.guid, opened.pin_left) == (OPENSC.name, None, 2)
+            core.send(ipc.GrantPin(n=n))
+            core.send(asked(session=f"boot-{n}", n=n))
+            assert isinstance(core.receive(), ipc.Signed)
+            prompt.sock.send(n.to_bytes(4) + b"\0" + pin())
+            assert core.receive() == ipc.PinEntered(n=n)
+            assert prompt.sock.recv(16) == bytes([0, 0xFF])
+            core.send(asked("receipt", "9A", session=f"boot-{n}", n=n))
+            assert isinstance(core.receive(), ipc.Signed)
+            core.send(ipc.CloseCard(n=n))
+            assert core.receive() == ipc.CardClosed(n=n)
+        core.close()
+        prompt.close()
+    assert desk.pin_status() == 0x63C5
+
+
+def test_a_spare_child_is_taken_once_and_a_dead_one_never() -> None:
+    spare = Spare()
+    try:
+        spare.refill()
+        first = spare.take()
+        second = spare.take()
+        assert first.pid != second.pid
+        first.close()
+        second.close()
+        spare.refill()
+        waiting = spare.take()
+        spare._child = waiting
+        os.kill(waiting.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, waiting.pid, os.WEXITED | os.WNOWAIT)
+        other_one = spare.take()
+        assert other_one.is_alive()
+        other_one.close()
+    finally:
+        spare.close()
 
 
 # -- what is left in the card ------------------------------------------------------------------
