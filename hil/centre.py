@@ -63,6 +63,7 @@ class Centre:
             (root / directory).mkdir(mode=0o755, exist_ok=True)
         self._settings()
         self.publish_crl()
+        self.publish_desk_crl()
         self._store = Store(root / "db/centre.sqlite")
         self._store.create()
         self._staff = Staff(self._store, lambda: int(time.time()))
@@ -75,6 +76,7 @@ class Centre:
         self._write("server.key", server.key_pem, API_UID, 0o600)
         self._write("boxes.pem", pem_of(self._issuing.boxes.certificate))
         self._write("cards.pem", pem_of(self._issuing.cards.certificate))
+        self._write("desks.pem", pem_of(self._issuing.desks.certificate))
         self._write(
             "api.toml",
             f"""
@@ -85,6 +87,9 @@ class Centre:
             box_anchors = "boxes.pem"
             card_anchors = "cards.pem"
             crls = ["cards.crl"]
+            desk_anchors = "desks.pem"
+            desk_crls = ["desks.crl"]
+            test_issuers = true
             database = "db/centre.sqlite"
             gateway_socket = "gateway/gateway.sock"
             gateway_uid = {GATEWAY_UID}
@@ -98,6 +103,7 @@ class Centre:
             api_gid = {API_UID}
             card_anchors = "cards.pem"
             crls = ["cards.crl"]
+            test_issuers = true
             boxes = "gateway/boxes"
             projects = "gateway/projects"
             runtime = "gateway/run"
@@ -138,6 +144,10 @@ class Centre:
     def publish_crl(self) -> None:
         """The card authority's newest list, for API, gateway and boxes."""
         self._write("cards.crl", self._issuing.crl())
+
+    def publish_desk_crl(self) -> None:
+        """The enrolment authority's newest list, for boxes."""
+        self._write("desks.crl", self._issuing.desk_crl())
 
     # -- the processes -----------------------------------------------------------------------------
 

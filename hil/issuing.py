@@ -72,16 +72,16 @@ class Issuing:
 
     def __init__(self) -> None:
         moment = now()
-        self.cards = issuing.authority("Test card authority", moment)
+        self.cards = issuing.authority("Test card authority", moment, test=True)
         self.boxes = issuing.authority("Test box authority", moment)
-        self.desks = issuing.authority("Test enrolment authority", moment)
+        self.desks = issuing.authority("Test enrolment authority", moment, test=True)
         self.servers = issuing.authority("Test centre authority", moment)
         key = issuing.new_key()
         certificate = self.desks.issue(
             issuing.DESK, issuing.Subject("Test desk"), key.public_key(), moment - issuing.BACKDATED
         )
         self._signer = desk.Signer(issuing.der_of(certificate), key)
-        self._crl_number = 0
+        self._crl_number = self._desk_crl_number = 0
         self._revoked: dict[int, dt.datetime] = {}
 
     def server(self, *hosts: str) -> Pair:
@@ -160,6 +160,11 @@ class Issuing:
         """Put these on the next list."""
         for der in certificates:
             self._revoked[x509.load_der_x509_certificate(der).serial_number] = now()
+
+    def desk_crl(self, next_update: dt.datetime | None = None) -> bytes:
+        """The enrolment authority's list, with a number of its own."""
+        self._desk_crl_number += 1
+        return self.desks.crl(self._desk_crl_number, now(), self._revoked, next_update)
 
     def crl(self, next_update: dt.datetime | None = None) -> bytes:
         """The card authority's list, with a number of its own."""

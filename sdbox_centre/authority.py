@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from sdbox_agent.pki import oids
+from sdbox_agent.pki.certificate import policies as policies_of
 from sdbox_agent.pki.holder import URN_UUID, CardCertificates
 
 if TYPE_CHECKING:
@@ -131,8 +132,13 @@ class Authority:
         builder = _builder(
             common_name, key.public_key(), now - BACKDATED, self.certificate.not_valid_after_utc
         )
-        builder = _as_authority(builder.issuer_name(self.certificate.subject), path_length)
+        builder = builder.issuer_name(self.certificate.subject)
+        builder = _as_authority(builder, path_length, test=self._test)
         return Authority(self._sign(builder), key)
+
+    @property
+    def _test(self) -> bool:
+        return oids.POLICY_TEST in policies_of(self.certificate)
 
     def _sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
         identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
@@ -192,11 +198,16 @@ def authority(
     key: PrivateKey | None = None,
     path_length: int | None = 0,
     life: dt.timedelta = AUTHORITY_LIFE,
+    *,
+    test: bool = False,
 ) -> Authority:
-    """A self-signed authority whose certificates are issued directly, unless `path_length` > 0."""
+    """A self-signed authority whose certificates are issued directly, unless `path_length` > 0.
+
+    With `test` its certificate, and those of authorities below it, say that it issues for tests.
+    """
     key = key or new_key()
     builder = _builder(common_name, key.public_key(), now - BACKDATED, now + life)
-    builder = _as_authority(builder.issuer_name(_name(common_name)), path_length)
+    builder = _as_authority(builder.issuer_name(_name(common_name)), path_length, test=test)
     return Authority(builder.sign(key, hashes.SHA256()), key)
 
 
@@ -269,14 +280,15 @@ def _builder(
 
 
 def _as_authority(
-    builder: x509.CertificateBuilder, path_length: int | None
+    builder: x509.CertificateBuilder, path_length: int | None, *, test: bool = False
 ) -> x509.CertificateBuilder:
     constraints = x509.BasicConstraints(ca=True, path_length=path_length)
-    any_policy = (x509.oid.CertificatePoliciesOID.ANY_POLICY.dotted_string,)
+    any_policy = x509.oid.CertificatePoliciesOID.ANY_POLICY.dotted_string
+    stated = (any_policy, oids.POLICY_TEST) if test else (any_policy,)
     return (
         builder.add_extension(constraints, critical=True)
         .add_extension(_key_usage(frozenset({"key_cert_sign", "crl_sign"})), critical=True)
-        .add_extension(_policies(any_policy), critical=False)
+        .add_extension(_policies(stated), critical=False)
     )
 
 

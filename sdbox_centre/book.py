@@ -53,7 +53,10 @@ class ApiSettings(_Settings, frozen=True, kw_only=True):
     key: str
     box_anchors: str  # authorities of the boxes' TLS certificates
     card_anchors: str
-    crls: Annotated[tuple[str, ...], Meta(min_length=1)]
+    crls: Annotated[tuple[str, ...], Meta(min_length=1, max_length=4)]
+    desk_anchors: str | None = None  # enrolment authorities, whose lists the boxes ask for
+    desk_crls: Annotated[tuple[str, ...], Meta(max_length=4)] = ()
+    test_issuers: bool = False  # cards of an authority that issues for tests: the rig's alone
     database: str
     gateway_socket: str
     gateway_uid: Uid
@@ -70,7 +73,8 @@ class GatewaySettings(_Settings, frozen=True, kw_only=True):
     api_gid: Annotated[int, Meta(ge=-1, le=2**31)] = -1  # may open the socket; -1: its owner alone
     staff_uid: Uid = 0  # may only remove
     card_anchors: str
-    crls: Annotated[tuple[str, ...], Meta(min_length=1)]
+    crls: Annotated[tuple[str, ...], Meta(min_length=1, max_length=4)]
+    test_issuers: bool = False
     boxes: str
     projects: str
     runtime: str  # directory of the interfaces' control sockets

@@ -7,6 +7,7 @@ from the next question on; none is ever taken from a caller.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sdbox_agent.errors import DecodeError, Fault, Refused
-from sdbox_agent.pki import certificate, holder, path, revocation
+from sdbox_agent.errors import Fault
+from sdbox_agent.pki import holder, path, revocation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 # half minute costs no path. Only an authority's own last day may be seen that much late.
 KEPT_S: Final = 300
 MAX_KEPT: Final = 1000
+
+log = logging.getLogger("sdbox.centre")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,44 +39,16 @@ class _Yes:
     until_s: int
 
 
-class CardRules:
-    """Anchors (PEM, once) and CRLs (DER files, read anew when they change)."""
+class Lists:
+    """Authorities (PEM, once) and their CRLs (DER files, read anew when they change)."""
 
     def __init__(self, anchors: Path, crls: Sequence[Path]) -> None:
-        self._anchors = certificates_of(anchors)
+        self.anchors = certificates_of(anchors)
         self._paths = tuple(crls)
         self._lock = threading.Lock()
         self._seen: tuple[tuple[int, int], ...] = ()
         self._crls: tuple[bytes, ...] = ()
-        self._found: dict[tuple[holder.CardCertificates, tuple[bytes, ...]], _Yes] = {}
-        self._numbers: dict[x509.Name, int] = {}  # issuer's name -> greatest CRLNumber seen
-
-    def check(
-        self, auth: bytes, key_management: bytes, card_auth: bytes, now_s: int
-    ) -> path.CheckedCard:
-        """What the certificates of one valid card say.
-
-        Raises Refused (card-*) or Fault (crl-*). The CHUID's date is on the card, and the box reads
-        it; the centre sees certificates only.
-        """
-        shown = holder.CardCertificates(auth, key_management, card_auth)
-        moment = dt.datetime.fromtimestamp(now_s, dt.UTC)
-        lists = self.crls(now_s)
-        question = (shown, lists)
-        kept = self._found.get(question)
-        if kept is not None and kept.found_s <= now_s < kept.until_s:
-            return kept.card
-        try:
-            guid = holder.guid(certificate.load(auth))
-        except DecodeError:
-            raise Refused("card-data-invalid") from None
-        checked = path.validate_card(shown, None, self._anchors, lists, moment, guid)
-        ends = [checked.valid_until, *(revocation.parse(crl).next_update for crl in lists)]
-        until_s = min(now_s + KEPT_S, int(min(ends).timestamp()))
-        if len(self._found) >= MAX_KEPT:
-            self._found.clear()
-        self._found[question] = _Yes(checked, now_s, until_s)
-        return checked
+        self._numbers: dict[bytes, int] = {}  # authority's digest -> greatest CRLNumber seen
 
     def crls(self, now_s: int) -> tuple[bytes, ...]:
         """The lists (DER), as they lie on the disk. Raises Fault: crl-invalid, crl-stale."""
@@ -93,15 +68,70 @@ class CardRules:
         lists = []
         for one in self._paths:
             crl_der = one.read_bytes()
-            try:
-                issuer = revocation.parse(crl_der).issuer
-            except DecodeError:
-                raise Fault("crl-invalid") from None
-            known = numbers.get(issuer)
-            numbers[issuer] = revocation.accept(crl_der, self._anchors, moment, known).number
+            crl = revocation.accept(crl_der, self.anchors, moment, None)
+            authority = revocation.authority_of(crl, self.anchors)
+            revocation.check_number(crl, numbers.get(authority))
+            numbers[authority] = crl.number
             lists.append(crl_der)
         self._numbers = numbers
         return tuple(lists)
+
+
+class CardRules:
+    """The lists of the card authorities, and what they and the certificates say of a card."""
+
+    def __init__(self, anchors: Path, crls: Sequence[Path], *, test_issuers: bool = False) -> None:
+        """`test_issuers`: cards of authorities that issue for tests are cards, too."""
+        self._lists = Lists(anchors, crls)
+        self._test_issuers = test_issuers
+        self._found: dict[tuple[holder.CardCertificates, tuple[bytes, ...]], _Yes] = {}
+
+    def check(
+        self, auth: bytes, key_management: bytes, card_auth: bytes, now_s: int
+    ) -> path.CheckedCard:
+        """What the certificates of one valid card say. Raises Refused (card-*) or Fault (crl-*)."""
+        shown = holder.CardCertificates(auth, key_management, card_auth)
+        lists = self.crls(now_s)
+        question = (shown, lists)
+        kept = self._found.get(question)
+        if kept is not None and kept.found_s <= now_s < kept.until_s:
+            return kept.card
+        rules = path.Rules(
+            self._lists.anchors,
+            lists,
+            dt.datetime.fromtimestamp(now_s, dt.UTC),
+            test_issuers=self._test_issuers,
+        )
+        # The CHUID is on the card, and the box reads it; the centre sees certificates only.
+        checked = path.validate_card(path.Shown(shown, expires=None, guid=None), rules)
+        ends = [checked.valid_until, *(revocation.parse(crl).next_update for crl in lists)]
+        until_s = min(now_s + KEPT_S, int(min(ends).timestamp()))
+        if len(self._found) >= MAX_KEPT:
+            self._found.clear()
+        self._found[question] = _Yes(checked, now_s, until_s)
+        return checked
+
+    def crls(self, now_s: int) -> tuple[bytes, ...]:
+        """As `Lists.crls`, of the card authorities."""
+        return self._lists.crls(now_s)
+
+
+def served(cards: CardRules, desks: Lists | None, now_s: int) -> tuple[bytes, ...]:
+    """The lists that boxes are given. Raises Fault for a bad one of the card authorities.
+
+    A bad one of the enrolment authorities is left out, and said: what needs no reference goes on,
+    and the box refuses the rest by the list it lacks.
+    """
+    lists = cards.crls(now_s)
+    try:
+        others = () if desks is None else desks.crls(now_s)
+        for crl_der in others:
+            moment = dt.datetime.fromtimestamp(now_s, dt.UTC)
+            revocation.check_fresh(revocation.parse(crl_der), moment)
+    except Fault as fault:
+        log.warning("list of an enrolment authority: %s", fault.code)
+        return lists
+    return (*lists, *others)
 
 
 def certificates_of(pem: Path) -> tuple[bytes, ...]:

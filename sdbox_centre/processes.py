@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from sdbox_agent.centre.wire import Policy
+from sdbox_agent.errors import Fault
 from sdbox_agent.tunnel.link import Links
 from sdbox_centre.api import make_app
 from sdbox_centre.book import (
@@ -18,7 +19,7 @@ from sdbox_centre.book import (
     beside,
     load,
 )
-from sdbox_centre.cardrules import CardRules
+from sdbox_centre.cardrules import CardRules, Lists, served
 from sdbox_centre.codes import load as load_codes
 from sdbox_centre.core import Centre
 from sdbox_centre.gateway import Clocks, Gateway
@@ -76,7 +77,18 @@ def api_app(
     policy = Policy(version=settings.policy_version, comparisons=settings.comparisons)
     codes = codes_of(settings_file, settings)
     centre = Centre(store, rules, gateway, policy, utc_s, secrets.token_bytes, codes)
-    return make_app(centre, lambda: rules.crls(utc_s()))
+    desks = desk_lists(settings_file, settings)
+    return make_app(centre, lambda: served(rules, desks, utc_s()))
+
+
+def desk_lists(settings_file: Path, settings: ApiSettings) -> Lists | None:
+    """The enrolment authorities' lists. Raises Fault("config-invalid") for lists of nobody."""
+    if settings.desk_anchors is None:
+        if settings.desk_crls:
+            raise Fault("config-invalid")
+        return None
+    lists = [beside(settings_file, crl) for crl in settings.desk_crls]
+    return Lists(beside(settings_file, settings.desk_anchors), lists)
 
 
 def codes_of(settings_file: Path, settings: ApiSettings) -> Codes | None:
@@ -87,7 +99,8 @@ def codes_of(settings_file: Path, settings: ApiSettings) -> Codes | None:
 def card_rules(settings_file: Path, settings: ApiSettings | GatewaySettings) -> CardRules:
     """This process's own anchors and lists."""
     lists = [beside(settings_file, crl) for crl in settings.crls]
-    return CardRules(beside(settings_file, settings.card_anchors), lists)
+    anchors = beside(settings_file, settings.card_anchors)
+    return CardRules(anchors, lists, test_issuers=settings.test_issuers)
 
 
 def run_gateway(settings_file: Path) -> None:

@@ -22,6 +22,7 @@ from sdbox_agent.daemon.hotplug import Monitor
 from sdbox_agent.daemon.links import Link
 from sdbox_agent.daemon.local import LocalSocket
 from sdbox_agent.daemon.perform import Performer
+from sdbox_agent.daemon.published import Published
 from sdbox_agent.daemon.shell import Shell
 from sdbox_agent.daemon.trust import Trust
 from sdbox_agent.daemon.tunnel_side import TunnelSide
@@ -120,7 +121,14 @@ class _Core:
         self._calls = Calls(loop, configured.client)
         context = Context(policy, marks, self._feed, lambda: self._shell.state)
         outbox = Outbox(files, policy.boot_id)
-        trust = Trust(configured.card_anchors, configured.desk_anchors, marks, configured.kinds)
+        trust = Trust(
+            configured.card_anchors,
+            configured.desk_anchors,
+            marks,
+            configured.kinds,
+            test_issuers=configured.profile.card.test_issuers,
+            publish=Published(paths.crls).put,
+        )
         self._card = CardSide(context, self._calls, trust, configured.identity)
         self._centre = CentreSide(context, self._calls, attempts, boot_counter)
         self._finger = FingerSide(

@@ -7,27 +7,28 @@ for as long as it lasts, so a centre out of reach doesn't make a revoked card go
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from typing import TYPE_CHECKING, Final
 
-from sdbox_agent.errors import Bug, Refused
+from sdbox_agent.errors import Bug, DecodeError
 from sdbox_agent.pki import path, revocation
 from sdbox_agent.pki.holder import CardCertificates
 from sdbox_agent.session.events import Card
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sdbox_agent.cardkind import CardKind
     from sdbox_agent.ipc import Opened
     from sdbox_agent.state.marks import Marks
 
+    Publish = Callable[[bytes, bytes], None]
 
-WARNED_DAYS: Final = 90  # before a card ends, its holder is told at each session
+
+WARNED_DAYS: Final = (90, 30, 7)  # before a card ends, its holder is told, more and more urgently
 
 
 class Trust:
-    """Anchors are DER certificates: the card authorities this box was given."""
+    """Anchors are DER certificates: the authorities this box was given."""
 
     def __init__(
         self,
@@ -35,12 +36,20 @@ class Trust:
         desk_anchors: Sequence[bytes],
         marks: Marks,
         kinds: Sequence[CardKind],
+        *,
+        test_issuers: bool = False,
+        publish: Publish = lambda _issuer, _crl_der: None,
     ) -> None:
+        """`publish` is shown each list that is taken, with its authority's digest."""
         self._anchors = tuple(anchors)
         self._desk_anchors = tuple(desk_anchors)
         self._marks = marks
+        self._test_issuers = test_issuers
+        self._publish = publish
         self.kinds = tuple(kinds)
-        self._lists: dict[bytes, bytes] = {}  # issuer's digest -> newest list, DER
+        # authority's digest -> newest list, DER
+        self._card_lists: dict[bytes, bytes] = {}
+        self._desk_lists: dict[bytes, bytes] = {}
 
     def take(self, crls: Sequence[bytes], utc_s: int) -> None:
         """Keep these lists in place of older ones of their issuers.
@@ -50,35 +59,42 @@ class Trust:
         """
         moment = dt.datetime.fromtimestamp(utc_s, dt.UTC)
         for crl_der in crls:
-            crl = revocation.accept(crl_der, self._anchors, moment, None)
-            issuer = hashlib.sha256(crl.issuer.public_bytes()).digest()
+            self._take(crl_der, moment)
+
+    def _take(self, crl_der: bytes, moment: dt.datetime) -> None:
+        crl = revocation.accept(crl_der, (*self._anchors, *self._desk_anchors), moment, None)
+        for anchors, lists in (
+            (self._anchors, self._card_lists),
+            (self._desk_anchors, self._desk_lists),
+        ):
+            try:
+                issuer = revocation.authority_of(crl, anchors)
+            except DecodeError:
+                continue  # the other purpose's authority signed it: it says nothing here
             self._marks.crl(issuer, crl.number)
-            self._lists[issuer] = crl_der
+            lists[issuer] = crl_der
+            self._publish(issuer, crl_der)
 
     def desk_lists(self) -> tuple[bytes, ...]:
         """The newest lists of the enrolment authorities, DER: the finger process asks them."""
-        return ()
+        return tuple(self._desk_lists.values())
 
     def check(self, opened: Opened, utc_s: int) -> Card:
-        """The card, its certificates being valid at `utc_s`.
-
-        Raises as path.validate_card, and Refused("card-pin-usable") for a card whose certificate
-        says that no PIN opens it, while one does.
-        """
+        """The card, its certificates being valid at `utc_s`. Raises as path.validate_card."""
         moment = dt.datetime.fromtimestamp(utc_s, dt.UTC)
-        checked = path.validate_card(
-            CardCertificates(opened.auth, opened.key_management, opened.card_auth),
-            opened.expires,
-            self._anchors,
-            tuple(self._lists.values()),
-            moment,
-            opened.guid,
-        )
         kind = next((kind for kind in self.kinds if kind.name == opened.kind), None)
         if kind is None:
             raise Bug("worker-protocol")
-        if checked.match_bound and opened.bits and opened.pin_left != 0:
-            raise Refused("card-pin-usable")
+        shown = path.Shown(
+            CardCertificates(opened.auth, opened.key_management, opened.card_auth),
+            opened.expires,
+            opened.guid,
+            compares=kind.comparison == "card" and bool(opened.bits),
+            pin_left=opened.pin_left,
+        )
+        lists = tuple(self._card_lists.values())
+        rules = path.Rules(self._anchors, lists, moment, test_issuers=self._test_issuers)
+        checked = path.validate_card(shown, rules)
         days = (checked.valid_until - moment).days
         return Card(
             opened.auth,
@@ -90,5 +106,10 @@ class Trust:
             opened.pin_left,
             opened.pad,
             checked.match_bound,
-            days if days < WARNED_DAYS else None,
+            None if warned_at(days) is None else days,
         )
+
+
+def warned_at(days: int) -> int | None:
+    """Which of the steps of WARNED_DAYS a card with so many days left has come to, if any."""
+    return min((step for step in WARNED_DAYS if days <= step), default=None)

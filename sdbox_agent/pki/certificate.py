@@ -25,6 +25,12 @@ RSA_BITS: Final = (2048, 3072, 4096)
 RSA_EXPONENT: Final = 65537
 SIGNATURE_HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
+# RFC 5280 section 4.2.1.3, in its order; the last two only say something beside key_agreement
+KEY_USAGES: Final = (
+    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+    "key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+)  # fmt: skip
+
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 
@@ -114,12 +120,7 @@ def usages(certificate: x509.Certificate) -> frozenset[str]:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return frozenset()
-    names = [
-        "digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
-        "key_agreement", "key_cert_sign", "crl_sign",
-    ]  # fmt: skip
-    if usage.key_agreement:
-        names += ["encipher_only", "decipher_only"]
+    names = KEY_USAGES if usage.key_agreement else KEY_USAGES[:7]
     return frozenset(name for name in names if getattr(usage, name))
 
 
@@ -143,8 +144,13 @@ def policies(certificate: x509.Certificate) -> frozenset[str]:
 
 def is_authority(certificate: x509.Certificate) -> bool:
     """True if it may issue certificates (RFC 5280 sections 4.2.1.3 and 4.2.1.9)."""
+    return says_authority(certificate) and "key_cert_sign" in usages(certificate)
+
+
+def says_authority(certificate: x509.Certificate) -> bool:
+    """True if its basic constraints say so (RFC 5280 section 4.2.1.9), whatever its key may do."""
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
     except x509.ExtensionNotFound:
         return False
-    return constraints.ca and "key_cert_sign" in usages(certificate)
+    return constraints.ca

@@ -22,6 +22,7 @@ STD_DH_SHA256_KDF: Final = "1.3.132.1.11.1"  # SEC 1 v2 appendix C; RFC 5753 sec
 STD_DH_SHA384_KDF: Final = "1.3.132.1.11.2"
 
 # X.509: RFC 5280 section 4.2.1.12; FIPS 201-3 section 4.2.2.1 and SP 800-73pt1-5
+ANY_POLICY: Final = "2.5.29.32.0"  # RFC 5280 section 4.2.1.4
 ANY_EXTENDED_USAGE: Final = "2.5.29.37.0"
 CLIENT_AUTH: Final = "1.3.6.1.5.5.7.3.2"
 SERVER_AUTH: Final = "1.3.6.1.5.5.7.3.1"

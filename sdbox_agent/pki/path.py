@@ -1,43 +1,38 @@
 """Is this card to be trusted, now: its three certificates, step by step.
 
-1 form of each certificate · 2 purpose of each key · 3 the three belong to one card, the CHUID's
-· 4 the CHUID's date · 5 certification path to an anchor: signatures, dates, constraints, policy of
-each key (pyhanko-certvalidator decides; it fetches nothing) · 6 revocation of each certificate on
-that path.
+1 form · 2 purpose of each key · 3 the three belong to one card, the CHUID's · 4 no longer than an
+enrolment · 5 the CHUID's date · 6 certification path to an anchor: signatures, dates, constraints,
+policy of each key · 7 no authority that issues for tests · 8 revocation of each certificate on
+those paths · 9 what 9A says of finger and PIN is so. `validate_card` decides; `examine` goes
+through the very same steps and says which one ended it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
 
-from asn1crypto import x509 as asn1_x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from pyhanko_certvalidator import CertificateValidator, PKIXValidationParams, ValidationContext
-from pyhanko_certvalidator.authority import CertTrustAnchor, derive_quals_from_cert
-from pyhanko_certvalidator.errors import (
-    ExpiredError,
-    NotYetValidError,
-)
 
-from sdbox_agent.errors import DecodeError, Fault, Refused
-from sdbox_agent.pki import certificate, holder, oids, revocation
+from sdbox_agent.errors import DecodeError, Fault, Refused, SdboxError
+from sdbox_agent.pki import certificate, chain, holder, oids, revocation
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from cryptography import x509
 
     from sdbox_agent.pki.holder import CardCertificates, CardHashes
 
-T = TypeVar("T")
+StepName = Literal[
+    "form", "purpose", "one-card", "window", "chuid", "path", "issuer", "revocation", "binding"
+]
 
 # Ours
-MAX_AUTHORITIES: Final = 16
 MAX_CRLS: Final = 16
+MAX_LIFE: Final = dt.timedelta(days=4 * 365 + 1)  # of a card, as of an enrolment: four years
 RSA_2048_UNTIL: Final = dt.datetime(2031, 1, 1, tzinfo=dt.UTC)  # SP 800-131A: 112 bits until 2030
 
 
@@ -51,6 +46,35 @@ class Purpose:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """What a card shows. `expires` (YYYYMMDD) and `guid` are its CHUID's, where it has one.
+
+    `compares`: it compares fingers by itself and is used so; None where nobody looked, as at the
+    centre. `pin_left` is what an empty VERIFY answered: 0 is blocked, None a card without a PIN.
+    """
+
+    certificates: CardCertificates
+    expires: str | None
+    guid: bytes | None
+    compares: bool | None = None
+    pin_left: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """By what a card is judged: DER authorities and lists, the time, and who may issue.
+
+    `crls` must hold the newest list of each authority on the path, as passed by
+    `revocation.accept`, which knows the numbers seen before.
+    """
+
+    anchors: Sequence[bytes]
+    crls: Sequence[bytes]
+    moment: dt.datetime
+    test_issuers: bool = False  # only where everything is a test
+
+
+@dataclass(frozen=True, slots=True)
 class CheckedCard:
     """A card whose certificates hold now. That it is genuine, a signature has yet to show."""
 
@@ -59,6 +83,15 @@ class CheckedCard:
     name: str  # for the screen only: a holder is known by `hashes.auth`
     valid_until: dt.datetime  # the first of the four dates to come
     match_bound: bool  # 9A says that no PIN opens it
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the decision: passed, refused with a code, or never come to."""
+
+    name: StepName
+    result: Literal["passed", "refused", "not-reached"]
+    code: str | None = None
 
 
 def purpose_of_auth() -> Purpose:
@@ -77,59 +110,145 @@ def purpose_of_card_auth() -> Purpose:
     return Purpose(frozenset({"digital_signature"}), oids.PIV_CARD_AUTH, oids.POLICY_CARD_AUTH)
 
 
-def validate_card(
-    certificates: CardCertificates,
-    expires: str | None,
-    anchors: Sequence[bytes],
-    crls: Sequence[bytes],
-    moment: dt.datetime,
-    guid: bytes | None,
-) -> CheckedCard:
-    """Check a card's certificates at `moment`, in the order of the module's steps.
+def validate_card(shown: Shown, rules: Rules) -> CheckedCard:
+    """Check a card, in the order of the module's steps.
 
-    `expires` (YYYYMMDD) and `guid` come from the CHUID, where the card shows one. `anchors` holds
-    the configured authorities: self-signed ones are anchors, others may only stand between an
-    anchor and a card. `crls` must hold the newest list of each authority on the path, as passed by
-    `revocation.accept`, which knows the numbers seen before. All DER.
-
-    Raises Refused: card-data-invalid (steps 1, 4), card-untrusted (2, 3, 5), card-expired (4, 5),
-    card-not-yet-valid (5), card-revoked (6). Raises Fault: crl-stale if a list is missing or over,
-    crl-invalid if one is malformed or forged, config-invalid for an anchor that is none.
+    Raises Refused: card-data-invalid (steps 1, 5), card-untrusted (2, 3, 4, 6), card-expired (5,
+    6), card-not-yet-valid (6), card-test-issuer (7), card-revoked (8), card-not-match-bound and
+    card-pin-usable (9). Raises Fault: crl-stale if a list is missing or over, crl-invalid if one is
+    malformed or forged (8), config-invalid for an anchor that is none (6).
     """
-    ders = (certificates.auth, certificates.key_management, certificates.card_auth)
-    try:
-        loaded = tuple(certificate.load(one) for one in ders)
-        name = holder.display_name(loaded[0])
-    except DecodeError:
-        raise Refused("card-data-invalid") from None
-    purposes = (
-        purpose_of_auth(),
-        purpose_of_key_management(loaded[1].public_key()),
-        purpose_of_card_auth(),
-    )
-    for one, purpose in zip(loaded, purposes, strict=True):
-        _check_purpose(one, purpose)
-    _check_one_card(loaded, guid)
-    ends = [one.not_valid_after_utc for one in loaded]
-    if expires is not None:
-        ends.append(_chuid_end(expires))
-        if moment >= ends[-1]:
-            raise Refused("card-expired")
-    context = _context(anchors, moment)
-    lists = _read_crls(crls)
-    for one_der, purpose in zip(ders, purposes, strict=True):
-        revocation.check_path(_find_path(one_der, purpose, context), lists, moment)
-    match_bound = oids.POLICY_MATCH_BOUND in certificate.policies(loaded[0])
-    return CheckedCard(certificates.hashes(), holder.guid(loaded[0]), name, min(ends), match_bound)
+    work = _Examination(shown, rules)
+    for _, step in _STEPS:
+        step(work)
+    return work.checked()
+
+
+def examine(shown: Shown, rules: Rules) -> tuple[Step, ...]:
+    """The same decision, told step by step. It ends where `validate_card` raises."""
+    work, told, ended = _Examination(shown, rules), list[Step](), False
+    for name, step in _STEPS:
+        if ended:
+            told.append(Step(name, "not-reached"))
+            continue
+        try:
+            step(work)
+        except SdboxError as error:
+            told.append(Step(name, "refused", error.code))
+            ended = True
+        else:
+            told.append(Step(name, "passed"))
+    return tuple(told)
+
+
+class _Examination:
+    """One card on its way through the steps; each fills in what later ones need."""
+
+    def __init__(self, shown: Shown, rules: Rules) -> None:
+        self._shown = shown
+        self._rules = rules
+        self._certificates = shown.certificates
+        self._name = ""
+        self._purposes: tuple[Purpose, ...] = ()
+        self._loaded: tuple[x509.Certificate, ...] = ()
+        self._ends: list[dt.datetime] = []
+        self._paths: tuple[tuple[x509.Certificate, ...], ...] = ()
+
+    def _ders(self) -> tuple[bytes, bytes, bytes]:
+        three = self._certificates
+        return three.auth, three.key_management, three.card_auth
+
+    def form(self) -> None:
+        try:
+            self._loaded = tuple(certificate.load(one) for one in self._ders())
+            self._name = holder.display_name(self._loaded[0])
+        except DecodeError:
+            raise Refused("card-data-invalid") from None
+        self._ends = [one.not_valid_after_utc for one in self._loaded]
+
+    def purpose(self) -> None:
+        self._purposes = (
+            purpose_of_auth(),
+            purpose_of_key_management(self._loaded[1].public_key()),
+            purpose_of_card_auth(),
+        )
+        for one, purpose in zip(self._loaded, self._purposes, strict=True):
+            _check_purpose(one, purpose)
+
+    def one_card(self) -> None:
+        _check_one_card(self._loaded, self._shown.guid)
+
+    def window(self) -> None:
+        for one in self._loaded:
+            if one.not_valid_after_utc - one.not_valid_before_utc > MAX_LIFE:
+                raise Refused("card-untrusted")
+
+    def chuid(self) -> None:
+        if self._shown.expires is not None:
+            self._ends.append(_chuid_end(self._shown.expires))
+            if self._rules.moment >= self._ends[-1]:
+                raise Refused("card-expired")
+
+    def path(self) -> None:
+        given = chain.authorities(self._rules.anchors)
+        self._paths = tuple(
+            chain.find(one_der, purpose.policy, given, self._rules.moment)
+            for one_der, purpose in zip(self._ders(), self._purposes, strict=True)
+        )
+
+    def issuer(self) -> None:
+        marked = (oids.POLICY_TEST in certificate.policies(one) for p in self._paths for one in p)
+        if any(marked) and not self._rules.test_issuers:
+            raise Refused("card-test-issuer")
+
+    def revocation(self) -> None:
+        lists = _read_crls(self._rules.crls)
+        for path in self._paths:
+            revocation.check_path(path, lists, self._rules.moment)
+
+    def binding(self) -> None:
+        """Made unusable at personalisation, a PIN that works again would open 9A by itself."""
+        if not self._match_bound() or self._shown.compares is None:
+            return
+        if not self._shown.compares:
+            raise Refused("card-not-match-bound")
+        if self._shown.pin_left != 0:
+            raise Refused("card-pin-usable")
+
+    def _match_bound(self) -> bool:
+        return oids.POLICY_MATCH_BOUND in certificate.policies(self._loaded[0])
+
+    def checked(self) -> CheckedCard:
+        return CheckedCard(
+            self._certificates.hashes(),
+            holder.guid(self._loaded[0]),
+            self._name,
+            min(self._ends),
+            self._match_bound(),
+        )
+
+
+_STEPS: Final[tuple[tuple[StepName, Callable[[_Examination], None]], ...]] = (
+    ("form", _Examination.form),
+    ("purpose", _Examination.purpose),
+    ("one-card", _Examination.one_card),
+    ("window", _Examination.window),
+    ("chuid", _Examination.chuid),
+    ("path", _Examination.path),
+    ("issuer", _Examination.issuer),
+    ("revocation", _Examination.revocation),
+    ("binding", _Examination.binding),
+)
 
 
 def _check_purpose(one: x509.Certificate, purpose: Purpose) -> None:
-    """Step 2. The policy is here asked of the certificate itself, in step 5 of the whole path."""
+    """Step 2. The policy is here asked of the certificate itself, in step 6 of the whole path."""
     key = one.public_key()
     if (
         certificate.usages(one) != purpose.usages
         or certificate.extended_usages(one) != {purpose.extended_usage}
         or purpose.policy not in certificate.policies(one)
+        or certificate.says_authority(one)
     ):
         raise Refused("card-untrusted")
     if (
@@ -165,57 +284,6 @@ def _chuid_end(expires: str) -> dt.datetime:
         raise Refused("card-data-invalid") from None
 
 
-def _context(anchors: Sequence[bytes], moment: dt.datetime) -> ValidationContext:
-    if not 1 <= len(anchors) <= MAX_AUTHORITIES:
-        raise Fault("config-invalid")
-    try:
-        roots, between = _sort(anchors)
-    except DecodeError:
-        raise Fault("config-invalid") from None
-    return ValidationContext(
-        trust_roots=[_anchor(root) for root in roots],
-        other_certs=between,
-        moment=moment,
-        allow_fetching=False,
-        revocation_mode="none",  # step 6 is ours
-        time_tolerance=dt.timedelta(0),
-    )
-
-
-def _anchor(root: asn1_x509.Certificate) -> CertTrustAnchor:
-    """An anchor whose own limits count: path length, names and policies (RFC 5937 section 3.2).
-
-    Its dates are `_find_path`'s, so that their end is not taken for the card's; and validator 0.33
-    fails with a TypeError when it has one path length without the other.
-    """
-    limits = derive_quals_from_cert(root)
-    return CertTrustAnchor(
-        root,
-        replace(
-            limits, valid_from=None, valid_until=None, max_aa_path_length=limits.max_path_length
-        ),
-    )
-
-
-def _sort(
-    authorities_der: Sequence[bytes],
-) -> tuple[list[asn1_x509.Certificate], list[asn1_x509.Certificate]]:
-    """Self-signed authorities, and the others. Raises DecodeError if one is no authority."""
-    roots: list[asn1_x509.Certificate] = []
-    between: list[asn1_x509.Certificate] = []
-    for authority_der in authorities_der:
-        authority = certificate.load(authority_der)
-        if not certificate.is_authority(authority):
-            raise DecodeError("not an authority")
-        try:
-            authority.verify_directly_issued_by(authority)
-        except (InvalidSignature, ValueError, TypeError):
-            between.append(asn1_x509.Certificate.load(authority_der, strict=True))
-        else:
-            roots.append(asn1_x509.Certificate.load(authority_der, strict=True))
-    return roots, between
-
-
 def _read_crls(crls: Sequence[bytes]) -> list[revocation.Crl]:
     if len(crls) > MAX_CRLS:
         raise Fault("crl-invalid")
@@ -223,42 +291,3 @@ def _read_crls(crls: Sequence[bytes]) -> list[revocation.Crl]:
         return [revocation.parse(crl_der) for crl_der in crls]
     except DecodeError:
         raise Fault("crl-invalid") from None
-
-
-def _find_path(
-    certificate_der: bytes, purpose: Purpose, context: ValidationContext
-) -> list[x509.Certificate]:
-    """Step 5 for one certificate: the path, anchor first."""
-    parameters = PKIXValidationParams(
-        user_initial_policy_set=frozenset({purpose.policy}),
-        initial_explicit_policy=True,
-        initial_policy_mapping_inhibit=True,
-    )
-    try:
-        subject = asn1_x509.Certificate.load(certificate_der, strict=True)
-        validator = CertificateValidator(
-            subject, validation_context=context, pkix_params=parameters
-        )
-        found = _run(validator.async_validate_path())
-        path = [certificate.load(one.dump()) for one in found]
-    except ExpiredError as error:
-        raise Refused("card-expired" if error.is_ee_cert else "card-untrusted") from None
-    except NotYetValidError as error:
-        raise Refused("card-not-yet-valid" if error.is_ee_cert else "card-untrusted") from None
-    except Exception:  # noqa: BLE001  the rest of its errors, and whatever asn1crypto lets through
-        raise Refused("card-untrusted") from None
-    # RFC 5280 section 6.1.1 (d) leaves an anchor's dates out; ours end when they say
-    if not path[0].not_valid_before_utc <= context.moment <= path[0].not_valid_after_utc:
-        raise Refused("card-untrusted")
-    return path
-
-
-def _run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that waits for nothing (there is no fetcher), without an event loop."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]  # a StopIteration's value has no type
-    finally:
-        coroutine.close()
-    raise RuntimeError("path validation waited for something")

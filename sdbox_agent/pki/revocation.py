@@ -7,11 +7,13 @@ KiB. It fetches nothing; lists come through the centre, whoever signed them.
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sdbox_agent.errors import DecodeError, Fault, Refused
 from sdbox_agent.pki import certificate, der
@@ -40,7 +42,7 @@ class Crl:
     revoked: frozenset[int] = field(repr=False)  # serial numbers
 
 
-@functools.lru_cache(maxsize=4)  # the same lists serve all day, and reading costs by their length
+@functools.lru_cache(maxsize=8)  # the same lists serve all day, and reading costs by their length
 def parse(crl_der: bytes) -> Crl:
     """Read a list strictly. Raises DecodeError for anything outside the profile."""
     der.check(crl_der, MAX_CRL_BYTES)
@@ -88,13 +90,24 @@ def accept(
     return crl
 
 
-def check_signature(crl: Crl, authorities: Sequence[x509.Certificate]) -> None:
-    """Raise DecodeError unless an authority of that name, allowed to, signed the list."""
+def authority_of(crl: Crl, authorities_der: Sequence[bytes]) -> bytes:
+    """SHA-256 of name and key of the authority that signed: what its numbers are counted by.
+
+    By both, as a successor may bear its predecessor's name and begins its numbers anew (RFC 5280
+    section 5.2.3 counts for one issuer). Raises DecodeError as `check_signature`.
+    """
+    authority = check_signature(crl, [certificate.load(one) for one in authorities_der])
+    key = authority.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(authority.subject.public_bytes() + key).digest()
+
+
+def check_signature(crl: Crl, authorities: Sequence[x509.Certificate]) -> x509.Certificate:
+    """The authority, of that name and allowed to, that signed the list. Raises DecodeError."""
     for authority in authorities:
         if authority.subject != crl.issuer or "crl_sign" not in certificate.usages(authority):
             continue
         if crl.signed.is_signature_valid(certificate.supported(authority.public_key())):
-            return
+            return authority
     raise DecodeError("CRL: not of an authority")
 
 

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sdbox_agent import ipc
 from sdbox_agent.statements import fields, jws
 from sdbox_centre import authority
+from tests import kinds
 from tests.daemon.parts import UTC_S, N
 from tests.sdbox_centre import world
 
@@ -40,6 +41,7 @@ def opened(n: int = N) -> ipc.Opened:
     three = card().certificates
     return ipc.Opened(
         n=n,
+        kind=kinds.FREE.name,
         auth=three.auth,
         key_management=three.key_management,
         card_auth=three.card_auth,

@@ -216,3 +216,16 @@ def test_parse_accepts_or_raises_decode_error(data) -> None:
 
 
 GOOD = OWN.crl(3, NOW, {7: NOW})
+
+
+def test_an_authority_is_counted_by_name_and_key() -> None:
+    """A successor of its name is another one; a new certificate for its key is not."""
+    renewed = authority.authority("Test Card Authority", NOW, key=OWN.key)
+    issuers = [one.certificate_der for one in (NAMESAKE, OWN)]
+    own, other = (revocation.parse(one.crl(3, NOW)) for one in (OWN, NAMESAKE))
+    digest = revocation.authority_of(own, issuers)
+    assert len(digest) == 32
+    assert revocation.authority_of(own, [renewed.certificate_der]) == digest
+    assert revocation.authority_of(other, issuers) != digest
+    with pytest.raises(DecodeError):
+        revocation.authority_of(own, issuers[:1])

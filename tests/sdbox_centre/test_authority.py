@@ -177,3 +177,10 @@ def test_a_subordinate_may_keep_its_key_and_its_limits() -> None:
     assert below.certificate.public_key() == key.public_key()
     constraints = below.certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     assert constraints.value.path_length == 0
+
+
+def test_an_authority_for_tests_says_so_and_so_do_those_below() -> None:
+    root = authority.authority("Test Root", NOW, path_length=1, test=True)
+    for one in (root, root.subordinate("Test Below", NOW)):
+        assert certificate.policies(one.certificate) == {oids.ANY_POLICY, oids.POLICY_TEST}
+    assert certificate.policies(OWN.certificate) == {oids.ANY_POLICY}

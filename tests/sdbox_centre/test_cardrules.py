@@ -80,6 +80,62 @@ def test_a_list_that_is_absent_malformed_or_of_another_is_a_fault(world: World) 
             ask(world, world.rules())
 
 
+def test_a_list_that_went_back_is_refused_by_its_own_authority_s_count(world: World) -> None:
+    """A successor of the same name begins anew, and leaves the other's count alone."""
+    successor = w.authority.authority("Test Card Authority", world.now)
+    anchors = w.authority.pem_of(world.cards.certificate, successor.certificate)
+    (world.root / "both.pem").write_bytes(anchors)
+    paths = world.root / "cards.crl", world.root / "new.crl"
+    rules = cardrules.CardRules(world.root / "both.pem", paths)
+
+    def publish(old: int, new: int) -> None:
+        paths[0].write_bytes(world.cards.crl(old, world.now))
+        paths[1].write_bytes(successor.crl(new, world.now))
+
+    publish(9, 1)
+    ask(world, rules)
+    later = w.make_card(successor, 3, world.now).certificates
+    rules.check(later.auth, later.key_management, later.card_auth, world.clock.utc)
+    publish(9, 2)
+    ask(world, rules)
+    for old, new in ((8, 2), (9, 1)):
+        publish(old, new)
+        with pytest.raises(SdboxError, match="crl-invalid"):
+            ask(world, rules)
+
+
+def test_boxes_are_given_the_enrolment_authorities_lists_while_they_are_good(world: World) -> None:
+    desks = w.authority.authority("Test Desk Authority", world.now)
+    (world.root / "desks.pem").write_bytes(w.authority.pem_of(desks.certificate))
+    path, rules, now_s = world.root / "desks.crl", world.rules(), world.clock.utc
+    lists = cardrules.Lists(world.root / "desks.pem", [path])
+    own = rules.crls(now_s)
+    assert cardrules.served(rules, None, now_s) == own
+    assert cardrules.served(rules, lists, now_s) == own, "not there yet"
+    good = desks.crl(4, world.now)
+    path.write_bytes(good)
+    assert cardrules.served(rules, lists, now_s) == (*own, good)
+    assert cardrules.served(rules, lists, now_s + 8 * 86400) == own, "over"
+    for bad in (desks.crl(3, world.now), world.cards.crl(9, world.now), b"nonsense"):
+        path.write_bytes(bad)
+        assert cardrules.served(rules, lists, now_s) == own
+    (world.root / "cards.crl").write_bytes(b"nonsense")
+    with pytest.raises(SdboxError, match="crl-invalid"):
+        cardrules.served(rules, lists, now_s)
+
+
+def test_cards_of_a_test_authority_are_for_a_centre_of_tests(world: World) -> None:
+    issuer = w.authority.authority("Test Card Authority", world.now, test=True)
+    (world.root / "test.pem").write_bytes(w.authority.pem_of(issuer.certificate))
+    (world.root / "test.crl").write_bytes(issuer.crl(1, world.now))
+    files = world.root / "test.pem", [world.root / "test.crl"]
+    three = w.make_card(issuer, 3, world.now).certificates
+    shown = three.auth, three.key_management, three.card_auth
+    cardrules.CardRules(*files, test_issuers=True).check(*shown, world.clock.utc)
+    with pytest.raises(Refused, match="card-test-issuer"):
+        cardrules.CardRules(*files).check(*shown, world.clock.utc)
+
+
 def test_certificates_of_two_cards_are_no_card(world: World) -> None:
     other = w.make_card(world.cards, 2, world.now).certificates
     mine = world.card.certificates
