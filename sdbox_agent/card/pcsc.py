@@ -36,6 +36,7 @@ _CODES: Final[dict[int, SdboxError]] = {
     scard.SCARD_W_UNRESPONSIVE_CARD: Fault("card-mute"),
     scard.SCARD_W_UNSUPPORTED_CARD: Refused("not-a-piv-card"),
     scard.SCARD_E_PROTO_MISMATCH: Refused("not-a-piv-card"),
+    scard.SCARD_E_SHARING_VIOLATION: Fault("card-in-use"),
     scard.SCARD_E_UNKNOWN_READER: Fault("reader-missing"),
     scard.SCARD_E_READER_UNAVAILABLE: Fault("reader-missing"),
     scard.SCARD_E_NO_READERS_AVAILABLE: Fault("reader-missing"),
@@ -65,6 +66,25 @@ def _look(name: str, state: int) -> Look:
     absent = scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE
     present = bool(state & scard.SCARD_STATE_PRESENT) and not state & absent
     return Look(name, present, state >> 16)
+
+
+def look_now() -> tuple[tuple[Look, bytes], ...]:
+    """Every reader, and the answer to reset of the card in it; touches no card.
+
+    Raises Fault("reader-missing") without a pcscd.
+    """
+    context = _context()
+    try:
+        result, readers = scard.SCardListReaders(context, [])
+        if result & 0xFFFFFFFF == scard.SCARD_E_NO_READERS_AVAILABLE & 0xFFFFFFFF:
+            return ()
+        _raise(result)
+        unaware = [(reader, scard.SCARD_STATE_UNAWARE) for reader in readers]
+        result, states = scard.SCardGetStatusChange(context, 0, unaware)
+        _raise(result)
+        return tuple((_look(name, state), bytes(atr)) for name, state, atr in states)
+    finally:
+        scard.SCardReleaseContext(context)
 
 
 class Connection:

@@ -166,7 +166,7 @@ def test_only_one_connection_at_a_time(pcsc, seen: Seen, slot: Slot) -> None:
     slot.insert(CARD)
     events = seen.events(slot)
     first = pcsc.Connection(slot.reader_name, events)
-    with pytest.raises(SdboxError, match="card-failed"):
+    with pytest.raises(SdboxError, match="card-in-use"):
         pcsc.Connection(slot.reader_name, events)
     contract.closes_for_good(first)
     contract.closes_for_good(pcsc.Connection(slot.reader_name, events))
