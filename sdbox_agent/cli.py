@@ -93,6 +93,10 @@ def _parser() -> argparse.ArgumentParser:
         "is it whole, unchanged?",
     )
     verify.add_argument("file", type=Path, nargs="?", help="default: this box's own")
+    card = _command(commands, "card", _card, "the cards in the readers; no try is spent")
+    card.add_argument("act", choices=["list", "show", "check"])
+    card.add_argument("--reader", help="its name or a part of it; default: the one with a card")
+    card.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
     profile = _command(commands, "profile", _profile, "check a firmware profile")
     profile.add_argument("act", choices=["check"])
     profile.add_argument("file", type=Path)
@@ -373,6 +377,12 @@ def _audit(options: argparse.Namespace) -> int:
     else:
         _say(f"{path}: {lines} lines, none missing or changed")
     return FAILED if broken else 0
+
+
+def _card(options: argparse.Namespace) -> int:
+    from sdbox_agent import cardcommand  # noqa: PLC0415  other commands start quicker
+
+    return cardcommand.ACTS[options.act](options, _say)
 
 
 def _profile(options: argparse.Namespace) -> None:

@@ -1,12 +1,15 @@
 """Every state and every detail has its words, in both languages, and nothing else does."""
 
 import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from sdbox_agent import cli, errors, screen
 from sdbox_agent.daemon import view
+from sdbox_agent.pki import path
+from sdbox_agent.provision import cardtext
 from sdbox_agent.session import states as at
 
 STATES = {kind.__name__.lower() for kind in get_args(at.State)}
@@ -14,10 +17,18 @@ DETAILS = {name for name, _ in cli._details(view.View(state="idle", mono_ms=0))}
 
 
 def test_every_state_and_detail_has_words_and_no_other_name() -> None:
-    assert set(screen.table()) == {"state", "detail", "prompt"}
+    assert set(screen.table()) == {"state", "detail", "prompt", "card", "step"}
     assert set(screen.table()["state"]) == STATES
     assert set(screen.table()["detail"]) == DETAILS
     assert set(screen.table()["prompt"]) == {"accepted", "last-try"}
+    assert set(screen.table()["step"]) == {name for name, _ in path._STEPS}
+    source = (Path(cardtext.__file__)).read_text("utf-8")
+    said = {
+        word
+        for word in re.findall(r"[\"']([a-z-]+)[\"']", source)
+        if word in screen.table()["card"]
+    }
+    assert set(screen.table()["card"]) == said
 
 
 @pytest.mark.parametrize("language", errors.LANGUAGES)
@@ -27,7 +38,7 @@ def test_states_are_sentences_and_details_are_not(language: str) -> None:
         assert re.fullmatch(r"[A-ZÉÀ][^{}%<>']+[.…]", text), text
     for name in DETAILS:
         assert not screen.words("detail", name, language).endswith(".")
-    for kind in ("state", "detail", "prompt"):
+    for kind in screen.table():
         assert all(set(row) == set(errors.LANGUAGES) for row in screen.table()[kind].values())
 
 

@@ -52,12 +52,13 @@ def read(paths: Paths, profiles: Path) -> Settings:
         profile,
         load_kinds(profile, directories),
         keys.load(paths.config),
-        _certificates(paths.config / "anchors/cards.pem"),
-        _certificates(paths.config / "anchors/desk.pem"),
+        certificates(paths.config / "anchors/cards.pem"),
+        certificates(paths.config / "anchors/desk.pem"),
     )
 
 
-def _certificates(path: Path) -> tuple[bytes, ...]:
+def certificates(path: Path) -> tuple[bytes, ...]:
+    """The anchors in a PEM file, DER. Raises FileRefused("config-invalid")."""
     try:
         loaded = x509.load_pem_x509_certificates(trusted.read(path))
     except OSError:
