@@ -13,6 +13,8 @@ from sdbox_agent.session import events as on
 from sdbox_agent.statements import fields, jws
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sdbox_agent.cardkind import KeyName
     from sdbox_agent.centre import wire
     from sdbox_agent.daemon.calls import Calls
@@ -32,6 +34,7 @@ class CardSide:
     """Speaks to the card worker, and asks the centre for revocation lists meanwhile."""
 
     link: Link[ipc.FromCard]
+    looked: Callable[[], None] = staticmethod(lambda: None)  # told at each look at the readers
 
     def __init__(self, context: Context, calls: Calls, trust: Trust, identity: BoxIdentity) -> None:
         self._context = context
@@ -141,6 +144,7 @@ class CardSide:
             case ipc.ReadersChanged(readers=[_, *_]):  # after every card in them
                 for insertion in self._readers.looked():
                     self._removed(insertion)
+                self.looked()
             case ipc.ReadersChanged():
                 pass
 

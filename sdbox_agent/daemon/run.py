@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     Feed = Callable[[on.Event], None]
 
 STOP_S: Final = 2.8  # closing takes 2 s at most; the rest is for the last word to the centre
+READY_S: Final = 3.0  # a box without reader or pcscd is ready all the same, and says what is wrong
 FINGER_RETRY_S: Final = 30.0  # a box without sensor starts no process each 2 s; a card asks at once
 
 
@@ -180,13 +181,20 @@ class _Core:
         self._greeting.say()
         self._watchdog()
         notify.event(notify.Event.STARTED, "started")
-        notify.ready()
+        self._card.looked = self._say_ready
+        loop.call_later(READY_S, self._say_ready)
         loop.run_forever()
         self._local.close()
         for side in (self._finger, self._card, self._tunnel):
             side.link.close()
         self._calls.close()
         notify.event(notify.Event.STOPPED, "stopped")
+
+    def _say_ready(self) -> None:
+        """Once: a card put in from now on is a new one, and begins a session."""
+        if not self._ready:
+            self._ready = True
+            notify.ready()
 
     def _feed(self, event: on.Event) -> None:
         if self._stopping and isinstance(event, on.CardInserted):
@@ -209,6 +217,7 @@ class _Core:
         if self._stopping and not isinstance(state, at.Live | at.Closing):
             self._calls.when_at_rest(self._loop.stop)
 
+    _ready = False
     _stopping = False
     _shown: type | None = None
 

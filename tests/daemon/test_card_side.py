@@ -167,6 +167,20 @@ def test_another_statement_than_the_one_asked_for_is_refused(accepted: Side) -> 
     assert accepted.bench.failed() == "card-failed", "asked once, taken once"
 
 
+def test_the_first_look_is_told_and_what_lies_there_begins_nothing() -> None:
+    bench, looks = Bench(), []
+    side = CardSide(bench.context, Calls(), None, Identity())  # type: ignore[arg-type]
+    side.looked = lambda: looks.append(len(bench.fed))
+    side.heard(ipc.ReadersChanged(readers=()))  # a worker that has not looked, or has no pcscd
+    assert looks == []
+    side.heard(ipc.Inserted(reader="r", insertion=1))
+    side.heard(ipc.ReadersChanged(readers=("r",)))
+    assert (bench.fed, looks) == ([], [0])
+    side.heard(ipc.Removed(reader="r", insertion=1))
+    side.heard(ipc.Inserted(reader="r", insertion=2))
+    assert bench.fed == [on.CardRemoved(1), on.CardInserted(2)]
+
+
 def test_a_worker_s_death_ends_the_session_and_a_card_that_stays_is_no_new_one(side: Side) -> None:
     side.side.heard(ipc.Inserted(reader="s", insertion=5))
     side.fed.clear()

@@ -10,6 +10,23 @@ def looked() -> Readers:
     return readers
 
 
+def test_a_card_that_lay_there_at_the_start_must_come_out_first() -> None:
+    readers = Readers()
+    assert readers.inserted("left", 1) is None
+    assert readers.looked() == []
+    assert readers.removed(1) == 1
+    assert readers.inserted("left", 2) == 2
+
+
+def test_a_card_at_the_start_is_still_the_same_after_its_worker_s_end() -> None:
+    readers = Readers()
+    assert readers.inserted("left", 1) is None
+    readers.worker_died()
+    assert readers.inserted("left", 1) is None
+    assert readers.looked() == []
+    assert readers.inserted("right", 2) == 2
+
+
 def test_insertions_are_counted_over_all_readers() -> None:
     readers = looked()
     assert readers.inserted("left", 1) == 1

@@ -2,11 +2,13 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +24,7 @@ from hil.operator import Watch
 from hil.rig import Rig
 from hil.scenarios import session
 from sdbox_agent.audit import outbox, record
+from sdbox_agent.daemon import published
 from sdbox_agent.state import store
 from sdbox_agent.state.attempts import Attempts
 from sdbox_agent.state.filesystem import RealFileSystem
@@ -264,3 +267,51 @@ def test_sigterm_while_the_finger_is_awaited_and_the_next_session_is_good(rig: R
         assert session.enter(rig, watch, rig.good).state == "open"
         assert session.leave(rig, watch).code == "card-removed"
         assert session.residue(rig) == []
+
+
+def test_a_card_that_lies_there_at_the_start_begins_nothing_until_it_was_out(rig: Rig) -> None:
+    with contextlib.closing(Watch(rig.box)) as watch:
+        watch.state("idle")
+        assert session.to_finger(rig, watch, rig.good).state == "scanning"
+    before = len(codes(rig))
+    os.kill(rig.box.pid("sdbox-agent"), signal.SIGKILL)
+    starts = rig.box.units()["sdbox-agent"].starts
+    deadline = time.monotonic() + 10
+    while rig.box.units()["sdbox-agent"].starts == starts:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    rig.box.wait_ready()
+    with contextlib.closing(Watch(rig.box)) as watch:
+        watch.state("idle")
+        time.sleep(0.5)  # a session would have begun within milliseconds
+        assert [view.state for view in watch.views] == ["idle"]
+        assert "card-valid" not in codes(rig)[before:]
+        rig.operator.remove()
+        assert session.enter(rig, watch, rig.good).state == "open"
+        assert session.leave(rig, watch).code == "card-removed"
+
+
+def test_an_operator_checks_a_card_at_the_box_by_the_lists_its_core_goes_by(
+    rig: Rig, watch: Watch
+) -> None:
+    """Both authorities' lists came through the centre; a session's card is left alone."""
+
+    def box(*words: str) -> bytes:
+        command = [str(ROOT / ".venv/bin/python"), "-m", "sdbox_agent"]
+        command += ["--root", str(rig.box.paths.root), *words, "--json"]
+        environment = {"PATH": "/usr/bin", **rig.pcscd.environment}
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, check=False
+        ).stdout
+
+    assert session.to_finger(rig, watch, rig.good).state == "scanning"
+    assert json.loads(box("card", "check")) == {"error": "card-in-use"}
+    box("cancel")
+    watch.code("cancelled")  # the card stays
+    said = json.loads(box("card", "check"))
+    assert said["verdict"]["believed"], said
+    lists = [x509.load_der_x509_crl(one) for one in published.read(rig.box.paths.crls)]
+    issuers = (rig.issuing.cards, rig.issuing.desks)
+    assert {one.issuer for one in lists} == {one.certificate.subject for one in issuers}
+    assert len(lists) == 2
+    session.leave_spent(rig, watch)
