@@ -16,7 +16,7 @@ from sdbox_agent.errors import SdboxError
 from sdbox_agent.pki import certificate, path
 from tests.pki import chains, flaws
 
-SHARES, CARDS = 12, 200  # 2,400 cards in all, three certificates each
+SHARES, CARDS = 24, 100  # 2,400 cards in all, three certificates each
 TODAY = dt.datetime.now(dt.UTC).toordinal() % SHARES
 ASKED = range(SHARES) if os.environ.get("WHOLE") else (TODAY,)
 
