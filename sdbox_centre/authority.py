@@ -25,6 +25,9 @@ from sdbox_agent.pki.holder import URN_UUID, CardCertificates
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sdbox_centre.deskcard import Slot
+    from sdbox_centre.matchbound import Proof
+
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 PrivateKey = ec.EllipticCurvePrivateKey  # what an authority signs with
 
@@ -49,6 +52,9 @@ class Profile:
 
 _SIGNS: Final = frozenset({"digital_signature"})
 CARD_9A: Final = Profile(_SIGNS, (oids.CLIENT_AUTH,), (oids.POLICY_AUTH,), CARD_LIFE)
+CARD_9A_MATCH_BOUND: Final = Profile(
+    _SIGNS, (oids.CLIENT_AUTH,), (oids.POLICY_AUTH, oids.POLICY_MATCH_BOUND), CARD_LIFE
+)
 CARD_9D_EC: Final = Profile(
     frozenset({"key_agreement"}),
     (oids.USAGE_REFERENCE,),
@@ -155,16 +161,38 @@ class Authority:
     ) -> CardCertificates:
         """The certificates of 9A, 9D and 9E of the card that is known by `guid`, DER."""
         subject = card_subject(guid, common_name)
-        is_rsa = isinstance(keys.key_management, rsa.RSAPublicKey)
-        three = (
-            (CARD_9A, keys.auth),
-            (CARD_9D_RSA if is_rsa else CARD_9D_EC, keys.key_management),
-            (CARD_9E, keys.card_auth),
+        return CardCertificates(
+            self.card_certificate("9A", keys.auth, subject, now, not_after),
+            self.card_certificate("9D", keys.key_management, subject, now, not_after),
+            self.card_certificate("9E", keys.card_auth, subject, now, not_after),
         )
-        issued = (
-            self.issue(profile, subject, key, now - BACKDATED, not_after) for profile, key in three
-        )
-        return CardCertificates(*(der_of(one) for one in issued))
+
+    def card_certificate(
+        self,
+        slot: Slot,
+        key: PublicKey,
+        subject: Subject,
+        now: dt.datetime,
+        not_after: dt.datetime | None = None,
+    ) -> bytes:
+        """The certificate of one key of a card, DER; never match-bound."""
+        profile = card_profile(slot, key)
+        return der_of(self.issue(profile, subject, key, now - BACKDATED, not_after))
+
+    def card_match_bound(
+        self,
+        proof: Proof,
+        common_name: str,
+        now: dt.datetime,
+        not_after: dt.datetime | None = None,
+    ) -> bytes:
+        """The 9A certificate, DER, that says: a finger alone opens this key.
+
+        For the key and the GUID that the proof is about, and for no other.
+        """
+        subject = card_subject(proof.guid, common_name)
+        begin = now - BACKDATED
+        return der_of(self.issue(CARD_9A_MATCH_BOUND, subject, proof.auth, begin, not_after))
 
     def crl(
         self,
@@ -214,6 +242,17 @@ def authority(
 def new_key() -> PrivateKey:
     """A fresh P-256 key."""
     return ec.generate_private_key(ec.SECP256R1())
+
+
+def card_profile(slot: Slot, key: PublicKey) -> Profile:
+    """What the certificate of this key of a card is for."""
+    match slot:
+        case "9A":
+            return CARD_9A
+        case "9D":
+            return CARD_9D_RSA if isinstance(key, rsa.RSAPublicKey) else CARD_9D_EC
+        case "9E":
+            return CARD_9E
 
 
 def card_subject(guid: bytes, common_name: str) -> Subject:
