@@ -23,13 +23,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import NameOID
 
 from sdbox_agent.card import apdu, piv
 from sdbox_agent.errors import DecodeError, Fault, Refused
-from sdbox_agent.pki import holder, oids
+from sdbox_agent.pki import certificate, holder, oids
 from sdbox_agent.pki.holder import CardCertificates
 from sdbox_centre import authority as issuing
 from sdbox_centre import cardobjects, deskcard, issuercard, matchbound
@@ -136,7 +135,7 @@ class Desk:
     def _of_this_order(self, der: bytes, order: Order, slot: Slot, now: dt.datetime) -> bool:
         """Whether this is what the desk would issue, or has issued, for the order."""
         try:
-            one = x509.load_der_x509_certificate(der)
+            one = certificate.load(der)
             one.verify_directly_issued_by(self.authority.certificate)
             key, guid = deskcard.public_key(der), holder.guid(one)
         except (ValueError, TypeError, InvalidSignature, DecodeError, Refused):
@@ -149,7 +148,7 @@ class Desk:
             guid == order.guid
             and [name.value for name in names] == [order.common_name]
             and deskcard.algorithm(key) == order.algorithm
-            and wanted[0] in policies(one) <= set(wanted)
+            and wanted[0] in certificate.policies(one) <= set(wanted)
             and one.not_valid_before_utc <= now < one.not_valid_after_utc
             and one.not_valid_after_utc == order.end.replace(microsecond=0)
         )
@@ -206,18 +205,9 @@ def give_codes(issuer: Issuer, codes: Codes) -> None:
     _expect({issuer.reset_pin(codes.puk, codes.pin)}, apdu.SW_OK)
 
 
-def policies(certificate: x509.Certificate) -> set[str]:
-    """The policies a certificate was issued under, dotted."""
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
-    except x509.ExtensionNotFound:
-        return set()
-    return {policy.policy_identifier.dotted_string for policy in found}
-
-
 def is_match_bound(certificate_der: bytes) -> bool:
     """Whether a 9A certificate says that a finger alone opens its key."""
-    return oids.POLICY_MATCH_BOUND in policies(x509.load_der_x509_certificate(certificate_der))
+    return oids.POLICY_MATCH_BOUND in certificate.policies(certificate.load(certificate_der))
 
 
 def _same_card(card: DeskCard, certificates: CardCertificates) -> None:

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from sdbox_agent.pki import certificate, holder, oids
 from sdbox_centre import authority
+from sdbox_centre.matchbound import Proof
 from tests.pki import grown
-from tests.pki.grown import DAY, NOW
+from tests.pki.grown import DAY, GUID, NOW
 
 OWN = grown.card_authority()
 
@@ -184,3 +185,23 @@ def test_an_authority_for_tests_says_so_and_so_do_those_below() -> None:
     for one in (root, root.subordinate("Test Below", NOW)):
         assert certificate.policies(one.certificate) == {oids.ANY_POLICY, oids.POLICY_TEST}
     assert certificate.policies(OWN.certificate) == {oids.ANY_POLICY}
+
+
+def test_a_match_bound_certificate_is_for_the_key_and_card_of_its_proof() -> None:
+    key, seen = authority.new_key().public_key(), frozenset({0x6983})
+    proof = Proof(GUID, key, seen, seen, frozenset({0x6982}), ("96",))
+    der = grown.card_authority().card_match_bound(proof, "test-holder-01", NOW)
+    one = x509.load_der_x509_certificate(der)
+    assert one.public_key() == key
+    assert holder.guid(one) == GUID
+    assert certificate.policies(one) == {oids.POLICY_AUTH, oids.POLICY_MATCH_BOUND}
+    plain = x509.load_der_x509_certificate(grown.card().certificates.auth)
+    assert certificate.policies(plain) == {oids.POLICY_AUTH}
+
+
+@pytest.mark.parametrize("slot", ["9A", "9D", "9E"])
+def test_no_certificate_of_a_card_is_match_bound_without_a_proof(slot) -> None:
+    der = grown.card_authority().card_certificate(
+        slot, authority.new_key().public_key(), authority.card_subject(GUID, "test-holder-01"), NOW
+    )
+    assert oids.POLICY_MATCH_BOUND not in certificate.policies(x509.load_der_x509_certificate(der))

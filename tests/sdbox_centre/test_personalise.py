@@ -1,0 +1,422 @@
+"""Personalising a card: from blank to believed, also in pieces, and never one that a PIN opens."""
+
+import contextlib
+import secrets
+
+import pytest
+
+from hil.card.card import OtherCard, PivCard
+from hil.direct import Direct
+from sdbox_agent.card import apdu, piv
+from sdbox_agent.card.conversation import Conversation
+from sdbox_agent.errors import AskAgain, Fault, Refused
+from sdbox_agent.pki import path
+from sdbox_centre import authority, deskcard, personalise
+from sdbox_centre.cardobjects import bit_group, wrapped
+from sdbox_centre.deskcard import DeskCard
+from tests import kinds
+from tests.pki import grown
+from tests.pki.grown import DAY, GUID, NOW
+from tests.sdbox_centre.desking import (
+    BITS,
+    CODES,
+    MANAGEMENT_KEY,
+    Bench,
+    blank,
+    desk,
+    minutiae,
+    order,
+    touch,
+)
+
+MATCHING = [kinds.MATCH, kinds.MATCH_7816]
+SELECT = apdu.frames(piv.select())[0]
+ALL = [kinds.FREE, kinds.PIN, *MATCHING]
+
+
+def name(kind) -> str:
+    return kind.name
+
+
+def make(card, kind, **changes) -> personalise.Personalised:
+    return desk(lambda: Direct(card)).personalise(order(kind, **changes), NOW, touch)
+
+
+def opened(card) -> DeskCard:
+    made = DeskCard(Direct(card), secrets.token_bytes)
+    made.select()
+    return made
+
+
+def is_bound(certificate_der: bytes | None) -> bool:
+    return certificate_der is not None and personalise.is_match_bound(certificate_der)
+
+
+# -- what comes out --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ALL, ids=name)
+def test_a_blank_card_becomes_one_that_a_box_believes(kind) -> None:
+    card = blank(kind)
+    made = make(card, kind)
+    face = Conversation(Direct(card), secrets.token_bytes).open()
+    assert face.chuid.guid == GUID
+    read = [face.holders[slot].certificate_der for slot in personalise.SLOTS]
+    three = made.certificates
+    assert read == [three.auth, three.key_management, three.card_auth]
+    crl = grown.card_authority().crl(1, NOW)
+    anchors = [grown.card_authority().certificate_der]
+    path.validate_card(three, face.chuid.expires, anchors, [crl], NOW, GUID)
+    assert is_bound(three.auth) is (kind.comparison == "card")
+    assert (made.proof is not None) is (kind.comparison == "card")
+
+
+@pytest.mark.parametrize("algorithm", ["P-256", "P-384", "RSA-2048"])
+def test_every_algorithm_of_a_kind(algorithm) -> None:
+    made = make(blank(kinds.FREE), kinds.FREE, algorithm=algorithm)
+    for der in (made.certificates.auth, made.certificates.key_management):
+        assert deskcard.algorithm(deskcard.public_key(der)) == algorithm
+
+
+@pytest.mark.parametrize("kind", MATCHING, ids=name)
+def test_each_finger_opens_a_match_bound_card_and_nothing_else_does(kind) -> None:
+    card = blank(kind)
+    made = make(card, kind, enrolled=2)
+    assert made.proof is not None
+    assert made.proof.opened == ("96", "97")
+    assert (card.pin_tries_left, card.puk_tries_left) == (0, 0)
+    at_hand = opened(card)
+    assert at_hand.read(0x7F61) == wrapped(0x7F61, bit_group(BITS))
+    assert at_hand.keys(made.certificates) == {piv.SW_SECURITY_STATUS}
+    for bit in BITS:
+        verify = at_hand.verify if kind.verify == "raw" else at_hand.verify_template
+        assert verify(int(bit.key, 16), touch(bit)) == apdu.SW_OK
+        assert at_hand.keys(made.certificates) == {apdu.SW_OK}
+        at_hand.log_out(int(bit.key, 16))
+
+
+def test_a_card_with_a_pin_has_its_holders_and_no_longer_the_factorys() -> None:
+    card = blank(kinds.PIN)
+    make(card, kinds.PIN)
+    at_hand = opened(card)
+    assert at_hand.verify(0x80, b"123456\xff\xff") == 0x63C4
+    assert at_hand.verify(0x80, CODES.pin) == apdu.SW_OK
+
+
+def test_the_same_order_again_changes_nothing() -> None:
+    for kind in ALL:
+        card = blank(kind)
+        first = make(card, kind)
+        assert make(card, kind).certificates == first.certificates
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"guid": bytes(16)},
+        {"common_name": "test-holder-02"},
+        {"algorithm": "P-384"},
+        {"end": grown.NOW + 30 * DAY},
+    ],
+)
+def test_another_order_makes_new_keys(change) -> None:
+    card = blank(kinds.MATCH)
+    first = make(card, kinds.MATCH)
+    second = make(card, kinds.MATCH, **change)
+    for slot in ("auth", "key_management", "card_auth"):
+        old, new = getattr(first.certificates, slot), getattr(second.certificates, slot)
+        assert deskcard.public_key(old) != deskcard.public_key(new)
+
+
+def test_a_certificate_of_a_foreign_authority_or_another_key_reference_is_replaced() -> None:
+    card = blank(kinds.FREE)
+    first = make(card, kinds.FREE)
+    other = authority.authority("Test card authority", NOW - DAY)
+    desk(lambda: Direct(card), authority=other).personalise(order(kinds.FREE), NOW)
+    again = make(card, kinds.FREE)
+    assert again.certificates != first.certificates
+    card.install({"9A": again.certificates.auth})
+    swapped = grown.card_authority().card_certificate(
+        "9E",
+        deskcard.public_key(again.certificates.auth),
+        authority.card_subject(GUID, "test-holder-01"),
+        NOW,
+        order(kinds.FREE).end,
+    )
+    card.install({"9A": swapped})
+    assert make(card, kinds.FREE).certificates.auth not in (swapped, again.certificates.auth)
+
+
+def test_a_match_bound_certificate_is_not_left_on_a_card_of_another_kind() -> None:
+    # the same authority, GUID and key, but a kind whose finger the box compares
+    card = blank(kinds.FREE)
+    make(card, kinds.FREE)
+    bound = make(blank(kinds.MATCH), kinds.MATCH)
+    memory_key = card.public_keys()["9A"]
+    assert bound.proof is not None
+    fake = personalise.dataclasses.replace(bound.proof, auth=memory_key)
+    der = grown.card_authority().card_match_bound(
+        fake, "test-holder-01", NOW, order(kinds.FREE).end
+    )
+    card.install({"9A": der})
+    assert not is_bound(make(card, kinds.FREE).certificates.auth)
+
+
+# -- torn (fault 5) --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [kinds.PIN, kinds.MATCH], ids=name)
+def test_fault_5_torn_at_every_command_it_goes_on(kind) -> None:
+    whole = Bench(blank(kind))
+    desk(whole.connect).personalise(order(kind), NOW, touch)
+    commands = len(whole.commands)
+    assert commands > 40
+    for at in range(1, commands + 1):
+        bench = Bench(blank(kind))
+        bench.tear_at = at
+        with pytest.raises(Refused, match="card-removed"):
+            desk(bench.connect).personalise(order(kind), NOW, touch)
+        never_bound_and_open(bench.card)
+        made = desk(bench.connect).personalise(order(kind), NOW, touch)
+        assert is_bound(made.certificates.auth) is (kind is kinds.MATCH)
+
+
+def test_fault_5_torn_again_and_again_it_still_ends() -> None:
+    for kind in (kinds.PIN, kinds.MATCH):
+        bench = Bench(blank(kind))
+        made = None
+        for step in range(1, 400, 7):
+            bench.commands.clear()
+            bench.tear_at = step
+            with contextlib.suppress(Refused):
+                made = desk(bench.connect).personalise(order(kind), NOW, touch)
+                break
+            never_bound_and_open(bench.card)
+        assert made is not None
+
+
+def never_bound_and_open(card: PivCard) -> None:
+    """Whatever happened: a certificate that says "a finger alone" never lies."""
+    if is_bound(opened(card).certificate("9A")):
+        assert (card.pin_tries_left, card.puk_tries_left) == (0, 0)
+
+
+# -- refused ---------------------------------------------------------------------------------------
+
+
+class Lie:
+    """A card that is honest but for one thing, which `answer` says instead of it."""
+
+    t0 = False
+
+    def __init__(self, card, answer) -> None:
+        self._direct = Direct(card)
+        self._answer = answer
+
+    def exchange(self, frame: bytes) -> bytes:
+        honest = self._direct.exchange(frame)
+        told = self._answer(frame, honest)
+        return honest if told is None else told
+
+    def close(self) -> None:
+        self._direct.close()
+
+
+def head(frame: bytes, ins: int, p2: int, p1: int = 0) -> bool:
+    return frame[1:4] == bytes([ins, p1, p2])
+
+
+def pin_never_blocks(frame, honest):
+    return b"\x63\xc3" if head(frame, 0x20, 0x80) and honest == b"\x69\x83" else None
+
+
+def puk_never_blocks(frame, honest):
+    return b"\x63\xc3" if head(frame, 0x2C, 0x80) and honest == b"\x69\x83" else None
+
+
+def blocked_but_the_factorys_pin_works(frame, honest):
+    return b"\x90\x00" if frame[1:] == b"\x20\x00\x80\x08123456\xff\xff" else None
+
+
+def blocked_but_the_factorys_puk_works(frame, honest):
+    return b"\x90\x00" if head(frame, 0x2C, 0x80) and frame[5:13] == b"12345678" else None
+
+
+def blocked_but_asked_nicely_it_counts(frame, honest):
+    return b"\x63\xc0" if frame == bytes.fromhex("00200080") else None
+
+
+def a_global_pin(frame, honest):
+    return b"\x63\xc5" if frame == bytes.fromhex("00200000") else None
+
+
+def refuse(answer, code) -> None:
+    card = blank(kinds.MATCH)
+    issued = []
+    spy = grown.card_authority()
+
+    class Spied(authority.Authority):
+        def card_match_bound(self, *arguments):
+            issued.append(arguments)
+            return super().card_match_bound(*arguments)
+
+    at = desk(lambda: Lie(card, answer), authority=Spied(spy.certificate, spy.key))
+    with pytest.raises((Refused, Fault)) as error:
+        at.personalise(order(kinds.MATCH), NOW, touch)
+    assert error.value.code == code
+    assert not issued
+    assert not is_bound(opened(card).certificate("9A"))
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        pin_never_blocks,
+        puk_never_blocks,
+        blocked_but_the_factorys_pin_works,
+        blocked_but_the_factorys_puk_works,
+        blocked_but_asked_nicely_it_counts,
+        a_global_pin,
+    ],
+)
+def test_no_certificate_for_a_card_whose_pin_or_puk_works(lie) -> None:
+    refuse(lie, "card-pin-usable")
+
+
+@pytest.mark.parametrize("slot", ["9A", "9D"])
+def test_no_certificate_for_a_card_whose_key_answers_before_a_match(slot) -> None:
+    seen = {}
+
+    def open_key(frame, honest):
+        # what this key would answer after a match, at any time
+        if not (head(frame, 0x87, int(slot, 16), 0x11) and honest == b"\x69\x82"):
+            return None
+        other = Direct(seen["card"])
+        probe = touch(BITS[0])
+        for before in (SELECT, b"\x00\x20\x00\x96" + bytes([len(probe)]) + probe):
+            other.exchange(before)
+        return other.exchange(frame)
+
+    card = seen["card"] = blank(kinds.MATCH)
+    with pytest.raises(Refused, match="card-not-match-bound"):
+        desk(lambda: Lie(card, open_key)).personalise(order(kinds.MATCH), NOW, touch)
+    assert not is_bound(opened(card).certificate("9A"))
+
+
+def test_no_certificate_for_a_card_that_stays_closed_after_a_match() -> None:
+    def closed(frame, honest):
+        return b"\x69\x82" if head(frame, 0x87, 0x9A, 0x11) else None
+
+    refuse(closed, "card-not-match-bound")
+
+
+def test_no_certificate_for_a_card_that_any_finger_opens_and_that_cannot_be_closed() -> None:
+    def no_log_out(frame, honest):
+        return b"\x6a\x86" if head(frame, 0x20, 0x96, 0xFF) else None
+
+    refuse(no_log_out, "card-not-personalised")
+
+
+def test_no_certificate_for_a_finger_that_does_not_match_and_then_it_goes_on() -> None:
+    card = blank(kinds.MATCH)
+    at = desk(lambda: Direct(card))
+    with pytest.raises(AskAgain, match="no-match"):
+        at.personalise(order(kinds.MATCH), NOW, lambda bit: minutiae("test-another-finger"))
+    before = opened(card).certificate("9D")
+    assert not is_bound(opened(card).certificate("9A"))
+    assert at.personalise(order(kinds.MATCH), NOW, touch).certificates.key_management == before
+
+
+def test_a_blocked_finger_and_a_probe_the_card_does_not_take() -> None:
+    card = blank(kinds.MATCH)
+
+    def too_late(bit):
+        card.block_fingers()
+        return touch(bit)
+
+    at = desk(lambda: Direct(card))
+    with pytest.raises(Refused, match="card-blocked"):
+        at.personalise(order(kinds.MATCH), NOW, too_late)
+    with pytest.raises(Fault, match="card-not-personalised"):
+        at.personalise(order(kinds.MATCH), NOW, lambda bit: b"\x00" * 4)
+
+
+def test_keys_that_are_not_those_of_the_certificates() -> None:
+    for kind in (kinds.FREE, kinds.MATCH):
+        first = blank(kind)
+        make(first, kind)
+        copy = first.clone()  # everything that can be read, over other keys
+        with pytest.raises(Refused, match="card-not-genuine"):
+            make(copy, kind)
+
+
+def test_a_card_changed_for_another_between_two_connections() -> None:
+    cards = [blank(kinds.MATCH), blank(kinds.MATCH)]
+    make(cards[1], kinds.MATCH)
+    turns = iter(cards)
+    with pytest.raises(Refused, match="card-not-genuine"):
+        desk(lambda: Direct(next(turns))).personalise(order(kinds.MATCH), NOW, touch)
+
+
+def test_a_management_key_that_is_not_the_cards() -> None:
+    card = blank(kinds.FREE, admin_key=bytes(32))
+    with pytest.raises(Fault, match="card-not-personalised"):
+        make(card, kinds.FREE)
+    assert card.public_keys() == {}
+
+
+def test_a_card_that_opens_otherwise_than_its_kind_says() -> None:
+    with pytest.raises(Fault, match="card-not-personalised"):
+        make(blank(kinds.PIN), kinds.FREE)  # asks for a PIN, and should not
+    with pytest.raises(Fault, match="card-not-personalised"):
+        make(blank(kinds.FREE), kinds.PIN)  # does not, and should
+
+
+def test_a_holders_codes_that_cannot_be_set() -> None:
+    with pytest.raises(Fault, match="card-not-personalised"):
+        make(blank(kinds.PIN, puk="11111111"), kinds.PIN)
+
+
+@pytest.mark.parametrize(
+    ("tag", "lie"),
+    [(0x7E, b"\x7e\x00\x90\x00"), (0x5FC102, b"\x6a\x82"), (0x5FC105, b"\x6f\x00")],
+)
+def test_what_is_read_back_is_what_was_written(tag, lie) -> None:
+    card = blank(kinds.FREE)
+    connections = []
+
+    def at_last(frame, honest):
+        asked = frame[1] == 0xCB and frame[7 : 7 + (tag.bit_length() + 7) // 8] == tag.to_bytes(
+            (tag.bit_length() + 7) // 8
+        )
+        return lie if asked and len(connections) == 3 else None
+
+    def connect():
+        connections.append(None)
+        return Lie(card, at_last)
+
+    with pytest.raises(Fault, match="card-not-personalised"):
+        desk(connect).personalise(order(kinds.FREE), NOW)
+
+
+def test_no_piv_card_and_one_that_talks_nonsense() -> None:
+    with pytest.raises(Refused, match="not-a-piv-card"):
+        make(OtherCard(), kinds.FREE)
+
+    def nonsense(frame, honest):
+        return b"\x7c\x90\x00" if frame[1] == 0x87 else None
+
+    with pytest.raises(Refused, match="card-data-invalid"):
+        desk(lambda: Lie(blank(kinds.FREE), nonsense)).personalise(order(kinds.FREE), NOW)
+
+
+def test_a_card_that_compares_wants_a_finger() -> None:
+    with pytest.raises(ValueError, match="finger"):
+        desk(lambda: Direct(blank(kinds.MATCH))).personalise(order(kinds.MATCH), NOW)
+
+
+def test_the_desk_shows_no_key_and_no_finger() -> None:
+    shown = repr(desk(lambda: None)) + repr(order(kinds.MATCH)) + repr(order(kinds.PIN))
+    assert MANAGEMENT_KEY.hex() not in shown
+    for hidden in (MANAGEMENT_KEY, touch(BITS[0]), CODES.pin, CODES.puk):
+        assert repr(hidden)[2:-1] not in shown
