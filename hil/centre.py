@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import ssl
 import sys
@@ -14,11 +15,15 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
+from hil.device import Device
 from hil.net import linux
 from hil.net.process import Process, Unit
 from hil.net.topology import CENTRE4
+from sdbox_agent.pki import certificate
 from sdbox_agent.terms import Level
 from sdbox_centre.authority import pem_of
+from sdbox_centre.codes import KEY_BYTES, Codes
+from sdbox_centre.nofinger import NoFinger, Proposal
 from sdbox_centre.staff import CardShown, Staff, Validity
 from sdbox_centre.store import Store
 
@@ -30,6 +35,7 @@ API_UID, GATEWAY_UID = 61011, 61012
 PORT: Final = 443
 FIRST_WIREGUARD_PORT: Final = 51820
 START_S: Final = 20.0
+NO_FINGER_S: Final = 180 * 86400  # an enrolment without a finger
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,9 @@ class Project:
     levels: tuple[Level, ...] = (Level.HOST_MATCH,)
 
 
+ALL_LEVELS: Final = (Level.HOST_MATCH, Level.CARD_MATCH, Level.CARD_PIN)
 PROJECTS: Final = (
-    Project("p-alpha", "Alpha study", "10.77.1.0/24"),
+    Project("p-alpha", "Alpha study", "10.77.1.0/24", ALL_LEVELS),
     Project("p-beta", "Beta study", "10.77.2.0/24"),
 )
 
@@ -57,6 +64,8 @@ class Centre:
         self._issuing = issuing
         self._lease_s = lease_s
         self._admitted: dict[str, set[str]] = {}  # project -> digests of 9A certificates
+        self._admitted_by_pin: dict[str, set[str]] = {}
+        self._otp_key = secrets.token_bytes(KEY_BYTES)
         self.api: Process
         self.gateway: Process
         for directory in ("", "db", "gateway", "gateway/boxes", "gateway/projects", "gateway/run"):
@@ -77,6 +86,7 @@ class Centre:
         self._write("boxes.pem", pem_of(self._issuing.boxes.certificate))
         self._write("cards.pem", pem_of(self._issuing.cards.certificate))
         self._write("desks.pem", pem_of(self._issuing.desks.certificate))
+        self._write("otp.key", self._otp_key, API_UID, 0o600)
         self._write(
             "api.toml",
             f"""
@@ -93,6 +103,7 @@ class Centre:
             database = "db/centre.sqlite"
             gateway_socket = "gateway/gateway.sock"
             gateway_uid = {GATEWAY_UID}
+            otp_key = "otp.key"
             """,
         )
         self._write(
@@ -133,13 +144,32 @@ class Centre:
         self._staff.add_holder(holder.name)
         shown = CardShown(certificates.auth, certificates.key_management, certificates.card_auth)
         card = self._staff.add_card(holder.name, shown)
-        begin = int(time.time()) - 60
-        validity = Validity(begin, holder.sealed.not_after_s)
-        enrolment = f"enrolment-{holder.name}"
-        self._staff.add_enrolment(enrolment, card, holder.sealed.sealed_der, validity)
+        enrolment, begin = f"enrolment-{holder.name}", int(time.time()) - 60
+        admitted = self._admitted
+        match holder.level, holder.sealed:
+            case Level.CARD_PIN, _:
+                self._enrol_without_finger(enrolment, holder)
+                admitted = self._admitted_by_pin
+            case _, None:
+                end = certificate.load(certificates.auth).not_valid_after_utc
+                validity = Validity(begin, int(end.timestamp()))
+                self._staff.add_enrolment(enrolment, card, None, validity)
+            case _, sealed:
+                validity = Validity(begin, sealed.not_after_s)
+                self._staff.add_enrolment(enrolment, card, sealed.sealed_der, validity)
         for project in projects:
             self._staff.grant(holder.name, project)
-            self._admitted.setdefault(project, set()).add(card.hex())
+            admitted.setdefault(project, set()).add(card.hex())
+
+    def _enrol_without_finger(self, enrolment: str, holder: Holder) -> None:
+        """By two members of staff; the person's device gets its secret."""
+        acts = NoFinger(self._store, lambda: int(time.time()))
+        end_s = int(time.time()) + NO_FINGER_S
+        auth = holder.certificates.auth
+        acts.propose(Proposal(enrolment, auth, end_s, "test", "test-staff-01"))
+        acts.confirm(enrolment, "test-staff-02")
+        uri = acts.provision(enrolment, "test", Codes(self._otp_key), secrets.token_bytes)
+        holder.device = Device.from_uri(uri)
 
     def publish_crl(self) -> None:
         """The card authority's newest list, for API, gateway and boxes."""
@@ -165,7 +195,10 @@ class Centre:
         self._wait()
 
     def _project_file(self, number: int, project: Project) -> None:
-        cards = ", ".join(f'"{card}"' for card in sorted(self._admitted.get(project.name, ())))
+        cards, pin_cards = (
+            ", ".join(f'"{card}"' for card in sorted(admitted.get(project.name, ())))
+            for admitted in (self._admitted, self._admitted_by_pin)
+        )
         levels = ", ".join(f'"{level.value}"' for level in project.levels)
         self._write(
             f"gateway/projects/{project.name}.toml",
@@ -176,6 +209,7 @@ class Centre:
             interface = "wg-vm{number + 1}"
             namespace = "{self._topology.vm[number].path}"
             cards = [{cards}]
+            pin_cards = [{pin_cards}]
             """,
         )
 

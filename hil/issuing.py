@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -14,11 +15,14 @@ import numpy as np
 from cryptography import x509
 
 from hil.card.card import PivCard
+from hil.desk import CardDesk
 from hil.finger import Person
 from sdbox_agent.biometrics.iso19794_2_2005 import encode, record_of
 from sdbox_agent.sensor.detect import extract
+from sdbox_agent.terms import Level
 from sdbox_centre import authority as issuing
 from sdbox_centre import desk
+from sdbox_centre.matchbound import CODE_BYTES, Codes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,10 +30,12 @@ if TYPE_CHECKING:
 
     from hil.card.keys import Algorithm
     from hil.card.memory import PinPolicy
+    from hil.device import Device
     from sdbox_agent.pki.holder import CardCertificates
     from sdbox_centre.authority import Authority
 
 DPI: Final = 500
+PIN: Final = "246810"
 ENROLLED_TOUCHES: Final = 2  # impressions of each finger in a reference
 
 
@@ -64,7 +70,10 @@ class Holder:
     person: Person
     card: PivCard
     certificates: CardCertificates
-    sealed: desk.Sealed
+    sealed: desk.Sealed | None = None  # at host-match
+    level: Level = Level.HOST_MATCH
+    pin: str | None = None  # at card-pin, and the device with it: from the centre, when it adds one
+    device: Device | None = None
 
 
 class Issuing:
@@ -115,7 +124,7 @@ class Issuing:
         guid: UUID | None = None,
         pin_policy: PinPolicy = "never",
     ) -> tuple[PivCard, CardCertificates]:
-        """A personalised card and its certificates."""
+        """A card whose finger the box compares, made in one stroke, and its certificates."""
         card = PivCard.create(
             algorithms=algorithms,  # type: ignore[arg-type]
             guid=guid,
@@ -129,16 +138,35 @@ class Issuing:
         card.install({"9A": issued.auth, "9D": issued.key_management, "9E": issued.card_auth})
         return card, issued
 
+    def match_card(
+        self, person: Person, kind: str = "piv-match", algorithm: Algorithm = "P-256"
+    ) -> tuple[PivCard, CardCertificates]:
+        """A card that compares this person's fingers itself, personalised as the desk does it."""
+        return CardDesk(self.cards).personalise(kind, now(), person=person, algorithm=algorithm)
+
+    def pin_card(self) -> tuple[PivCard, CardCertificates]:
+        """A card that asks for its holder's PIN, personalised as the desk does it."""
+        codes = Codes(PIN.encode().ljust(CODE_BYTES, b"\xff"), secrets.token_bytes(CODE_BYTES))
+        return CardDesk(self.cards).personalise("piv-pin", now(), codes=codes)
+
     def holder(
         self,
         name: str,
         seed: int,
         *,
+        level: Level = Level.HOST_MATCH,
         algorithms: Mapping[str, Algorithm] | None = None,
         sealed_to: CardCertificates | None = None,
     ) -> Holder:
-        """A person enrolled at the desk, from the first touch of the sensor to the sealed bytes."""
+        """A person enrolled at the desk, from the first touch of the sensor to the sealed bytes.
+
+        At card-match nothing is sealed: the fingers are on the card. At card-pin there is none.
+        """
         person = Person(seed)
+        if level is Level.CARD_MATCH:
+            return Holder(name, person, *self.match_card(person), level=level)
+        if level is Level.CARD_PIN:
+            return Holder(name, person, *self.pin_card(), level=level, pin=PIN)
         card, certificates = self.card(algorithms)
         sealed = self.enrol(name, person, sealed_to or certificates)
         return Holder(name, person, card, certificates, sealed)

@@ -24,6 +24,7 @@ from hil.issuing import Holder, Issuing
 from hil.net.topology import Topology
 from hil.operator import Operator, Watch
 from hil.pcscd import Pcscd
+from sdbox_agent.terms import Level
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,9 +71,10 @@ class Rig:
         seed: int,
         projects: tuple[str, ...] = (PROJECTS[0].name,),
         algorithms: Mapping[str, Algorithm] | None = None,
+        level: Level = Level.HOST_MATCH,
     ) -> Holder:
         """A person the centre knows. Before `start`."""
-        holder = self.issuing.holder(name, seed, algorithms=algorithms)
+        holder = self.issuing.holder(name, seed, algorithms=algorithms, level=level)
         self.centre.add_holder(holder, projects)
         return holder
 
