@@ -115,3 +115,25 @@ class Torn:
 
     def close(self) -> None:
         self._direct.close()
+
+
+class Lie:
+    """A card that is honest but for one thing, which `answer` says instead of it."""
+
+    t0 = False
+
+    def __init__(self, card, answer) -> None:
+        self._direct = Direct(card)
+        self._answer = answer
+
+    def exchange(self, frame: bytes) -> bytes:
+        honest = self._direct.exchange(frame)
+        told = self._answer(frame, honest)
+        return honest if told is None else told
+
+    def close(self) -> None:
+        self._direct.close()
+
+
+def head(frame: bytes, ins: int, p2: int, p1: int = 0) -> bool:
+    return frame[1:4] == bytes([ins, p1, p2])
