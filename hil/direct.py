@@ -21,14 +21,29 @@ class Direct:
     t0 = False
 
     def __init__(self, card: Card) -> None:
+        self.atr = card.atr
         self._chip: Chip | None = card.power_on()
+        self._stopped = False
 
-    def exchange(self, frame: bytes) -> bytes:
+    def exchange(self, frame: bytes | bytearray) -> bytes:
         """As `Channel.exchange`."""
-        if self._chip is None:
+        if self._chip is None or self._stopped:
             raise Refused("card-removed")
-        return self._chip.transmit(frame)
+        return self._chip.transmit(bytes(frame))
 
-    def close(self) -> None:
-        """As `Channel.close`."""
-        self._chip = None
+    def control(self, code: int, data: bytes, *, waits_s: float = 0.0) -> bytes:  # noqa: ARG002
+        """There is no reader, so none that knows anything."""
+        if self._chip is None or self._stopped:
+            raise Refused("card-removed")
+        return b""
+
+    def stop(self) -> None:
+        """No exchange after this."""
+        self._stopped = True
+
+    def close(self, parting: tuple[bytes, ...] = ()) -> None:
+        """As `Channel.close`; `parting` are the last commands, whose answers nobody hears."""
+        chip, self._chip = self._chip, None
+        if chip is not None:
+            for frame in parting:
+                chip.transmit(frame)

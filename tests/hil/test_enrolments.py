@@ -1,33 +1,42 @@
 """People of three levels, as a real centre takes them: one enrolment each, of the right kind."""
 
+import contextlib
 import sqlite3
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from hil.rig import Rig
+from hil.centre import PROJECTS, Centre
+from hil.issuing import Issuing
+from hil.net.topology import Topology
 from sdbox_agent.terms import Level
 
 pytestmark = pytest.mark.rig
+LEVELS = (Level.HOST_MATCH, Level.CARD_MATCH, Level.CARD_PIN)
 
 
 def test_the_centre_takes_people_of_every_level_and_starts() -> None:
-    with Rig() as rig:
-        people = {
-            level: rig.enrol(f"test-holder-{level.value}", seed=3 + n, level=level)
-            for n, level in enumerate((Level.HOST_MATCH, Level.CARD_MATCH, Level.CARD_PIN))
-        }
-        device = people[Level.CARD_PIN].device
-        assert device is not None
-        assert device.code().isdigit()
-        rig.start_centre()
-        with sqlite3.connect(rig.root / "centre/db/centre.sqlite") as database:
-            rows = database.execute("select id, kind, reference is null from enrolments").fetchall()
-        database.close()
+    with contextlib.ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sdbox-test-")))
+        root.chmod(0o755)
+        issuing = Issuing()
+        centre = Centre(root, stack.enter_context(Topology(vms=len(PROJECTS))), issuing)
+        for n, level in enumerate(LEVELS):
+            holder = issuing.holder(f"test-holder-{level.value}", seed=3 + n, level=level)
+            centre.add_holder(holder, (PROJECTS[0].name,))
+            assert (holder.device is not None) is (level is Level.CARD_PIN)
+        centre.start()
+        stack.callback(centre.stop)
+        database = stack.enter_context(
+            contextlib.closing(sqlite3.connect(root / "db/centre.sqlite"))
+        )
+        rows = database.execute("select id, kind, reference is null from enrolments").fetchall()
         assert sorted(rows) == [
             ("enrolment-test-holder-card-match", "finger", 1),
             ("enrolment-test-holder-card-pin", "no-finger", 1),
             ("enrolment-test-holder-host-match", "finger", 0),
         ]
-        projects = (rig.root / "centre/gateway/projects/p-alpha.toml").read_text()
-        by_pin = next(line for line in projects.splitlines() if line.startswith("pin_cards"))
-        assert by_pin.count('"') == 2
+        project = (root / f"gateway/projects/{PROJECTS[0].name}.toml").read_text().splitlines()
+        listed = {line.split(" ")[0]: line.count('"') // 2 for line in project if "cards" in line}
+        assert listed == {"cards": 2, "pin_cards": 1}

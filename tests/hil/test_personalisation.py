@@ -16,7 +16,6 @@ from hil.card.faults import TearAt, TearPoint
 from hil.card.slot import Slot
 from hil.pcscd import Pcscd
 from sdbox_agent.card import apdu, pcsc, piv
-from sdbox_agent.card.conversation import Conversation
 from sdbox_agent.errors import Refused
 from sdbox_centre.deskcard import DeskCard
 from sdbox_centre.personalise import Desk, is_match_bound
@@ -103,9 +102,9 @@ def test_a_card_that_a_finger_alone_opens(on_desk: OnDesk, kind) -> None:
 def test_others_read_a_card_of_ours(on_desk: OnDesk, algorithm) -> None:
     on_desk.insert(blank(kinds.FREE))
     made = on_desk.desk().personalise(order(kinds.FREE, algorithm=algorithm), NOW)
-    conversation = Conversation(on_desk.connect(), secrets.token_bytes)
-    assert conversation.open().chuid.guid == GUID
-    conversation.close()
+    card = opened(on_desk)
+    assert piv.decode_chuid(card.read(piv.OBJECT_CHUID) or b"").guid == GUID
+    card.channel.close()
     for identifier, der in (
         ("01", made.certificates.auth),
         ("03", made.certificates.key_management),

@@ -8,18 +8,18 @@ import pytest
 from hil.card.card import OtherCard, PivCard
 from hil.direct import Direct
 from sdbox_agent.card import apdu, piv
-from sdbox_agent.card.conversation import Conversation
 from sdbox_agent.errors import Fault, Refused
-from sdbox_agent.pki import path
 from sdbox_centre import authority, deskcard, personalise
 from sdbox_centre.cardobjects import bit_group, wrapped
+from sdbox_centre.cardrules import CardRules
 from sdbox_centre.deskcard import DeskCard
 from tests import kinds
 from tests.pki import grown
-from tests.pki.grown import DAY, GUID, NOW
+from tests.pki.grown import DAY, GUID, NOW, NOW_S
 from tests.sdbox_centre.desking import (
     BITS,
     CODES,
+    END,
     MANAGEMENT_KEY,
     Bench,
     Lie,
@@ -56,18 +56,20 @@ def is_bound(certificate_der: bytes | None) -> bool:
 
 
 @pytest.mark.parametrize("kind", ALL, ids=name)
-def test_a_blank_card_becomes_one_that_a_box_believes(kind) -> None:
+def test_a_blank_card_becomes_one_that_is_believed(kind, tmp_path) -> None:
     card = blank(kind)
     made = make(card, kind)
-    face = Conversation(Direct(card), secrets.token_bytes).open()
-    assert face.chuid.guid == GUID
-    read = [face.holders[slot].certificate_der for slot in personalise.SLOTS]
-    three = made.certificates
-    assert read == [three.auth, three.key_management, three.card_auth]
-    crl = grown.card_authority().crl(1, NOW)
-    anchors = [grown.card_authority().certificate_der]
-    path.validate_card(three, face.chuid.expires, anchors, [crl], NOW, GUID)
-    assert is_bound(three.auth) is (kind.comparison == "card")
+    at_hand = opened(card)
+    chuid = piv.decode_chuid(at_hand.read(piv.OBJECT_CHUID))
+    assert (chuid.guid, chuid.expires) == (GUID, END.strftime("%Y%m%d"))
+    three = (made.certificates.auth, made.certificates.key_management, made.certificates.card_auth)
+    assert tuple(at_hand.certificate(slot) for slot in personalise.SLOTS) == three
+    issuer = grown.card_authority()
+    (tmp_path / "cards.pem").write_bytes(authority.pem_of(issuer.certificate))
+    (tmp_path / "cards.crl").write_bytes(issuer.crl(1, NOW))
+    rules = CardRules(tmp_path / "cards.pem", [tmp_path / "cards.crl"])
+    rules.check(*three, NOW_S)  # raises, if there is anything wrong with them
+    assert is_bound(three[0]) is (kind.comparison == "card")
     assert (made.proof is not None) is (kind.comparison == "card")
 
 
