@@ -124,7 +124,7 @@ class Desk:
     ) -> bytes:
         """The certificate of a key: the one that is there, or a new one for a new key."""
         found = card.certificate(slot)
-        if found is not None and self._of_this_order(found, order, slot, now):
+        if found is not None and self._of_this_order(found, order, slot):
             return found
         key = issuer.generate(slot, order.algorithm)
         subject = issuing.card_subject(order.guid, order.common_name)
@@ -132,7 +132,7 @@ class Desk:
         issuer.put(piv.CERTIFICATE_OBJECTS[slot], cardobjects.certificate(der))
         return der
 
-    def _of_this_order(self, der: bytes, order: Order, slot: Slot, now: dt.datetime) -> bool:
+    def _of_this_order(self, der: bytes, order: Order, slot: Slot) -> bool:
         """Whether this is what the desk would issue, or has issued, for the order."""
         try:
             one = certificate.load(der)
@@ -149,7 +149,6 @@ class Desk:
             and [name.value for name in names] == [order.common_name]
             and deskcard.algorithm(key) == order.algorithm
             and wanted[0] in certificate.policies(one) <= set(wanted)
-            and one.not_valid_before_utc <= now < one.not_valid_after_utc
             and one.not_valid_after_utc == order.end.replace(microsecond=0)
         )
 

@@ -25,6 +25,7 @@ from tests.sdbox_centre.desking import (
     Lie,
     blank,
     desk,
+    head,
     order,
     touch,
 )
@@ -215,12 +216,42 @@ def test_keys_that_are_not_those_of_the_certificates() -> None:
             make(copy, kind)
 
 
-def test_a_card_changed_for_another_between_two_connections() -> None:
+def test_nobody_touches_a_card_that_was_changed_for_another() -> None:
     cards = [blank(kinds.MATCH), blank(kinds.MATCH)]
     make(cards[1], kinds.MATCH)
-    turns = iter(cards)
+    turns, asked = iter(cards), []
     with pytest.raises(Refused, match="card-not-genuine"):
-        desk(lambda: Direct(next(turns))).personalise(order(kinds.MATCH), NOW, touch)
+        desk(lambda: Direct(next(turns))).personalise(order(kinds.MATCH), NOW, asked.append)
+    assert not asked
+
+
+def test_no_pin_goes_to_a_card_that_was_changed_for_another() -> None:
+    card = blank(kinds.PIN)
+    make(card, kinds.PIN)
+    seen = []
+    turns = iter([card, card.crossed("9E", "9A")])
+    with pytest.raises(Refused, match="card-not-genuine"):
+        desk(lambda: Lie(next(turns), lambda frame, _: seen.append(frame))).personalise(
+            order(kinds.PIN), NOW
+        )
+    assert not any(head(frame, 0x20, 0x80) for frame in seen)
+
+
+@pytest.mark.parametrize(("ins", "reference"), [(0x20, 0x80), (0x87, 0x9A)])
+def test_a_match_bound_card_that_opens_at_the_last_look_is_none(ins, reference) -> None:
+    card = blank(kinds.MATCH)
+    connections = []
+
+    def at_last(frame, honest):
+        p1 = 0x11 if ins == 0x87 else 0
+        return b"\x63\xc3" if len(connections) == 3 and head(frame, ins, reference, p1) else None
+
+    def connect():
+        connections.append(None)
+        return Lie(card, at_last)
+
+    with pytest.raises(Fault, match="card-not-personalised"):
+        desk(connect).personalise(order(kinds.MATCH), NOW, touch)
 
 
 def test_a_management_key_that_is_not_the_cards() -> None:
