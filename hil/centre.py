@@ -169,7 +169,7 @@ class Centre:
         acts.propose(Proposal(enrolment, auth, end_s, "test", "test-staff-01"))
         acts.confirm(enrolment, "test-staff-02")
         uri = acts.provision(enrolment, "test", Codes(self._otp_key), secrets.token_bytes)
-        holder.device = Device.from_uri(uri)
+        holder.given(Device.from_uri(uri))
 
     def publish_crl(self) -> None:
         """The card authority's newest list, for API, gateway and boxes."""

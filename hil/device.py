@@ -1,22 +1,39 @@
-"""A person's device for one-time codes (RFC 6238): reads the URI that the centre shows once."""
+"""A person's device for one-time codes (RFC 6238), set up by the URI that the centre shows once.
+
+The centre takes each time step once, and none further than one step away: so whoever is in a hurry
+types codes oldest first, and waits when there is none left. Does not know the centre.
+"""
 
 from __future__ import annotations
 
 import time
 from base64 import b32decode
-from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@dataclass(frozen=True)
+STEP_S: Final = 30  # RFC 6238 section 5.2: the default
+DIGITS: Final = 6
+
+
 class Device:
-    """Shows six digits, others every 30 s."""
+    """One secret, and the last code it has given."""
 
-    secret: bytes = field(repr=False)
+    def __init__(
+        self,
+        secret: bytes,
+        clock_s: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._totp = TOTP(secret, DIGITS, SHA1(), STEP_S)
+        self._clock_s = clock_s
+        self._sleep = sleep
+        self._last = 0
 
     @classmethod
     def from_uri(cls, uri: str) -> Self:
@@ -28,7 +45,10 @@ class Device:
             raise ValueError("not a URI of codes by time")
         return cls(b32decode(query["secret"]))
 
-    def code(self, utc_s: float | None = None) -> str:
-        """What it shows at that second: now, unless told otherwise."""
-        moment = time.time() if utc_s is None else utc_s
-        return TOTP(self.secret, 6, SHA1(), 30).generate(int(moment)).decode()
+    def code(self) -> str:
+        """The oldest code the centre would take and has not been given; waits for it if need be."""
+        self._last = max(self._last + 1, int(self._clock_s()) // STEP_S)
+        ahead_s = (self._last - 1) * STEP_S - self._clock_s()
+        if ahead_s > 0:
+            self._sleep(ahead_s)
+        return self._totp.generate(self._last * STEP_S).decode()

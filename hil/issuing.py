@@ -72,8 +72,18 @@ class Holder:
     certificates: CardCertificates
     sealed: desk.Sealed | None = None  # at host-match
     level: Level = Level.HOST_MATCH
-    pin: str | None = None  # at card-pin, and the device with it: from the centre, when it adds one
-    device: Device | None = None
+    pin: str = PIN
+    _device: Device | None = None
+
+    @property
+    def device(self) -> Device:
+        """For one-time codes, at card-pin: the centre gives it when it adds the holder."""
+        assert self._device is not None
+        return self._device
+
+    def given(self, device: Device) -> None:
+        """Keep it."""
+        self._device = device
 
 
 class Issuing:
@@ -166,7 +176,7 @@ class Issuing:
         if level is Level.CARD_MATCH:
             return Holder(name, person, *self.match_card(person), level=level)
         if level is Level.CARD_PIN:
-            return Holder(name, person, *self.pin_card(), level=level, pin=PIN)
+            return Holder(name, person, *self.pin_card(), level=level)
         card, certificates = self.card(algorithms)
         sealed = self.enrol(name, person, sealed_to or certificates)
         return Holder(name, person, card, certificates, sealed)
