@@ -87,6 +87,7 @@ STORIES = {
     "tests/workers/test_card_process.py",  # the worker as a process
     "tests/workers/test_card_person.py",  # workers/card.py: PINs, and how long a failure takes
     "tests/hil/card/test_opensc.py",  # a third party's opinion
+    "tests/hil/card/test_yubico.py",  # another's
     "tests/hil/card/test_pcsc.py",  # through a real pcscd
 }
 RIG_STORIES = "tests/hil/"  # test files directly in it tell of the whole rig
