@@ -18,7 +18,7 @@ from hil.card.card import PivCard
 from hil.card.insertion import Insertion
 from hil.card.slot import Slot
 from hil.pcscd import Pcscd
-from tests.hil.card.helpers import self_made
+from tests.hil.card.helpers import self_made, three_n
 
 pytestmark = pytest.mark.rig
 
@@ -144,6 +144,16 @@ def test_9d_opens_what_was_sealed_to_its_certificate(inserted: Inserted, tmp_pat
     assert out.read_bytes() == expected
 
 
+@pytest.fixture
+def slot() -> Iterator[Slot]:
+    """One of the first readers: OpenSC's PKCS#11 module has no slots for more than four."""
+    taken = Pcscd.shared().reader(1)
+    try:
+        yield taken
+    finally:
+        taken.remove()
+
+
 def test_opensc_sees_the_tries_go(slot: Slot) -> None:
     card = PivCard.create(pin_policy="once", pin_tries=2)
     card.install(self_made(card))
@@ -157,3 +167,44 @@ def test_opensc_sees_the_tries_go(slot: Slot) -> None:
     run(*wrong)
     assert "CKR_PIN_LOCKED" in run(*tool, *LOGIN, "-O").stderr
     assert "user PIN locked" in run(*tool, "-L").stdout
+
+
+def test_opensc_reads_a_card_that_a_finger_alone_opens(slot: Slot) -> None:
+    card = PivCard.create(fingers={"96": (2, three_n(1))}, match_bound=True)
+    card.install(self_made(card))
+    slot.insert(card).wait_powered()
+    names = re.findall(r"^Slot \d+ .*: (.*)$", run("pkcs11-tool", "-L").stdout, re.MULTILINE)
+    tool = ["pkcs11-tool", "--slot-index", str(names.index(slot.reader_name))]
+    listed = run(*tool, "-O")
+    assert listed.stdout.count("Certificate Object") == 3
+    assert "CKR_PIN_LOCKED" in run(*tool, *LOGIN, "-O").stderr
+
+
+def test_piv_tool_proves_9b_and_puts_what_it_makes(slot: Slot, tmp_path: Path) -> None:
+    card = PivCard.create(admin_key=bytes(range(32)))
+    key_file, pem, out = tmp_path / "9b", tmp_path / "pem", tmp_path / "out"
+    key_file.write_text(":".join(f"{byte:02X}" for byte in range(32)))
+    insertion = slot.insert(card)
+    insertion.wait_powered()
+    readers = run("opensc-tool", "-l").stdout
+    number = re.search(rf"^(\d+) .*{slot.reader_name}$", readers, re.MULTILINE)
+    assert number is not None, readers
+    tool = ["env", f"PIV_EXT_AUTH_KEY={key_file}", "piv-tool", "--reader", number[1]]
+    before = card.public_keys()["9A"].public_numbers()
+    # OpenSC 0.23 fails after the card's answer, in its own use of OpenSSL 3 (OpenSC issue 3156).
+    run(*tool, "-A", "M:9B:0C", "-G", "9A:11", "-o", str(out))
+    assert card.public_keys()["9A"].public_numbers() != before
+    der = self_made(card)["9A"]
+    pem.write_bytes(x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM))
+    run(*tool, "-A", "M:9B:0C", "-C", "9A", "-i", str(pem))
+    said = [(seen.ins, seen.sw) for seen in insertion.log if seen.ins in (0x47, 0x87, 0xDB)]
+    assert {sw for _, sw in said} == {0x9000}
+    assert [ins for ins, _ in said][:3] == [0x87, 0x87, 0x47]
+    names = re.findall(r"^Slot \d+ .*: (.*)$", run("pkcs11-tool", "-L").stdout, re.MULTILINE)
+    index = str(names.index(slot.reader_name))
+    read = ["pkcs11-tool", "--slot-index", index, "-r", "--type", "cert", "--id", "01"]
+    run(*read, "-o", str(out))
+    assert out.read_bytes() == der
+    key_file.write_text(":".join(["00"] * 32))
+    run(*tool, "-A", "M:9B:0C", "-G", "9A:11")
+    assert (insertion.log[-1].ins, insertion.log[-1].sw) == (0x87, 0x6982)

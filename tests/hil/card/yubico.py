@@ -1,13 +1,13 @@
 """What Yubico's tools ask of a card beyond PIV, added to one that has only PIV.
 
-They open no session with a card that does not tell the version of its firmware (FD), and they
-SELECT without an Le and want the answer all the same. That much is answered here in the card's
-place; everything else is the card's own. It is of version 4, so that they do not ask for what came
-later: the metadata instruction (F7).
+They open no session with a card that does not tell the version of its firmware (FD), and they send
+no Le and want the answer all the same, of GET RESPONSE too. That much is answered here in the
+card's place; everything else is the card's own. It is of version 4, so that they do not ask for
+what came later: the metadata instruction (F7).
 """
 
 from hil.card.apdu import Command, Reply
-from hil.card.applet import SELECT, PivApplet
+from hil.card.applet import PivApplet
 from hil.card.card import PivCard
 from hil.card.chip import Chip
 
@@ -31,8 +31,8 @@ class _Application:
 
 class _Chip(Chip):
     def transmit(self, raw: bytes) -> bytes:
-        whole_name = raw[1:2] == bytes([SELECT]) and len(raw) == 5 + raw[4]
-        return super().transmit(raw + b"\x00" if whole_name else raw)
+        without_le = len(raw) == 4 or (len(raw) > 5 and len(raw) == 5 + raw[4])
+        return super().transmit(raw + b"\x00" if without_le else raw)
 
 
 class YubicoDialect:
