@@ -3,6 +3,7 @@
 The core is this test (uid 0); the finger process and the stranger are processes of their own.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -25,15 +26,17 @@ from tests.workers.test_card import Bench, ended, listener
 
 pytest.importorskip("hil.pcscd")
 
+from hil.card.card import PivCard
 from hil.card.faults import MuteAt, SlowBy
 from hil.card.slot import Slot
 from hil.net.process import CODE, PYTHON, REPOSITORY
 from hil.pcscd import Pcscd
+from tests.card.double import certificate_of
 from tests.card.test_pcsc import new_card
 
 pytestmark = pytest.mark.rig
 ROOT = Path(__file__).parents[2]
-CARD_UID, FINGER_UID, STRANGER_UID = 61002, 61003, 61999
+CARD_UID, FINGER_UID, PROMPT_UID, STRANGER_UID = 61002, 61003, 61006, 61999
 WAIT_S = 15.0
 CARD = new_card()
 
@@ -142,12 +145,14 @@ def slot() -> Iterator[Slot]:
     time.sleep(0.5)  # vpcd polls every 400 ms: the next test finds an empty reader
 
 
-def opened(worker: Worker, slot: Slot, *faults: object) -> ipc.Opened:
-    slot.insert(CARD, faults)
+def opened(
+    worker: Worker, slot: Slot, *faults: object, n: int = 7, card: PivCard = CARD
+) -> ipc.Opened:
+    slot.insert(card, faults)
     told = worker.until(ipc.Inserted)
     assert isinstance(told, ipc.Inserted)
     assert told.reader == slot.reader_name
-    worker.core.send(ipc.OpenCard(n=7, insertion=told.insertion, kinds=KINDS))
+    worker.core.send(ipc.OpenCard(n=n, insertion=told.insertion, kinds=KINDS))
     shown = worker.until(ipc.Opened)
     assert isinstance(shown, ipc.Opened)
     return shown
@@ -174,6 +179,66 @@ def test_a_session_under_its_own_uid(worker: Worker, slot: Slot) -> None:
     assert isinstance(worker.until(ipc.Removed), ipc.Removed)
     assert worker.end() == 0
     assert worker.errors == b""
+
+
+PIN_CARD = PivCard.create(
+    algorithms={"9A": "P-256", "9D": "P-256", "9E": "P-256"}, pin="86420975", pin_policy="once"
+)
+PIN_CARD.install({name: certificate_of(public) for name, public in PIN_CARD.public_keys().items()})
+GIVE = """
+import os, socket, sys
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as prompt:
+    prompt.settimeout(10)
+    prompt.connect(sys.argv[1])
+    prompt.send(bytes.fromhex(sys.argv[2]))
+    print(prompt.recv(9).hex())
+"""
+
+
+def give_pin(worker: Worker, uid: int, digits: bytes, n: int) -> str:
+    request = n.to_bytes(4) + b"\0" + digits.ljust(8, b"\xff")
+    command = [PYTHON, "-B", "-c", GIVE, str(worker.directory / "pin"), request.hex()]
+    done = subprocess.run(
+        as_uid(uid, *command), cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False
+    )
+    return done.stdout.strip()
+
+
+def in_memory(pid: int, secret: bytes) -> int:
+    """How often a process holds these bytes, in all it can write to."""
+    found = 0
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, rights = line.split()[:2]
+            if "rw" in rights and "[vvar" not in line:
+                start, end = (int(number, 16) for number in span.split("-"))
+                with contextlib.suppress(OSError):
+                    memory.seek(start)
+                    found += (memory.read(end - start) or b"").count(secret)
+    return found
+
+
+def test_a_pin_opens_the_card_and_stays_nowhere(worker: Worker, slot: Slot) -> None:
+    """From the prompt's uid alone; afterwards no copy is left in the process."""
+    opened(worker, slot, card=PIN_CARD)
+    worker.core.send(statement("receipt", "9A"))
+    assert worker.until(ipc.Failed).code == "card-key-refused"
+    slot.remove()
+    worker.until(ipc.Removed)
+    shown = opened(worker, slot, n=8, card=PIN_CARD)
+    assert shown.pin_left == 5
+    worker.core.send(ipc.GrantPin(n=8))
+    assert give_pin(worker, FINGER_UID, b"86420975", 8) == ""
+    assert give_pin(worker, PROMPT_UID, b"13579135", 8) == "0104"
+    assert worker.until(ipc.PinRefused).left == 4
+    worker.core.send(ipc.GrantPin(n=8))
+    assert give_pin(worker, PROMPT_UID, b"86420975", 8) == "00ff"
+    assert isinstance(worker.until(ipc.PinEntered), ipc.PinEntered)
+    worker.core.send(statement("receipt", "9A", session="boot-8", n=8))
+    assert isinstance(worker.until(ipc.Signed), ipc.Signed)
+    assert in_memory(worker.process.pid, PIN_CARD.guid.bytes) > 0, "the search finds what is there"
+    assert in_memory(worker.process.pid, b"86420975") == 0
+    assert in_memory(worker.process.pid, b"13579135") == 0
 
 
 def test_it_can_not_be_dumped_or_debugged_by_its_own_uid(worker: Worker) -> None:
