@@ -156,6 +156,7 @@ def test_a_clone_signs_nothing_that_is_accepted() -> None:
     [(0x6982, "card-key-refused"), (0x6983, "card-blocked"), (0x6A80, "card-failed")],
 )
 def test_a_refusal_of_the_card_is_told(sw: int, code: str) -> None:
+    """Faults 12 and 14."""
     card = PivDouble()
     conversation, _ = opened(card)
     card.refuse[0x9A] = sw

@@ -1,5 +1,7 @@
 """One card and its person: fingers it compares, a PIN it takes, and a swap behind our back."""
 
+from collections.abc import Callable
+
 import pytest
 
 from sdbox_agent.card import pad, piv
@@ -10,7 +12,7 @@ from sdbox_agent.errors import AskAgain, Bug, Refused, SdboxError
 from tests import kinds
 from tests.card import double
 from tests.card.double import PivDouble
-from tests.card.test_conversation import POINT, RECEIPT, opened, salt
+from tests.card.test_conversation import POINT, RECEIPT, opened, salt, torn
 from tests.card.test_occ import GROUP, TWO
 
 # -- fingers ---------------------------------------------------------------------------------------
@@ -87,6 +89,32 @@ def test_a_clone_of_the_chuid_signs_no_receipt() -> None:
     with pytest.raises(Refused, match=r"^card-removed$"):
         conversation.sign(RECEIPT, "9A")
     assert not any(frame[1] == piv.INS_GENERAL_AUTHENTICATE for frame in scripted.frames)
+
+
+@pytest.mark.parametrize("half", [None, 3, 5, 9])
+def test_a_comparing_card_torn_at_any_exchange_is_told_as_removed(half: int | None) -> None:
+    """Faults 3 and 4: from SELECT over the match to the receipt; no try is won by it."""
+
+    def play(answer: Callable, atr: bytes) -> tuple[str, int]:
+        scripted = ScriptedCard(answer, atr=atr)
+        conversation = Conversation(scripted, salt)
+        try:
+            conversation.open(OCC_KINDS)
+            conversation.compare("96", OTHER)
+            conversation.compare("97", OTHER)
+            conversation.sign(RECEIPT, "9A")
+        except SdboxError as error:
+            return error.code, len(scripted.frames)
+        return "done", len(scripted.frames)
+
+    clean = holding()
+    told, exchanges = play(clean, clean.atr)
+    assert (told, clean.left[0x96]) == ("done", 4)
+    for at in range(exchanges):
+        card = holding()
+        assert play(torn(card, at, half), card.atr)[0] == "card-removed", at
+        assert card.left[0x96] <= 5
+    assert exchanges > 20
 
 
 # -- the PIN ---------------------------------------------------------------------------------------

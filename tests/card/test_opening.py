@@ -36,6 +36,7 @@ def test_a_card_may_lack_the_discovery_object() -> None:
 
 @pytest.mark.parametrize("select", ["6A82", "6D00", "6999"])
 def test_a_card_without_the_application_is_not_a_piv_card(select: str) -> None:
+    """Fault 6."""
     card = PivDouble()
     card.select = bytes.fromhex(select)
     with pytest.raises(Refused, match=r"^not-a-piv-card$"):
@@ -44,6 +45,7 @@ def test_a_card_without_the_application_is_not_a_piv_card(select: str) -> None:
 
 @pytest.mark.parametrize("name", ["5FC102", "5FC105", "5FC10B", "5FC101"])
 def test_a_card_lacks_no_other_object(name: str) -> None:
+    """Fault 15."""
     card = PivDouble()
     del card.objects[name]
     with pytest.raises(Refused, match=r"^card-data-invalid$"):

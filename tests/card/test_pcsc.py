@@ -109,7 +109,7 @@ def test_cards_come_and_go(seen: Seen, slot: Slot) -> None:
 
 
 def test_the_watcher_outlives_pcscd(seen: Seen, slot: Slot) -> None:
-    """Stopped, killed, started again: told each time, without anybody's help."""
+    """Fault 2. Stopped, killed, started again: told each time, without anybody's help."""
     pcscd = Pcscd.shared()
     slot.insert(CARD)
     seen.events(slot)

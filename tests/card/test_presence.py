@@ -27,12 +27,14 @@ def test_a_card_comes_and_goes() -> None:
 
 
 def test_a_card_that_was_out_between_two_looks_is_a_new_one() -> None:
+    """Fault 20."""
     presence = Presence()
     presence.update((Look("a", True, 1),))
     assert presence.update((Look("a", True, 3),)) == [removed("a", 1), inserted("a", 2)]
 
 
 def test_without_pcscd_nothing_is_there() -> None:
+    """Fault 1."""
     presence = Presence()
     presence.update((Look("a", True, 1), Look("b", True, 1)))
     gone = [removed("a", 1), removed("b", 2), ipc.ReadersChanged(readers=())]

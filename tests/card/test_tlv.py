@@ -49,6 +49,7 @@ def test_what_is_read_has_no_other_form(data: bytes) -> None:
     ],
 )
 def test_other_forms_are_refused(text: str) -> None:
+    """Fault 16."""
     with pytest.raises(DecodeError):
         tlv.parse(bytes.fromhex(text.replace(" ", "")))
 
