@@ -45,15 +45,17 @@ check: $(STAMP) ## lint and pure, both at once; no root, under 60 s
 test: check ## every test, the rig's included; needs root, under 10 min
 	@$(PY) -m pytest -q -m rig -n 3 --dist loadfile  # most of it waits: for cards, deadlines, timers
 
-fuzz: $(STAMP) ## every parser under libFuzzer, SECONDS=60 in all; what it finds it prints as hex
-	@$(PY) -m tests.fuzz.run --seconds $(SECONDS)
+fuzz: $(STAMP) ## every parser under libFuzzer, SECONDS=60 in all or INPUTS=N each; then its coverage
+	@nice -n 19 $(PY) -m tests.fuzz.run $(if $(INPUTS),--inputs $(INPUTS),--seconds $(SECONDS))
 
 ci: export CI := 1
 ci: SECONDS := 30
 ci: test fuzz ## what CI runs: test, with more examples, and 30 s of fuzz; under 30 min
 
+full: export CI := 1
 full: export FULL := 1
-full: ci ## as ci, with every enumeration whole instead of a share; hours
+full: INPUTS := 10000000
+full: test fuzz ## before a release: every enumeration whole, 10 million inputs a parser; a night
 
 bench: $(STAMP) ## speed, memory, idle: build/bench.json and a table; needs root, under 8 min
 	@$(PY) -m hil.bench

@@ -75,7 +75,8 @@ AWAITED = {
 STORIES = {
     "tests/test_house.py",
     "tests/test_contracts.py",
-    "tests/fuzz/test_run.py",  # tests/fuzz/run.py
+    "tests/fuzz/test_run.py",  # tests/fuzz/run.py and cover.py
+    "tests/fuzz/test_structure.py",  # tests/fuzz/structure.py
     "tests/pki/test_second_opinion.py",  # another verifier's, of grown cards
     "tests/systemd/test_units.py",  # systemd/
     "tests/udev/test_rules.py",  # udev/

@@ -1,10 +1,13 @@
-"""Firmware profiles and box.toml: a value, or TomlRefused with a line of the file."""
+"""Firmware profiles, kinds of card, box.toml: a value, or TomlRefused with a line of the file."""
 
 import contextlib
+from pathlib import Path
 
-from sdbox_agent.profile import schema
+from sdbox_agent.profile import schema, toml
 from sdbox_agent.profile.toml import TomlRefused
 
+PARSERS = (toml, schema)
+SHIPPED = Path(__file__).parents[2] / "firmware_profiles"
 BOX = b"""v = 1
 box = "box-test-01"
 profile = "virtual"
@@ -31,11 +34,57 @@ max_height_px = 300
 [card]
 kinds = ["piv-pin"]
 """
-SEEDS: list[bytes] = [BOX, PROFILE]
+KIND = b"""v = 1
+name = "piv-pin"
+model = "X"
+access = "pkcs11"
+algorithms = ["P-256"]
+pin_policy = "once"
+comparison = "host"
+module = "/usr/lib/x.so"
+token_serial = "0123"
+"""
+SEEDS: list[bytes] = [
+    *(path.read_bytes() for path in sorted(SHIPPED.glob("**/*.toml"))),
+    BOX,
+    BOX.replace(b"centre.test", b"fd00::2"),
+    BOX.replace(b"port", b"prot"),
+    BOX.replace(b"host =", b"# host ="),
+    BOX.replace(b"[centre]", b"[centre"),
+    BOX.replace(b'"centre.test"', b"'''centre"),
+    BOX.replace(b"8443", b"84430"),
+    BOX.replace(b"8443", b"1979-02-30"),
+    BOX.replace(b"virtual", b"virtual\xff"),
+    BOX.replace(b"v = 1", b"a = " + b"[" * 3000),
+    BOX.replace(b"v = 1", b"v = 1\na.b = 1\n[c] # x"),
+    BOX.replace(b"v = 1", b"v = x" + b"1" * 5000),
+    BOX.replace(b"v = 1", b"v = " + b"1" * 5000),
+    b"v = 'x'",
+    PROFILE,
+    PROFILE.replace(b"min_width_px = 96", b"min_width_px = 301"),
+    PROFILE.replace(b'"card-match"', b'"host-match"'),
+    KIND,
+    KIND.replace(b'module = "/usr/lib/x.so"', b""),
+    KIND.replace(b'access = "pkcs11"', b""),
+    KIND.replace(b'"host"', b'"card"'),
+    bytes(toml.MAX_BYTES + 1),
+]
+TOKENS = [line.partition(b"=")[0] + b"= " for line in (BOX + PROFILE + KIND).splitlines() if line]
 
 
 def target(data: bytes) -> None:
-    """Both parsers on the same bytes."""
-    for parse in (schema.parse_profile, schema.parse_box):
+    """Each parser on the same bytes; a refusal names a line there is, and quotes no value."""
+    for parse in (schema.parse_profile, schema.parse_box, schema.parse_kind):
         with contextlib.suppress(TomlRefused):
-            parse(data)
+            try:
+                value = parse(data)
+            except TomlRefused as refused:
+                assert 1 <= refused.line <= data.count(b"\n") + data.count(b"\r") + 1
+                raise
+            match value:
+                case schema.Box():
+                    assert value.centre.url.startswith("https://")
+                case schema.Profile():
+                    assert "-" not in value.sensor.libfprint_driver
+                case schema.Kind():
+                    assert value.kind.aid.hex().upper() == value.aid

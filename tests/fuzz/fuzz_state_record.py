@@ -5,12 +5,22 @@ import hashlib
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.state import record
 
+PARSERS = (record,)
+FULL = record.encode(
+    record.State(generation=3, attempts={"ab" * 32: record.CardAttempts(4, 1_700_000_000)})
+)
+LINE = FULL.partition(b"\n")[2]
 SEEDS: list[bytes] = [
     record.encode(record.State()),
-    record.encode(
-        record.State(generation=3, attempts={"ab" * 32: record.CardAttempts(4, 1_700_000_000)})
-    ),
+    FULL,
+    LINE,
+    LINE + b"\n",
+    LINE.replace(b'"v":1', b'"v":2'),
+    LINE.replace(b'"generation"', b'"g\xff"'),
+    b"[" * 2000,
+    bytes(record.MAX_RECORD_BYTES + 1),
 ]
+TOKENS = [b'"%s":' % name.encode() for name in record.State.__struct_fields__]
 
 
 def target(data: bytes) -> None:

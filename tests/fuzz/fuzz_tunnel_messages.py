@@ -10,33 +10,67 @@ from sdbox_agent import ipc
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.tunnel import config
 
+PARSERS = (config, ipc.Channel.receive, ipc.Channel._decode)
 _ours, _theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 _channel: ipc.Channel[ipc.ToTunnel] = ipc.Channel(_ours, ipc.ToTunnel, os.getuid())
-SEEDS: list[bytes] = [
-    msgspec.json.encode(message)
-    for message in (
-        ipc.PrepareTunnel(n=1),
-        ipc.OpenTunnel(
-            n=1,
-            peer=b"p" * 32,
-            endpoint="[2001:db8::1]:51820",
-            psk=b"k" * 32,
-            addresses=("10.77.0.2/32", "fd77::2/128"),
-            vm="10.77.0.1",
-            lease_s=60,
-        ),
-        ipc.ExtendLease(n=1, lease_s=60),
-    )
+_stranger: ipc.Channel[ipc.ToTunnel] = ipc.Channel(_ours, ipc.ToTunnel, os.getuid() + 1)
+OPEN = {
+    "peer": b"p" * 32,
+    "endpoint": "[2001:db8::1]:51820",
+    "psk": b"k" * 32,
+    "addresses": ("10.77.0.2/32", "fd77::2/128"),
+    "vm": "10.77.0.1",
+    "lease_s": 60,
+}
+ABSURD: list[dict[str, object]] = [
+    {"endpoint": "vpn.test:1"},
+    {"endpoint": "192.0.2.1:51820"},
+    {"endpoint": "192.0.2.1:65536"},
+    {"endpoint": "[2001:DB8::1]:1"},
+    {"endpoint": "[2001:db8:0::1]:1"},
+    {"endpoint": "[::ffff:192.0.2.1]:1"},
+    {"addresses": ()},
+    {"addresses": ("10.77.0.2/32", "10.77.0.3/32")},
+    {"addresses": ("10.77.0.2/24",)},
+    {"addresses": ("fd77::2/128",)},
+    {"addresses": ("10.77.0.1/32",)},
+    {"vm": "nobody"},
+    {"vm": "127.0.0.1"},
+    {"vm": "224.0.0.1"},
+    {"vm": "0.0.0.5"},
+    {"vm": "fe80::1%eth0"},
+    {"peer": bytes(32)},
+    {"psk": b"k"},
 ]
+SEEDS: list[bytes] = [
+    *map(
+        msgspec.json.encode,
+        (
+            ipc.PrepareTunnel(n=1),
+            *(ipc.OpenTunnel(n=1, **{**OPEN, **change}) for change in ({}, *ABSURD)),
+            ipc.ExtendLease(n=1, lease_s=60),
+        ),
+    ),
+    b"",
+    b"{",
+    b'{"type":"\xff"}',
+    bytes(ipc.MAX_FRAME_BYTES + 1),
+]
+TOKENS = [b'"%s":' % name.encode() for name in OPEN]
 
 
 def target(data: bytes) -> None:
-    """A message, and a tunnel if it asks for one, or DecodeError."""
-    _theirs.send(data[: ipc.MAX_FRAME_BYTES] or b"{}")
-    with contextlib.suppress(DecodeError):
+    """A message, and a tunnel if it asks for one, or DecodeError; from a stranger nothing."""
+    frame = data[: ipc.MAX_FRAME_BYTES + 1]
+    _theirs.send(frame)
+    with contextlib.suppress(ipc.ForeignPeer, ipc.Closed):
+        _stranger.receive()
+        raise AssertionError("a stranger was heard")
+    socket.send_fds(_theirs, [frame], [_theirs.fileno()])  # none is asked for: it is closed
+    with contextlib.suppress(DecodeError, ipc.Closed):
         message = _channel.receive()
         if isinstance(message, ipc.OpenTunnel):
-            config.parse(
+            tunnel = config.parse(
                 peer=message.peer,
                 endpoint=message.endpoint,
                 psk=message.psk,
@@ -44,3 +78,4 @@ def target(data: bytes) -> None:
                 vm=message.vm,
                 lease_s=message.lease_s,
             )
+            assert str(tunnel.endpoint) == message.endpoint

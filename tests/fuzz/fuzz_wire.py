@@ -1,8 +1,11 @@
 """Bodies of requests and answers between box and centre."""
 
+import contextlib
+
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import DecodeError
 
+PARSERS = (wire,)
 KINDS = (
     wire.HelloRequest,
     wire.HelloAnswer,
@@ -15,18 +18,23 @@ KINDS = (
     wire.RenewRequest,
     wire.RenewAnswer,
     wire.EndRequest,
+    wire.EndAnswer,
     wire.CrlsAnswer,
     wire.Problem,
 )
 KEY = bytes(range(32))
+HELLO = wire.encode(
+    wire.HelloRequest(
+        box="test-box-01", session="b-1", boot_id="b", boot_counter=1, agent_version="0.1.0"
+    )
+)
 SEEDS: list[bytes] = [
-    wire.encode(
-        wire.HelloRequest(
-            box="test-box-01", session="b-1", boot_id="b", boot_counter=1, agent_version="0.1.0"
-        )
-    ),
+    HELLO,
+    HELLO.replace(b"{", b'{"session":"b-2",', 1),
     wire.encode(wire.HelloAnswer(utc_s=1, wire=1, policy_version=1, challenge=KEY)),
     wire.encode(wire.AttemptRequest(session="b-1", challenge=KEY)),
+    wire.encode(wire.AttemptRequest(session="b-1", challenge=KEY, otp="123456")),
+    wire.encode(wire.AttemptAnswer(attempt=1, left=2, challenge=KEY, code_right=True)),
     wire.encode(
         wire.ProofAnswer(
             level=wire.Level.HOST_MATCH,
@@ -49,14 +57,27 @@ SEEDS: list[bytes] = [
             challenge=KEY,
         )
     ),
+    wire.encode(wire.RenewAnswer(lease_s=60, challenge=KEY)),
+    wire.encode(wire.EndAnswer()),
+    wire.encode(wire.CrlsAnswer(crls=(b"a", b"b"))),
     wire.encode(wire.Problem(code="card-locked")),
+    b"[" * 2000,
+    b'{"code":"\xff"}',
+    bytes(wire.MAX_BODY_BYTES + 1),
 ]
+TOKENS = sorted({b'"%s":' % name.encode() for kind in KINDS for name in kind.__struct_fields__})
 
 
 def target(data: bytes) -> None:
+    """A message of a kind is written and read again as itself, and never shows a key."""
     for kind in KINDS:
         try:
             message = wire.decode(data, kind)
         except DecodeError:
             continue
         assert wire.decode(wire.encode(message), kind) == message
+        if isinstance(message, wire.ReceiptAnswer | wire.AttemptRequest):
+            assert repr(message) == f"<{kind.__name__}>"
+    with contextlib.suppress(DecodeError):
+        wire.decode(data, wire.EndAnswer, limit_bytes=1)
+        raise AssertionError("too large, and read")
