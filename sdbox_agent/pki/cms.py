@@ -224,25 +224,44 @@ def key_encryption_key(secret: bytes, point: bytes) -> bytes:
 
 
 def decrypt(
-    sealed: SealedReference, key_from_card: bytes, recipient_certificate_der: bytes
+    sealed: SealedReference, key_from_card: bytes | None, recipient_certificate_der: bytes
 ) -> bytes:
     """The content, authenticated. `key_from_card`: the shared X coordinate, or the content key.
 
-    Raises Refused("reference-not-for-this-card") as `check_recipient`; after that, whatever fails
-    is one error: Refused("reference-altered").
+    None stands for a card that would not open the blob. Raises Refused as `check_recipient`,
+    "reference-not-for-this-card", before any key is used; after that, whatever fails is one error,
+    Refused("reference-altered"), after the same work: a key that is none is replaced by zeros, and
+    what opens with those is refused all the same (as RFC 5246 section 7.4.7.1 has it for RSA).
     """
     check_recipient(sealed, recipient_certificate_der)
-    try:
-        content_key = _content_key(sealed, key_from_card)
-        return AESGCM(content_key).decrypt(sealed.nonce, sealed.ciphertext + sealed.tag, None)
-    except (InvalidTag, InvalidUnwrap, ValueError):
-        raise Refused("reference-altered") from None
-
-
-def _content_key(sealed: SealedReference, key_from_card: bytes) -> bytes:
-    key = key_from_card
+    key, good = _sized(key_from_card, _key_bytes(sealed))
     if sealed.algorithm == "ecdh":
-        key = aes_key_unwrap(key_encryption_key(key, sealed.blob), sealed.wrapped_key)
-    if len(key) != CEK_BYTES:  # AESGCM would take 16 and 24 bytes too
-        raise ValueError("content key length")
-    return key
+        key, unwrapped = _unwrapped(sealed, key)
+        good = good and unwrapped
+    try:
+        content = AESGCM(key).decrypt(sealed.nonce, sealed.ciphertext + sealed.tag, None)
+    except InvalidTag:
+        good, content = False, b""
+    if not good:
+        raise Refused("reference-altered")
+    return content
+
+
+def _key_bytes(sealed: SealedReference) -> int:
+    return _SCHEMES[len(sealed.blob)].secret_bytes if sealed.algorithm == "ecdh" else CEK_BYTES
+
+
+def _sized(key: bytes | None, size: int) -> tuple[bytes, bool]:
+    """The key and True, or zeros and False. AESGCM would take keys of 16 and 24 bytes too."""
+    if key is None or len(key) != size:
+        return bytes(size), False
+    return key, True
+
+
+def _unwrapped(sealed: SealedReference, secret: bytes) -> tuple[bytes, bool]:
+    """The content key that the shared secret wraps (RFC 3394), as `_sized`."""
+    try:
+        key = aes_key_unwrap(key_encryption_key(secret, sealed.blob), sealed.wrapped_key)
+    except (InvalidUnwrap, ValueError):
+        return _sized(None, CEK_BYTES)
+    return _sized(key, CEK_BYTES)

@@ -234,7 +234,7 @@ def test_a_card_that_wants_a_pin_opens_nothing_where_no_pin_is_asked(
     bench: Bench, cards: dict[str, Holder]
 ) -> None:
     bench.turn().insert(cards["wants a PIN"].card)
-    bench.refused("reference-not-for-this-card", "opening")  # the card's no is never told apart
+    bench.refused("reference-altered", "opening")  # the card's no is never told apart
 
 
 def test_a_project_is_chosen_among_those_granted(bench: Bench, cards: dict[str, Holder]) -> None:

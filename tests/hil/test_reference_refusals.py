@@ -33,7 +33,7 @@ CODES = {
     "one byte of the tag changed": ("reference-altered", True),
     "one byte of the point changed": ("reference-malformed", False),
     "another point": ("reference-altered", True),
-    "one byte of the RSA block changed": ("reference-not-for-this-card", True),
+    "one byte of the RSA block changed": ("reference-altered", True),
     "one byte of the form changed": ("reference-malformed", False),
     "cut short": ("reference-malformed", False),
     "over": ("reference-expired", True),

@@ -1,7 +1,6 @@
 """The sealed message: one form, one recipient, one error; and OpenSSL agrees with both ends."""
 
 import dataclasses
-import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -32,9 +31,6 @@ OPTIONS = {
         "-keyopt", "rsa_mgf1_md:sha256",
     ],
 }  # fmt: skip
-
-# Every byte, always; with every mask where there is time (CI=1).
-MASKS = (0x01, 0x80, 0xFF) if os.environ.get("CI") else (0x01,)
 
 
 def seal(kind, content=CONTENT):
@@ -133,22 +129,6 @@ def test_the_shared_info_is_the_standards() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_byte_changed_is_refused(kind) -> None:  # fault 35
-    sealed_der = seal(kind, b"FMR\0 20\0" + bytes(range(64)))
-    survivors = []
-    for at in range(len(sealed_der)):
-        for mask in MASKS:
-            altered = bytearray(sealed_der)
-            altered[at] ^= mask
-            try:
-                open_sealed(kind, bytes(altered))
-            except (DecodeError, Refused):
-                continue
-            survivors.append((at, mask))
-    assert survivors == []
-
-
-@pytest.mark.parametrize("kind", KINDS)
 def test_every_cut_and_every_byte_more_is_refused(kind) -> None:  # fault 41
     sealed_der = seal(kind, b"x")
     for size in range(len(sealed_der)):
@@ -195,7 +175,7 @@ def test_every_wrong_key_is_one_and_the_same_error(kind) -> None:
         with pytest.raises(Refused, match=r"^reference-altered$") as caught:
             cms.decrypt(sealed, key, certificate_der)
         assert caught.value.__cause__ is None
-        assert caught.value.__suppress_context__
+        assert caught.value.__context__ is None
 
 
 def test_a_wrapped_key_that_is_no_aes_256_key_is_refused() -> None:

@@ -101,7 +101,11 @@ def test_a_record_that_is_none_is_refused(tmp_path, content, code) -> None:
     [
         (lambda _: ipc.Failed(n=N, code="card-removed"), "card-removed"),
         (lambda _: ipc.Unwrapped(n=N + 1, key=bytes(32)), "worker-protocol"),
+        # whatever the card made of the blob, one code: what was wrong is not told apart
         (lambda _: ipc.Unwrapped(n=N, key=bytes(32)), "reference-altered"),
+        (lambda _: ipc.Unwrapped(n=N, key=b"k"), "reference-altered"),
+        (lambda _: ipc.Failed(n=N, code="reference-not-for-this-card"), "reference-altered"),
+        (lambda _: ipc.Failed(n=N, code="reference-altered"), "reference-altered"),
         (lambda _: ipc.FingerReady(), "worker-protocol"),
     ],
 )
