@@ -166,7 +166,9 @@ def _parse_name(reader: der.Reader) -> IssuerAndSerial:
     name = reader.enter()
     if name.peek() != der.SEQUENCE:
         raise DecodeError("CMS: recipient")
-    return IssuerAndSerial(name.raw(), name.integer())
+    issuer_der = name.raw()
+    der.check(issuer_der, MAX_MESSAGE_BYTES)  # its inside too has one form
+    return IssuerAndSerial(issuer_der, name.integer())
 
 
 def _parse_kari(recipients: der.Reader) -> tuple[IssuerAndSerial, bytes, bytes]:

@@ -1,0 +1,224 @@
+"""Faults 1 to 41 of the catalogue (card, certificates, references), and the tests that inject them.
+
+What each one is, and the tests' ids as pytest names them, without parameters. tests/test_faults.py
+sees to it that they exist, and that no number is forgotten.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One line of the catalogue."""
+
+    what: str
+    tests: tuple[str, ...]
+
+
+def _fault(what: str, *tests: str) -> Fault:
+    return Fault(what, tuple(f"tests/{test}" for test in tests))
+
+
+FAULTS: dict[int, Fault] = {
+    1: _fault(
+        "no reader, or no pcscd, at the start",
+        "card/test_presence.py::test_without_pcscd_nothing_is_there",
+        "card/test_pcsc.py::test_no_reader_is_told_as_such",
+    ),
+    2: _fault(
+        "pcscd killed in a session",
+        "hil/test_faults_workers.py::test_pcscd_killed_in_an_open_session_and_back",
+        "card/test_pcsc.py::test_a_connection_does_not_outlive_pcscd",
+    ),
+    3: _fault(
+        "a card torn at every APDU",
+        "card/test_conversation.py::test_a_card_torn_at_any_exchange_is_told_as_removed",
+        "card/test_pcsc.py::test_a_card_torn_at_every_apdu_is_told_as_removed",
+        "hil/test_faults_pulls.py::test_a_card_torn_at_any_command_ends_the_session",
+    ),
+    4: _fault("a card torn as it compares a finger"),
+    5: _fault("a card torn as it is personalised"),
+    6: _fault(
+        "a card without PIV",
+        "card/test_conversation.py::test_a_card_without_the_application_is_not_a_piv_card",
+        "hil/test_card_refusals.py::test_a_card_without_piv_is_refused",
+    ),
+    7: _fault(
+        "a card of another authority",
+        "pki/test_path.py::test_another_authority_of_the_same_name_is_refused",
+        "daemon/test_trust.py::test_a_card_of_another_authority_is_not_believed",
+        "hil/test_card_refusals.py::test_the_box_refuses_such_a_card_itself",
+    ),
+    8: _fault(
+        "two cards in two readers",
+        "hil/test_card_refusals.py::test_two_cards_are_one_too_many",
+    ),
+    9: _fault(
+        "another card behind the same connection",
+        "card/test_conversation.py::test_a_swapped_card_signs_no_receipt",
+        "card/test_pcsc.py::test_a_swapped_card_is_caught",
+    ),
+    10: _fault(
+        "a mute card, a slow one",
+        "card/test_service.py::test_a_mute_card_is_told_to_everyone",
+        "workers/test_card.py::test_a_mute_card_ends_the_worker_in_time",
+        "workers/test_card_process.py::test_a_mute_card_is_given_up_and_told",
+        "workers/test_card_process.py::test_a_slow_card_is_waited_for",
+    ),
+    11: _fault(
+        "61xx without end",
+        "card/test_apdu.py::test_a_response_without_end_is_cut_off",
+    ),
+    12: _fault(
+        "6983: blocked",
+        "card/test_conversation.py::test_a_refusal_of_the_card_is_told",
+    ),
+    13: _fault("63C0 to 63CF: the tries shown are never more than the centre's"),
+    14: _fault(
+        "6982 from 9D",
+        "card/test_conversation.py::test_every_failed_unwrap_looks_the_same",
+        "hil/test_card_refusals.py::"
+        "test_a_card_that_wants_a_pin_opens_nothing_where_no_pin_is_asked",
+    ),
+    15: _fault(
+        "no certificate there, or one that inflates for ever",
+        "card/test_conversation.py::test_a_card_lacks_no_other_object",
+        "card/test_piv.py::test_a_bomb_is_not_blown_up",
+    ),
+    16: _fault(
+        "malformed BER-TLV",
+        "card/test_tlv.py::test_other_forms_are_refused",
+        "card/test_tlv.py::test_the_number_of_objects_is_bounded",
+        "card/test_pcsc.py::test_a_bad_card_is_told",
+    ),
+    17: _fault(
+        "any answers at all",
+        "fuzz/fuzz_card_apdu.py::target",
+        "card/test_conversation.py::test_any_answers_end_in_a_face_or_an_error",
+    ),
+    18: _fault(
+        "a copied certificate over another key",
+        "card/test_conversation.py::test_a_clone_signs_nothing_that_is_accepted",
+        "hil/test_card_refusals.py::test_a_copy_of_a_card_has_other_keys",
+        "hil/test_card_refusals.py::test_a_card_with_another_9a_key_signs_no_receipt",
+    ),
+    19: _fault(
+        "the CHUID's day is over",
+        "pki/test_path.py::test_the_chuid_holds_to_the_end_of_its_day",
+        "hil/test_card_refusals.py::test_the_chuids_date_counts_too",
+    ),
+    20: _fault(
+        "out and in again within 200 ms",
+        "card/test_presence.py::test_a_card_that_was_out_between_two_looks_is_a_new_one",
+        "session/test_dialogues.py::"
+        "test_a_card_pulled_and_put_back_while_closing_begins_a_new_session",
+    ),
+    21: _fault("expired", "pki/test_path.py::test_each_certificate_may_expire"),
+    22: _fault("not yet valid", "pki/test_path.py::test_each_certificate_may_be_not_yet_valid"),
+    23: _fault("revoked", "pki/test_path.py::test_each_certificate_may_be_revoked"),
+    24: _fault(
+        "a list that is over",
+        "pki/test_revocation.py::test_no_grace_after_next_update",
+        "pki/test_path.py::test_lists_stale_missing_forged_or_malformed_open_nothing",
+    ),
+    25: _fault(
+        "no newer list to be had",
+        "daemon/test_trust.py::test_the_list_at_hand_holds_as_long_as_it_lasts",
+        "pki/test_revocation.py::test_a_list_that_is_over_still_revokes",
+    ),
+    26: _fault(
+        "a forged list, a list of before",
+        "pki/test_revocation.py::test_a_list_of_a_namesake_is_refused",
+        "pki/test_revocation.py::test_a_lower_number_is_a_rollback",
+        "daemon/test_trust.py::test_a_list_with_a_lower_number_is_refused_and_the_newer_kept",
+    ),
+    27: _fault(
+        "addresses in a certificate: the box asks nobody",
+        "pki/test_one_form.py::test_fault_27_no_address_in_a_certificate_is_ever_asked",
+    ),
+    28: _fault(
+        "a forged authority of the same name",
+        "pki/test_path.py::test_another_authority_of_the_same_name_is_refused",
+        "pki/test_reference.py::test_nobody_but_a_desk_signs",
+    ),
+    29: _fault(
+        "wrong usage, extended usage or policy",
+        "pki/test_path.py::test_a_wrong_purpose_is_refused",
+        "pki/test_reference.py::test_a_certificate_for_something_else_signs_no_reference",
+    ),
+    30: _fault(
+        "keys and digests outside the profile",
+        "pki/test_certificate.py::test_a_key_outside_the_profile_is_refused",
+        "pki/test_certificate.py::test_a_signature_algorithm_outside_the_profile_is_refused",
+        "pki/test_certificate.py::test_a_broken_digest_is_refused",
+    ),
+    31: _fault(
+        "long chains, loops, name constraints, a megabyte",
+        "pki/test_path.py::test_path_lengths_and_loops_are_bounded",
+        "pki/test_path.py::test_names_an_authority_may_not_name_are_refused",
+        "pki/test_certificate.py::test_a_megabyte_is_refused_before_it_is_parsed",
+    ),
+    32: _fault(
+        "tricks in names",
+        "pki/test_holder.py::test_no_guid_two_or_another_spelling_is_refused",
+        "pki/test_holder.py::test_a_name_with_control_characters_is_refused",
+        "pki/test_path.py::test_a_name_that_cannot_be_shown_is_bad_data",
+    ),
+    33: _fault(
+        "one serial twice",
+        "pki/test_one_form.py::test_fault_33_a_serial_used_twice_is_two_cards",
+    ),
+    34: _fault(
+        "sealed to another card",
+        "pki/test_cms.py::test_a_message_for_another_card_is_refused_without_asking_it",
+        "pki/test_one_error.py::test_before_the_key_is_used_no_work_is_done",
+        "hil/test_reference_refusals.py::test_a_reference_is_refused_before_a_finger_is_asked_for",
+    ),
+    35: _fault(
+        "every byte changed",
+        "pki/test_every_byte.py::test_fault_35_a_sealed_reference_with_any_byte_changed_is_refused",
+        "pki/test_every_byte.py::test_fault_35_a_signed_reference_with_any_byte_changed_is_refused",
+        "pki/test_every_byte.py::test_fault_35_a_certificate_with_any_byte_changed_is_refused",
+        "pki/test_every_byte.py::test_fault_35_a_list_with_any_byte_changed_is_refused",
+        "pki/test_every_byte.py::test_fault_35_a_statement_with_any_byte_changed_is_refused",
+        "statements/test_jws.py::test_every_flipped_bit_is_refused",
+    ),
+    36: _fault(
+        "a weaker algorithm, tag or nonce",
+        "pki/test_cms.py::test_a_downgrade_is_refused",
+        "pki/test_cms.py::test_another_nonce_or_tag_length_is_refused",
+    ),
+    37: _fault(
+        "64 MiB, 100,000 recipients, 1,000 levels",
+        "pki/test_cms.py::test_64_mib_are_refused_before_they_are_parsed",
+        "pki/test_cms.py::test_a_thousand_nested_levels_are_refused",
+        "pki/test_one_form.py::"
+        "test_fault_37_more_than_one_recipient_is_refused_whatever_their_number",
+        "pki/test_reference.py::test_size_is_bounded_before_parsing",
+    ),
+    38: _fault(
+        "unsigned, wrong signer, revoked signer, another card's, over",
+        "pki/test_one_form.py::test_fault_38_a_record_that_nobody_signed_is_refused",
+        "pki/test_reference.py::test_nobody_but_a_desk_signs",
+        "pki/test_reference.py::test_a_revoked_desk_is_refused",
+        "pki/test_reference.py::test_a_reference_of_another_card_is_refused",
+        "pki/test_reference.py::test_it_holds_from_its_first_second_to_its_last",
+    ),
+    39: _fault(
+        "an older enrolment of the same card",
+        "pki/test_reference.py::test_an_older_enrolment_of_the_same_card_is_refused",
+    ),
+    40: _fault(
+        "points that are none",
+        "pki/test_cms.py::test_a_point_that_is_none_never_reaches_a_card",
+        "pki/test_cms.py::test_a_point_of_another_curve_is_refused_before_the_card",
+        "card/test_conversation.py::test_a_bad_point_or_block_never_reaches_the_card",
+    ),
+    41: _fault(
+        "bytes after the end, BER inside",
+        "pki/test_one_form.py::test_fault_41_ber_anywhere_inside_is_refused",
+        "pki/test_one_form.py::test_fault_41_an_element_more_anywhere_inside_is_refused",
+        "pki/test_one_form.py::test_fault_41_bytes_after_the_end_are_refused",
+        "pki/test_cms.py::test_every_cut_and_every_byte_more_is_refused",
+    ),
+}
