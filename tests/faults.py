@@ -218,6 +218,7 @@ FAULTS: dict[int, Fault] = {
         "bytes after the end, BER inside",
         "pki/test_one_form.py::test_fault_41_ber_anywhere_inside_is_refused",
         "pki/test_one_form.py::test_fault_41_an_element_more_anywhere_inside_is_refused",
+        "pki/test_one_form.py::test_fault_41_a_recipient_without_a_name_in_der_is_refused",
         "pki/test_one_form.py::test_fault_41_bytes_after_the_end_are_refused",
         "pki/test_cms.py::test_every_cut_and_every_byte_more_is_refused",
     ),

@@ -1,5 +1,6 @@
 """The sealed message: any bytes are a message in its one form or a DecodeError."""
 
+import contextlib
 import dataclasses
 import functools
 
@@ -63,6 +64,10 @@ def target(data: bytes) -> None:
     except DecodeError:
         return
     assert cms.encode(sealed) == data
+    if sealed.algorithm == "ecdh":
+        with contextlib.suppress(ValueError):
+            cms.key_encryption_key(b"", sealed.blob)
+            raise AssertionError("a secret of no size")
     for kind in KINDS:
         certificate_der = grown.card(kind).certificates.key_management
         try:

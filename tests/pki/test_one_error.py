@@ -122,3 +122,10 @@ def test_before_the_key_is_used_no_work_is_done(kind, work) -> None:
         with pytest.raises(Refused, match=r"^reference-not-for-this-card$"):
             cms.decrypt(one, key, other.certificates.key_management)
     assert work == []
+
+
+def test_a_shared_secret_has_its_curves_size() -> None:
+    one = sealed("p256")
+    for size in (0, 31, 33, 48):
+        with pytest.raises(ValueError):
+            cms.key_encryption_key(bytes(size), one.blob)

@@ -110,6 +110,13 @@ def test_fault_41_bytes_after_the_end_are_refused(name) -> None:
             read(data + after)
 
 
+@pytest.mark.parametrize("name", [b"\5\0", b"", der.sequence(b"\x31\x80\0\0")])
+def test_fault_41_a_recipient_without_a_name_in_der_is_refused(name) -> None:
+    good = cms.parse(SEALED["p256"]).recipient.issuer_der
+    with pytest.raises(DecodeError):
+        cms.parse(structure.swapped(SEALED["p256"], good, name))
+
+
 @pytest.mark.parametrize("recipients", [2, 100, 100_000])
 def test_fault_37_more_than_one_recipient_is_refused_whatever_their_number(recipients) -> None:
     sealed = cms.parse(SEALED["p256"])
