@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sdbox_agent import ipc
 from sdbox_agent.card import pcsc
-from sdbox_agent.card.pkcs11 import LibraryToken, Spare
+from sdbox_agent.card.pkcs11 import LibraryToken
 from sdbox_agent.card.presence import Look
 from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.card.token import Face
@@ -172,27 +172,6 @@ def test_the_worker_takes_a_card_by_the_first_kind_that_fits(desk: Desk, tmp_pat
         core.close()
         prompt.close()
     assert desk.pin_status() == 0x63C5
-
-
-def test_a_spare_child_is_taken_once_and_a_dead_one_never() -> None:
-    spare = Spare()
-    try:
-        spare.refill()
-        first = spare.take()
-        second = spare.take()
-        assert first.pid != second.pid
-        first.close()
-        second.close()
-        spare.refill()
-        waiting = spare.take()
-        spare._child = waiting
-        os.kill(waiting.pid, signal.SIGKILL)
-        os.waitid(os.P_PID, waiting.pid, os.WEXITED | os.WNOWAIT)
-        other_one = spare.take()
-        assert other_one.is_alive()
-        other_one.close()
-    finally:
-        spare.close()
 
 
 # -- what is left in the card ------------------------------------------------------------------

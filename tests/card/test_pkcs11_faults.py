@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sdbox_agent.card.pkcs11 import LibraryToken
+from sdbox_agent.card.pkcs11 import LibraryToken, Spare
 from sdbox_agent.errors import Fault, Refused
 from tests.card.double import key
 from tests.card.test_conversation import OAEP, RECEIPT, point_of
@@ -146,3 +146,24 @@ def test_a_broken_library_is_an_error_and_nothing_worse(how: str, tmp_path: Path
         token.open((other(module=str(module)),))
     assert token.child_pid is None
     token.close()
+
+
+def test_a_spare_child_is_taken_once_and_a_dead_one_never() -> None:
+    spare = Spare()
+    try:
+        spare.refill()
+        first = spare.take()
+        second = spare.take()
+        assert first.pid != second.pid
+        first.close()
+        second.close()
+        spare.refill()
+        waiting = spare.take()
+        spare._child = waiting
+        os.kill(waiting.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, waiting.pid, os.WEXITED | os.WNOWAIT)
+        other_one = spare.take()
+        assert other_one.is_alive()
+        other_one.close()
+    finally:
+        spare.close()
