@@ -22,7 +22,7 @@ from sdbox_agent.cardkind import Bit
 from sdbox_agent.errors import AskAgain, Refused
 from sdbox_agent.profile.schema import parse_kind
 from sdbox_agent.sensor.detect import extract
-from sdbox_centre.authority import CARD_LIFE
+from sdbox_centre.authority import BACKDATED, CARD_LIFE
 from sdbox_centre.cardorder import Order, StoredFinger
 from sdbox_centre.issuercard import PivIssuer
 from sdbox_centre.personalise import Desk
@@ -84,7 +84,7 @@ class CardDesk:
             kind=of_kind,
             guid=(guid or uuid4()).bytes,
             common_name="Test holder",
-            end=not_after or now + CARD_LIFE,
+            end=not_after or now - BACKDATED + CARD_LIFE,
             algorithm=algorithm,
             fingers=fingers_of(person) if compares and person is not None else (),
             codes=codes,

@@ -32,6 +32,7 @@ from sdbox_agent.pki import certificate, holder, oids
 from sdbox_agent.pki.holder import CardCertificates
 from sdbox_centre import authority as issuing
 from sdbox_centre import cardobjects, deskcard, issuercard, matchbound
+from sdbox_centre.authority import BACKDATED, CARD_LIFE
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -73,10 +74,12 @@ class Desk:
         Refused("card-pin-usable"), Refused("card-not-match-bound"), Refused("card-not-genuine"),
         Refused("not-a-piv-card"), Refused("card-data-invalid"), Fault("card-not-personalised"),
         AskAgain("no-match"), or what `probe` and the channel raise; ValueError for a card that
-        compares without a `probe`. Nothing of a card is registered before this has returned.
+        compares without a `probe`, or that would live longer than an enrolment. Nothing of a card is registered before this has returned.
         """
         if order.compares and probe is None:
             raise ValueError("a card that compares is proved by a finger")
+        if order.end > now - BACKDATED + CARD_LIFE:
+            raise ValueError("no box takes a card that lives longer than an enrolment")
         try:
             certificates = self._write(order, now)
             proof = None

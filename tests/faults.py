@@ -37,10 +37,15 @@ FAULTS: dict[int, Fault] = {
         "hil/test_faults_pulls.py::test_a_card_torn_at_any_command_ends_the_session",
     ),
     4: _fault("a card torn as it compares a finger"),
-    5: _fault("a card torn as it is personalised"),
+    5: _fault(
+        "a card torn as it is personalised",
+        "sdbox_centre/test_personalise.py::test_fault_5_torn_at_every_command_it_goes_on",
+        "sdbox_centre/test_personalise.py::test_fault_5_torn_again_and_again_it_still_ends",
+        "hil/test_personalisation.py::test_fault_5_torn_from_the_reader_it_goes_on",
+    ),
     6: _fault(
         "a card without PIV",
-        "card/test_conversation.py::test_a_card_without_the_application_is_not_a_piv_card",
+        "card/test_opening.py::test_a_card_without_the_application_is_not_a_piv_card",
         "hil/test_card_refusals.py::test_a_card_without_piv_is_refused",
     ),
     7: _fault(
@@ -82,7 +87,7 @@ FAULTS: dict[int, Fault] = {
     ),
     15: _fault(
         "no certificate there, or one that inflates for ever",
-        "card/test_conversation.py::test_a_card_lacks_no_other_object",
+        "card/test_opening.py::test_a_card_lacks_no_other_object",
         "card/test_piv.py::test_a_bomb_is_not_blown_up",
     ),
     16: _fault(
@@ -154,8 +159,8 @@ FAULTS: dict[int, Fault] = {
     ),
     31: _fault(
         "long chains, loops, name constraints, a megabyte",
-        "pki/test_path.py::test_path_lengths_and_loops_are_bounded",
-        "pki/test_path.py::test_names_an_authority_may_not_name_are_refused",
+        "pki/test_chain.py::test_path_lengths_and_loops_are_bounded",
+        "pki/test_chain.py::test_names_an_authority_may_not_name_are_refused",
         "pki/test_certificate.py::test_a_megabyte_is_refused_before_it_is_parsed",
     ),
     32: _fault(

@@ -91,15 +91,6 @@ def test_the_largest_answer_fits_too() -> None:
 @pytest.mark.parametrize("seed", fuzz_wire.SEEDS)
 def test_the_fuzz_target_takes_its_seeds(seed: bytes) -> None:
     fuzz_wire.target(seed)
-    assert any(_reads(kind, seed) for kind in fuzz_wire.KINDS)
-
-
-def _reads(kind: type, body: bytes) -> bool:
-    try:
-        wire.decode(body, kind)
-    except DecodeError:
-        return False
-    return True
 
 
 def test_every_struct_is_closed() -> None:

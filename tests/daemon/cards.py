@@ -12,7 +12,7 @@ from sdbox_agent.statements import fields, jws
 from sdbox_centre import authority
 from tests import kinds
 from tests.daemon.parts import UTC_S, N
-from tests.sdbox_centre import world
+from tests.sdbox_centre import parties
 
 NOW = dt.datetime.fromtimestamp(UTC_S, dt.UTC)
 GUID = hashlib.sha256(b"test-card-01").digest()[:16]
@@ -24,8 +24,8 @@ def issuer() -> authority.Authority:
 
 
 @functools.cache
-def card() -> world.Card:
-    return world.make_card(issuer(), 1, NOW)
+def card() -> parties.Card:
+    return parties.make_card(issuer(), 1, NOW)
 
 
 def anchor() -> bytes:
@@ -54,7 +54,7 @@ def signed(
     body: fields.Statement, key: ec.EllipticCurvePrivateKey, certificate: bytes, n: int = N
 ) -> ipc.Signed:
     payload, protected = fields.encode(body), jws.header(fields.typ_of(body), certificate)
-    signature = world.sign(key, jws.signing_input(protected, payload))
+    signature = parties.sign(key, jws.signing_input(protected, payload))
     return ipc.Signed(
         n=n,
         typ=fields.typ_of(body),  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ class Identity:
     statement_certificate_der = cards.card().certificates.auth
 
     def sign_statement(self, payload: bytes, protected: bytes) -> bytes:
-        return cards.world.sign(cards.card().auth, jws.signing_input(protected, payload))
+        return cards.parties.sign(cards.card().auth, jws.signing_input(protected, payload))
 
 
 class Side:

@@ -80,9 +80,10 @@ def test_fault_35_a_signed_reference_with_any_byte_changed_is_refused() -> None:
 def test_fault_35_a_certificate_with_any_byte_changed_is_refused(name) -> None:
     def opens(data):
         changed = dataclasses.replace(CARD.certificates, **{name: data})
-        crls = [OWN.crl(1, grown.NOW)]
+        crls = (OWN.crl(1, grown.NOW),)
         path.validate_card(
-            changed, grown.EXPIRES, [OWN.certificate_der], crls, grown.NOW, grown.GUID
+            path.Shown(changed, grown.EXPIRES, grown.GUID),
+            path.Rules((OWN.certificate_der,), crls, grown.NOW),
         )
 
     opens(getattr(CARD.certificates, name))
@@ -124,8 +125,10 @@ def test_a_certificate_with_the_other_root_is_no_certificate_the_desk_has_named(
     twin = encode_dss_signature(r, Curve.P256.order - s)
     nodes[0].inner[-1] = structure.Node(b"\3", b"\0" + twin)
     changed = dataclasses.replace(CARD.certificates, auth=structure.written(nodes))
-    anchors, crls = [OWN.certificate_der], [OWN.crl(1, grown.NOW)]
-    path.validate_card(changed, grown.EXPIRES, anchors, crls, grown.NOW, grown.GUID)
+    path.validate_card(
+        path.Shown(changed, grown.EXPIRES, grown.GUID),
+        path.Rules((OWN.certificate_der,), (OWN.crl(1, grown.NOW),), grown.NOW),
+    )
     with pytest.raises(Refused, match=r"^reference-not-for-this-card$"):
         reference.verify(
             SIGNED,

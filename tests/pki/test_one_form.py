@@ -188,11 +188,7 @@ def test_fault_27_no_address_in_a_certificate_is_ever_asked(monkeypatch) -> None
     monkeypatch.setattr(socket.socket, "connect", lambda _, where: asked.append(where))
     changed = dataclasses.replace(CARD.certificates, auth=pointing)
     path.validate_card(
-        changed,
-        grown.EXPIRES,
-        [OWN.certificate_der],
-        [OWN.crl(1, grown.NOW)],
-        grown.NOW,
-        grown.GUID,
+        path.Shown(changed, grown.EXPIRES, grown.GUID),
+        path.Rules((OWN.certificate_der,), (OWN.crl(1, grown.NOW),), grown.NOW),
     )
     assert asked == []
