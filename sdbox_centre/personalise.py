@@ -74,7 +74,8 @@ class Desk:
         Refused("card-pin-usable"), Refused("card-not-match-bound"), Refused("card-not-genuine"),
         Refused("not-a-piv-card"), Refused("card-data-invalid"), Fault("card-not-personalised"),
         AskAgain("no-match"), or what `probe` and the channel raise; ValueError for a card that
-        compares without a `probe`, or that would live longer than an enrolment. Nothing of a card is registered before this has returned.
+        compares without a `probe`, or that would live longer than an enrolment. Nothing of a card
+        is registered before this has returned.
         """
         if order.compares and probe is None:
             raise ValueError("a card that compares is proved by a finger")

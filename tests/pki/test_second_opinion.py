@@ -1,6 +1,6 @@
 """cryptography's verifier, asked about thousands of grown cards: it agrees wherever it can say.
 
-`make check` asks about one share, another each day; all of them with WHOLE=1 in the environment.
+`make check` asks about one share, another each day; all of them with FULL=1 in the environment (`make full`).
 """
 
 import collections
@@ -18,7 +18,7 @@ from tests.pki import chains, flaws
 
 SHARES, CARDS = 24, 100  # 2,400 cards in all, three certificates each
 TODAY = dt.datetime.now(dt.UTC).toordinal() % SHARES
-ASKED = range(SHARES) if os.environ.get("WHOLE") else (TODAY,)
+ASKED = range(SHARES) if os.environ.get("FULL") else (TODAY,)
 
 AGNOSTIC = verification.Criticality.AGNOSTIC
 PURPOSES = {
