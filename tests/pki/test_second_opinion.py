@@ -1,6 +1,6 @@
 """cryptography's verifier, asked about thousands of grown cards: it agrees wherever it can say.
 
-`make check` asks about one share, another each day; all of them with FULL=1 in the environment (`make full`).
+`make check` asks about one share, another each day; `make full` (FULL=1) about all of them.
 """
 
 import collections
