@@ -46,6 +46,7 @@ class Box:
         self.sensor_socket = root / "run/sensor/image.sock"
         self.tls = issuing.box_tls(name)
         self.statement = issuing.box_statement(name)
+        self.card_environment: dict[str, str] = {}  # what a maker's library wants to find
         self.watchdog_s: float | None = None  # of the core; the unit's own when None
         self._launcher: Process | None = None
         self._provision(issuing)
@@ -94,7 +95,10 @@ class Box:
             box_netns=str(self._topology.box.path),
             session_netns=str(self._topology.session.path),
             environment={
-                "sdbox-card": {"PCSCLITE_CSOCK_NAME": str(self._pcscd_socket)},
+                "sdbox-card": {
+                    "PCSCLITE_CSOCK_NAME": str(self._pcscd_socket),
+                    **self.card_environment,
+                },
                 "sdbox-finger@": {"FP_VIRTUAL_IMAGE": str(self.sensor_socket)},
             },
             watchdog_s={"sdbox-agent": self.watchdog_s} if self.watchdog_s else {},
