@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CORPUS = ROOT / "build" / "fuzz" / "corpus"
 PREFIX = "fuzz_"
-PACKAGES = ("sdbox_agent", "hil")
+PACKAGES = ("sdbox_agent", "sdbox_centre", "hil")
 LEAST_PERCENT = 95
 SHOWN_MISSES = 12
 

@@ -3,6 +3,7 @@
 from sdbox_agent.card import pkcs11_frames as frames
 from sdbox_agent.errors import DecodeError
 
+PARSERS = (frames,)
 SEEDS: list[bytes] = [
     frames.encode(frames.Shown(b"0", b"0", b"0", left=2, pad=False)),
     frames.encode(frames.Done(b"s" * 64)),
