@@ -207,7 +207,7 @@ def test_one_login_and_no_more(desk: Desk) -> None:
 def test_nobody_else_uses_the_card_meanwhile(desk: Desk) -> None:
     desk.put(new_card())
     token = desk.logged_in()
-    with pytest.raises(Fault, match="card-failed"):
+    with pytest.raises(Fault, match="card-in-use"):
         desk.connect()
     token.close()
     desk.connect().close()

@@ -1,10 +1,9 @@
-"""A box that does not know the time yet, and one that is issued with cards that want a PIN."""
+"""A box that does not know the time yet, and a card that wants a PIN."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from hil.box import REPOSITORY
 from hil.issuing import Holder
 from hil.rig import Rig
 from tests.hil.refusals import Bench, People
@@ -14,12 +13,8 @@ pytestmark = pytest.mark.rig
 
 @pytest.fixture(scope="module")
 def holder_and_bench() -> Iterator[tuple[Holder, Bench]]:
-    """The box is up, the centre is not. Its profile says that its cards want a PIN."""
+    """The box is up, the centre is not. The card wants a PIN: its kind is told by its ATR."""
     with Rig() as rig:
-        profile = (REPOSITORY / "firmware_profiles/virtual.toml").read_text()
-        wanting = profile.replace('pin_policy = "never"', 'pin_policy = "once"')
-        assert wanting != profile
-        (rig.box.paths.config / "profiles/virtual.toml").write_text(wanting)
         holder = People(rig).holder(rig.issuing.card(pin_policy="once"))
         rig.start_box()
         yield holder, Bench(rig)

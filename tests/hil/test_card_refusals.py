@@ -10,7 +10,7 @@ import pytest
 
 from hil.card import fascn, objects
 from hil.card.card import OtherCard
-from hil.card.faults import ReplaceObject, SlowBy
+from hil.card.faults import Refuse, ReplaceObject, SlowBy
 from hil.card.keys import Algorithm
 from hil.issuing import Holder
 from sdbox_agent.daemon import view
@@ -45,7 +45,6 @@ def prepare(rig, people):
         "revoked meanwhile": holder(),
         "unknown": holder(known=False),
         "no project": holder(projects=()),
-        "wants a PIN": holder(issue(pin_policy="once")),
         "RSA-2048 beyond 2030": holder(
             issue(ALGORITHMS["RSA-2048 9D"], not_after=dt.datetime(2031, 1, 2, tzinfo=dt.UTC)),
             known=False,
@@ -233,7 +232,7 @@ def test_other_keys_get_in_as_well(bench: Bench, cards: dict[str, Holder], which
 def test_a_card_that_wants_a_pin_opens_nothing_where_no_pin_is_asked(
     bench: Bench, cards: dict[str, Holder]
 ) -> None:
-    bench.turn().insert(cards["wants a PIN"].card)
+    bench.turn().insert(cards["good"].card, [Refuse(0x6982, GENERAL_AUTHENTICATE, 0x9D)])
     bench.refused("reference-altered", "opening")  # the card's no is never told apart
 
 
