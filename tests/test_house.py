@@ -99,7 +99,6 @@ RIG_STORIES = "tests/hil/"  # test files directly in it tell of the whole rig
 # Longer than allowed, with the length beyond which they may not grow any more.
 TOO_LONG = {
     "sdbox_agent/ipc.py": 520,  # every message between our processes, on one page
-    "tests/card/test_pkcs11.py": 440,
     "tests/card/test_service.py": 500,
     "tests/pki/test_reference.py": 420,
     "tests/sdbox_centre/test_sessions.py": 580,

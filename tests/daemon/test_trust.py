@@ -98,7 +98,7 @@ def test_a_card_of_another_authority_is_not_believed() -> None:
 def test_an_authority_is_replaced_by_one_of_its_name_without_touching_the_box() -> None:
     """Fault 26, too: each counts its own lists, and neither's list speaks for the other's cards."""
     successor = authority.authority("Test card authority", NOW - DAY)
-    later = cards.world.make_card(successor, 2, NOW)
+    later = cards.parties.make_card(successor, 2, NOW)
     new = msgspec.structs.replace(
         cards.opened(),
         auth=later.certificates.auth,
@@ -186,7 +186,7 @@ def test_a_clock_set_back_never_revives_a_card() -> None:
 
 def test_cards_of_test_authorities_are_for_test_boxes() -> None:
     issuer = authority.authority("Test card authority", NOW - DAY, test=True)
-    three = cards.world.make_card(issuer, 1, NOW).certificates
+    three = cards.parties.make_card(issuer, 1, NOW).certificates
     opened = msgspec.structs.replace(
         cards.opened(),
         auth=three.auth, key_management=three.key_management, card_auth=three.card_auth, guid=None,
