@@ -22,6 +22,7 @@ from hil.card.faults import (
     ResetAt,
     SlowBy,
     SwapAt,
+    TearAsSpent,
     TearAt,
     TearPoint,
 )
@@ -124,6 +125,12 @@ NAMES: Final = (
         "pulled in the middle of the reply to APDU N",
         f"half{_N}",
         lambda found, _: TearAt(_n(found), TearPoint.MID_REPLY),
+    ),
+    Name(
+        "spent:N",
+        "pulled in APDU N, a try spent and nothing compared yet",
+        f"spent{_N}",
+        lambda found, _: TearAsSpent(_n(found)),
     ),
     Name(
         "mute:N",

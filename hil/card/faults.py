@@ -7,6 +7,7 @@ them.
 | fault | what the client meets |
 |---|---|
 | `TearAt(n, point)` | the card is pulled before APDU n is acted on, before its reply, or in it |
+| `TearAsSpent(n)` | the card is pulled in APDU n, a try spent and nothing compared yet |
 | `MuteAt(n)` | no answer to APDU n, nor ever after, until the card is pulled |
 | `SlowBy(ms, at)` | the answer comes late: to APDU `at`, or to all |
 | `SwapAt(n, card)` | another card is in the reader, from APDU n on |
@@ -44,6 +45,16 @@ class TearAt:
 
     n: int
     point: TearPoint = TearPoint.REPLY
+
+
+@dataclass(frozen=True, slots=True)
+class TearAsSpent:
+    """The card loses its power in APDU `n`: it has spent a try there, and has compared nothing.
+
+    An APDU that spends none is acted on to its end, as at `TearPoint.REPLY`.
+    """
+
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +155,6 @@ class MalformObject:
 
 
 # Happen once, in the exchange they name; and last as long as the insertion.
-Event: TypeAlias = TearAt | MuteAt | SwapAt | ResetAt | ReplyAt | EndlessMore
+Event: TypeAlias = TearAt | TearAsSpent | MuteAt | SwapAt | ResetAt | ReplyAt | EndlessMore
 Lasting: TypeAlias = SlowBy | Refuse | ReplaceObject | FlipBit | MalformObject
 Fault: TypeAlias = Event | Lasting

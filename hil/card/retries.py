@@ -6,15 +6,33 @@ torn in the middle of one has lost it.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 from hil.card.apdu import Refusal, Sw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # FIPS 201-3, 2.9.3: no more than ten tries in a row.
 TRIES_MAX: Final = 10
+
+_failing: Final = ContextVar("the power fails as soon as a try is spent", default=False)
+
+
+class PowerLost(Exception):  # noqa: N818
+    """The card was torn between a spent try and the comparison it was spent on."""
+
+
+@contextmanager
+def power_failing() -> Iterator[None]:
+    """In this block, and this thread alone, no try that is spent is followed by a comparison."""
+    before = _failing.set(True)
+    try:
+        yield
+    finally:
+        _failing.reset(before)
 
 
 class Retries:
@@ -41,9 +59,12 @@ class Retries:
 
         Raises:
             Refusal: 6983 no tries left (nothing is compared), 63CX no match.
+            PowerLost: see `power_failing`.
         """
         self.require()
         self.left -= 1
+        if _failing.get():
+            raise PowerLost
         if not compare():
             raise Refusal(Sw.TRIES_LEFT | self.left)
         self.left = self.most

@@ -6,6 +6,7 @@ acts out what `Script.play` says.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -27,10 +28,12 @@ from hil.card.faults import (
     ResetAt,
     SlowBy,
     SwapAt,
+    TearAsSpent,
     TearAt,
     TearPoint,
 )
 from hil.card.malformed import malformed
+from hil.card.retries import PowerLost, power_failing
 from hil.card.tlv import TlvError, decode_one
 
 if TYPE_CHECKING:
@@ -112,6 +115,10 @@ class Script:
         if isinstance(due, ResetAt):
             return Reset()
         if isinstance(due, TearAt) and due.point is TearPoint.COMMAND:
+            return Tear()
+        if isinstance(due, TearAsSpent):
+            with suppress(PowerLost), power_failing():
+                chip.transmit(raw)
             return Tear()
         return self._distort(due, raw, chip.transmit(raw))
 

@@ -15,6 +15,7 @@ from hil.card.faults import (
     ResetAt,
     SlowBy,
     SwapAt,
+    TearAsSpent,
     TearAt,
     TearPoint,
 )
@@ -35,6 +36,7 @@ def one(text: str) -> Fault:
     [
         ("tear:7", TearAt(7)),
         ("half:3", TearAt(3, TearPoint.MID_REPLY)),
+        ("spent:9", TearAsSpent(9)),
         ("mute:2", MuteAt(2)),
         ("slow:250", SlowBy(250)),
         ("slow:250@4", SlowBy(250, at=4)),

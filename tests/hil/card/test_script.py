@@ -18,6 +18,7 @@ from hil.card.faults import (
     ResetAt,
     SlowBy,
     SwapAt,
+    TearAsSpent,
     TearAt,
     TearPoint,
 )
@@ -57,6 +58,15 @@ def test_a_tear_before_the_command_leaves_the_counter_and_one_after_does_not(poi
     card = PivCard.create()
     assert played([TearAt(2, point)], [SELECT_PIV, WRONG], card)[1] == Tear()
     assert card.pin_tries_left == left
+
+
+@pytest.mark.parametrize("given", [WRONG, verify(b"123456\xff\xff")])
+def test_a_tear_before_the_comparison_costs_a_try_whatever_was_given(given: bytes) -> None:
+    card = PivCard.create()
+    assert played([TearAsSpent(2)], [SELECT_PIV, given], card)[1] == Tear()
+    assert card.pin_tries_left == 4
+    assert played([], [SELECT_PIV, verify(b"123456\xff\xff")], card)[1] == Answer(b"\x90\x00")
+    assert card.pin_tries_left == 5
 
 
 def test_a_tear_in_mid_reply_sends_half_of_it() -> None:
