@@ -56,7 +56,7 @@ class View(Message, frozen=True, kw_only=True, tag="view"):
     level: Text | None = None
     project: Text | None = None
     projects: tuple[Project, ...] = ()
-    attempts_left: int | None = None  # the least of card and session
+    attempts_left: int | None = None  # the least of all that count: session, centre, box, card
     handshake_ms: float | None = None
     vm_ms: float | None = None
     pin_left: int | None = None  # the card's own tries, while it waits for its PIN
@@ -131,13 +131,19 @@ def _inside(state: _Inside, name: str, mono_ms: float) -> View:
         level=answer.level.value,
         project=state.project if isinstance(state, _Named) else None,
         projects=projects,
-        attempts_left=min(state.access.attempts_left, state.access.comparisons_left),
+        attempts_left=_attempts_left(state.access),
         handshake_ms=state.handshake_ms if isinstance(state, at.Open) else None,
         vm_ms=state.vm_ms if isinstance(state, at.Open) else None,
         pin_left=state.left if isinstance(state, at.PinEntry) else None,
         finger=_finger(state),
         expires_in_days=state.access.card.expires_in_days,
     )
+
+
+def _attempts_left(access: at.Access) -> int:
+    """A card that compares counts each of its fingers by itself, and they are asked for in turn."""
+    of_card = (sum(finger.left for finger in access.fingers),) if access.fingers else ()
+    return min(access.attempts_left, access.comparisons_left, *of_card)
 
 
 def _finger(state: _Inside) -> int | None:

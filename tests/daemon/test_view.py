@@ -63,6 +63,18 @@ def test_attempts_shown_are_the_least_of_card_and_session() -> None:
         assert view.view(state, 0).attempts_left == min(card, session)
 
 
+@pytest.mark.parametrize(
+    ("centre", "session", "card", "shown"),
+    [(9, 3, (5, 5), 3), (2, 3, (5, 5), 2), (9, 3, (1, 1), 2), (9, 3, (1,), 1), (1, 3, (15, 15), 1)],
+)
+def test_what_a_comparing_card_has_left_counts_too(
+    centre: int, session: int, card: tuple[int, ...], shown: int
+) -> None:
+    fingers = (at.Finger("96", 2, card[0]), at.Finger("97", 7, card[-1]))[: len(card)]
+    counted = access(attempts_left=centre, comparisons_left=session, fingers=fingers)
+    assert view.view(at.Scanning(SESSION, counted, "x-y"), 0).attempts_left == shown
+
+
 def test_projects_are_shown_only_while_one_is_chosen() -> None:
     choosing = at.Choosing(SESSION, access(), 1)
     assert [project.project for project in view.view(choosing, 0).projects] == ["p1", "p2"]
