@@ -142,9 +142,9 @@ def in_comparing(state: at.Comparing, event: on.Event, policy: Policy) -> Step:
                 closing, effects = end(state, "card-blocked")
                 record = do.Record(state.session.n, "no-match", state.access.answer.level)
                 return closing, (*effects, record)
-            hint = "other-finger" if fingers[:1] != state.access.fingers[:1] else "no-match"
+            same = [one.key for one in fingers[:1]] == [one.key for one in state.access.fingers[:1]]
             access = replace(state.access, fingers=fingers)
-            again = at.Scanning(state.session, access, hint if len(fingers) > 1 else "no-match")
+            again = at.Scanning(state.session, access, "no-match" if same else "other-finger")
             return _rejected(state, "no-match", again, (do.ScanFinger(state.session.n),))
         case _:
             return unforeseen(state)

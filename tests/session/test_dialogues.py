@@ -176,6 +176,7 @@ def test_after_a_non_match_the_card_is_offered_its_other_finger() -> None:
 
 def test_a_finger_that_the_card_has_blocked_is_not_asked_for_again() -> None:
     story = compared(on_card(), on.FingerRejected(1, 0)) << "ScanFinger"
+    assert story.state.hint == "other-finger"
     assert [finger.key for finger in story.state.access.fingers] == ["97"]
     story = compared(story, on.FingerRejected(1, 0)) << CLOSE
     assert story.state.code == "card-blocked"
