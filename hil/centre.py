@@ -28,6 +28,8 @@ from sdbox_centre.staff import CardShown, Staff, Validity
 from sdbox_centre.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hil.issuing import Holder, Issuing, Pair
     from hil.net.topology import Topology
 
@@ -170,6 +172,10 @@ class Centre:
         acts.confirm(enrolment, "test-staff-02")
         uri = acts.provision(enrolment, "test", Codes(self._otp_key), secrets.token_bytes)
         holder.given(Device.from_uri(uri))
+
+    def add_project(self, name: str, label: str, levels: Sequence[Level]) -> None:
+        """One more that staff know and no gateway serves: to be shown, never entered."""
+        self._staff.add_project(name, label, list(levels))
 
     def publish_crl(self) -> None:
         """The card authority's newest list, for API, gateway and boxes."""

@@ -32,8 +32,8 @@ T = TypeVar("T")
 SHOWN_WITHIN_MS = 5000  # design section 5: Spent within 5 s of the refusal
 HERE = Person(1)  # who the holders of most cases are, and who is not
 SOMEBODY_ELSE = Person(2)
-SESSION_STATES = ("checking", "proving", "pinentry", "opening", "scanning", "reserving",
-                  "comparing", "choosing", "signing", "tunnelling", "open")  # fmt: skip
+SESSION_STATES = ("checking", "proving", "pinentry", "codeentry", "opening", "scanning",
+                  "reserving", "comparing", "choosing", "signing", "tunnelling", "open")  # fmt: skip
 
 
 class Bench:
@@ -69,9 +69,33 @@ class Bench:
         self.watch.state("comparing", "spent")
         return self.watch.until(lambda one: one.state != "comparing", "the comparison's end")
 
+    def to_person(self, holder: Holder) -> View:
+        """Up to the question for what only the person has, or the end."""
+        self.turn()
+        return session.to_person(self.rig, self.watch, holder)
+
+    def renewed(self, times: int) -> None:
+        """The open session goes on until its lease was renewed so often."""
+        n = self.watch.views[-1].n
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            told = [one.code for one in self.told(n) if one.code == "lease-renewed"]
+            if len(told) >= times:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"not {times} renewals")
+
+    def told(self, n: int) -> list[record.Entry]:
+        """What the audit record has of session `n`; its chain is whole."""
+        path = self.rig.box.paths.state / "audit.jsonl"
+        verify_file(path)
+        lines, torn = hashchain.split(path.read_bytes())
+        assert not torn
+        return [one for one in map(record.decode, lines) if (one.session or "").endswith(f"-{n}")]
+
     def leave(self) -> View:
         """Out with the card of an open session; how it ended. Nothing may be left."""
-        self.rig.operator.remove()
+        self.stay = self.rig.operator.remove()  # what the card was told
         ended = self.watch.state("spent", "broken")
         assert session.residue(self.rig) == []
         return ended
@@ -111,15 +135,7 @@ class Bench:
 
     def recorded(self, code: str, n: int, times: int = 1) -> None:
         """The audit record holds together and has this line of session `n`, so many times."""
-        path = self.rig.box.paths.state / "audit.jsonl"
-        verify_file(path)
-        lines, torn = hashchain.split(path.read_bytes())
-        assert not torn
-        found = [
-            entry
-            for entry in map(record.decode, lines)
-            if entry.code == code and (entry.session or "").endswith(f"-{n}")
-        ]
+        found = [entry for entry in self.told(n) if entry.code == code]
         row = errors.table().get(code)  # what is no refusal has no row
         assert [entry.result for entry in found] == [row.result if row else "ok"] * times
 
@@ -210,9 +226,9 @@ class People:
 
 
 @contextlib.contextmanager
-def started(prepare: Callable[[Rig, People], T]) -> Iterator[tuple[Bench, T]]:
+def started(prepare: Callable[[Rig, People], T], lease_s: int = 60) -> Iterator[tuple[Bench, T]]:
     """A rig with what `prepare(rig, people)` put in, started; yields bench and that."""
-    with Rig() as rig:
+    with Rig(lease_s=lease_s) as rig:
         things = prepare(rig, People(rig))
         rig.start()
         yield Bench(rig), things
