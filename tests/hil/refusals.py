@@ -32,8 +32,10 @@ T = TypeVar("T")
 SHOWN_WITHIN_MS = 5000  # design section 5: Spent within 5 s of the refusal
 HERE = Person(1)  # who the holders of most cases are, and who is not
 SOMEBODY_ELSE = Person(2)
-SESSION_STATES = ("checking", "proving", "pinentry", "codeentry", "opening", "scanning",
-                  "reserving", "comparing", "choosing", "signing", "tunnelling", "open")  # fmt: skip
+SESSION_STATES = (
+    "checking", "proving", "pinentry", "codeentry", "opening", "scanning", "reserving",
+    "comparing", "choosing", "signing", "tunnelling", "open",
+)  # fmt: skip
 
 
 class Bench:
