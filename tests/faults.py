@@ -24,6 +24,7 @@ FAULTS: dict[int, Fault] = {
         "no reader, or no pcscd, at the start",
         "card/test_presence.py::test_without_pcscd_nothing_is_there",
         "card/test_pcsc.py::test_no_reader_is_told_as_such",
+        "hil/test_card_faults.py::test_fault_1_a_box_that_boots_without_pcscd_waits_for_it",
     ),
     2: _fault(
         "pcscd killed in a session",
@@ -35,8 +36,14 @@ FAULTS: dict[int, Fault] = {
         "card/test_conversation.py::test_a_card_torn_at_any_exchange_is_told_as_removed",
         "card/test_pcsc.py::test_a_card_torn_at_every_apdu_is_told_as_removed",
         "hil/test_faults_pulls.py::test_a_card_torn_at_any_command_ends_the_session",
+        "hil/test_level_tears.py::test_a_card_torn_at_any_command_ends_the_session",
     ),
-    4: _fault("a card torn as it compares a finger"),
+    4: _fault(
+        "a card torn as it compares a finger",
+        "hil/test_level_tears.py::"
+        "test_fault_4_torn_as_it_compares_card_box_and_centre_have_counted",
+        "hil/test_level_tears.py::test_torn_as_it_compares_a_pin_the_card_alone_has_counted",
+    ),
     5: _fault(
         "a card torn as it is personalised",
         "sdbox_centre/test_personalise.py::test_fault_5_torn_at_every_command_it_goes_on",
@@ -62,6 +69,7 @@ FAULTS: dict[int, Fault] = {
         "another card behind the same connection",
         "card/test_conversation.py::test_a_swapped_card_signs_no_receipt",
         "card/test_pcsc.py::test_a_swapped_card_is_caught",
+        "hil/test_card_faults.py::test_fault_9_another_card_behind_the_same_connection",
     ),
     10: _fault(
         "a mute card, a slow one",
@@ -69,16 +77,28 @@ FAULTS: dict[int, Fault] = {
         "workers/test_card.py::test_a_mute_card_ends_the_worker_in_time",
         "workers/test_card_process.py::test_a_mute_card_is_given_up_and_told",
         "workers/test_card_process.py::test_a_slow_card_is_waited_for",
+        "hil/test_card_faults.py::"
+        "test_fault_10_a_mute_card_costs_ten_seconds_and_the_next_one_nothing",
     ),
     11: _fault(
         "61xx without end",
         "card/test_apdu.py::test_a_response_without_end_is_cut_off",
+        "hil/test_card_faults.py::test_a_card_that_answers_so_is_refused_by_name",
     ),
     12: _fault(
         "6983: blocked",
         "card/test_conversation.py::test_a_refusal_of_the_card_is_told",
+        "hil/test_card_faults.py::test_a_card_that_answers_so_is_refused_by_name",
+        "hil/test_levels.py::test_a_card_with_both_fingers_blocked_asks_for_none",
     ),
-    13: _fault("63C0 to 63CF: the tries shown are never more than the centre's"),
+    13: _fault(
+        "63C0 to 63CF: the tries shown are never more than the centre's",
+        "daemon/test_view.py::"
+        "test_fault_13_no_answer_of_a_card_shows_more_tries_than_the_centre_leaves",
+        "hil/test_card_faults.py::"
+        "test_fault_13_a_card_that_says_it_has_fifteen_tries_is_not_shown_them",
+        "hil/test_levels.py::test_a_strangers_finger_is_counted_three_times_over",
+    ),
     14: _fault(
         "6982 from 9D",
         "card/test_conversation.py::test_every_failed_unwrap_looks_the_same",
@@ -89,12 +109,14 @@ FAULTS: dict[int, Fault] = {
         "no certificate there, or one that inflates for ever",
         "card/test_opening.py::test_a_card_lacks_no_other_object",
         "card/test_piv.py::test_a_bomb_is_not_blown_up",
+        "hil/test_card_faults.py::test_a_card_that_answers_so_is_refused_by_name",
     ),
     16: _fault(
         "malformed BER-TLV",
         "card/test_tlv.py::test_other_forms_are_refused",
         "card/test_tlv.py::test_the_number_of_objects_is_bounded",
         "card/test_pcsc.py::test_a_bad_card_is_told",
+        "hil/test_card_faults.py::test_a_card_that_answers_so_is_refused_by_name",
     ),
     17: _fault(
         "any answers at all",
@@ -117,6 +139,7 @@ FAULTS: dict[int, Fault] = {
         "card/test_presence.py::test_a_card_that_was_out_between_two_looks_is_a_new_one",
         "session/test_dialogues.py::"
         "test_a_card_pulled_and_put_back_while_closing_begins_a_new_session",
+        "hil/test_card_faults.py::test_fault_20_out_and_in_again_at_once_is_another_session",
     ),
     21: _fault("expired", "pki/test_path.py::test_each_certificate_may_expire"),
     22: _fault("not yet valid", "pki/test_path.py::test_each_certificate_may_be_not_yet_valid"),

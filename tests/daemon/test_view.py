@@ -1,15 +1,20 @@
 """What is seen from outside: codes, labels and numbers; nothing of card, finger or key."""
 
 import dataclasses
+import itertools
 
 import msgspec
 import pytest
 
 from sdbox_agent import ipc
+from sdbox_agent.card import verify
+from sdbox_agent.card.apdu import Response
 from sdbox_agent.centre import wire
 from sdbox_agent.daemon import view
+from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
-from tests.session.explore import CHALLENGE, FREE_CARD, KEY, LEASE, TWO, admitted
+from sdbox_agent.session.person import in_comparing
+from tests.session.explore import CHALLENGE, FREE_CARD, KEY, LEASE, POLICY, TWO, admitted
 
 SESSION = at.Session(3, 1, 0)
 
@@ -73,6 +78,22 @@ def test_what_a_comparing_card_has_left_counts_too(
     fingers = (at.Finger("96", 2, card[0]), at.Finger("97", 7, card[-1]))[: len(card)]
     counted = access(attempts_left=centre, comparisons_left=session, fingers=fingers)
     assert view.view(at.Scanning(SESSION, counted, "x-y"), 0).attempts_left == shown
+
+
+def test_fault_13_no_answer_of_a_card_shows_more_tries_than_the_centre_leaves() -> None:
+    """63C0 to 63CF, at each count of the centre's: from the status word to what is shown."""
+    for sw, centre in itertools.product(range(0x63C0, 0x63D0), range(11)):
+        left = verify.decode_left(Response(b"", sw))
+        fingers = (at.Finger("96", 2, 5), at.Finger("97", 7, 5))
+        counted = access(attempts_left=centre, comparisons_left=3, fingers=fingers)
+        comparing = at.Comparing(SESSION, counted, 1)
+        state, _ = in_comparing(comparing, on.FingerRejected(SESSION.n, left), POLICY)
+        shown = view.view(state, 0).attempts_left
+        if isinstance(state, at.Scanning):
+            assert shown is not None
+            assert shown <= min(centre, 3, 5 + (left or 0))
+        else:
+            assert (state.code, centre) == ("card-locked", 0)
 
 
 def test_projects_are_shown_only_while_one_is_chosen() -> None:
