@@ -34,13 +34,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What the service is given: where slow work is done, and how a card is reached.
-
-    `run_evenly` is `run` for work whose failures must not be told apart by how long they took.
-    """
+    """What the service is given: where slow work is done, and how a card is reached."""
 
     run: Run
-    run_evenly: Run
     token: Callable[[Insertion], Token]
 
 
@@ -117,7 +113,7 @@ class Service:
         match message:
             case ipc.Unwrap():
                 work = _told(held.n, lambda: _unwrap(held, message))
-                self._means.run_evenly(work, held.answer_finger)
+                self._means.run(work, held.answer_finger)
             case ipc.OnCardCompare():
                 work = _told(held.n, lambda: _compare(held, message))
                 self._means.run(work, lambda answer: _compared(held, answer))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import os
 import secrets
 import selectors
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
 
 EXCHANGE_DEADLINE_S: Final = 10.0  # design section 5: card exchange
 CLOSING_S: Final = 2.0  # design section 5: closing
-FAILURE_S: Final = 1.0  # an unwrap fails after this or a multiple of it, whatever the cause
 EXIT_MUTE: Final = 75  # sysexits: EX_TEMPFAIL; the supervisor starts us again
 EXIT_CONFIG: Final = 78  # sysexits: EX_CONFIG
 
@@ -77,22 +75,19 @@ class CardWorker:
         connect: Callable[[str, int], Channel],
         *,
         deadline_s: float = EXCHANGE_DEADLINE_S,
-        failure_s: float = FAILURE_S,
     ) -> None:
         self._doors = doors
         self._deadline_s = deadline_s
-        self._failure_s = failure_s
         self._connect = connect
         self._runner = Runner()
         self._spare = Spare()
-        self._service = Service(Means(self._run, self._run_evenly, self._token))
+        self._service = Service(Means(self._run, self._token))
         self._inbox: deque[Callable[[], None]] = deque()
         self._wake_lock = threading.Lock()
         self._wake_write: int | None
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._selector = selectors.DefaultSelector()
         self._core: ipc.Channel[ipc.FromCore] | None = None
-        self._later: list[tuple[float, Callable[[], None]]] = []  # when, what
         self._stop_at_s: float | None = None
         self._stopped = False
         doors.core.settimeout(0)
@@ -125,26 +120,6 @@ class CardWorker:
     def _run(self, work: Callable[[], ipc.Message], deliver: Callable[[ipc.Message], None]) -> None:
         self._runner.submit(lambda: self.post(partial(deliver, work())))
 
-    def _run_evenly(
-        self, work: Callable[[], ipc.Message], deliver: Callable[[ipc.Message], None]
-    ) -> None:
-        """As `_run`, but a failure is told only at whole multiples of `failure_s` after the start.
-
-        A good answer is told at once: it is the time of the bad ones that could say why.
-        """
-        start_s = time.monotonic()
-        told = partial(self._told_evenly, start_s, deliver)
-        self._runner.submit(lambda: self.post(partial(told, work())))
-
-    def _told_evenly(
-        self, start_s: float, deliver: Callable[[ipc.Message], None], answer: ipc.Message
-    ) -> None:
-        if not isinstance(answer, ipc.Failed):
-            deliver(answer)
-            return
-        periods = math.ceil((time.monotonic() - start_s) / self._failure_s)
-        self._later.append((start_s + periods * self._failure_s, partial(deliver, answer)))
-
     def _token(self, insertion: Insertion) -> Token:
         connect = partial(self._connect, insertion.reader, insertion.events)
         link = partial(Link, self._runner, connect)
@@ -167,7 +142,6 @@ class CardWorker:
                 if self._has_passed(self._card_late_at_s()):
                     self._service.card_is_mute()
                     return EXIT_MUTE
-                self._do_what_is_due()
                 # The core first: what it grants, it grants before the finger process asks.
                 for key, _ in sorted(ready, key=lambda pair: pair[0].fileobj is not self._core):
                     key.data()
@@ -177,7 +151,6 @@ class CardWorker:
 
     def _patience_s(self) -> float | None:
         ends = [end_s for end_s in (self._stop_at_s, self._card_late_at_s()) if end_s is not None]
-        ends += [at_s for at_s, _ in self._later]
         return max(0.0, min(ends) - time.monotonic()) if ends else None
 
     def _card_late_at_s(self) -> float | None:
@@ -187,12 +160,6 @@ class CardWorker:
     @staticmethod
     def _has_passed(end_s: float | None) -> bool:
         return end_s is not None and time.monotonic() >= end_s
-
-    def _do_what_is_due(self) -> None:
-        due = [one for one in self._later if self._has_passed(one[0])]
-        self._later = [one for one in self._later if one not in due]
-        for _, act in due:
-            act()
 
     def _woken(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -51,7 +51,7 @@ class Desk:
         self.work: list[tuple[Callable, Callable]] = []
         self.core: list[ipc.Message] = []
         self.finger: list[ipc.Message] = []
-        self.service = Service(Means(self._put, self._put, self._token))
+        self.service = Service(Means(self._put, self._token))
         self.service.core_came(self.core.append)
         if watching:
             self.service.from_core(ipc.Watch())

@@ -2,17 +2,12 @@
 
 import os
 import socket
-import time
 from pathlib import Path
-
-import pytest
 
 from sdbox_agent import ipc
 from sdbox_agent.card import pinframe
 from sdbox_agent.card.pinframe import Status
 from tests import kinds
-from tests.card.double import PivDouble
-from tests.card.test_conversation import POINT, bad_unwraps
 from tests.card.test_conversation_person import PROBE
 from tests.card.test_occ import GROUP
 from tests.workers.test_card import WAIT_S, Bench, running
@@ -100,36 +95,3 @@ def test_a_finger_is_compared_on_the_card(tmp_path: Path) -> None:
             assert finger.receive() == told
         core.close()
         finger.close()
-
-
-def unwrap_ms(bench: Bench, piv: PivDouble, algorithm: str, blob: bytes) -> tuple[str, float]:
-    bench.piv, bench.answer = piv, piv
-    core, finger = bench.opened(), bench.finger()
-    core.send(ipc.GrantUnwrap(n=7))
-    start_s = time.monotonic()
-    finger.send(ipc.Unwrap(n=7, algorithm=algorithm, blob=blob))
-    told = finger.receive()
-    took_ms = (time.monotonic() - start_s) * 1000
-    core.close()
-    finger.close()
-    return getattr(told, "code", "opened"), took_ms
-
-
-@pytest.mark.parametrize(
-    ("why", "piv", "algorithm", "blob"), [bad for bad in bad_unwraps() if bad[2] != "raw"]
-)
-def test_a_failed_unwrap_takes_the_same_time_whatever_the_cause(
-    tmp_path: Path, why: str, piv: PivDouble, algorithm: str, blob: bytes
-) -> None:
-    """Never before the period ends, and then at once: no cause is told by the clock."""
-    with running(tmp_path, failure_s=FAILURE_S) as bench:
-        code, took_ms = unwrap_ms(bench, piv, algorithm, blob)
-    assert code == "reference-not-for-this-card"
-    assert took_ms >= FAILURE_S * 1000
-    assert took_ms % (FAILURE_S * 1000) < 150, took_ms  # the machine is shared; alone below 2
-
-
-def test_a_good_unwrap_is_not_held_back(tmp_path: Path) -> None:
-    with running(tmp_path, failure_s=60.0) as bench:
-        code, took_ms = unwrap_ms(bench, PivDouble(), "ecdh", POINT)
-    assert (code, took_ms < 2000) == ("opened", True)

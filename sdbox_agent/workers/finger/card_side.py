@@ -5,7 +5,9 @@ Each question is a connection of its own, and waits for the core too: one that c
 
 from __future__ import annotations
 
+import math
 import select
+import time
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from sdbox_agent import ipc
@@ -22,6 +24,9 @@ Answer = TypeVar("Answer", ipc.Unwrapped, ipc.Compared)
 # -- ours ----------------------------------------------------------------------------------------
 
 CARD_S: Final = 10.0  # a question's deadline; the card worker's own for the card comes first
+FAILURE_S: Final = (
+    1.0  # a reference fails to open after this or a multiple of it, whatever the cause
+)
 # What the card worker answers for a blob that its card does not open, whatever the cause
 OF_THE_MESSAGE: Final = frozenset({"reference-not-for-this-card", "reference-altered"})
 
@@ -52,6 +57,11 @@ class CardWorker:
             raise Bug("worker-protocol")
         return answer
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass, unless the core ends it."""
+        if select.select([self._interrupt_fd], [], [], seconds)[0]:
+            self._interrupted()
+
     def _answer(self, question: ipc.Unwrap | ipc.OnCardCompare) -> ipc.ToFingerFromCard:
         try:
             card: ipc.Channel[ipc.ToFingerFromCard] = ipc.connect(
@@ -76,6 +86,9 @@ class CardWorker:
 def opened(request: ipc.PrepareFinger, worker: CardWorker) -> reference.OpenedReference:
     """The reference, unsealed with the card's help, its signature and binding checked.
 
+    A message that does not open is told of only at whole multiples of FAILURE_S after the question
+    to the card: the time that a failure takes could say why. One that opens is not held back.
+
     Raises Refused, Fault, Bug: as `ask`, and every reference-* code of pki.
     """
     try:
@@ -84,7 +97,14 @@ def opened(request: ipc.PrepareFinger, worker: CardWorker) -> reference.OpenedRe
         raise Refused("reference-malformed") from None
     cms.check_recipient(sealed, request.key_management)
     question = ipc.Unwrap(n=request.n, algorithm=sealed.algorithm, blob=sealed.blob)
-    signed = cms.decrypt(sealed, _key(worker, question), request.key_management)
+    start_s = time.monotonic()
+    try:
+        signed = cms.decrypt(sealed, _key(worker, question), request.key_management)
+    except Refused:
+        # A card's no comes sooner than its answer, and after an answer there is more for us to do.
+        passed_s = time.monotonic() - start_s
+        worker.wait(math.ceil(passed_s / FAILURE_S) * FAILURE_S - passed_s)
+        raise
     card = CardCertificates(request.auth, request.key_management, request.card_auth)
     return reference.verify(
         signed, request.anchors, card, request.enrolment, request.utc_s, request.crls

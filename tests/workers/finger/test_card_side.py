@@ -8,6 +8,7 @@ from cryptography import x509
 from sdbox_agent import ipc
 from sdbox_agent.biometrics import iso19794_2_2005 as iso
 from sdbox_agent.pki import cms
+from sdbox_agent.workers.finger import card_side
 from sdbox_centre import authority
 from tests.biometrics.templates import finger
 from tests.pki import grown
@@ -165,3 +166,53 @@ def test_a_card_that_still_compares_can_be_cancelled(tmp_path) -> None:
             time.sleep(0.005)
         bench.core.send(ipc.Cancel(n=N))
         assert bench.ended() == 0
+
+
+# -- time ----------------------------------------------------------------------------------------
+
+
+def not_the_cards(request: ipc.Unwrap) -> ipc.Message:
+    """As quick as a card that says no."""
+    return ipc.Failed(n=request.n, code="reference-not-for-this-card")
+
+
+def slow(request: ipc.Unwrap) -> ipc.Message:
+    """As a card that computes, for a key that opens nothing."""
+    time.sleep(0.3)
+    return ipc.Unwrapped(n=request.n, key=bytes(32))
+
+
+@pytest.mark.parametrize("answer", [not_the_cards, slow, None])
+def test_a_failure_to_open_takes_the_same_time_whatever_the_cause(tmp_path, answer) -> None:
+    """Never before the period ends, and then at once: no cause is told by the clock."""
+    changed = {} if answer else {"sealed": flipped(sealed(), len(sealed()) - 1)}  # the tag
+    with Bench(tmp_path, answer=answer) as bench:
+        bench.ready()
+        start_s = time.monotonic()
+        bench.core.send(prepare(**changed))
+        assert bench.answer() == ipc.Failed(n=N, code="reference-altered")
+        took_s = time.monotonic() - start_s
+    assert took_s >= card_side.FAILURE_S
+    assert took_s % card_side.FAILURE_S < 0.15, took_s  # the machine is shared; alone below 0.01
+
+
+def test_what_opens_is_not_held_back(bench) -> None:
+    bench.ready()
+    start_s = time.monotonic()
+    bench.core.send(prepare())
+    assert bench.answer() == ipc.Prepared(n=N)
+    assert time.monotonic() - start_s < card_side.FAILURE_S
+
+
+def test_who_cancels_does_not_wait_for_a_failure(tmp_path) -> None:
+    with Bench(tmp_path, answer=not_the_cards) as bench:
+        bench.ready()
+        bench.core.send(prepare())
+        end_s = time.monotonic() + 5
+        while not bench.card.asked:
+            assert time.monotonic() < end_s
+            time.sleep(0.002)
+        start_s = time.monotonic()
+        bench.core.send(ipc.Cancel(n=N))
+        assert bench.ended() == 0
+        assert time.monotonic() - start_s < card_side.FAILURE_S / 2
