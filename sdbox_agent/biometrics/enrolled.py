@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from sdbox_agent.biometrics import iso19794_2_2005 as iso
@@ -10,12 +11,16 @@ from sdbox_agent.biometrics.compare import Prepared, prepare
 from sdbox_agent.errors import DecodeError, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
+
+    from sdbox_agent.biometrics.iso19794_2_2005 import Record
 
 
-def views(record: bytes, positions: Collection[int]) -> list[Prepared]:
+def views(record: bytes, positions: Collection[int]) -> Iterator[Prepared]:
     """The usable views of `record`, prepared; its fingers must be `positions` (19794-2 codes).
 
+    The first is ready when this returns, the others are made as they are asked for: one good view
+    is enough to ask for a finger, and the person needs longer to lay it than the rest takes.
     Raises Refused: reference-malformed; reference-poor when no view is good enough.
     """
     try:
@@ -24,7 +29,14 @@ def views(record: bytes, positions: Collection[int]) -> list[Prepared]:
         raise Refused("reference-malformed") from None
     if {view.position for view in decoded.views} != set(positions):
         raise Refused("reference-malformed")
-    usable = []
+    usable = _usable(decoded)
+    first = next(usable, None)
+    if first is None:
+        raise Refused("reference-poor")
+    return itertools.chain((first,), usable)
+
+
+def _usable(decoded: Record) -> Iterator[Prepared]:
     for view in decoded.views:
         template = decoded.template(view)
         prepared = prepare(template)
@@ -32,7 +44,4 @@ def views(record: bytes, positions: Collection[int]) -> list[Prepared]:
             quality.check_reference(quality.measure(template, prepared))
         except Refused:
             continue  # one good view is enough; none is a refusal
-        usable.append(prepared)
-    if not usable:
-        raise Refused("reference-poor")
-    return usable
+        yield prepared

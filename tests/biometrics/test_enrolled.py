@@ -16,7 +16,22 @@ def record(*sizes: int) -> bytes:
 
 @pytest.mark.parametrize(("sizes", "usable"), [((45,), 2), ((45, 40), 4), ((45, 8), 2)])
 def test_every_good_view_is_used(sizes, usable) -> None:
-    assert len(enrolled.views(record(*sizes), (7, 2))) == usable
+    assert len(list(enrolled.views(record(*sizes), (7, 2)))) == usable
+
+
+def test_one_good_view_is_enough_to_begin_with(monkeypatch) -> None:
+    made = []
+    prepare = enrolled.prepare
+
+    def counted(template):
+        made.append(template)
+        return prepare(template)
+
+    monkeypatch.setattr(enrolled, "prepare", counted)
+    views = enrolled.views(record(8, 45), (2, 7))
+    assert len(made) == 2  # the poor one, then a good one
+    assert len(list(views)) == 2
+    assert len(made) == 4
 
 
 @pytest.mark.parametrize(

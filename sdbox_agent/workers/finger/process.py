@@ -19,7 +19,7 @@ from sdbox_agent.sensor.scan import Scanner
 from sdbox_agent.workers.finger import card_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -69,6 +69,7 @@ class FingerProcess:
         self._dpi = 0.0
         self._scanner = Scanner(sensor, 0, self._judged)
         self._references: list[Prepared] = []  # at host-match
+        self._more: Iterator[Prepared] = iter(())  # of them, still to be made
         self._bits: tuple[Bit, ...] = ()  # at card-match
         self._probe: Probe | None = None
 
@@ -108,6 +109,7 @@ class FingerProcess:
         self._begun()
         self._prepare(request)
         self._core.send(ipc.Prepared(n=self._n))
+        self._references.extend(self._more)  # while the person lays the finger
         while not self._matched(self._receive()):
             pass
 
@@ -157,7 +159,7 @@ class FingerProcess:
         match request.level, request.sealed, request.bits:
             case "host-match", bytes(), ():
                 opened = card_side.opened(request, self._card)
-                self._references = enrolled.views(opened.record, opened.finger_positions)
+                self._more = enrolled.views(opened.record, opened.finger_positions)
             case "card-match", None, (_, *_) as bits if len({bit.key for bit in bits}) == len(bits):
                 for bit in bits:
                     oncard.check(bit)
