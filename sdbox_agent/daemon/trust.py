@@ -72,8 +72,9 @@ class Trust:
             except DecodeError:
                 continue  # the other purpose's authority signed it: it says nothing here
             self._marks.crl(issuer, crl.number)
-            lists[issuer] = crl_der
-            self._publish(issuer, crl_der)
+            if lists.get(issuer) != crl_der:  # most often it is the one at hand
+                lists[issuer] = crl_der
+                self._publish(issuer, crl_der)
 
     def desk_lists(self) -> tuple[bytes, ...]:
         """The newest lists of the enrolment authorities, DER: the finger process asks them."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.backends.openssl import backend as _backend  # noqa: F401  see below
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -30,6 +31,9 @@ KEY_USAGES: Final = (
     "digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
     "key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
 )  # fmt: skip
+
+# cryptography imports its backend at the first signature: 5 ms, in a process that is made warm for
+# one transaction. Importing it here is the process's beginning, not the person's waiting.
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 

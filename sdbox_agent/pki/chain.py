@@ -7,7 +7,8 @@ business. It knows neither cards nor lists.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+import functools
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from asn1crypto import x509 as asn1_x509
@@ -39,6 +40,7 @@ class Authorities:
 
     anchors: tuple[asn1_x509.Certificate, ...]
     between: tuple[asn1_x509.Certificate, ...]
+    loaded: dict[bytes, x509.Certificate] = field(repr=False)  # all of them, by their DER
 
 
 def authorities(ders: Sequence[bytes]) -> Authorities:
@@ -46,12 +48,12 @@ def authorities(ders: Sequence[bytes]) -> Authorities:
     if not 1 <= len(ders) <= MAX_AUTHORITIES:
         raise Fault("config-invalid")
     try:
-        return _sort(ders)
+        return _sort(tuple(ders))
     except DecodeError:
         raise Fault("config-invalid") from None
 
 
-def _anchor(root: asn1_x509.Certificate, policy: str) -> CertTrustAnchor:
+def _anchor(root: asn1_x509.Certificate, loaded: x509.Certificate, policy: str) -> CertTrustAnchor:
     """An anchor whose own limits count: path length, names and policies (RFC 5937 section 3.2).
 
     Its dates are `find`'s, so that their end is not taken for the card's. Validator 0.33 fails with
@@ -60,7 +62,7 @@ def _anchor(root: asn1_x509.Certificate, policy: str) -> CertTrustAnchor:
     for any (`intersect_policy_sets`), so the two are brought together here.
     """
     limits = derive_quals_from_cert(root)
-    stated = certificate.policies(certificate.load(root.dump()))
+    stated = certificate.policies(loaded)
     vouched = not stated or oids.ANY_POLICY in stated or policy in stated
     parameters = replace(
         limits.standard_parameters or PKIXValidationParams(),
@@ -80,12 +82,14 @@ def _anchor(root: asn1_x509.Certificate, policy: str) -> CertTrustAnchor:
     )
 
 
-def _sort(ders: Sequence[bytes]) -> Authorities:
+@functools.lru_cache(maxsize=4)  # the same authorities judge every card
+def _sort(ders: tuple[bytes, ...]) -> Authorities:
     """Raises DecodeError if one is no authority."""
     roots: list[asn1_x509.Certificate] = []
     between: list[asn1_x509.Certificate] = []
+    loaded = {}
     for authority_der in ders:
-        authority = certificate.load(authority_der)
+        authority = loaded[authority_der] = certificate.load(authority_der)
         if not certificate.is_authority(authority):
             raise DecodeError("not an authority")
         parsed = asn1_x509.Certificate.load(authority_der, strict=True)
@@ -95,7 +99,7 @@ def _sort(ders: Sequence[bytes]) -> Authorities:
             between.append(parsed)
         else:
             roots.append(parsed)
-    return Authorities(tuple(roots), tuple(between))
+    return Authorities(tuple(roots), tuple(between), loaded)
 
 
 def find(
@@ -106,7 +110,7 @@ def find(
     Raises Refused: card-expired, card-not-yet-valid (the certificate's own dates), card-untrusted.
     """
     context = ValidationContext(  # one a question: it keeps what it has found, whatever the policy
-        trust_roots=[_anchor(root, policy) for root in given.anchors],
+        trust_roots=[_anchor(root, given.loaded[root.dump()], policy) for root in given.anchors],
         other_certs=list(given.between),
         moment=moment,
         allow_fetching=False,
@@ -117,7 +121,7 @@ def find(
         subject = asn1_x509.Certificate.load(certificate_der, strict=True)
         validator = CertificateValidator(subject, validation_context=context)
         found = _run(validator.async_validate_path())
-        path = tuple(certificate.load(one.dump()) for one in found)
+        path = tuple(_loaded(one.dump(), given) for one in found)
     except ExpiredError as error:
         raise Refused("card-expired" if error.is_ee_cert else "card-untrusted") from None
     except NotYetValidError as error:
@@ -128,6 +132,11 @@ def find(
     if not path[0].not_valid_before_utc <= moment <= path[0].not_valid_after_utc:
         raise Refused("card-untrusted")
     return path
+
+
+def _loaded(certificate_der: bytes, given: Authorities) -> x509.Certificate:
+    known = given.loaded.get(certificate_der)
+    return certificate.load(certificate_der) if known is None else known
 
 
 def _run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -82,7 +82,7 @@ def accept(
     """
     try:
         crl = parse(crl_der)
-        check_signature(crl, [certificate.load(one) for one in authorities_der])
+        check_signature(crl, [_authority(one) for one in authorities_der])
     except DecodeError:
         raise Fault("crl-invalid") from None
     check_number(crl, highest)
@@ -96,9 +96,14 @@ def authority_of(crl: Crl, authorities_der: Sequence[bytes]) -> bytes:
     By both, as a successor may bear its predecessor's name and begins its numbers anew (RFC 5280
     section 5.2.3 counts for one issuer). Raises DecodeError as `check_signature`.
     """
-    authority = check_signature(crl, [certificate.load(one) for one in authorities_der])
+    authority = check_signature(crl, [_authority(one) for one in authorities_der])
     key = authority.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(authority.subject.public_bytes() + key).digest()
+
+
+@functools.lru_cache(maxsize=32)  # configured ones only: the same sign every list
+def _authority(certificate_der: bytes) -> x509.Certificate:
+    return certificate.load(certificate_der)
 
 
 def check_signature(crl: Crl, authorities: Sequence[x509.Certificate]) -> x509.Certificate:
