@@ -4,6 +4,18 @@ Writes build/bench.json and prints it as a table; exit status 1 if an aim is mis
 `{"p50", "p95", "p99", "n"}` in ms, a value measured once a bare number.
 
     card_in_to_prompt_ms           the core hears of the card .. a finger is asked for
+    card_own_ms                    of that, ours: neither card nor centre was busy; PC/SC included
+    card_own_cpu_ms                processor time of our processes meanwhile, also on a busy machine
+    card_itself_ms, centre_ms      what they were (they may be at once, so the three are no sum)
+    card_exchanges                 APDUs of that time
+    pkcs11_tool_ms                 `pkcs11-tool`, its whole run less the card: the same certificates
+                                   read, one ECDH; nothing judged, no centre, no reference
+    pkcs11_tool_talk_ms            of that, from its first APDU to its last
+    card_in_to_prompt_<level>_ms   the same at card-match, and at card-pin: to the PIN
+    card_own_<level>_ms            of that, ours
+    mute_card_s                    a card that never answers: card in .. refused, the slowest
+    after_mute_card_in_to_prompt_ms    the next card after it, put in at once
+    unwrap_<kind>_ms               the reference served .. a finger asked for (good), or refused
     image_to_decision_ms           the finger laid down .. match, decided and recorded
     decision_to_vm_ms              the match .. handshake seen and the VM has answered
     card_out_to_last_packet_ms     PC/SC tells of the removal .. last WireGuard frame on the cable
@@ -25,18 +37,25 @@ the session namespace. A negative time: no frame left after the report.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import json
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from hil.bench_cards import Cards
 from hil.bench_figures import Figures, missed, table, timing
 from hil.bench_processes import idle_percent, pids, pss_mb, settle
 from hil.bench_reader import Witness
 from hil.bench_rounds import Rounds
+from hil.bench_tool import Tool
 from hil.rig import Rig
+
+if TYPE_CHECKING:
+    from hil.operator import Watch
 
 OUT: Final = Path(__file__).resolve().parents[1] / "build/bench.json"
 
@@ -48,25 +67,33 @@ class Plan:
     rounds: int
     idle_s: float
     budget_s: float  # for the rounds: what is not done by then is left out, and `n` says so
+    others: int  # rounds of each kind of card that is not the ordinary one
+    mutes: int  # cards that never answer: 10 s each
 
 
-WHOLE: Final = Plan(rounds=150, idle_s=60.0, budget_s=375.0)
-QUICK: Final = Plan(rounds=12, idle_s=10.0, budget_s=60.0)
+WHOLE: Final = Plan(rounds=110, idle_s=60.0, budget_s=270.0, others=8, mutes=2)
+QUICK: Final = Plan(rounds=12, idle_s=10.0, budget_s=60.0, others=2, mutes=1)
 
 
 def measure(plan: Plan) -> Figures:
     """Every figure, on a rig of our own. Raises ValueError if no session went through."""
     load = os.getloadavg()[0]
-    with Rig() as rig, Witness(rig.pcscd.environment) as witness:
+    with contextlib.ExitStack() as stack:
+        rig = stack.enter_context(Rig())
+        witness = stack.enter_context(Witness(rig.pcscd.environment))
         holder = rig.enrol("test-holder-01", seed=1)
+        tool = stack.enter_context(Tool(_made(rig.root / "tool"), holder))
+        cards = Cards(rig, holder)
         rig.start()
         watch = rig.watch()
         watch.state("idle")
-        rounds = Rounds(rig, holder, watch, witness)
+        rounds = Rounds(rig, holder, watch, witness, tool)
         rounds.run(plan.rounds, plan.budget_s)
         if not rounds.figures_ms:
             raise ValueError("no session went through")
         figures: Figures = {name: timing(each) for name, each in rounds.figures_ms.items()}
+        figures["card_exchanges"] = rounds.exchanges
+        figures |= _others(cards, watch, plan)
         figures |= {"spoilt_rounds": rounds.spoilt, "load_average": round(load, 2)}
         settle(rig.box)
         ours = pids(rig.box)
@@ -74,6 +101,20 @@ def measure(plan: Plan) -> Figures:
         figures["pss_wireguard_go_mb"] = round(rounds.wireguard_pss_mb, 1)
         figures |= _idle(rig, plan.idle_s)
     return figures
+
+
+def _others(cards: Cards, watch: Watch, plan: Plan) -> Figures:
+    cards.levels(watch, plan.others)
+    cards.bad_references(watch, plan.others)
+    cards.mute(watch, plan.mutes)
+    slowest_s = max(cards.figures.pop("mute_card_s"))
+    figures: Figures = {name: timing(each) for name, each in cards.figures.items()}
+    return figures | {"mute_card_s": round(slowest_s, 2)}
+
+
+def _made(path: Path) -> Path:
+    path.mkdir(mode=0o755)
+    return path
 
 
 def _idle(rig: Rig, seconds: float) -> Figures:
@@ -96,7 +137,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     plan = QUICK if options.quick else WHOLE
     if options.rounds is not None:
-        plan = Plan(options.rounds, plan.idle_s, plan.budget_s)
+        plan = dataclasses.replace(plan, rounds=options.rounds)
     figures = measure(plan)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(figures, indent=2) + "\n")

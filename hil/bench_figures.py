@@ -26,6 +26,8 @@ class Aim:
 # For the virtual rig.
 AIMS: Final[dict[str, tuple[Aim, ...]]] = {
     "card_in_to_prompt_ms": (Aim(250, "p50"),),
+    "card_own_ms": (Aim(40, "p50"),),
+    "mute_card_s": (Aim(10.5),),  # the card's 10 s, and what is shown after them
     "image_to_decision_ms": (Aim(150, "p50"),),
     "decision_to_vm_ms": (Aim(60, "p50"),),
     "card_out_to_last_packet_ms": (Aim(5, "p50"),),

@@ -1,10 +1,4 @@
-"""One measured session after another, on a rig.
-
-Clocks. A beginning is the time in the audit record of the event, which is taken before anything
-else is done about it (whole ms, rounded down: at most 1 ms is added to a figure). An end is the
-time in the view of the new state, which is shown after all that its event asked for was done. So a
-figure holds everything the box does between the two, its fsyncs included.
-"""
+"""One measured session after another, on a rig. What the clocks are: bench_entry."""
 
 from __future__ import annotations
 
@@ -17,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from hil.bench_entry import Entry, Spoilt, beginnings_ms, put_in
 from hil.bench_processes import children, pss_mb, settle
 from hil.centre import FIRST_WIREGUARD_PORT, PROJECTS
 from hil.finger.sensor import SensorError
@@ -25,14 +20,13 @@ from hil.net.process import Process, Unit
 from hil.net.topology import CENTRE_SIDE
 from hil.operator import Waited
 from hil.scenarios import session
-from sdbox_agent.audit import outbox, record
 
 if TYPE_CHECKING:
     from hil.bench_reader import Witness
+    from hil.bench_tool import Tool
     from hil.issuing import Holder
     from hil.operator import Watch
     from hil.rig import Rig
-    from sdbox_agent.audit.record import Entry
     from sdbox_agent.daemon.view import View
 
 FLOOD_GAP_US: Final = 500
@@ -49,10 +43,6 @@ _STAGES: Final = (
 )  # fmt: skip
 
 
-class Spoilt(Exception):  # noqa: N818  a state, told as an exception
-    """A session that did not go straight through; it counts for nothing but `spoilt_rounds`."""
-
-
 @dataclass
 class Rounds:
     """Sessions of one holder on one rig, and what they took."""
@@ -61,17 +51,15 @@ class Rounds:
     holder: Holder
     watch: Watch
     witness: Witness
+    tool: Tool
     seed: int = 1
     figures_ms: dict[str, list[float]] = field(default_factory=dict)
     spoilt: int = 0
     wireguard_pss_mb: float = 0.0
+    exchanges: int = 0  # with the card, from its insertion to the prompt
 
     def __post_init__(self) -> None:
         self._rng = np.random.default_rng(self.seed)
-        # A record counts time that a sleeping machine slept, a view does not.
-        self._slept_ms = (
-            time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-        ) / 1e6
         person = self.holder.person
         self._touches = [
             np.ascontiguousarray(person.touch(person.positions[0], 1000 + at, "good").pixels)
@@ -94,9 +82,7 @@ class Rounds:
     def _session(self, number: int) -> None:
         settle(self.rig.box)
         first_view = len(self.watch.views)
-        prompt = session.to_finger(self.rig, self.watch, self.holder)
-        if prompt.state != "scanning":
-            raise Spoilt(f"{prompt.state} {prompt.code}")
+        entry = put_in(self.rig, self.watch, self.holder, "scanning")
         time.sleep(_PERSON_S)
         laid_ms = self.rig.operator.lay(self._touches[number % TOUCHES])
         opened = self.watch.state("open", *session.OVER)
@@ -105,28 +91,29 @@ class Rounds:
         if opened.state != "open" or hints != {"place-finger"}:
             raise Spoilt(f"{opened.state} {opened.code}, hints {sorted(map(str, hints))}")
         # Everything that the machine showed is there: the figures, before the card goes.
-        self._note_session(views, prompt, laid_ms, opened)
+        self._note_session(views, entry, laid_ms, opened)
         self.wireguard_pss_mb = self._wireguard_pss_mb()
         self._note_end()
+        self._note_tool()
 
-    def _note_session(self, views: list[View], prompt: View, laid_ms: float, opened: View) -> None:
-        began = {entry.code: entry.mono_ms - self._slept_ms for entry in self._records(opened.n)}
+    def _note_session(self, views: list[View], entry: Entry, laid_ms: float, opened: View) -> None:
+        began = beginnings_ms(self.rig, opened.n)
         first = {view.state: view.mono_ms for view in reversed(views)}
-        card_in_ms = prompt.mono_ms - began["card-inserted"]
+        shares = entry.shares
+        self._note("card_in_to_prompt_ms", shares.wall_ms)
+        self._note("card_own_ms", shares.ours_ms)
+        if entry.cpu_ms is not None:
+            self._note("card_own_cpu_ms", entry.cpu_ms)
+        self._note("card_itself_ms", shares.card_ms)
+        self._note("centre_ms", shares.centre_ms)
+        self.exchanges = shares.exchanges
         decided_ms = first["signing"]  # one project: no choice is offered
-        self._note("card_in_to_prompt_ms", card_in_ms)
         self._note("image_to_decision_ms", decided_ms - laid_ms)
         self._note("decision_to_vm_ms", opened.mono_ms - began["finger-matched"])
-        self._note("session_total_ms", card_in_ms + opened.mono_ms - laid_ms)
+        self._note("session_total_ms", shares.wall_ms + opened.mono_ms - laid_ms)
         for state, following in itertools.pairwise(_STAGES):
             if state != "scanning":  # the person's
                 self._note(f"in_{state}_ms", first[following] - first[state])
-
-    def _records(self, n: int) -> list[Entry]:
-        """What the box has recorded of session `n`."""
-        lines = (self.rig.box.paths.state / outbox.NAME).read_bytes().splitlines()[-32:]
-        entries = [record.decode(line) for line in lines]
-        return [entry for entry in entries if (entry.session or "").endswith(f"-{n}")]
 
     def _note_end(self) -> None:
         """Pull the card under a paced flood; when did the last WireGuard frame pass the cable?"""
@@ -155,6 +142,13 @@ class Rounds:
         pulled_ns = pulled.removed_at_ns + clocks_ns
         self._note("card_pulled_to_last_packet_ms", (last_ns - pulled_ns) / 1e6)
         self.watch.state("idle")
+
+    def _note_tool(self) -> None:
+        """Beside each session, so that both ran on the same machine under the same load."""
+        settle(self.rig.box)
+        used = self.tool.use()
+        self._note("pkcs11_tool_ms", used.whole.ours_ms)
+        self._note("pkcs11_tool_talk_ms", used.card_only.ours_ms)
 
     @staticmethod
     def _until_flooded(observer: Observer) -> None:

@@ -54,6 +54,8 @@ TESTED_ELSEWHERE = {
     "sdbox_centre/__main__.py": "tests/sdbox_centre/rig_processes.py",
     "hil/launch/__main__.py": "hil/rig.py",
     "hil/demo.py": "Makefile",
+    "hil/bench_cards.py": "tests/hil/test_bench.py",
+    "hil/bench_entry.py": "tests/hil/test_bench.py",
     "hil/bench_figures.py": "tests/hil/test_bench.py",
     "hil/bench_processes.py": "tests/hil/test_bench.py",
     "hil/bench_reader.py": "tests/hil/test_bench.py",

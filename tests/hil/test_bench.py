@@ -19,9 +19,29 @@ TIMINGS = {
     "card_out_to_last_packet_ms",
     "card_pulled_to_last_packet_ms",
     "session_total_ms",
+    "card_own_ms",
+    "card_own_cpu_ms",
+    "card_itself_ms",
+    "centre_ms",
+    "pkcs11_tool_ms",
+    "pkcs11_tool_talk_ms",
+}
+OTHERS = {  # cards that are not the ordinary one
+    "card_in_to_prompt_card_match_ms",
+    "card_own_card_match_ms",
+    "card_in_to_prompt_card_pin_ms",
+    "card_own_card_pin_ms",
+    "unwrap_good_ms",
+    "unwrap_tag_ms",
+    "unwrap_wrap_ms",
+    "unwrap_another_point_ms",
+    "unwrap_card_refuses_ms",
+    "after_mute_card_in_to_prompt_ms",
 }
 GOOD = {
     "card_in_to_prompt_ms": {"p50": 250.0, "p95": 251.0, "p99": 999.0, "n": 3},
+    "card_own_ms": {"p50": 40.0},
+    "mute_card_s": 10.5,
     "image_to_decision_ms": {"p50": 1.0},
     "decision_to_vm_ms": {"p50": 1.0},
     "card_out_to_last_packet_ms": {"p50": -0.1},
@@ -93,13 +113,13 @@ def test_memory_is_in_mb() -> None:
 
 @pytest.mark.rig
 def test_a_short_run_has_every_figure_in_its_form(tmp_path) -> None:
-    figures = bench.measure(bench.Plan(rounds=2, idle_s=2.0, budget_s=40.0))
+    figures = bench.measure(bench.Plan(rounds=2, idle_s=2.0, budget_s=40.0, others=1, mutes=1))
     out = json.loads(json.dumps(figures))
-    assert out.keys() >= TIMINGS
+    assert out.keys() >= TIMINGS | OTHERS
     for name, figure in out.items():
         if name.endswith("_ms"):
             assert figure.keys() == {"p50", "p95", "p99", "n"}
-            assert figure["n"] + out["spoilt_rounds"] == 2
+            assert figure["n"] + out["spoilt_rounds"] == (1 if name in OTHERS else 2)
             assert figure["p50"] <= figure["p95"] <= figure["p99"]
         elif name == "pss_mb":
             assert figure.keys() == {"core", "card", "finger", "tunnel"}
@@ -110,6 +130,13 @@ def test_a_short_run_has_every_figure_in_its_form(tmp_path) -> None:
     # A whole is not less than its parts; what is never instantaneous was not measured at once.
     assert out["session_total_ms"]["p99"] > out["card_in_to_prompt_ms"]["p50"] > 5
     assert out["card_in_to_prompt_ms"]["p99"] >= out["in_opening_ms"]["p50"] > 5
+    assert out["card_in_to_prompt_ms"]["p99"] > out["card_own_ms"]["p99"] > 5
+    assert out["card_own_cpu_ms"]["p50"] > 5
+    assert out["card_itself_ms"]["p50"] > 0.3  # two private keys were used
+    assert out["centre_ms"]["p50"] > 2
+    assert out["card_exchanges"] >= 3 * 3 + 2
+    assert out["pkcs11_tool_ms"]["p50"] > out["pkcs11_tool_talk_ms"]["p50"] > 1
+    assert 10 <= out["mute_card_s"] < 15
     assert out["image_to_decision_ms"]["p50"] > 20  # libfprint's detector alone
     assert out["decision_to_vm_ms"]["p50"] > 5
     assert -1 < out["card_out_to_last_packet_ms"]["p99"] < 100
