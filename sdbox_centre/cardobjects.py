@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sdbox_agent.card import piv, tlv
+from sdbox_agent.card import occ, piv, tlv
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
 
     from sdbox_agent.cardkind import Bit
 
 # pt1 table 3: data objects
 CAPABILITIES: Final = 0x5FC107
-BIT_GROUP: Final = 0x7F61
 # pt2 section 3.1.2: these two stand bare, all others inside a 53
-BARE: Final = frozenset({piv.OBJECT_DISCOVERY, BIT_GROUP})
+BARE: Final = frozenset({piv.OBJECT_DISCOVERY, occ.OBJECT_BIT_GROUP})
 _DATA: Final = 0x53
 _EDC: Final = tlv.encode(0xFE, b"")
 
@@ -35,15 +33,6 @@ _POLICY_PIN_OR_MATCH: Final = b"\x50\x00"
 _FASC_N: Final = bytes.fromhex("D4E739DA739CED39CE739D836858210842108421C84210C3EB")
 # pt1 section 3.1.1: GSC-RID, no registered maker (FF), card type 02 (a Java Card); then 14 bytes
 _CARD_IDENTIFIER: Final = bytes.fromhex("A000000116FF02")
-
-# ISO/IEC 19785-3: biometric subtype, by finger position (ISO/IEC 19794-2:2005 table 5)
-SUBTYPES: Final = {
-    1: 0x05, 2: 0x09, 3: 0x0D, 4: 0x11, 5: 0x15,
-    6: 0x06, 7: 0x0A, 8: 0x0E, 9: 0x12, 10: 0x16,
-}  # fmt: skip
-_FINGER: Final = b"\x08"  # ISO/IEC 19785-3: biometric type
-_OWNER: Final = b"\x01\x01"  # ISO/IEC JTC 1/SC 37
-_COMPACT: Final = b"\x00\x05"  # its format type: finger minutiae, compact card format
 
 
 def wrapped(tag: int, content: bytes) -> bytes:
@@ -85,32 +74,14 @@ def discovery(*, match: bool) -> bytes:
     return tlv.encode(0x4F, piv.AID) + tlv.encode(0x5F2F, policy)
 
 
-def bit_group(bits: Sequence[Bit]) -> bytes:
+def bit_group(bits: tuple[Bit, ...]) -> bytes:
     """BIT group template (pt1 section 3.3.6): the fingers the card holds; none is a count of 0.
 
     Raises ValueError for a finger without a position.
     """
-    count = tlv.encode(0x02, bytes([len(bits)]))
-    return count + b"".join(tlv.encode(0x7F60, _bit(bit)) for bit in bits)
-
-
-def _bit(bit: Bit) -> bytes:
-    """ISO/IEC 7816-11 and 19785-3: 28 bytes."""
-    subtype = SUBTYPES.get(bit.position)
-    if subtype is None:
+    if any(bit.position == 0 for bit in bits):
         raise ValueError("a stored finger has a position")
-    header = (
-        tlv.encode(0x81, _FINGER)
-        + tlv.encode(0x82, bytes([subtype]))
-        + tlv.encode(0x87, _OWNER)
-        + tlv.encode(0x88, _COMPACT)
-        + tlv.encode(
-            0xB1,
-            tlv.encode(0x81, bytes([bit.minimum, bit.maximum]))
-            + tlv.encode(0x82, bytes([bit.order])),
-        )
-    )
-    return tlv.encode(0x83, bytes.fromhex(bit.key)) + tlv.encode(0xA1, header)
+    return tlv.one(occ.encode_bits(bits), occ.OBJECT_BIT_GROUP)
 
 
 def certificate(der: bytes) -> bytes:

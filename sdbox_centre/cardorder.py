@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sdbox_agent.card import piv
+from sdbox_agent.card import occ, piv
 from sdbox_centre import cardobjects
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Order:
         if len(set(keys)) != len(keys):
             raise ValueError("two fingers at one reference")
         for finger in self.fingers:
-            count, rest = divmod(len(finger.reference), 3)
+            count, rest = divmod(len(finger.reference), occ.MINUTIA_BYTES)
             if rest or not finger.bit.minimum <= count <= finger.bit.maximum:
                 raise ValueError("a finger's reference is not what its BIT says")
 
@@ -73,5 +73,5 @@ class Order:
             piv.OBJECT_CHUID: cardobjects.chuid(self.guid, self.end.date()),
             cardobjects.CAPABILITIES: cardobjects.capabilities(self.guid),
             piv.OBJECT_DISCOVERY: cardobjects.discovery(match=self.compares),
-            cardobjects.BIT_GROUP: cardobjects.bit_group(self.bits),
+            occ.OBJECT_BIT_GROUP: cardobjects.bit_group(self.bits),
         }

@@ -6,7 +6,7 @@ import pytest
 
 from hil.card import bits as virtual_bits
 from hil.card.fascn import Fascn
-from sdbox_agent.card import piv, tlv
+from sdbox_agent.card import occ, piv, tlv
 from sdbox_agent.cardkind import Bit
 from sdbox_centre import cardobjects
 from tests.pki.grown import GUID
@@ -45,18 +45,17 @@ def test_the_bit_group_is_the_standards_bytes() -> None:
         (BITS, f"7f6141020102{one}{other}"),
     ):
         group = cardobjects.bit_group(bits)
-        assert cardobjects.wrapped(cardobjects.BIT_GROUP, group).hex() == whole
+        assert cardobjects.wrapped(occ.OBJECT_BIT_GROUP, group).hex() == whole
         read = virtual_bits.parse(group)
         assert {key: (bit.minimum, bit.maximum) for key, bit in read.items()} == {
             int(bit.key, 16): (12, 60) for bit in bits
         }
 
 
-def test_every_finger_has_a_subtype_of_its_own_and_none_has_none() -> None:
-    assert len(set(cardobjects.SUBTYPES.values())) == 10
+def test_a_finger_without_a_position_is_not_written() -> None:
     nameless = Bit(key="96", position=0, minimum=12, maximum=60, order=9)
     with pytest.raises(ValueError, match="position"):
-        cardobjects.bit_group([nameless])
+        cardobjects.bit_group((nameless,))
 
 
 def test_the_capabilities_are_of_one_card_and_always_the_same() -> None:
