@@ -2,7 +2,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from sdbox_agent.centre import wire
@@ -57,6 +57,7 @@ def test_what_is_sent_is_what_is_read(message: wire.Request) -> None:
 @example(wire.EndRequest, b'{"session":"s","code":"card-removed","session":"t"}')
 @example(wire.EndRequest, b'{"session":"s","code":"card-removed","sessio\\u006e":"s"}')
 def test_anything_else_is_a_decode_error(kind: type, body: bytes) -> None:
+    assume((kind, body.strip()) != (wire.EndAnswer, b"{}"))  # that is one
     with pytest.raises(DecodeError):
         wire.decode(body, kind)
 
