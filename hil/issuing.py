@@ -18,11 +18,12 @@ from hil.card.card import PivCard
 from hil.desk import CardDesk
 from hil.finger import Person
 from sdbox_agent.biometrics.iso19794_2_2005 import encode, record_of
+from sdbox_agent.card import pin
 from sdbox_agent.sensor.detect import extract
 from sdbox_agent.terms import Level
 from sdbox_centre import authority as issuing
 from sdbox_centre import desk
-from sdbox_centre.matchbound import CODE_BYTES, Codes
+from sdbox_centre.matchbound import Codes, random_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,7 +157,8 @@ class Issuing:
 
     def pin_card(self) -> tuple[PivCard, CardCertificates]:
         """A card that asks for its holder's PIN, personalised as the desk does it."""
-        codes = Codes(PIN.encode().ljust(CODE_BYTES, b"\xff"), secrets.token_bytes(CODE_BYTES))
+        field = PIN.encode().ljust(pin.FIELD_BYTES, b"\xff")
+        codes = Codes(field, random_code(secrets.token_bytes))
         return CardDesk(self.cards).personalise("piv-pin", now(), codes=codes)
 
     def holder(

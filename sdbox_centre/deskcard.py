@@ -19,26 +19,20 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sdbox_agent.card import apdu, piv, spki, tlv
+from sdbox_agent.card import apdu, occ, pin, piv, spki, verify
 from sdbox_agent.errors import DecodeError, Fault, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sdbox_agent.card.channel import Channel
+    from sdbox_agent.cardkind import Bit
     from sdbox_agent.pki.holder import CardCertificates
 
 Slot = Literal["9A", "9D", "9E"]
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
-# SP 800-73pt2-5 section 3.2.1; ISO/IEC 7816-4:2020 section 11.5.6 for the odd instruction
-INS_VERIFY: Final = 0x20
-INS_VERIFY_TEMPLATE: Final = 0x21
-P1_LOG_OUT: Final = 0xFF
-PIN: Final = 0x80
-GLOBAL_PIN: Final = 0x00
-FINGERS: Final = (0x96, 0x97)
-SW_TRIES: Final = 0x63C0  # the low nibble says how many are left
+GLOBAL_PIN: Final = 0x00  # SP 800-73pt1-5 table 4b
 _TRIES_MASK: Final = 0xFFF0
 
 
@@ -77,29 +71,21 @@ class DeskCard:
 
     def ask(self, reference: int) -> int:
         """The status word of an empty VERIFY: given, tries left, blocked or unknown."""
-        return self._verify(0x00, reference).sw
+        return apdu.transmit(self.channel, verify.status(reference)).sw
 
     def log_out(self, reference: int) -> None:
-        """Forget that this was given or matched. Raises Fault where the card knows no such thing.
-
-        SP 800-73pt2-5 section 3.2.1: P1 = FF.
-        """
-        if self._verify(P1_LOG_OUT, reference).sw != apdu.SW_OK:
+        """Forget that this was given or matched. Raises Fault for what the card has not."""
+        if apdu.transmit(self.channel, verify.reset(reference)).sw != apdu.SW_OK:
             raise Fault("card-not-personalised")
 
-    def verify(self, reference: int, data: bytes) -> int:
-        """The status word of a VERIFY with a PIN field, or a probe as it is."""
-        return self._verify(0x00, reference, data).sw
-
-    def verify_template(self, reference: int, probe: bytes) -> int:
-        """The same with the probe in a biometric data template (ISO/IEC 7816-11:2022)."""
-        data = tlv.encode(0x7F2E, tlv.encode(0x81, probe))
-        command = apdu.Command(INS_VERIFY_TEMPLATE, 0x00, reference, data, expects=False)
+    def give(self, code: bytes) -> int:
+        """The status word of a VERIFY with a PIN's field."""
+        command = apdu.Command(verify.INS_VERIFY, 0x00, pin.REFERENCE, code, expects=False)
         return apdu.transmit(self.channel, command).sw
 
-    def _verify(self, p1: int, reference: int, data: bytes = b"") -> apdu.Response:
-        command = apdu.Command(INS_VERIFY, p1, reference, data, expects=False)
-        return apdu.transmit(self.channel, command)
+    def compare(self, bit: Bit, minutiae: bytes, form: Literal["raw", "7f2e"]) -> int:
+        """The status word of a comparison. Raises Bug for a probe that the BIT forbids."""
+        return apdu.transmit(self.channel, occ.compare(bit, minutiae, form)).sw
 
     # -- the keys --------------------------------------------------------------------------------
 
@@ -174,7 +160,7 @@ def algorithm(key: PublicKey) -> str:
 
 def counted(sw: int) -> int | None:
     """Tries left, where the status word says so."""
-    return sw & 0xF if sw & _TRIES_MASK == SW_TRIES else None
+    return sw & 0xF if sw & _TRIES_MASK == verify.SW_TRIES else None
 
 
 def _equal(seen: bytes, wanted: bytes) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from sdbox_agent.card import apdu, piv, spki, tlv
+from sdbox_agent.card import apdu, pin, piv, spki, tlv
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_centre import cardobjects
 
@@ -31,8 +31,7 @@ INS_CHANGE_REFERENCE: Final = 0x24
 INS_RESET_RETRY: Final = 0x2C
 INS_GENERATE: Final = 0x47
 INS_PUT_DATA: Final = 0xDB
-# pt1 table 4b: key references
-PIN: Final = 0x80
+# pt1 table 4b: key references; the PIN's is pin.REFERENCE
 PUK: Final = 0x81
 MANAGEMENT: Final = 0x9B
 # SP 800-78-5 table 6-2
@@ -140,7 +139,7 @@ class PivIssuer:
 
     def reset_pin(self, puk: bytes, new: bytes) -> int:
         """RESET RETRY COUNTER (pt2 section 3.2.3)."""
-        command = apdu.Command(INS_RESET_RETRY, 0x00, PIN, puk + new, expects=False)
+        command = apdu.Command(INS_RESET_RETRY, 0x00, pin.REFERENCE, puk + new, expects=False)
         return apdu.transmit(self._channel, command).sw
 
     def _done(self, command: apdu.Command) -> bytes:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from sdbox_agent.card import apdu, piv
+from sdbox_agent.card import apdu, occ, pin, piv
 from sdbox_agent.errors import AskAgain, Fault, Refused
 from sdbox_centre import deskcard, issuercard
 from sdbox_centre.deskcard import public_key
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     Probe = Callable[[Bit], bytes]  # a touch of this finger, as its BIT asks for it: 3N bytes
 
-# SP 800-73pt2-5 section 2.4.3: a PIN's field
-CODE_BYTES: Final = 8
 FACTORY_PIN: Final = b"123456\xff\xff"
 FACTORY_PUK: Final = b"12345678"
 
@@ -82,8 +80,8 @@ def close_codes(card: DeskCard, issuer: Issuer, rng: Callable[[int], bytes]) -> 
     """
     sw = issuer.change(issuercard.PUK, FACTORY.puk, random_code(rng))
     _spend(sw, lambda: issuer.reset_pin(random_code(rng), random_code(rng)))
-    sw = issuer.change(issuercard.PIN, FACTORY.pin, random_code(rng))
-    _spend(sw, lambda: card.verify(deskcard.PIN, random_code(rng)))
+    sw = issuer.change(pin.REFERENCE, FACTORY.pin, random_code(rng))
+    _spend(sw, lambda: card.give(random_code(rng)))
 
 
 def _spend(sw: int, attempt: Callable[[], int]) -> None:
@@ -96,7 +94,7 @@ def _spend(sw: int, attempt: Callable[[], int]) -> None:
 
 def random_code(rng: Callable[[int], bytes]) -> bytes:
     """Eight digits: a PIN or a PUK that is kept nowhere."""
-    return b"%08d" % (int.from_bytes(rng(8)) % 10**CODE_BYTES)
+    return b"%08d" % (int.from_bytes(rng(8)) % 10**pin.FIELD_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +115,17 @@ class Prover:
         Refused("card-pin-usable"), Refused("card-not-match-bound"), Refused("card-not-genuine"),
         AskAgain("no-match"), or what `probe` and the channel raise.
         """
-        pin, puk = self.codes()
+        pin_said, puk_said = self.codes()
         closed = self.card.keys(certificates)
         auth, opened = public_key(certificates.auth), tuple(bit.key for bit in bits)
-        Proof(guid, auth, pin, puk, closed, opened)
+        Proof(guid, auth, pin_said, puk_said, closed, opened)
         for bit in bits:
             self._match(bit, probe)
             if self.card.keys(certificates) != {apdu.SW_OK}:
                 raise Refused("card-not-match-bound")
-            self.card.log_out(int(bit.key, 16))
+            self.card.log_out(occ.KEYS[bit.key])
             closed |= self.card.keys(certificates)
-        return Proof(guid, auth, pin, puk, closed, opened)
+        return Proof(guid, auth, pin_said, puk_said, closed, opened)
 
     def codes(self) -> tuple[frozenset[int], frozenset[int]]:
         """What PIN and PUK answer to everything they can be asked.
@@ -138,24 +136,20 @@ class Prover:
         if deskcard.counted(self.card.ask(deskcard.GLOBAL_PIN)) is not None:
             raise Refused("card-pin-usable")  # 800-73pt1-5 section 3.3.2: it could open 9A as well
         new, issuer = random_code(self.rng), self.issuer
-        pin = (
-            self.card.ask(deskcard.PIN),
-            self.card.verify(deskcard.PIN, FACTORY.pin),
-            issuer.change(issuercard.PIN, FACTORY.pin, new),
+        pin_said = (
+            self.card.ask(pin.REFERENCE),
+            self.card.give(FACTORY.pin),
+            issuer.change(pin.REFERENCE, FACTORY.pin, new),
         )
-        puk = (
+        puk_said = (
             issuer.reset_pin(FACTORY.puk, new),
             issuer.reset_pin(random_code(self.rng), new),
             issuer.change(issuercard.PUK, FACTORY.puk, new),
         )
-        return frozenset(pin), frozenset(puk)
+        return frozenset(pin_said), frozenset(puk_said)
 
     def _match(self, bit: Bit, probe: Probe) -> None:
-        reference, minutiae = int(bit.key, 16), probe(bit)
-        if self.kind.verify == "raw":
-            sw = self.card.verify(reference, minutiae)
-        else:
-            sw = self.card.verify_template(reference, minutiae)
+        sw = self.card.compare(bit, probe(bit), self.kind.verify)
         if sw == piv.SW_BLOCKED:
             raise Refused("card-blocked")
         if deskcard.counted(sw) is not None:

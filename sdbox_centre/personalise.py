@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import NameOID
 
-from sdbox_agent.card import apdu, piv
+from sdbox_agent.card import apdu, occ, pin, piv
 from sdbox_agent.errors import DecodeError, Fault, Refused
 from sdbox_agent.pki import certificate, holder, oids
 from sdbox_agent.pki.holder import CardCertificates
@@ -116,7 +116,7 @@ class Desk:
                 self._certified(card, issuer, order, slot, now) for slot in SLOTS
             )
             for finger in order.fingers:
-                issuer.store_finger(int(finger.bit.key, 16), finger.reference)
+                issuer.store_finger(occ.KEYS[finger.bit.key], finger.reference)
             if order.compares:
                 matchbound.close_codes(card, issuer, self.rng)
             elif order.codes is not None:
@@ -178,7 +178,7 @@ class Desk:
             _same_card(card, certificates)
             if order.codes is not None:
                 _expect(card.keys(certificates), piv.SW_SECURITY_STATUS)
-                _expect({card.verify(deskcard.PIN, order.codes.pin)}, apdu.SW_OK)
+                _expect({card.give(order.codes.pin)}, apdu.SW_OK)
             _expect(card.keys(certificates), apdu.SW_OK)
 
     # -- 3: what a box will see ------------------------------------------------------------------
@@ -193,7 +193,7 @@ class Desk:
                 raise Fault("card-not-personalised")
             _same_card(card, certificates)
             if order.compares:
-                _expect({card.ask(deskcard.PIN)}, piv.SW_BLOCKED)
+                _expect({card.ask(pin.REFERENCE)}, piv.SW_BLOCKED)
                 _expect(card.keys(certificates), piv.SW_SECURITY_STATUS)
 
 

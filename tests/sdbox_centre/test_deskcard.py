@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from hil.card.card import PivCard
 from hil.direct import Direct
-from sdbox_agent.card import apdu, piv
+from sdbox_agent.card import apdu, pin, piv
 from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.errors import Fault, Refused
 from sdbox_centre import authority, deskcard
@@ -62,11 +62,11 @@ def test_a_key_that_wants_a_pin_says_so() -> None:
     held = certified(card)
     at_hand = selected(card)
     assert at_hand.use("9A", held["9A"]) == piv.SW_SECURITY_STATUS
-    assert deskcard.counted(at_hand.ask(deskcard.PIN)) == 5
-    assert at_hand.verify(deskcard.PIN, b"123456\xff\xff") == apdu.SW_OK
-    assert at_hand.ask(deskcard.PIN) == apdu.SW_OK
+    assert deskcard.counted(at_hand.ask(pin.REFERENCE)) == 5
+    assert at_hand.give(b"123456\xff\xff") == apdu.SW_OK
+    assert at_hand.ask(pin.REFERENCE) == apdu.SW_OK
     assert at_hand.use("9A", held["9A"]) == apdu.SW_OK
-    at_hand.log_out(deskcard.PIN)
+    at_hand.log_out(pin.REFERENCE)
     assert at_hand.use("9A", held["9A"]) == piv.SW_SECURITY_STATUS
     with pytest.raises(Fault, match="card-not-personalised"):
         at_hand.log_out(deskcard.GLOBAL_PIN)

@@ -8,7 +8,7 @@ import pytest
 from hil.card.card import PivCard
 from hil.direct import Direct
 from sdbox_agent.card import apdu, piv
-from sdbox_agent.errors import AskAgain, Fault, Refused
+from sdbox_agent.errors import AskAgain, Bug, Fault, Refused
 from sdbox_centre import authority, matchbound
 from sdbox_centre.deskcard import DeskCard
 from sdbox_centre.issuercard import PivIssuer
@@ -204,5 +204,12 @@ def test_a_blocked_finger_and_a_probe_the_card_does_not_take() -> None:
     at = desk(lambda: Direct(card))
     with pytest.raises(Refused, match="card-blocked"):
         at.personalise(order(kinds.MATCH), NOW, too_late)
+    picky = desk(lambda: Lie(card, _takes_no_probe))
     with pytest.raises(Fault, match="card-not-personalised"):
-        at.personalise(order(kinds.MATCH), NOW, lambda bit: b"\x00" * 4)
+        picky.personalise(order(kinds.MATCH), NOW, touch)
+    with pytest.raises(Bug):  # more than its BIT takes: never sent
+        at.personalise(order(kinds.MATCH), NOW, lambda bit: b"\x00" * 183)
+
+
+def _takes_no_probe(frame: bytes, _honest: bytes) -> bytes | None:
+    return b"\x6a\x80" if head(frame, 0x20, 0x96) and len(frame) > 5 else None

@@ -92,8 +92,7 @@ def test_each_finger_opens_a_match_bound_card_and_nothing_else_does(kind) -> Non
     assert at_hand.read(0x7F61) == wrapped(0x7F61, bit_group(BITS))
     assert at_hand.keys(made.certificates) == {piv.SW_SECURITY_STATUS}
     for bit in BITS:
-        verify = at_hand.verify if kind.verify == "raw" else at_hand.verify_template
-        assert verify(int(bit.key, 16), touch(bit)) == apdu.SW_OK
+        assert at_hand.compare(bit, touch(bit), kind.verify) == apdu.SW_OK
         assert at_hand.keys(made.certificates) == {apdu.SW_OK}
         at_hand.log_out(int(bit.key, 16))
 
@@ -102,8 +101,8 @@ def test_a_card_with_a_pin_has_its_holders_and_no_longer_the_factorys() -> None:
     card = blank(kinds.PIN)
     make(card, kinds.PIN)
     at_hand = opened(card)
-    assert at_hand.verify(0x80, b"123456\xff\xff") == 0x63C4
-    assert at_hand.verify(0x80, CODES.pin) == apdu.SW_OK
+    assert at_hand.give(b"123456\xff\xff") == 0x63C4
+    assert at_hand.give(CODES.pin) == apdu.SW_OK
 
 
 def test_the_same_order_again_changes_nothing() -> None:
