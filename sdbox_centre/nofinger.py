@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from sdbox_agent.errors import DecodeError, Refused
-from sdbox_agent.pki import certificate, oids
+from sdbox_agent.pki import certificate, holder
 from sdbox_centre import rows
 from sdbox_centre.staff import CardShown
 from sdbox_centre.store import note
@@ -161,6 +161,6 @@ def _named(name: str) -> None:
 
 def _match_bound(auth_der: bytes) -> bool:
     try:
-        return oids.POLICY_MATCH_BOUND in certificate.policies(certificate.load(auth_der))
+        return holder.is_match_bound(certificate.load(auth_der))
     except DecodeError:
         raise Refused("card-data-invalid") from None

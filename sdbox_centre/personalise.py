@@ -165,7 +165,9 @@ class Desk:
             _same_card(card, certificates)
             prover = matchbound.Prover(card, issuer, order.kind, self.rng)
             proof = prover.prove(order.guid, certificates, order.bits, probe)
-            if is_match_bound(certificates.auth):  # put on the card before it was torn away
+            if holder.is_match_bound(
+                certificate.load(certificates.auth)
+            ):  # put on the card before it was torn away
                 return certificates, proof
             auth = self.authority.card_match_bound(proof, order.common_name, now, order.end)
             issuer.authenticate(self.management_key)
@@ -206,11 +208,6 @@ def give_codes(issuer: Issuer, codes: Codes) -> None:
         return
     issuer.change(issuercard.PUK, matchbound.FACTORY.puk, codes.puk)
     _expect({issuer.reset_pin(codes.puk, codes.pin)}, apdu.SW_OK)
-
-
-def is_match_bound(certificate_der: bytes) -> bool:
-    """Whether a 9A certificate says that a finger alone opens its key."""
-    return oids.POLICY_MATCH_BOUND in certificate.policies(certificate.load(certificate_der))
 
 
 def _same_card(card: DeskCard, certificates: CardCertificates) -> None:

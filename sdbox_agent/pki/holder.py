@@ -16,6 +16,8 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from sdbox_agent.errors import DecodeError
+from sdbox_agent.pki import oids
+from sdbox_agent.pki.certificate import policies
 
 MAX_NAME_CHARACTERS: Final = 64  # RFC 5280 appendix A.1: ub-common-name
 URN_UUID: Final = "urn:uuid:"  # RFC 4122 section 3; FIPS 201-3 section 4.2.2: the card's GUID
@@ -69,6 +71,11 @@ def guid(certificate: x509.Certificate) -> bytes:
     if uris[0] != f"{URN_UUID}{value}":
         raise DecodeError("certificate: GUID")
     return value.bytes
+
+
+def is_match_bound(auth: x509.Certificate) -> bool:
+    """Whether a 9A certificate says that a finger alone opens its key."""
+    return oids.POLICY_MATCH_BOUND in policies(auth)
 
 
 def display_name(certificate: x509.Certificate) -> str:

@@ -208,15 +208,12 @@ class _Examination:
 
     def binding(self) -> None:
         """Made unusable at personalisation, a PIN that works again would open 9A by itself."""
-        if not self._match_bound() or self._shown.compares is None:
+        if not holder.is_match_bound(self._loaded[0]) or self._shown.compares is None:
             return
         if not self._shown.compares:
             raise Refused("card-not-match-bound")
         if self._shown.pin_left != 0:
             raise Refused("card-pin-usable")
-
-    def _match_bound(self) -> bool:
-        return oids.POLICY_MATCH_BOUND in certificate.policies(self._loaded[0])
 
     def checked(self) -> CheckedCard:
         return CheckedCard(
@@ -224,7 +221,7 @@ class _Examination:
             holder.guid(self._loaded[0]),
             self._name,
             min(self._ends),
-            self._match_bound(),
+            holder.is_match_bound(self._loaded[0]),
         )
 
 

@@ -18,10 +18,10 @@ from hil.pcscd import Pcscd
 from sdbox_agent.card import apdu, pcsc, piv
 from sdbox_agent.errors import Refused
 from sdbox_centre.deskcard import DeskCard
-from sdbox_centre.personalise import Desk, is_match_bound
+from sdbox_centre.personalise import Desk
 from tests import kinds
 from tests.pki.grown import GUID, NOW
-from tests.sdbox_centre.desking import BITS, Bench, blank, desk, minutiae, order, touch
+from tests.sdbox_centre.desking import BITS, Bench, blank, desk, is_bound, minutiae, order, touch
 
 if TYPE_CHECKING:
     from sdbox_agent.card.presence import Looks
@@ -129,7 +129,7 @@ def test_fault_5_torn_from_the_reader_it_goes_on(on_desk: OnDesk) -> None:
             on_desk.desk().personalise(order(kinds.MATCH), NOW, touch)
         on_desk.insert(card)
         made = on_desk.desk().personalise(order(kinds.MATCH), NOW, touch)
-        assert is_match_bound(made.certificates.auth)
+        assert is_bound(made.certificates.auth)
         assert (card.pin_tries_left, card.puk_tries_left) == (0, 0)
         kept.add(made.certificates.auth)
     assert len(kept) == 5

@@ -10,6 +10,7 @@ from hil.card.card import PivCard
 from hil.direct import Direct
 from sdbox_agent.cardkind import Bit, CardKind
 from sdbox_agent.errors import Refused
+from sdbox_agent.pki import certificate, holder
 from sdbox_centre.cardorder import Order, StoredFinger
 from sdbox_centre.issuercard import PivIssuer
 from sdbox_centre.matchbound import Codes
@@ -82,6 +83,11 @@ def desk(connect: Callable[[], object], **changes: object) -> Desk:
     return dataclasses.replace(made, **changes)
 
 
+def is_bound(certificate_der: bytes | None) -> bool:
+    """Does a card's 9A certificate, if it has one, say that a finger alone opens it?"""
+    return certificate_der is not None and holder.is_match_bound(certificate.load(certificate_der))
+
+
 class Bench:
     """The reader on the desk: counts commands over all connections, and can tear the card away."""
 
@@ -91,48 +97,38 @@ class Bench:
         self.tear_at: int | None = None
 
     def connect(self) -> "Torn":
-        return Torn(self, Direct(self.card))
+        return Torn(self)
 
 
-class Torn:
+class Torn(Direct):
     """One connection of the bench."""
 
-    t0 = False
-
-    def __init__(self, bench: Bench, direct: Direct) -> None:
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench.card)
         self._bench = bench
-        self._direct = direct
 
-    def exchange(self, frame: bytes) -> bytes:
+    def exchange(self, frame: bytes | bytearray) -> bytes:
         bench = self._bench
         bench.commands.append(frame)
+        reply = super().exchange(frame)
         if len(bench.commands) != bench.tear_at:
-            return self._direct.exchange(frame)
+            return reply
         # The card has done it, and nobody hears of that. Torn before the next command is the same.
-        self._direct.exchange(frame)
         self.close()
         raise Refused("card-removed")
 
-    def close(self) -> None:
-        self._direct.close()
 
-
-class Lie:
+class Lie(Direct):
     """A card that is honest but for one thing, which `answer` says instead of it."""
 
-    t0 = False
-
     def __init__(self, card, answer) -> None:
-        self._direct = Direct(card)
+        super().__init__(card)
         self._answer = answer
 
-    def exchange(self, frame: bytes) -> bytes:
-        honest = self._direct.exchange(frame)
+    def exchange(self, frame: bytes | bytearray) -> bytes:
+        honest = super().exchange(frame)
         told = self._answer(frame, honest)
         return honest if told is None else told
-
-    def close(self) -> None:
-        self._direct.close()
 
 
 def head(frame: bytes, ins: int, p2: int, p1: int = 0) -> bool:

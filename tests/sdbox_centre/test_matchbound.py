@@ -13,11 +13,20 @@ from sdbox_centre import authority, matchbound
 from sdbox_centre.deskcard import DeskCard
 from sdbox_centre.issuercard import PivIssuer
 from sdbox_centre.matchbound import Codes, Proof
-from sdbox_centre.personalise import is_match_bound
 from tests import kinds
 from tests.pki import grown
 from tests.pki.grown import GUID, NOW
-from tests.sdbox_centre.desking import BITS, Lie, blank, desk, head, minutiae, order, touch
+from tests.sdbox_centre.desking import (
+    BITS,
+    Lie,
+    blank,
+    desk,
+    head,
+    is_bound,
+    minutiae,
+    order,
+    touch,
+)
 
 SELECT = apdu.frames(piv.select())[0]
 KEY = authority.new_key().public_key()
@@ -87,10 +96,6 @@ def test_codes_are_not_shown() -> None:
 
 def opened(card) -> DeskCard:
     return connected(card)[0]
-
-
-def is_bound(certificate_der: bytes | None) -> bool:
-    return certificate_der is not None and is_match_bound(certificate_der)
 
 
 def pin_never_blocks(frame, honest):

@@ -26,6 +26,7 @@ from tests.sdbox_centre.desking import (
     blank,
     desk,
     head,
+    is_bound,
     order,
     touch,
 )
@@ -47,10 +48,6 @@ def opened(card) -> DeskCard:
     made = DeskCard(Direct(card), secrets.token_bytes)
     made.select()
     return made
-
-
-def is_bound(certificate_der: bytes | None) -> bool:
-    return certificate_der is not None and personalise.is_match_bound(certificate_der)
 
 
 # -- what comes out --------------------------------------------------------------------------------
