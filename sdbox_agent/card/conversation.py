@@ -1,29 +1,24 @@
 """What is said to one card in one session: read it, sign, unwrap, compare, take a PIN.
 
-There is no way to have a hash signed here: `sign` takes the statement itself and builds every byte
-that goes under the signature. What is read first is in opening.py. Knows neither who asks nor
-whether he may (service.py), nor time.
+There is no way to have a hash signed here: `sign` takes the statement itself (work.py). What is
+read first is in opening.py. Knows neither who asks nor whether he may (service.py), nor time.
 """
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from sdbox_agent.card import apdu, occ, opening, pad, padding, pin, piv, spki, verify
-from sdbox_agent.card.token import Decision, Face, Signature
+from sdbox_agent.card import apdu, occ, opening, pad, padding, pin, piv, spki, verify, work
+from sdbox_agent.card.token import CHANNEL_CODES, Decision, Face, Signature
 from sdbox_agent.errors import AskAgain, Bug, DecodeError, Fault, Refused, SdboxError
-from sdbox_agent.statements import fields, header
+from sdbox_agent.statements import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sdbox_agent.card.channel import Channel
     from sdbox_agent.cardkind import CardKind, FingerKey, KeyName
-
-# Ours: what the channel says of itself; the card is not to be blamed for these, nor asked again
-_CHANNEL_CODES: Final = frozenset({"card-removed", "card-mute", "reader-missing"})
 
 
 class Conversation:
@@ -48,15 +43,11 @@ class Conversation:
         signed with is the card that was opened, whatever lies in the reader by now.
         """
         holder, certificate_der = self._holder(key)
-        typ, payload = fields.typ_of(statement), fields.encode(statement)
-        fields.parse(typ, payload)  # whatever it is called: only a statement's bytes are signed
-        head = header.protected(typ, _algorithm(holder), certificate_der)
-        message = header.signing_input(head, payload)
+        unsigned = work.unsigned(statement, holder, certificate_der)
         with self._telling_a_removal():
             if not isinstance(statement, fields.Proof):
                 self._same_card(certificate=isinstance(statement, fields.Receipt))
-            signature = self._sign(piv.KEYS[key], holder, message)
-        return Signature(payload, head, signature)
+            return unsigned.signed(lambda digest: self._sign(piv.KEYS[key], holder, digest))
 
     def unwrap(self, algorithm: str, blob: bytes) -> bytes:
         """As `Token.unwrap`.
@@ -71,7 +62,7 @@ class Conversation:
                 self._same_card()
                 return self._unwrap(algorithm, blob)
         except (DecodeError, SdboxError) as error:
-            if isinstance(error, SdboxError) and error.code in _CHANNEL_CODES:
+            if isinstance(error, SdboxError) and error.code in CHANNEL_CODES:
                 raise
             raise Refused("reference-not-for-this-card") from None
 
@@ -154,29 +145,22 @@ class Conversation:
                 break
         return pad.decode_left(reply)
 
-    def _sign(self, key_reference: int, key: spki.PublicKey, message: bytes) -> bytes:
+    def _sign(self, key_reference: int, key: spki.PublicKey, digest: bytes) -> bytes:
         if isinstance(key, spki.EcKey):
-            digest = hashlib.sha256 if key.curve is spki.Curve.P256 else hashlib.sha384
-            command = piv.private_operation(key_reference, key, digest(message).digest())
+            command = piv.private_operation(key_reference, key, digest)
             return piv.decode_ecdsa(self._private(command), key.curve)
-        message_hash = hashlib.sha256(message).digest()
-        block = padding.pss_encode(message_hash, self._rng(padding.SALT_BYTES), key.size_bytes)
+        block = padding.pss_encode(digest, self._rng(padding.SALT_BYTES), key.size_bytes)
         command = piv.private_operation(key_reference, key, block)
         return piv.decode_block(self._private(command), key.size_bytes)
 
     def _unwrap(self, algorithm: str, blob: bytes) -> bytes:
-        match algorithm, self._opened.contents.keys["9D"]:
-            case "ecdh", spki.EcKey() as key:
-                spki.check_point(key.curve, blob)  # a card may be less careful (fault 40)
-                command = piv.key_agreement(piv.KEYS["9D"], key, blob)
-                return piv.decode_block(self._private(command), key.curve.size_bytes)
-            case "rsa-oaep-sha256", spki.RsaKey() as key:
-                if len(blob) != key.size_bytes or int.from_bytes(blob) >= key.modulus:
-                    raise DecodeError("block")  # RFC 8017 section 7.1.2 step 1b, section 5.1.2
-                command = piv.private_operation(piv.KEYS["9D"], key, blob)
-                return padding.oaep_decode(piv.decode_block(self._private(command), key.size_bytes))
-            case _:
-                raise DecodeError("algorithm is not the key's")
+        key = self._opened.contents.keys["9D"]
+        work.check_wrapped(algorithm, blob, key)
+        if isinstance(key, spki.EcKey):
+            command = piv.key_agreement(piv.KEYS["9D"], key, blob)
+            return piv.decode_block(self._private(command), key.curve.size_bytes)
+        command = piv.private_operation(piv.KEYS["9D"], key, blob)
+        return padding.oaep_decode(piv.decode_block(self._private(command), key.size_bytes))
 
     def _private(self, command: apdu.Command) -> bytes:
         response = apdu.transmit(self._channel, command)
@@ -200,15 +184,9 @@ class Conversation:
         try:
             yield
         except (DecodeError, Refused, Fault) as error:
-            if isinstance(error, SdboxError) and error.code in _CHANNEL_CODES:
+            if isinstance(error, SdboxError) and error.code in CHANNEL_CODES:
                 raise
             self._channel.exchange(apdu.frames(piv.select())[0])
             if isinstance(error, DecodeError):
                 raise Refused("card-data-invalid") from None
             raise
-
-
-def _algorithm(key: spki.PublicKey) -> header.Algorithm:
-    if isinstance(key, spki.RsaKey):
-        return "PS256"
-    return "ES256" if key.curve is spki.Curve.P256 else "ES384"

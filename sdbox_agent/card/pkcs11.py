@@ -12,7 +12,6 @@ and a library that never sets CKF_USER_PIN_FINAL_TRY gives no warning of the las
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import socket
 import subprocess
@@ -20,12 +19,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from sdbox_agent.card import apdu, piv, spki
+from sdbox_agent.card import apdu, piv, spki, work
 from sdbox_agent.card import pkcs11_frames as frames
 from sdbox_agent.card.kinds import candidates, fits, is_contactless
-from sdbox_agent.card.token import Face, Signature
+from sdbox_agent.card.token import CHANNEL_CODES, Face, Signature
 from sdbox_agent.errors import AskAgain, Bug, DecodeError, Fault, Refused, SdboxError
-from sdbox_agent.statements import fields, header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from sdbox_agent.card.channel import Channel
     from sdbox_agent.card.token import Decision
     from sdbox_agent.cardkind import CardKind, FingerKey, KeyName
+    from sdbox_agent.statements import fields
 
     Mark = Callable[[float], AbstractContextManager[object]]
 
@@ -42,9 +41,6 @@ REQUEST_DEADLINE_S: Final = 8.0  # below the worker's own 10 s a call: that one 
 PAD_DEADLINE_S: Final = 30.0  # a person types
 RESET_DEADLINE_S: Final = 1.5  # pcscd may still hold the card for the child; closing: 2 s
 _LOOK_AGAIN_S: Final = 0.02
-_CHANNEL_CODES: Final = frozenset({"card-removed", "card-mute", "reader-missing"})
-_PIV: Final = bytes.fromhex("A000000308000010000100")  # any command would do
-_KEYS: Final = ("9A", "9D", "9E")
 _ERRORS: Final[dict[str, type[SdboxError]]] = {
     "card-kind-unknown": Refused,
     "ambiguous-card": AskAgain,
@@ -185,16 +181,12 @@ class LibraryToken:
     def sign(self, statement: fields.Statement, key: KeyName) -> Signature:
         """As `Token.sign`. That the card is still the same is proved by the signature alone."""
         face, holder = self._opened(), self._keys[key]
-        typ, payload = fields.typ_of(statement), fields.encode(statement)
-        fields.parse(typ, payload)  # whatever it is called: only a statement's bytes are signed
-        head = header.protected(typ, _algorithm(holder), face.certificates[key])
-        message = header.signing_input(head, payload)
-        is_rsa = isinstance(holder, spki.RsaKey)
-        wide = isinstance(holder, spki.EcKey) and holder.curve is spki.Curve.P384
-        digest = (hashlib.sha384 if wide else hashlib.sha256)(message).digest()
-        request = frames.Sign(key, "pss" if is_rsa else "ecdsa", digest)
-        signature = self._value(request, _signature_bytes(holder))
-        return Signature(payload, head, signature)
+        unsigned = work.unsigned(statement, holder, face.certificates[key])
+        scheme: frames.Scheme = "pss" if isinstance(holder, spki.RsaKey) else "ecdsa"
+        size_bytes = _signature_bytes(holder)
+        return unsigned.signed(
+            lambda digest: self._value(frames.Sign(key, scheme, digest), size_bytes)
+        )
 
     def unwrap(self, algorithm: str, blob: bytes) -> bytes:
         """As `Token.unwrap`; what the library says against the message ends its process too."""
@@ -202,7 +194,7 @@ class LibraryToken:
         try:
             return self._unwrap(algorithm, blob)
         except (DecodeError, SdboxError) as error:
-            if isinstance(error, SdboxError) and error.code in _CHANNEL_CODES:
+            if isinstance(error, SdboxError) and error.code in CHANNEL_CODES:
                 raise
             self._end()
             raise Refused("reference-not-for-this-card") from None
@@ -262,7 +254,7 @@ class LibraryToken:
         if not isinstance(reply, frames.Shown):
             self._fail(Fault("card-failed"))
         shown = (reply.auth, reply.key_management, reply.card_auth)
-        certificates = dict(zip(_KEYS, shown, strict=True))
+        certificates = dict(zip(piv.KEYS, shown, strict=True))
         try:
             self._keys = {name: spki.of_certificate(der) for name, der in certificates.items()}
         except DecodeError:
@@ -280,16 +272,11 @@ class LibraryToken:
         return self._face
 
     def _unwrap(self, algorithm: str, blob: bytes) -> bytes:
-        match algorithm, self._keys["9D"]:
-            case "ecdh", spki.EcKey() as key:
-                spki.check_point(key.curve, blob)  # OpenSC does not
-                return self._value(frames.Unwrap("ecdh", blob), key.curve.size_bytes)
-            case "rsa-oaep-sha256", spki.RsaKey() as key:
-                if len(blob) != key.size_bytes or int.from_bytes(blob) >= key.modulus:
-                    raise DecodeError("block")  # RFC 8017 section 7.1.2 step 1b, section 5.1.2
-                return self._value(frames.Unwrap("rsa-oaep-sha256", blob), None)
-            case _:
-                raise DecodeError("algorithm is not the key's")
+        key = self._keys["9D"]
+        work.check_wrapped(algorithm, blob, key)
+        if isinstance(key, spki.EcKey):
+            return self._value(frames.Unwrap("ecdh", blob), key.curve.size_bytes)
+        return self._value(frames.Unwrap("rsa-oaep-sha256", blob), None)
 
     def _value(self, request: frames.Request, size_bytes: int | None) -> bytes:
         reply = self._ask(frames.encode(request), within_s=self._deadline_s)
@@ -344,7 +331,7 @@ class LibraryToken:
             try:
                 return self._reset()
             except SdboxError as error:
-                if error.code in _CHANNEL_CODES or time.monotonic() > end_s:
+                if error.code in CHANNEL_CODES or time.monotonic() > end_s:
                     # The reader or pcscd has gone, or another program holds the card by now.
                     sys.stderr.write(f"card worker: the card was not reset: {error.code}\n")
                     return False
@@ -355,7 +342,7 @@ class LibraryToken:
         channel: Channel | None = None
         try:
             channel = self._connect()
-            channel.exchange(apdu.frames(piv.select(_PIV))[0])
+            channel.exchange(apdu.frames(piv.select())[0])  # any command would do
         except Refused as error:
             if error.code != "card-removed":
                 raise
@@ -369,12 +356,6 @@ class LibraryToken:
 
 class _OtherKindError(Exception):
     """The library does not know this card."""
-
-
-def _algorithm(key: spki.PublicKey) -> header.Algorithm:
-    if isinstance(key, spki.RsaKey):
-        return "PS256"
-    return "ES256" if key.curve is spki.Curve.P256 else "ES384"
 
 
 def _signature_bytes(key: spki.PublicKey) -> int:

@@ -7,11 +7,15 @@ another. Whoever uses one (service.py) can't tell them apart. Values and the por
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from sdbox_agent.cardkind import Bit, CardKind, FingerKey, KeyName
     from sdbox_agent.statements import fields
+
+# Ours: what the way to the card says of itself; the card is not to be blamed for these, nor the
+# message, nor is it asked again
+CHANNEL_CODES: Final = frozenset({"card-removed", "card-mute", "reader-missing"})
 
 
 @dataclass(frozen=True, slots=True)
