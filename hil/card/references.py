@@ -26,8 +26,6 @@ CHANGE_REFERENCE_DATA: Final = 0x24
 RESET_RETRY_COUNTER: Final = 0x2C
 # Their parameters.
 RESET_STATUS: Final = 0xFF  # 3.2.1: P1
-EXCHANGE: Final = 0x00  # ISO/IEC 7816-4: P1 of CHANGE REFERENCE DATA, old and new in the data
-NEW_ONLY: Final = 0x01  # the same: the new one alone
 # SP 800-73-5 part 1, table 4.
 PIV_PIN: Final = 0x80
 PUK: Final = 0x81

@@ -272,7 +272,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, required=True, help="the box's root directory")
     parser.add_argument("--core-uid", type=int, required=True)
     parser.add_argument("--finger-uid", type=int, required=True)
-    parser.add_argument("--prompt-uid", type=int, default=61006)
+    parser.add_argument("--prompt-uid", type=int, required=True)
     options = parser.parse_args(argv)
     sockets = ipc.listen_descriptors()
     if len(sockets) != 3:

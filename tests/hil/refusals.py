@@ -8,7 +8,6 @@ import dataclasses
 import datetime as dt
 import hashlib
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from typing import TypeVar
@@ -154,18 +153,6 @@ class Bench:
         with self.database() as database:
             failures, not_before_s = database.execute(query, (name_of(holder),)).fetchone()
         return failures, not_before_s
-
-    def centre_end(self, n: int) -> str:
-        """The code with which the centre closed the last session whose number is `n`."""
-        query = "select code from sessions where name like ? order by id desc limit 1"
-        end = time.monotonic() + 5
-        while time.monotonic() < end:
-            with self.database() as database:
-                row = database.execute(query, (f"%-{n}",)).fetchone()
-            if row and row[0]:
-                return str(row[0])
-            time.sleep(0.02)
-        raise AssertionError("the centre has not been told of the end")
 
     @contextlib.contextmanager
     def database(self) -> Iterator[sqlite3.Connection]:

@@ -54,12 +54,6 @@ def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, bits)
 
 
-def keys_of(card: Card) -> authority.CardKeys:
-    return authority.CardKeys(
-        card.auth.public_key(), card.key_management.public_key(), card.card_auth.public_key()
-    )
-
-
 def issue(
     issuer: authority.Authority, key_management, guid=GUID, name="Test Holder 01", **dates
 ) -> Card:

@@ -76,6 +76,7 @@ class Worker:
         passing = 'exec 3<&"$1" 4<&"$2" 5<&"$3"; shift 3; LISTEN_FDS=3 LISTEN_PID=$$ exec "$@"'
         command = [PYTHON, "-B", "-m", "sdbox_agent.workers.card", "--root", "/"]
         command += ["--core-uid", "0", "--finger-uid", str(FINGER_UID)]
+        command += ["--prompt-uid", str(PROMPT_UID)]
         numbers = [str(sock.fileno()) for sock in sockets]
         self.process = subprocess.Popen(
             as_uid(CARD_UID, "bash", "-c", passing, "worker", *numbers, *command),
@@ -293,7 +294,7 @@ def test_it_outlives_pcscd(worker: Worker, slot: Slot) -> None:
 def test_it_wants_its_sockets() -> None:
     command = [sys.executable, "-m", "sdbox_agent.workers.card", "--root", "/"]
     done = subprocess.run(
-        [*command, "--core-uid", "0", "--finger-uid", "0"],
+        [*command, "--core-uid", "0", "--finger-uid", "0", "--prompt-uid", "0"],
         cwd=ROOT,
         capture_output=True,
         timeout=WAIT_S,
