@@ -6,7 +6,7 @@ import datetime as dt
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sdbox_agent.card import spki
@@ -68,7 +68,7 @@ SEEDS: list[bytes] = [
     ),
     _built(digest=hashes.SHA224()),
     _built(key=ec.generate_private_key(ec.SECP256K1()).public_key()),
-    _built(key=rsa.generate_private_key(65537, 1024).public_key()),
+    _built(key=grown.rsa_public(1024)),
     _built(x509.BasicConstraints(ca=True, path_length=None)),
     structure.swapped(GOOD, certificate.VERSION_3, b""),
     structure.swapped(GOOD, der.integer(_READ.serial), der.integer(0)),

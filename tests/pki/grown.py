@@ -54,6 +54,11 @@ def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, bits)
 
 
+def rsa_public(bits: int, exponent: int = 65537) -> rsa.RSAPublicKey:
+    """A public key of that size, at once: nobody has the private half."""
+    return rsa.RSAPublicNumbers(exponent, (1 << bits) - 1).public_key()
+
+
 def issue(
     issuer: authority.Authority, key_management, guid=GUID, name="Test Holder 01", **dates
 ) -> Card:

@@ -1,7 +1,6 @@
 """Sealing: for which keys, and how large; that it opens is tests/pki/test_cms.py's matter."""
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.pki import cms
@@ -11,7 +10,7 @@ from tests.pki import grown
 
 def test_rsa_of_3072_bits_is_sealed_to_and_4096_is_not() -> None:
     for bits, profile in ((3072, True), (4096, False)):
-        key = rsa.generate_private_key(65537, bits).public_key()
+        key = grown.rsa_public(bits)
         issued = grown.card_authority().issue(
             authority.CARD_9D_RSA, authority.Subject("x"), key, grown.NOW
         )

@@ -8,6 +8,7 @@ are checked against that book, never against what the machine believes.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -143,16 +144,43 @@ class Exploration:
         return {state for state, _, _, _ in self.transitions}
 
 
-def events_for(state: at.State, book: Book) -> Iterator[on.Event]:
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An event and a number for it: equal events have one, and deep values hash slowly."""
+
+    event: on.Event
+    number: int
+    told: bool  # does the world note this down even if the machine does nothing?
+
+
+def events_for(state: at.State, book: Book) -> tuple[Offered, ...]:
     """Everything that can happen, the machine's liking apart."""
     n = state.session.n if isinstance(state, at.Live) else state.n
+    return _offered(n, book.cards, len(book.seen))
+
+
+@functools.cache
+def _offered(n: int, cards: frozenset[int], seen: int) -> tuple[Offered, ...]:
+    return tuple(map(_numbered, _events(n, cards, seen)))
+
+
+@functools.cache
+def _numbered(event: on.Event) -> Offered:
+    told = isinstance(event, on.CardInserted | on.CardRemoved | on.TunnelDown)
+    return Offered(event, next(_NUMBERS), told)
+
+
+_NUMBERS = itertools.count()
+
+
+def _events(n: int, cards: frozenset[int], seen: int) -> Iterator[on.Event]:
     yield from answers(n)
     yield from answers(n - 1 if n else 1)
     yield from WORLD
     for insertion in INSERTIONS:
-        if insertion in book.cards:
+        if insertion in cards:
             yield on.CardRemoved(insertion)
-        elif insertion == len(book.seen) + 1:
+        elif insertion == seen + 1:
             yield on.CardInserted(insertion)
 
 
@@ -169,17 +197,17 @@ def explore(step_function: StepFunction = step, *, stop_at_first: bool = False) 
     while queue:
         state, number, book = queue.popleft()
         forgotten = book.forgotten()
-        for event in events_for(state, book):
-            key = (number, id(_one(event)))
+        for offered in events_for(state, book):
+            event, key = offered.event, (number, offered.number)
             if key not in stepped:
                 after, effects = step_function(state, event, POLICY)
                 found.transitions.append((state, event, after, effects))
                 found.broken.extend(judge_step(state, event, after, effects))
                 stepped[key] = after, numbers.setdefault(after, len(numbers)), effects
-                if _only_ends(state, event, after, effects):
+                if not offered.told and _only_ends(state, after, effects):
                     ends.add(key)
             after, after_number, effects = stepped[key]
-            if (after_number, effects) == (number, ()) and not _told(event):
+            if (after_number, effects) == (number, ()) and not offered.told:
                 continue  # no change in the machine, none in the book
             if key in ends:
                 then = forgotten
@@ -195,23 +223,10 @@ def explore(step_function: StepFunction = step, *, stop_at_first: bool = False) 
     return found
 
 
-def _only_ends(
-    state: at.State, event: on.Event, after: at.State, effects: tuple[do.Effect, ...]
-) -> bool:
+def _only_ends(state: at.State, after: at.State, effects: tuple[do.Effect, ...]) -> bool:
     """Is all that `judge` would do to forget the session? It is by far the commonest step."""
     ended = isinstance(state, at.Live) and isinstance(after, at.Closing)
-    return ended and not _told(event) and not any(isinstance(e, BOOKED) for e in effects)
-
-
-def _told(event: on.Event) -> bool:
-    """Does the world note this down even if the machine does nothing?"""
-    return isinstance(event, on.CardInserted | on.CardRemoved | on.TunnelDown)
-
-
-@functools.cache
-def _one(event: on.Event) -> on.Event:
-    """The one object that stands for all equal events."""
-    return event
+    return ended and not any(isinstance(e, BOOKED) for e in effects)
 
 
 def _in_bounds(state: at.State) -> bool:
