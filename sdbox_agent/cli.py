@@ -20,7 +20,7 @@ from sdbox_agent.card.pinframe import Status
 from sdbox_agent.daemon import view
 from sdbox_agent.errors import Bug, DecodeError, Fault, SdboxError
 from sdbox_agent.paths import Paths
-from sdbox_agent.profile.load import load_box, load_profile
+from sdbox_agent.profile import load
 from sdbox_agent.state.trusted import FileRefused
 
 if TYPE_CHECKING:
@@ -97,9 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("act", choices=["list", "show", "check"])
     card.add_argument("--reader", help="its name or a part of it; default: the one with a card")
     card.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
-    profile = _command(commands, "profile", _profile, "check a firmware profile")
+    profile = _command(commands, "profile", _profile, "check a profile, or a kind in cards/")
     profile.add_argument("act", choices=["check"])
     profile.add_argument("file", type=Path)
+    profile.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
     return parser
 
 
@@ -140,7 +141,7 @@ def _one_time_code(text: str) -> str:
 def _own_language(options: argparse.Namespace) -> str:
     """The box's, as box.toml says; where there is none, or a wrong one, French."""
     try:
-        return load_box(Paths(options.root).config).language
+        return load.load_box(Paths(options.root).config).language
     except FileRefused:
         return "fr"
 
@@ -387,9 +388,8 @@ def _card(options: argparse.Namespace) -> int:
 
 def _profile(options: argparse.Namespace) -> None:
     """Errors name file and line (FileRefused)."""
-    path = options.file
-    profile = load_profile(path.stem, (path.absolute().parent,))
+    found = load.check(options.file, (options.profiles,))
     if options.json:
-        _say(msgspec.json.encode(profile).decode())
+        _say(msgspec.json.encode(found).decode())
     else:
-        _say(f"{path}: {profile.model}")
+        _say(f"{options.file}: {found.model}")

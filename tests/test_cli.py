@@ -278,6 +278,25 @@ def test_a_profile_is_checked_with_file_and_line(run, tmp_path: Path) -> None:
     assert "profile-invalid" in err
 
 
+def test_a_profile_is_checked_with_the_kinds_of_card_it_names(run, tmp_path: Path) -> None:
+    """A box with such a profile would not start: the check is asked before."""
+    text = (ROOT / "firmware_profiles/virtual.toml").read_text()
+    mine = tmp_path / "mine.toml"
+    mine.write_text(text.replace('"virtual"', '"mine"').replace('"piv-free"', '"piv-other"'))
+    code, _, err = run("profile", "check", str(mine))
+    assert (code, "piv-other.toml" in err, "profile-invalid" in err) == (cli.FAILED, True, True)
+    (tmp_path / "cards").mkdir()
+    kind = tmp_path / "cards/piv-other.toml"
+    good = (ROOT / "firmware_profiles/cards/piv-free.toml").read_text()
+    kind.write_text(good.replace("piv-free", "piv-other"))
+    assert run("profile", "check", str(mine))[0] == 0, "its own kinds, and those that are shipped"
+    assert run("profile", "check", str(kind))[0] == 0
+    kind.write_text(kind.read_text().replace("P-256", "P-257"))
+    for path in (mine, kind):
+        code, _, err = run("profile", "check", str(path))
+        assert (code, "piv-other.toml:5: algorithms" in err) == (cli.FAILED, True), err
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -45,6 +45,19 @@ def load_kinds(profile: Profile, directories: Sequence[Path]) -> tuple[CardKind,
     return tuple(_named(name, inside, schema.parse_kind).kind for name in profile.card.kinds)
 
 
+def check(path: Path, directories: Sequence[Path]) -> Profile | Kind:
+    """What an operator wrote: a profile, and every kind it names; in `cards/`, one kind.
+
+    `directories`: where kinds lie that are not beside it. Raises FileRefused("profile-invalid").
+    """
+    here = path.absolute().parent
+    if here.name == "cards":
+        return _named(path.stem, (here,), schema.parse_kind)
+    profile = load_profile(path.stem, (here,))
+    load_kinds(profile, (here, *directories))
+    return profile
+
+
 def _named(name: str, directories: Sequence[Path], parse: Callable[[bytes], N]) -> N:
     for directory in directories:
         path = directory / f"{name}.toml"

@@ -164,6 +164,9 @@ def parse_profile(data: bytes) -> Profile:
             raise TomlRefused(line, f"sensor.{low}: more than {high}")
     if len(set(profile.levels)) != len(profile.levels):
         raise TomlRefused(toml.line_of(text, ("levels",)), "levels: one stands there twice")
+    if len(set(profile.card.kinds)) != len(profile.card.kinds):
+        line = toml.line_of(text, ("card", "kinds"))
+        raise TomlRefused(line, "card.kinds: one stands there twice")
     return profile
 
 
