@@ -55,6 +55,10 @@ _LATE: Final[dict[type, str]] = {  # what a state's own deadline means
     at.Signing: "card-mute",
     at.Tunnelling: "handshake-timeout",
 }
+_LATE_ON_CARD: Final[dict[type, str]] = {  # where the card compares, and opens no reference
+    at.Opening: "finger-worker-died",
+    at.Comparing: "card-mute",
+}
 _ENDS: Final[dict[type[on.Event], str]] = {  # events that end any live session
     on.Cancelled: "cancelled",
     on.Revoked: "revoked",
@@ -121,6 +125,13 @@ def _live(state: at.Live, event: on.Event, policy: Policy) -> Step:
             return in_open(state, event, policy)
 
 
+def _late(state: at.Live) -> str:
+    kind = type(state)
+    if isinstance(state, at.Opening | at.Comparing) and state.access.fingers:
+        return _LATE_ON_CARD[kind]
+    return _LATE.get(kind, "unforeseen")
+
+
 def _always(state: at.Live, event: on.Event) -> Step | None:
     """What an event means in whatever live state; None: the state itself must say."""
     insertion = state.session.insertion
@@ -132,7 +143,7 @@ def _always(state: at.Live, event: on.Event) -> Step | None:
         case on.CardInserted():
             return end(state, "ambiguous-card", frozenset({insertion, event.insertion}))
         case on.TimedOut(timer=Timer.DEADLINE):
-            return end(state, _LATE.get(type(state), "unforeseen"))
+            return end(state, _late(state))
         case on.TimedOut(timer=timer) if timer in _TIMES_UP:
             return end(state, _TIMES_UP[timer])
         case on.LinkLost() if not isinstance(state, at.Open):

@@ -111,9 +111,10 @@ def in_reserving(state: at.Reserving, event: on.Event, policy: Policy) -> Step:
                     reserved, *effects,
                 )  # fmt: skip
             key = access.fingers[0].key if access.fingers else None
+            late_s = policy.card_s if access.fingers else policy.comparison_s
             return at.Comparing(state.session, access, event.attempt), (
                 reserved,
-                do.SetTimer(n, Timer.DEADLINE, policy.comparison_s),
+                do.SetTimer(n, Timer.DEADLINE, late_s),
                 do.CompareFinger(n, event.attempt, key),
             )
         case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
 from sdbox_agent.session.events import Timer
@@ -16,6 +17,7 @@ from tests.session.explore import (
     NEXT,
     ONE,
     PIN_CARD,
+    POLICY,
     TWO,
     admitted,
 )
@@ -180,6 +182,21 @@ def test_a_finger_that_the_card_has_blocked_is_not_asked_for_again() -> None:
     assert [finger.key for finger in story.state.access.fingers] == ["97"]
     story = compared(story, on.FingerRejected(1, 0)) << CLOSE
     assert story.state.code == "card-blocked"
+
+
+def test_a_card_that_compares_has_a_cards_time_and_is_named_if_it_says_nothing() -> None:
+    story = on_card() >> on.ProbeReady(1) << "ReserveAttempt"
+    story >> on.AttemptReserved(1, 1, 8, NEXT)
+    (timer,) = [effect for effect in story.effects if isinstance(effect, do.SetTimer)]
+    assert timer.after_s == POLICY.card_s
+    story >> on.TimedOut(1, Timer.DEADLINE) << CLOSE
+    assert story.state.code == "card-mute"
+
+
+def test_where_the_card_opens_no_reference_it_is_not_blamed_for_the_finger_process() -> None:
+    opening = Dialogue(at.Opening(on_card().state.session, on_card().state.access))
+    opening >> on.TimedOut(1, Timer.DEADLINE) << CLOSE
+    assert opening.state.code == "finger-worker-died"
 
 
 def by_code() -> Dialogue:
