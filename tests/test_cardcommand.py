@@ -152,7 +152,7 @@ def test_a_card_that_a_session_holds_is_left_to_it(root: Path, slot: Slot) -> No
 
 
 def test_what_is_not_there_or_does_not_answer_is_said(root: Path, slot: Slot) -> None:
-    for name, code in ((slot.reader_name, "card-removed"), ("no such", "reader-missing")):
+    for name, code in ((slot.reader_name, "card-absent"), ("no such", "reader-missing")):
         said = card(root, "show", "--json", "--reader", name)
         assert (said.returncode, json.loads(said.stdout)) == (1, {"error": code})
     insert(slot, CARD, (MuteAt(2),))

@@ -130,7 +130,7 @@ def readers() -> tuple[ReaderSeen, ...]:
 def choose(seen: Sequence[ReaderSeen], wanted: str | None) -> ReaderSeen:
     """The one reader with a card, or the one of that name, or of which that is a part.
 
-    Raises Fault("reader-missing"), Refused("card-removed") without a card, and
+    Raises Fault("reader-missing"), AskAgain("card-absent") without a card, and
     AskAgain("ambiguous-card") if several have one.
     """
     named = [one for one in seen if wanted is None or wanted in one.reader]
@@ -139,7 +139,7 @@ def choose(seen: Sequence[ReaderSeen], wanted: str | None) -> ReaderSeen:
         raise Fault("reader-missing")
     full = [one for one in exact if one.present]
     if not full:
-        raise error("card-removed")
+        raise error("card-absent")
     if len(full) > 1:
         raise error("ambiguous-card")
     return full[0]

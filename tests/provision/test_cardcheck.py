@@ -49,8 +49,8 @@ def test_one_reader_is_chosen_or_the_reason_is_said() -> None:
     for seen, wanted, code in (
         ([], None, "reader-missing"),
         ([READER], "other", "reader-missing"),
-        ([EMPTY], None, "card-removed"),
-        ([READER, EMPTY], "01", "card-removed"),
+        ([EMPTY], None, "card-absent"),
+        ([READER, EMPTY], "01", "card-absent"),
         ([READER, twin], None, "ambiguous-card"),
     ):
         with pytest.raises(SdboxError, match=f"^{code}$"):
