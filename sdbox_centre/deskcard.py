@@ -163,6 +163,14 @@ def counted(sw: int) -> int | None:
     return sw & 0xF if sw & _TRIES_MASK == verify.SW_TRIES else None
 
 
+def is_held(sw: int) -> bool:
+    """Whether the answer to an empty VERIFY means that the card has something there.
+
+    Blocked counts: what is blocked may be unblocked by whoever can.
+    """
+    return counted(sw) is not None or sw in {apdu.SW_OK, piv.SW_BLOCKED}
+
+
 def _equal(seen: bytes, wanted: bytes) -> None:
     if not hmac.compare_digest(seen, wanted):
         raise InvalidSignature

@@ -116,6 +116,7 @@ class Prover:
         AskAgain("no-match"), or what `probe` and the channel raise.
         """
         pin_said, puk_said = self.codes()
+        self._no_other_finger(bits)
         closed = self.card.keys(certificates)
         auth, opened = public_key(certificates.auth), tuple(bit.key for bit in bits)
         Proof(guid, auth, pin_said, puk_said, closed, opened)
@@ -133,7 +134,7 @@ class Prover:
         The factory's codes are tried too: on a card that tells the truth a blocked code costs
         nothing, and one that only says it is blocked is found out by the very codes it came with.
         """
-        if deskcard.counted(self.card.ask(deskcard.GLOBAL_PIN)) is not None:
+        if deskcard.is_held(self.card.ask(deskcard.GLOBAL_PIN)):
             raise Refused("card-pin-usable")  # 800-73pt1-5 section 3.3.2: it could open 9A as well
         new, issuer = random_code(self.rng), self.issuer
         pin_said = (
@@ -147,6 +148,17 @@ class Prover:
             issuer.change(issuercard.PUK, FACTORY.puk, new),
         )
         return frozenset(pin_said), frozenset(puk_said)
+
+    def _no_other_finger(self, bits: tuple[Bit, ...]) -> None:
+        """A finger that nobody ordered opens 9A as well: an earlier holder's, or whoever's it is.
+
+        The BIT group does not name it and a box never asks for it, but whoever speaks to the card
+        himself can.
+        """
+        ordered = {int(bit.key, 16) for bit in bits}
+        for reference in deskcard.FINGERS:
+            if reference not in ordered and deskcard.is_held(self.card.ask(reference)):
+                raise Refused("card-not-match-bound")
 
     def _match(self, bit: Bit, probe: Probe) -> None:
         sw = self.card.compare(bit, probe(bit), self.kind.verify)

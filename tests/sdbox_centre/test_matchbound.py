@@ -122,6 +122,14 @@ def a_global_pin(frame, honest):
     return b"\x63\xc5" if frame == bytes.fromhex("00200000") else None
 
 
+def a_blocked_global_pin(frame, honest):
+    return b"\x69\x83" if frame == bytes.fromhex("00200000") else None
+
+
+def a_global_pin_that_need_not_be_given(frame, honest):
+    return b"\x90\x00" if frame == bytes.fromhex("00200000") else None
+
+
 def refuse(answer, code) -> None:
     card = blank(kinds.MATCH)
     issued = []
@@ -149,6 +157,8 @@ def refuse(answer, code) -> None:
         blocked_but_the_factorys_puk_works,
         blocked_but_asked_nicely_it_counts,
         a_global_pin,
+        a_blocked_global_pin,
+        a_global_pin_that_need_not_be_given,
     ],
 )
 def test_no_certificate_for_a_card_whose_pin_or_puk_works(lie) -> None:
@@ -173,6 +183,16 @@ def test_no_certificate_for_a_card_whose_key_answers_before_a_match(slot) -> Non
     with pytest.raises(Refused, match="card-not-match-bound"):
         desk(lambda: Lie(card, open_key)).personalise(order(kinds.MATCH), NOW, touch)
     assert not is_bound(opened(card).certificate("9A"))
+
+
+@pytest.mark.parametrize("sw", [0x63CA, 0x63C1, 0x6983, 0x9000])
+def test_no_certificate_for_a_card_with_a_finger_that_nobody_ordered(sw) -> None:
+    """Stored before it came to the desk: the BIT group is silent of it, and 9A opens to it."""
+
+    def another(frame, honest):
+        return sw.to_bytes(2) if frame == bytes.fromhex("00200097") else None
+
+    refuse(another, "card-not-match-bound")
 
 
 def test_no_certificate_for_a_card_that_stays_closed_after_a_match() -> None:
