@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from sdbox_agent import ipc
-from sdbox_agent.hardening import close_memory, lock_memory
+from sdbox_agent.hardening import close_memory, keep_out_of_swap
 from sdbox_agent.paths import Paths
 from sdbox_agent.sensor.libfprint import LibfprintSensor
 from sdbox_agent.workers.finger.process import FingerProcess
@@ -27,15 +27,6 @@ from sdbox_agent.workers.finger.process import FingerProcess
 LIFE_S: Final = 300  # from the beginning of a transaction; then the kernel ends us, stuck or not
 
 
-def harden() -> None:
-    """No core dump, no debugger of our uid, no swap; say so on stderr if memory can't be locked."""
-    close_memory()
-    try:
-        lock_memory()
-    except OSError as error:
-        sys.stderr.write(f"memory is not locked: {os.strerror(error.errno or 0)}\n")
-
-
 def main() -> int:
     """Serve the connection we were started for."""
     parser = argparse.ArgumentParser(prog="sdbox-finger")
@@ -43,7 +34,12 @@ def main() -> int:
     parser.add_argument("--core-uid", type=int, required=True)
     parser.add_argument("--card-uid", type=int, required=True)
     options = parser.parse_args()
-    harden()
+    try:
+        close_memory()
+        keep_out_of_swap()
+    except OSError as error:  # a finger on a swap device would be a finger on a disk
+        sys.stderr.write(f"memory can't be kept private: {os.strerror(error.errno or 0)}\n")
+        return 2
     sockets = ipc.listen_descriptors()
     if len(sockets) != 1:
         sys.stderr.write("expected one connection as descriptor 3\n")

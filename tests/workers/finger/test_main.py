@@ -1,12 +1,15 @@
 """The finger process as the machine sees it: what it holds open, locks and says."""
 
+import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from sdbox_agent import ipc
+from sdbox_agent import hardening, ipc
 from sdbox_agent.biometrics import iso19794_2_2005 as iso
+from sdbox_agent.workers.finger import __main__ as finger
 from tests.workers.finger_bench import STRANGER, Bench, N, record
 
 pytestmark = pytest.mark.rig
@@ -43,6 +46,22 @@ def test_nothing_is_swapped_dumped_or_written(bench, tmp_path) -> None:
     bench.core.send(ipc.Cancel(n=N))
     assert bench.ended() == 0
     assert bench.process.stderr.read() == b""
+
+
+def test_no_finger_is_taken_where_memory_may_be_swapped(monkeypatch, capsys) -> None:
+    def not_locked() -> None:
+        raise OSError(errno.ENOMEM, "mlockall")
+
+    heard: list[str] = []
+    monkeypatch.setattr(hardening, "lock_memory", not_locked)
+    monkeypatch.setattr(hardening, "has_swap", lambda: True)
+    monkeypatch.setattr(finger, "lock_memory", not_locked, raising=False)
+    monkeypatch.setattr(finger, "close_memory", lambda: None)
+    monkeypatch.setattr(ipc, "listen_descriptors", lambda: heard.append("asked") or [])
+    monkeypatch.setattr(sys, "argv", ["finger", "--root=/", "--core-uid=1", "--card-uid=2"])
+    assert finger.main() == 2
+    assert not heard
+    assert capsys.readouterr().err == "memory can't be kept private: Cannot allocate memory\n"
 
 
 def test_templates_of_the_bench_are_ordinary() -> None:
