@@ -10,7 +10,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import Bug, DecodeError
-from sdbox_agent.pki import path, revocation
+from sdbox_agent.pki import certificate, path, revocation
 from sdbox_agent.pki.holder import CardCertificates
 from sdbox_agent.session.events import Card
 
@@ -54,6 +54,8 @@ class Trust:
     def take(self, crls: Sequence[bytes], utc_s: int) -> None:
         """Keep these lists in place of older ones of their issuers.
 
+        A list of an authority whose name this box does not know says nothing here, and is left
+        out: the centre serves all boxes alike, also while one of them knows fewer authorities.
         Raises Fault crl-invalid (also for a number that went back) or crl-stale; the
         lists before the bad one are kept.
         """
@@ -62,6 +64,8 @@ class Trust:
             self._take(crl_der, moment)
 
     def _take(self, crl_der: bytes, moment: dt.datetime) -> None:
+        if self._is_foreign(crl_der):
+            return
         crl = revocation.accept(crl_der, (*self._anchors, *self._desk_anchors), moment, None)
         for anchors, lists in (
             (self._anchors, self._card_lists),
@@ -75,6 +79,15 @@ class Trust:
             if lists.get(issuer) != crl_der:  # most often it is the one at hand
                 lists[issuer] = crl_der
                 self._publish(issuer, crl_der)
+
+    def _is_foreign(self, crl_der: bytes) -> bool:
+        """What can't be read is not: that is refused."""
+        ours = (*self._anchors, *self._desk_anchors)
+        try:
+            issuer = revocation.parse(crl_der).issuer
+            return all(certificate.load(one).subject != issuer for one in ours)
+        except DecodeError:
+            return False
 
     def desk_lists(self) -> tuple[bytes, ...]:
         """The newest lists of the enrolment authorities, DER: the finger process asks them."""

@@ -126,6 +126,17 @@ def test_an_authority_is_replaced_by_one_of_its_name_without_touching_the_box() 
         only_new.check(cards.opened(), UTC_S)
 
 
+def test_a_list_of_an_authority_that_this_box_was_not_given_is_left_out() -> None:
+    """The centre has two authorities already, or still; this box knows one."""
+    shown: list[tuple[bytes, bytes]] = []
+    one = made(cards.issuer(), publish=lambda *each: shown.append(each))
+    foreign = authority.authority("Test other authority", NOW - DAY)
+    ours = cards.crl(1)
+    one.take((foreign.crl(1, NOW), ours, foreign.crl(2, NOW)), UTC_S)
+    assert [crl for _, crl in shown] == [ours]
+    assert one.check(cards.opened(), UTC_S)
+
+
 # -- lists of enrolment authorities ----------------------------------------------------------------
 
 
