@@ -7,6 +7,7 @@ them: that they are two people, the office sees to, until staff's acts are signe
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,7 @@ from sdbox_centre.store import note
 from sdbox_centre.tables import enrolments, proposals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Connection, Row
 
@@ -47,7 +48,10 @@ class Proposal:
 
 
 class NoFinger:
-    """Acts on one store; done or refused, each is traced with its motive and its people."""
+    """Acts on one store; done or refused, each is traced with its motive and its people.
+
+    What is no name or no motive is not traced: it is nobody's act yet.
+    """
 
     def __init__(self, store: Store, utc_s: Callable[[], int]) -> None:
         self._store = store
@@ -62,9 +66,15 @@ class NoFinger:
         """
         _named(proposal.enrolment)
         _named(proposal.staff)
-        now_s, card = self._utc_s(), CardShown(proposal.auth, b"", b"").name
-        if not 0 < len(proposal.motive.strip()) <= MAX_MOTIVE:
+        if not 0 < len(proposal.motive.strip()) <= len(proposal.motive) <= MAX_MOTIVE:
             raise Refused("request-invalid")
+        about = {"motive": proposal.motive, "staff": proposal.staff}
+        with self._refusals("propose-no-finger", about):
+            self._propose(proposal, about)
+
+    def _propose(self, proposal: Proposal, about: dict[str, Any]) -> None:
+        now_s = self._utc_s()
+        card = about["card"] = CardShown(proposal.auth, b"", b"").name
         if not now_s < proposal.not_after_s <= now_s + LONGEST_S:
             raise Refused("request-invalid")
         if _match_bound(proposal.auth):
@@ -84,8 +94,7 @@ class NoFinger:
                 if rows.enrolment(tx, card) is not None:
                     raise Refused("request-invalid")
                 tx.execute(insert(proposals), row)
-                about = {"motive": proposal.motive, "staff": proposal.staff}
-                note(tx, now_s, "propose-no-finger", card=card, **about)
+                note(tx, now_s, "propose-no-finger", **about)
         except IntegrityError:
             raise Refused("request-invalid") from None
 
@@ -96,20 +105,22 @@ class NoFinger:
         request-invalid (no name; a card enrolled meanwhile; an end that has come).
         """
         _named(staff)
+        about: dict[str, Any] = {"second": staff}
+        with self._refusals("confirm-no-finger", about):
+            self._confirm(enrolment, staff, about)
+
+    def _confirm(self, enrolment: str, staff: str, about: dict[str, Any]) -> None:
         now_s = self._utc_s()
         try:
             with self._store.begin() as tx:
                 found = self._proposal(tx, enrolment, now_s)
-                about = {"motive": found.motive, "staff": found.proposed_by, "second": staff}
-                same = found.proposed_by.casefold() == staff.casefold()
-                code = "two-persons-needed" if same else "done"
-                note(tx, now_s, "confirm-no-finger", code, card=found.card, **about)
-                if not same:
-                    _enrol(tx, found, staff, now_s)
+                about |= {"motive": found.motive, "staff": found.proposed_by, "card": found.card}
+                if found.proposed_by.casefold() == staff.casefold():
+                    raise Refused("two-persons-needed")
+                note(tx, now_s, "confirm-no-finger", **about)
+                _enrol(tx, found, staff, now_s)
         except IntegrityError:
             raise Refused("request-invalid") from None
-        if same:
-            raise Refused("two-persons-needed")
 
     def provision(
         self, enrolment: str, motive: str, codes: Codes, random_bytes: Callable[[int], bytes]
@@ -118,16 +129,26 @@ class NoFinger:
 
         Raises Refused: not-found (no such enrolment of this kind).
         """
-        now_s = self._utc_s()
-        with self._store.begin() as tx:
+        now_s, about = self._utc_s(), {"motive": motive}
+        with self._refusals("provision-code", about), self._store.begin() as tx:
             wanted = (enrolments.c.id == enrolment) & (enrolments.c.kind == "no-finger")
             found = tx.execute(select(enrolments.c.card).where(wanted)).first()
             if found is None:
                 raise Refused("not-found")
             act = "provision-code" if rows.code(tx, enrolment) is None else "replace-code"
             uri = codes.provision(tx, enrolment, random_bytes)
-            note(tx, now_s, act, card=found.card, motive=motive)
+            note(tx, now_s, act, card=found.card, **about)
         return uri
+
+    @contextmanager
+    def _refusals(self, act: str, about: dict[str, Any]) -> Iterator[None]:
+        """Trace a refusal, with what is known of it by then, after its act was rolled back."""
+        try:
+            yield
+        except Refused as refusal:
+            with self._store.begin() as tx:
+                note(tx, self._utc_s(), act, refusal.code, **about)
+            raise
 
     @staticmethod
     def _proposal(tx: Connection, enrolment: str, now_s: int) -> Row[Any]:

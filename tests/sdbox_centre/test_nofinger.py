@@ -82,6 +82,30 @@ def test_all_is_traced_with_motive_and_both(world: World, card: w.Card) -> None:
     assert tuple(held) == ("no-finger", "scar", FIRST, SECOND)
 
 
+def test_what_was_refused_is_traced_as_well(world: World, card: w.Card) -> None:
+    late_s = world.clock.utc + LONGEST_S + 1
+    with refused("request-invalid"):
+        world.no_finger.propose(proposal(world, card, not_after_s=late_s))
+    with refused("not-found"):
+        world.no_finger.confirm(NAME, SECOND)
+    with refused("not-found"):
+        world.provision(NAME)
+    world.no_finger.propose(proposal(world, card))
+    with refused("request-invalid"):
+        world.no_finger.propose(proposal(world, card, staff=SECOND))  # is there already
+    with world.store.begin() as tx:
+        lines = tx.exec_driver_sql(
+            "SELECT act, code, motive, staff, second, card FROM trace ORDER BY seq DESC LIMIT 5"
+        ).all()
+    assert [tuple(line) for line in reversed(lines)] == [
+        ("propose-no-finger", "request-invalid", "scar", FIRST, None, card.name),
+        ("confirm-no-finger", "not-found", None, None, SECOND, None),
+        ("provision-code", "not-found", "test", None, None, None),
+        ("propose-no-finger", "done", "scar", FIRST, None, card.name),
+        ("propose-no-finger", "request-invalid", "scar", SECOND, None, card.name),
+    ]
+
+
 def test_a_proposal_ends_after_a_week(world: World, card: w.Card) -> None:
     world.no_finger.propose(proposal(world, card))
     with refused("request-invalid"):
