@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     choose = _command(commands, "choose", _choose, "enter a project")
     choose.add_argument("project", type=_project)
     code = _command(commands, "code", _code, "give the one-time code the centre asks for")
-    code.add_argument("code", type=_one_time_code)
+    code.add_argument("code", type=_one_time_code, nargs="?", help="else a line of standard input")
     _command(commands, "cancel", _cancel, "give up this session")
     give = _command(commands, "pin", _pin, "give the card its PIN")
     give.add_argument("--stdin", action="store_true", help="the PIN is one line of standard input")
@@ -225,8 +225,13 @@ def _choose(options: argparse.Namespace) -> None:
 
 
 def _code(options: argparse.Namespace) -> None:
-    """It is of use once, and only with the card and its PIN: it may stand in the arguments."""
-    _tell(options, view.EnterCode(code=options.code))
+    """A code is of use once, and only with the card and its PIN; typed, it is in no history."""
+    try:
+        code = options.code or _one_time_code(sys.stdin.readline().strip())
+    except argparse.ArgumentTypeError as error:
+        _say(f"sdbox-agent: {error}", sys.stderr)
+        raise SystemExit(USAGE) from None
+    _tell(options, view.EnterCode(code=code))
 
 
 def _cancel(options: argparse.Namespace) -> None:

@@ -156,7 +156,7 @@ class Prover:
         himself can.
         """
         ordered = {int(bit.key, 16) for bit in bits}
-        for reference in deskcard.FINGERS:
+        for reference in occ.KEYS.values():
             if reference not in ordered and deskcard.is_held(self.card.ask(reference)):
                 raise Refused("card-not-match-bound")
 

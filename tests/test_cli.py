@@ -1,6 +1,7 @@
 """The command line: what a person reads, what a program reads, and nobody there."""
 
 import contextlib
+import io
 import json
 import os
 import socket
@@ -190,6 +191,16 @@ def test_a_choice_is_sent_and_a_wrong_project_s_code_comes_back(run, box: Box) -
     assert json.loads(run("cancel", "--json")[1])["t"] == "taken"
 
 
+def test_a_one_time_code_may_be_typed(run, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    box.answers(view.Taken())
+    monkeypatch.setattr(sys, "stdin", io.StringIO("123456\n"))
+    assert run("code") == (0, "", "")
+    assert box.heard == [view.EnterCode(code="123456")]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    with pytest.raises(SystemExit, match=str(cli.USAGE)):
+        run("code")
+
+
 def test_a_one_time_code_is_handed_on_or_told_to_be_untimely(run, box: Box) -> None:
     box.answers(view.Taken())
     assert run("code", "012345") == (0, "", "")
@@ -305,7 +316,6 @@ def test_a_profile_is_checked_with_the_kinds_of_card_it_names(run, tmp_path: Pat
         ("choose",),
         ("choose", "p" * 201),
         ("choose", "p\udcff"),
-        ("code",),
         ("code", "12345"),
         ("code", "12345x"),
         ("code", "١٢٣٤٥٦"),

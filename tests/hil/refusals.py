@@ -8,6 +8,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from typing import TypeVar
