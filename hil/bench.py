@@ -71,7 +71,7 @@ class Plan:
     mutes: int  # cards that never answer: 10 s each
 
 
-WHOLE: Final = Plan(rounds=110, idle_s=60.0, budget_s=270.0, others=8, mutes=2)
+WHOLE: Final = Plan(rounds=110, idle_s=60.0, budget_s=260.0, others=5, mutes=2)
 QUICK: Final = Plan(rounds=12, idle_s=10.0, budget_s=60.0, others=2, mutes=1)
 
 
