@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.card import spki
 from sdbox_agent.card.token import Signature
@@ -17,6 +17,8 @@ from sdbox_agent.statements import fields, header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_WRAPPINGS: Final = {("ecdh", spki.EcKey), ("rsa-oaep-sha256", spki.RsaKey)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,9 @@ def unsigned(statement: fields.Statement, key: spki.PublicKey, certificate_der: 
 
 def check_wrapped(algorithm: str, blob: bytes, key: spki.PublicKey) -> None:
     """Raise DecodeError unless `key` may be used on this; a card may be less careful (fault 40)."""
-    match algorithm, key:
-        case "ecdh", spki.EcKey():
-            spki.check_point(key.curve, blob)
-        case "rsa-oaep-sha256", spki.RsaKey():
-            # RFC 8017 section 7.1.2 step 1b, section 5.1.2
-            if len(blob) != key.size_bytes or int.from_bytes(blob) >= key.modulus:
-                raise DecodeError("block")
-        case _:
-            raise DecodeError("algorithm is not the key's")
+    if (algorithm, type(key)) not in _WRAPPINGS:
+        raise DecodeError("algorithm is not the key's")
+    if isinstance(key, spki.EcKey):
+        spki.check_point(key.curve, blob)
+    elif len(blob) != key.size_bytes or int.from_bytes(blob) >= key.modulus:
+        raise DecodeError("block")  # RFC 8017 section 7.1.2 step 1b, section 5.1.2
