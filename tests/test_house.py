@@ -87,6 +87,7 @@ STORIES = {
     "tests/systemd/test_units.py",  # systemd/
     "tests/udev/test_rules.py",  # udev/
     "tests/session/test_dialogues.py",  # one user story each
+    "tests/session/test_planted.py",  # faults in the machine, which must be found
     "tests/card/test_pkcs11_faults.py",  # what goes wrong with a card behind a library
     "tests/biometrics/test_separation.py",  # detector and matcher together
     "tests/card/test_conversation_person.py",  # conversation.py: fingers and PINs

@@ -9,6 +9,7 @@ digest is of the sealed bytes, as served).
 """
 
 import dataclasses
+import datetime as dt
 import os
 
 import pytest
@@ -33,10 +34,15 @@ BITS = tuple(1 << bit for bit in range(8))
 MASKS = BITS if os.environ.get("CI") else (0x01, 0x80)
 
 
-def survivors(good, opens, masks):
+# A certificate costs a whole decision a byte: one byte in four, others each day, or all (CI=1).
+CERTIFICATE_STEP = 1 if os.environ.get("CI") else 4
+CERTIFICATE_SHARE = dt.datetime.now(dt.UTC).toordinal() % CERTIFICATE_STEP
+
+
+def survivors(good, opens, masks, places=None):
     """Where a change goes unnoticed: (place, mask)."""
     found = []
-    for at in range(len(good)):
+    for at in places or range(len(good)):
         for mask in masks:
             altered = bytearray(good)
             altered[at] ^= mask
@@ -87,7 +93,8 @@ def test_fault_35_a_certificate_with_any_byte_changed_is_refused(name) -> None:
         )
 
     opens(getattr(CARD.certificates, name))
-    assert survivors(getattr(CARD.certificates, name), opens, MASKS[:1]) == []
+    places = range(CERTIFICATE_SHARE, len(getattr(CARD.certificates, name)), CERTIFICATE_STEP)
+    assert survivors(getattr(CARD.certificates, name), opens, MASKS[:1], places) == []
 
 
 def test_fault_35_a_list_with_any_byte_changed_is_refused() -> None:

@@ -5,7 +5,6 @@ import pytest
 from sdbox_agent.session import states as at
 from tests.session.explore import Exploration, dead_ends, explore
 from tests.session.golden import README, TABLE, picture, replace_picture, table
-from tests.session.planted import FAULTS, Fault
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +32,3 @@ def test_the_table_is_the_committed_one(found: Exploration) -> None:
 def test_the_picture_in_the_readme_is_current(found: Exploration) -> None:
     text = README.read_text()
     assert replace_picture(text, picture(found)) == text, "run `make diagram`"
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_planted_fault_is_caught(fault: Fault) -> None:
-    assert explore(fault, stop_at_first=True).broken
