@@ -21,7 +21,7 @@ from sdbox_centre.book import ApiSettings, beside, load
 from sdbox_centre.cardrules import certificates_of
 from sdbox_centre.codes import make_key
 from sdbox_centre.gateway_wire import GatewayClient
-from sdbox_centre.nofinger import NoFinger, Proposal
+from sdbox_centre.nofinger import MAX_MOTIVE, NoFinger, Proposal, is_motive
 from sdbox_centre.staff import CardShown, Staff, Validity
 from sdbox_centre.store import Store
 
@@ -42,6 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.__cause__ is not None:
             print(f"  {error.__cause__}", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None
+    except (OSError, ValueError) as error:  # a file that is not there, no number, no level
+        print(f"sdbox_centre: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
+
+
+def _motive(text: str) -> str:
+    if not is_motive(text):
+        raise argparse.ArgumentTypeError(f"one line of 1 to {MAX_MOTIVE} characters")
+    return text
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
         for each in names:
             sub.add_argument(each)
         if act in _WITH_MOTIVE:
-            sub.add_argument("--motive", required=True, help="why: it is written down")
+            sub.add_argument(
+                "--motive", type=_motive, required=True, help="why: it is written down"
+            )
         if act in _BY_TWO:
             sub.add_argument(
                 "--staff", required=True, help="your name at the office: two are asked"

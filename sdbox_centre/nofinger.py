@@ -66,8 +66,7 @@ class NoFinger:
         """
         _named(proposal.enrolment)
         _named(proposal.staff)
-        if not 0 < len(proposal.motive.strip()) <= len(proposal.motive) <= MAX_MOTIVE:
-            raise Refused("request-invalid")
+        _said(proposal.motive)
         about = {"motive": proposal.motive, "staff": proposal.staff}
         with self._refusals("propose-no-finger", about):
             self._propose(proposal, about)
@@ -127,8 +126,9 @@ class NoFinger:
     ) -> str:
         """A secret for the person's device: its otpauth URI, shown once; an earlier one is void.
 
-        Raises Refused: not-found (no such enrolment of this kind).
+        Raises Refused: not-found (no such enrolment of this kind), request-invalid (no motive).
         """
+        _said(motive)
         now_s, about = self._utc_s(), {"motive": motive}
         with self._refusals("provision-code", about), self._store.begin() as tx:
             wanted = (enrolments.c.id == enrolment) & (enrolments.c.kind == "no-finger")
@@ -173,6 +173,16 @@ def _enrol(tx: Connection, found: Row[Any], staff: str, now_s: int) -> None:
     }
     tx.execute(insert(enrolments), row)
     tx.execute(delete(proposals).where(proposals.c.id == found.id))
+
+
+def is_motive(text: str) -> bool:
+    """Whether this says why, in one line that a trace can show as it is."""
+    return len(text.strip()) > 0 and len(text) <= MAX_MOTIVE and text.isprintable()
+
+
+def _said(motive: str) -> None:
+    if not is_motive(motive):
+        raise Refused("request-invalid")
 
 
 def _named(name: str) -> None:

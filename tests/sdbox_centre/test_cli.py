@@ -157,3 +157,25 @@ def test_an_operator_sets_a_centre_up_and_takes_it_apart(
     capsys.readouterr()
     run("openapi")
     assert "/v1/hello" in json.loads(capsys.readouterr().out)["paths"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("add-box", "b", "no-such.pem", "no-such.pem"), "no-such.pem"),
+        (("add-project", "p", "label", "card-pin,nonsense"), "nonsense"),
+        (("add-enrolment", "e", "no-such.pem", "-", "soon", "late"), "soon"),
+        (("provision-code", "e", "--motive", " "), "--motive"),
+        (("suspend-box", "b", "--motive", "m" * 201), "--motive"),
+        (("suspend-box", "b", "--motive", "a\x1b[31m"), "--motive"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else None,
+)
+def test_what_is_not_understood_is_said_in_one_line_and_exits_with_2(
+    world: World, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    api, _ = settings(world)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([words[0], "--config", api, *words[1:]])
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]

@@ -150,6 +150,8 @@ def test_an_end_that_came_before_the_second_person_did_is_refused(
         {"staff": f"{FIRST}\n"},
         {"motive": " "},
         {"motive": "m" * 201},
+        {"motive": "two\nlines"},
+        {"motive": "\x1b[31m"},
         {"not_after_s": 0},
         {"not_after_s": 2**40},
     ],
