@@ -16,6 +16,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -69,6 +70,17 @@ class Child:
                 stderr=subprocess.DEVNULL,  # a library's own words may hold anything
             )
         self._socket = ours
+        self._by_us = False  # its end is our doing
+
+    def watch(self, ended: Callable[[], None]) -> None:
+        """Call `ended`, in another thread, if it ends and nobody here made it."""
+
+        def wait() -> None:
+            self._process.wait()
+            if not self._by_us:
+                ended()
+
+        threading.Thread(target=wait, name="library", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -92,11 +104,12 @@ class Child:
 
     def kill(self) -> None:
         """From any thread: no more of it. Whoever waits in `ask` is told."""
+        self._by_us = True
         self._process.kill()
 
     def close(self) -> None:
         """Kill it and wait until it has gone."""
-        self._process.kill()
+        self.kill()
         self._process.wait()
         self._socket.close()
 
@@ -140,10 +153,13 @@ class LibraryToken:
         mark: Mark = contextlib.nullcontext,
         *,
         spare: Spare | None = None,
+        ended: Callable[[], None] = lambda: None,
         deadline_s: float = REQUEST_DEADLINE_S,
     ) -> None:
+        """`ended` is called, in some thread, when the library's process dies by itself."""
         self._connect = connect
         self._spare = spare
+        self._ended = ended
         self._mark = mark
         self._deadline_s = deadline_s
         self._child: Child | None = None
@@ -263,6 +279,7 @@ class LibraryToken:
             self._end()
             raise _OtherKindError
         self._left = reply.left
+        self._child.watch(self._ended)
         self._face = Face(kind, certificates, pin_left=reply.left, pad=reply.pad and kind.pad)
         return self._face
 

@@ -84,6 +84,13 @@ class Service:
         self._tell(ipc.Failed(n=session.n if session else self._last_n, code="card-mute"))
         self._end()
 
+    def token_ended(self, insertion: int) -> None:
+        """What speaks to that card for us, a maker's library, is gone: its session is over."""
+        session = self._session
+        if session is not None and session.insertion.number == insertion:
+            self._refuse(session.n, "card-failed")
+            self._end()
+
     def from_core(self, message: ipc.FromCore) -> None:
         """One message of the core."""
         match message:

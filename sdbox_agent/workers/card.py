@@ -123,10 +123,13 @@ class CardWorker:
     def _token(self, insertion: Insertion) -> Token:
         connect = partial(self._connect, insertion.reader, insertion.events)
         link = partial(Link, self._runner, connect)
+        ended = partial(self.post, partial(self._service.token_ended, insertion.number))
         return EitherToken(
             {
                 "pcsc": lambda: Conversation(link(), secrets.token_bytes),
-                "pkcs11": lambda: LibraryToken(link, self._runner.call, spare=self._spare),
+                "pkcs11": lambda: LibraryToken(
+                    link, self._runner.call, spare=self._spare, ended=ended
+                ),
             }
         )
 

@@ -73,16 +73,16 @@ class Desk:
     def connect(self) -> pcsc.Connection:
         return pcsc.Connection(self.slot.reader_name, self.events)
 
-    def token(self, **options: float) -> LibraryToken:
-        self.made.append(LibraryToken(self.connect, **options))
+    def token(self, **options: object) -> LibraryToken:
+        self.made.append(LibraryToken(self.connect, **options))  # type: ignore[arg-type]
         return self.made[-1]
 
-    def opened(self, **options: float) -> LibraryToken:
+    def opened(self, **options: object) -> LibraryToken:
         token = self.token(**options)
         token.open((OPENSC,))
         return token
 
-    def logged_in(self, **options: float) -> LibraryToken:
+    def logged_in(self, **options: object) -> LibraryToken:
         token = self.opened(**options)
         assert token.verify_pin(pin(), last=False) is None
         return token

@@ -96,6 +96,22 @@ def hangs(token: LibraryToken) -> None:
     os.kill(token.child_pid, signal.SIGSTOP)
 
 
+def test_a_library_that_dies_by_itself_is_told_at_once_and_one_that_is_closed_is_not(
+    desk: Desk,
+) -> None:
+    told = threading.Event()
+    desk.put(new_card())
+    token = desk.logged_in(ended=told.set)
+    token.close()
+    assert not told.wait(0.3)
+    token = desk.logged_in(ended=told.set)
+    assert token.child_pid
+    os.kill(token.child_pid, signal.SIGKILL)
+    assert told.wait(2)
+    token.close()
+    assert desk.pin_status() == 0x63C5
+
+
 def test_a_library_that_hangs_costs_its_deadline_and_the_next_session_nothing(desk: Desk) -> None:
     desk.put(new_card())
     token = desk.logged_in(deadline_s=1.0)

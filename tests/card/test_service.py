@@ -335,6 +335,19 @@ def test_a_grant_for_another_session_is_refused() -> None:
 # -- ends ----------------------------------------------------------------------------------------
 
 
+def test_the_end_of_what_speaks_to_the_card_is_the_session_s() -> None:
+    desk = Desk().opened()
+    desk.core.clear()
+    desk.service.token_ended(2)  # another card's
+    assert desk.core == []
+    desk.service.token_ended(1)
+    assert desk.core == failed(7, "card-failed")
+    desk.run()
+    assert desk.links[0].resets == 1
+    desk.service.token_ended(1)
+    assert desk.core == failed(7, "card-failed")
+
+
 def test_a_removal_is_told_first_and_ends_the_session() -> None:
     desk = Desk().opened()
     desk.tell(statement(), run=False)
