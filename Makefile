@@ -13,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 SECONDS ?= 60
 LEVEL ?= host-match
 
-.PHONY: help setup check lint pure test ci full demo bench fuzz diagram clean
+.PHONY: help setup check lint pure cover test ci full demo bench fuzz diagram clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -33,16 +33,19 @@ lint: $(STAMP) ## formatting, style, types, import contracts
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
 
-pure: $(STAMP) ## the tests that need no root, and their coverage gate
+pure: $(STAMP) ## the quick tests that need no root
+	@$(PY) -m pytest -q -m "not rig and not slow" -n 3 --dist loadfile
+
+check: $(STAMP) ## lint and pure, both at once; no root, under 60 s
+	@$(MAKE) -j2 --output-sync=target lint pure
+
+cover: $(STAMP) ## every test that needs no root, and the coverage gate
 	@rm -rf build/coverage; mkdir -p build/coverage
 	@$(COVERAGE) run -m pytest -q -m "not rig" -n 3 --dist loadfile
 	@$(COVERAGE) combine -q
 	@$(COVERAGE) report
 
-check: $(STAMP) ## lint and pure, both at once; no root, under 60 s
-	@$(MAKE) -j2 --output-sync=target lint pure
-
-test: check ## every test, the rig's included; needs root, under 10 min
+test: lint cover ## every test, the rig's included; needs root, under 10 min
 	@$(PY) -m pytest -q -m rig -n 3 --dist loadfile  # most of it waits: for cards, deadlines, timers
 
 fuzz: $(STAMP) ## every parser under libFuzzer, SECONDS=60 in all or INPUTS=N each; then its coverage

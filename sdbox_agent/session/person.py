@@ -128,7 +128,7 @@ def _code_told(state: at.Reserving, event: on.AttemptReserved, policy: Policy) -
         case False:
             again = at.CodeEntry(state.session, state.access, "code-wrong")
             return _rejected(state, "code-wrong", again, ())
-        case None:
+        case _:  # it says nothing of the code it was given
             return end(state, "centre-answer-invalid")
 
 

@@ -61,17 +61,20 @@ def test_fault_87_any_changed_byte_in_the_middle_is_found(data: st.DataObject) -
     line = bytearray(LINES[index])
     line[data.draw(st.integers(0, len(line) - 1))] ^= data.draw(st.integers(1, 255))
     where, _ = found(whole([*LINES[:index], bytes(line), *LINES[index + 1 :]]))
-    assert where == index + 1
+    assert where in _blamed(index)
+
+
+def _blamed(index: int) -> set[int]:
+    """Nobody vouches for a line but the one after it: with two lines left it is one of the two."""
+    return {index + 1} if index < len(LINES) - 2 else {index + 1, index + 2}
 
 
 def test_fault_87_a_field_changed_in_a_valid_form_is_found_and_named() -> None:
     for index in range(len(LINES) - 1):
         lines = list(LINES)
         lines[index] = lines[index].replace(b'"ok"', b'"refused"')
-        # Nobody vouches for a line but the one after it: with two lines left it is one of the two.
-        expected = {index + 1} if index < len(LINES) - 2 else {index + 1, index + 2}
         where, kind = found(whole(lines))
-        assert where in expected
+        assert where in _blamed(index)
         assert kind == "edited"
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.fuzz import run as runner
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 PARSER = """def parse(data):
     if data == b"never":

@@ -26,6 +26,8 @@ from sdbox_centre import desk, sealing
 from tests.fuzz import fuzz_statements, structure
 from tests.pki import grown
 
+pytestmark = pytest.mark.slow
+
 CARD, OWN = grown.card(), grown.card_authority()
 SIGNED = desk.sign(b"x" * 40, CARD.certificates, grown.SUBJECT, grown.NOW, grown.signer())
 CRL = OWN.crl(2, grown.NOW, {7: grown.NOW})

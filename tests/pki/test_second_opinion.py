@@ -16,6 +16,8 @@ from sdbox_agent.errors import SdboxError
 from sdbox_agent.pki import certificate, path
 from tests.pki import chains, flaws
 
+pytestmark = pytest.mark.slow
+
 SHARES, CARDS = 24, 100  # 2,400 cards in all, three certificates each
 TODAY = dt.datetime.now(dt.UTC).toordinal() % SHARES
 ASKED = range(SHARES) if os.environ.get("FULL") else (TODAY,)

@@ -42,6 +42,7 @@ def test_the_virtual_profile_says_what_the_rig_has() -> None:
         ("min_width_px = 96", "min_width_px = 999\n", "sensor.min_width_px"),
         ("max_height_px = 1000", "max_height_px = 95", "sensor.max_height_px"),
         ('kinds = ["piv-match", ', 'kinds = ["../piv", ', "card.kinds"),
+        ('kinds = ["piv-match", ', 'kinds = ["piv-free", ', "card.kinds"),
         ('names = ["Virtual PCD"]', 'names = ["a\\nb"]', "reader.names"),
         ('names = ["Virtual PCD"]', 'names = ["x"]\ninterface = "contactless"', "reader.interface"),
         ("mtu_bytes = 1420", "mtu_bytes = 1500", "network.mtu_bytes"),

@@ -164,6 +164,7 @@ def test_a_match_bound_certificate_is_not_left_on_a_card_of_another_kind() -> No
 # -- torn (fault 5) --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kinds.PIN, kinds.MATCH], ids=name)
 def test_fault_5_torn_at_every_command_it_goes_on(kind) -> None:
     whole = Bench(blank(kind))
@@ -180,6 +181,7 @@ def test_fault_5_torn_at_every_command_it_goes_on(kind) -> None:
         assert is_bound(made.certificates.auth) is (kind is kinds.MATCH)
 
 
+@pytest.mark.slow
 def test_fault_5_torn_again_and_again_it_still_ends() -> None:
     for kind in (kinds.PIN, kinds.MATCH):
         bench = Bench(blank(kind))

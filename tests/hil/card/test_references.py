@@ -349,6 +349,7 @@ def test_a_finger_stored_is_not_yet_shown_and_has_all_its_tries() -> None:
 STEPS = ["pin", "no pin", "puk", "no puk", "96", "no 96", "97", "no 97", "out", "off"]
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(STEPS), max_size=40))
 def test_counters_and_status_follow_a_model(steps: list[str]) -> None:
     card = made(pin_tries=2, puk_tries=2, match_tries=2)
