@@ -153,11 +153,12 @@ def test_a_connection_keeps_the_rest_of_the_contract(pcsc, seen: Seen, slot: Slo
 
 
 def test_a_torn_connection_is_dead_for_good(pcsc, seen: Seen, slot: Slot) -> None:
-    slot.insert(CARD, [TearAt(2, TearPoint.REPLY)])
+    insertion = slot.insert(CARD, [TearAt(2, TearPoint.REPLY)])
     connection = pcsc.Connection(slot.reader_name, seen.events(slot))
     contract.answers(connection)
     with pytest.raises(SdboxError, match="card-removed"):
         connection.exchange(contract.SELECT)
+    insertion.wait_ended()  # we may know before the card's own thread has noted it
     slot.insert(CARD)  # and not on the next card either
     contract.is_dead(connection)
 
