@@ -196,7 +196,7 @@ class Centre:
             os.chown(path, GATEWAY_UID, API_UID)
         for number, project in enumerate(PROJECTS):
             self._project_file(number, project)
-        self.gateway = self._start_gateway()
+        self.start_gateway()
         self.api = self._start_api()
         self._wait()
 
@@ -334,7 +334,7 @@ class Centre:
         self._wait()
 
     def start_gateway(self) -> None:
-        """The gateway again, after its end: with no peer, whatever it had before."""
+        """The gateway, until it listens; after an end, with no peer, whatever it had before."""
         self.gateway = self._start_gateway()
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:

@@ -26,6 +26,11 @@ PR_SET_NO_NEW_PRIVS: Final = 38
 MCL_CURRENT: Final = 1
 MCL_FUTURE: Final = 2
 MCL_ONFAULT: Final = 4
+# CPython's small-object allocator (Objects/obmalloc.c): sizes in steps of 16, of which 33 bytes of
+# a bytes object are not its content. Keys and the frames they travel in are of these sizes.
+_BLOCK_SIZES: Final = range(48, 320 + 1, 16)
+_BYTES_HEAD: Final = 33
+_BLOCKS: Final = 250  # of each size: more than a worker has free
 # capget(2): _LINUX_CAPABILITY_VERSION_3, and three words for each half of the set
 _CAPABILITY_VERSION: Final = 0x20080522
 _CAPABILITY_WORDS: Final = 6
@@ -87,6 +92,19 @@ def keep_out_of_swap() -> None:
     except OSError:
         if has_swap():
             raise
+
+
+def overwrite_freed() -> None:
+    """Fill what Python has freed with zeros, as far as it can be had again.
+
+    `bytes` can't be wiped; but their memory, once freed, is given out again by size. So blocks of
+    every size that small objects have are taken, many, zeroed, and let go. No promise: a block
+    that somebody took meanwhile keeps what he did not write over.
+    """
+    held = []
+    for size in _BLOCK_SIZES:
+        held += [bytes(size - _BYTES_HEAD) for _ in range(_BLOCKS)]
+    del held
 
 
 def die_with_parent(parent: int) -> None:

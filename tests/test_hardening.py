@@ -1,6 +1,7 @@
 """A process that has closed and locked itself: seen from outside, by what the kernel refuses."""
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sdbox_agent.hardening import has_swap
+from sdbox_agent.hardening import has_swap, overwrite_freed
 
 ROOT = Path(__file__).parents[1]
 # The interpreter of the system, and the module's text: another user may not reach this directory.
@@ -148,3 +149,15 @@ def test_a_child_whose_parent_has_gone_says_so() -> None:
     code = MODULE + "\ndie_with_parent(os.getppid() + 1)"
     done = subprocess.run([PYTHON, "-c", code], check=False, capture_output=True, timeout=20)
     assert b"ProcessLookupError" in done.stderr
+
+
+def test_what_was_freed_is_overwritten() -> None:
+    """A secret that nobody holds any more is not found where it was."""
+    places = []
+    for size in (32, 64, 96, 160):
+        secret = os.urandom(size)
+        places.append((id(secret), size, secret[:1] + secret[1:]))  # where, and a copy to compare
+        del secret
+    overwrite_freed()
+    for place, size, was in places:
+        assert ctypes.string_at(place + 32, size) != was

@@ -20,6 +20,7 @@ from sdbox_agent.card.held import Held
 from sdbox_agent.card.pinframe import Status
 from sdbox_agent.card.presence import Insertion, Looks, Presence
 from sdbox_agent.errors import DecodeError, SdboxError
+from sdbox_agent.hardening import overwrite_freed
 from sdbox_agent.statements import fields
 
 if TYPE_CHECKING:
@@ -255,6 +256,7 @@ class Service:
 
         def work() -> ipc.Message:
             held.token.close()
+            overwrite_freed()  # a key went through here
             return ipc.CardClosed(n=held.n)
 
         self._means.run(work, lambda _: None)
