@@ -140,7 +140,7 @@ def test_a_watcher_ends_when_told(pcsc) -> None:
         start_s = time.monotonic()
         seen.watcher.stop()
         assert not seen.watcher._thread.is_alive()
-        assert time.monotonic() - start_s < 0.5
+        assert time.monotonic() - start_s < 2
 
 
 # -- one connection --------------------------------------------------------------------------------

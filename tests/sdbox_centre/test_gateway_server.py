@@ -132,7 +132,7 @@ def test_a_gateway_that_hangs_is_a_fault_in_time(
     start = time.monotonic()
     with GatewayClient(path, ME) as client, pytest.raises(Fault, match="centre-fault"):
         client.remove(["box/1"])
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 3
     hung.close()
 
 
@@ -155,7 +155,7 @@ def test_a_lease_ends_without_anybody_asking(world: World, running: Running) -> 
         world.clock.mono += w.LEASE_S - 0.2  # the loop has 60 s to sleep yet, until it looks again
         client.remove(["nobody/1"])
         world.clock.mono += 0.2
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 5
     while world.peers.peers and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not world.peers.peers
@@ -178,7 +178,7 @@ def test_a_stranger_on_the_interface_is_put_out_by_itself(
     monkeypatch.setattr(gateway_server, "RECONCILE_S", 0.1)
     one = Running(world, may(ME, ME))
     world.peers.add(w.Peer(b"x" * 32, b"y" * 32, ("10.77.0.6/32",)))
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 5
     while world.peers.peers and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not world.peers.peers

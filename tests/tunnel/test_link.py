@@ -106,7 +106,7 @@ def test_a_child_that_leaves_at_once_is_a_fault_and_is_reaped(tmp_path: Path) ->
     start_s = time.monotonic()
     with pytest.raises(Fault):
         wireguard.start()
-    assert time.monotonic() - start_s < 1
+    assert time.monotonic() - start_s < 3
     assert wireguard.pid is None
     assert list(tmp_path.iterdir()) == []
 

@@ -313,7 +313,7 @@ def test_a_removal_is_told_at_once_while_the_card_is_mute(tmp_path: Path) -> Non
             told = core.receive()
             delays_ms.append((time.monotonic() - start_s) * 1000)
             assert isinstance(told, ipc.Removed | ipc.Inserted)
-        assert min(delays_ms) < 20, delays_ms  # the machine is shared; alone it takes 0.1 ms
+        assert min(delays_ms) < 100, delays_ms  # on a shared machine; alone it takes 0.1 ms
         mute.speak.set()
         core.send(ipc.CloseCard(n=7))
         assert core.receive() == ipc.CardClosed(n=7), "and the late signature is not told"

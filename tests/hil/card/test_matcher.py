@@ -124,7 +124,7 @@ def test_no_minutiae_keep_the_card_long() -> None:
             start_s = time.process_time()
             matcher.matches(reference, data)
             taken_s.append(time.process_time() - start_s)
-        assert min(taken_s) < 0.1  # 12 to 25 ms
+        assert min(taken_s) < 1  # 12 to 25 ms here, 160 where coverage counts on a slow machine
 
 
 def test_it_reckons_in_integers_alone() -> None:

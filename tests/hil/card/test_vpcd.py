@@ -203,11 +203,11 @@ def test_a_slow_card_is_late_and_can_be_pulled_meanwhile(reader: Reader) -> None
     reader.take()
     start = time.monotonic()
     assert reader.ask(SELECT_PIV)[-2:] == b"\x90\x00"
-    assert 0.08 <= time.monotonic() - start < 1
+    assert 0.08 <= time.monotonic() - start < 3
     reader.send(STATUS)
     start = time.monotonic()
     reader.slot.remove()
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 3
 
 
 def test_a_swapped_card_is_in_the_reader_at_once(reader: Reader) -> None:

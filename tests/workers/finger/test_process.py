@@ -139,7 +139,7 @@ def test_a_capture_ends_with_the_core(bench, how) -> None:
     else:
         bench.core.close()
         assert bench.process.wait(5) == 0
-    assert time.monotonic() - start < 1.0  # 50 ms for the capture; the rest is Python's own end
+    assert time.monotonic() - start < 3  # 50 ms for the capture; the rest is Python's own end
 
 
 def test_a_touch_that_is_no_finger_costs_a_capture_and_says_why(bench) -> None:
