@@ -76,6 +76,14 @@ def end(state: at.Live, code: str, cards: frozenset[int] | None = None) -> Step:
     )
 
 
+def noting(record: do.Record, step: Step) -> Step:
+    """`step` with a record of what led to it: first, but never before the tunnel goes down."""
+    state, effects = step
+    if isinstance(state, at.Closing):
+        return state, (*effects, record)
+    return state, (record, *effects)
+
+
 def unforeseen(state: at.Live) -> Step:
     """Nothing in this state allows what happened."""
     return end(state, "unforeseen")

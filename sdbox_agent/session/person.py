@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
-from sdbox_agent.session.ends import end, unforeseen
+from sdbox_agent.session.ends import end, noting, unforeseen
 from sdbox_agent.session.events import Timer
 from sdbox_agent.session.tunnelling import sign
 from sdbox_agent.terms import Level
@@ -106,10 +106,8 @@ def in_reserving(state: at.Reserving, event: on.Event, policy: Policy) -> Step:
             )
             reserved = do.Record(n, "attempt-reserved", level)
             if level is Level.CARD_PIN:
-                told, effects = _code_told(replace(state, access=access), event, policy)
-                return told, (*effects, reserved) if isinstance(told, at.Closing) else (
-                    reserved, *effects,
-                )  # fmt: skip
+                told = _code_told(replace(state, access=access), event, policy)
+                return noting(reserved, told)
             key = access.fingers[0].key if access.fingers else None
             late_s = policy.card_s if access.fingers else policy.comparison_s
             return at.Comparing(state.session, access, event.attempt), (
@@ -140,9 +138,8 @@ def in_comparing(state: at.Comparing, event: on.Event, policy: Policy) -> Step:
         case on.FingerRejected(left=left):
             fingers = _turned(state.access.fingers, left)
             if state.access.fingers and not fingers:
-                closing, effects = end(state, "card-blocked")
                 record = do.Record(state.session.n, "no-match", state.access.answer.level)
-                return closing, (*effects, record)
+                return noting(record, end(state, "card-blocked"))
             same = [one.key for one in fingers[:1]] == [one.key for one in state.access.fingers[:1]]
             access = replace(state.access, fingers=fingers)
             again = at.Scanning(state.session, access, "no-match" if same else "other-finger")
@@ -186,9 +183,8 @@ def _rejected(
     refused = do.Record(n, code, access.answer.level)
     if access.attempts_left == 0 or access.comparisons_left <= 0:
         why = "attempts-exhausted" if access.attempts_left else "card-locked"
-        closing, ending = end(state, why)
-        return closing, (*ending, refused)
-    return again, (refused, do.ClearTimer(n, Timer.DEADLINE), *effects)
+        return noting(refused, end(state, why))
+    return noting(refused, (again, (do.ClearTimer(n, Timer.DEADLINE), *effects)))
 
 
 def in_choosing(state: at.Choosing, event: on.Event, policy: Policy) -> Step:

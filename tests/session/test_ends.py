@@ -5,7 +5,7 @@ import pytest
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
-from sdbox_agent.session.ends import end, unforeseen
+from sdbox_agent.session.ends import end, noting, unforeseen
 from sdbox_agent.session.events import Timer
 from sdbox_agent.session.machine import step
 from tests.session.explore import POLICY
@@ -56,3 +56,11 @@ def test_two_cards_must_both_come_out() -> None:
 def test_after_start_up_the_box_is_idle_and_nobody_is_told() -> None:
     state, effects = step(at.Closing(0, "started", frozenset(), None), on.TunnelDown(0), POLICY)
     assert (state, names(effects)) == (at.Idle(0), ["ClearTimers"])
+
+
+def test_a_record_comes_first_but_never_before_the_tunnel_goes_down() -> None:
+    record = do.Record(4, "no-match")
+    assert names(noting(record, (LIVE, (do.ScanFinger(4),)))[1]) == ["Record", "ScanFinger"]
+    _, effects = noting(record, end(LIVE, "card-blocked"))
+    assert names(effects)[0] == "TakeTunnelDown"
+    assert effects[-1] == record
