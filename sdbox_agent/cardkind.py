@@ -6,12 +6,16 @@ first kind whose demands it meets. Knows no card and no file.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 KeyName = Literal["9A", "9E"]  # key references a statement may be signed with
 FingerKey = Literal["96", "97"]  # SP 800-73pt1-5 table 4b: on-card comparison, primary, secondary
+VerifyForm = Literal["raw", "7f2e"]  # how a probe is wrapped: SP 800-73, or ISO/IEC 7816-11
 Algorithm = Literal["P-256", "P-384", "RSA-2048", "RSA-3072"]  # SP 800-78-5 table 6-2
 
 KindName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}\Z")]
@@ -50,7 +54,11 @@ class CardKind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pin_policy: Literal["never", "once"] = "never"  # what 9A and 9D ask for at host-match
     pad: bool = True  # the PIN goes in at the reader's own pad, where it has one
     comparison: Literal["host", "card"] = "host"
-    verify: Literal["raw", "7f2e"] = "raw"  # how a probe is wrapped: SP 800-73, or ISO/IEC 7816-11
+    verify: VerifyForm = "raw"
     module: Annotated[str, Meta(max_length=200)] = ""  # PKCS#11: the maker's library
     # PKCS#11: CK_TOKEN_INFO.serialNumber; empty: the one token the library shows, whichever it is
     token_serial: Annotated[str, Meta(max_length=16)] = ""
+
+    def compares(self, bits: Sequence[Bit]) -> bool:
+        """Whether a card of this kind that shows these fingers compares them by itself."""
+        return self.comparison == "card" and bool(bits)

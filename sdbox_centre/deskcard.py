@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sdbox_agent.card.channel import Channel
-    from sdbox_agent.cardkind import Bit
+    from sdbox_agent.cardkind import Bit, VerifyForm
     from sdbox_agent.pki.holder import CardCertificates
 
 Slot = Literal["9A", "9D", "9E"]
@@ -83,7 +83,7 @@ class DeskCard:
         command = apdu.Command(verify.INS_VERIFY, 0x00, pin.REFERENCE, code, expects=False)
         return apdu.transmit(self.channel, command).sw
 
-    def compare(self, bit: Bit, minutiae: bytes, form: Literal["raw", "7f2e"]) -> int:
+    def compare(self, bit: Bit, minutiae: bytes, form: VerifyForm) -> int:
         """The status word of a comparison. Raises Bug for a probe that the BIT forbids."""
         return apdu.transmit(self.channel, occ.compare(bit, minutiae, form)).sw
 
@@ -149,13 +149,6 @@ def public_key(certificate_der: bytes) -> PublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
         raise Refused("card-data-invalid")
     return key
-
-
-def algorithm(key: PublicKey) -> str:
-    """Its name as in cardkind.Algorithm, or one that no kind of card has."""
-    if isinstance(key, rsa.RSAPublicKey):
-        return f"RSA-{key.key_size}"
-    return {"secp256r1": "P-256", "secp384r1": "P-384"}.get(key.curve.name, key.curve.name)
 
 
 def counted(sw: int) -> int | None:

@@ -36,12 +36,6 @@ PUK: Final = 0x81
 MANAGEMENT: Final = 0x9B
 # SP 800-78-5 table 6-2
 AES_256: Final = 0x0C
-ALGORITHMS: Final[dict[Algorithm, int]] = {
-    "P-256": 0x11,
-    "P-384": 0x14,
-    "RSA-2048": 0x07,
-    "RSA-3072": 0x05,
-}
 # pt2 section 3.2.4: dynamic authentication template
 _TEMPLATE: Final = 0x7C
 _WITNESS: Final = 0x80
@@ -115,7 +109,7 @@ class PivIssuer:
 
     def generate(self, slot: Slot, algorithm: Algorithm) -> PublicKey:
         """GENERATE ASYMMETRIC KEY PAIR (pt2 section 3.3.2). Raises Fault, DecodeError."""
-        wanted = tlv.encode(0xAC, tlv.encode(0x80, bytes([ALGORITHMS[algorithm]])))
+        wanted = tlv.encode(0xAC, tlv.encode(0x80, bytes([piv.ALGORITHMS[algorithm]])))
         return decode_public_key(
             self._done(apdu.Command(INS_GENERATE, 0x00, piv.KEYS[slot], wanted)), algorithm
         )

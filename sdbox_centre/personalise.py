@@ -151,7 +151,7 @@ class Desk:
         return (
             guid == order.guid
             and [name.value for name in names] == [order.common_name]
-            and deskcard.algorithm(key) == order.algorithm
+            and certificate.algorithm(key) == order.algorithm
             and wanted[0] in certificate.policies(one) <= set(wanted)
             and one.not_valid_after_utc == order.end.replace(microsecond=0)
         )

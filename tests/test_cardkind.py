@@ -13,6 +13,13 @@ def test_every_kind_and_finger_is_read_back_as_it_was_written() -> None:
         assert msgspec.json.decode(msgspec.json.encode(value), type=type(value)) == value
 
 
+def test_a_card_compares_if_its_kind_does_and_it_shows_a_finger() -> None:
+    finger = Bit(key="96", position=2, minimum=12, maximum=60, order=9)
+    assert kinds.MATCH.compares((finger,))
+    assert not kinds.MATCH.compares(())
+    assert not kinds.FREE.compares((finger,))
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -7,12 +7,12 @@ the data object of ISO/IEC 7816-11. Knows no minutia: a probe is 3N bytes here.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from sdbox_agent.card import tlv
 from sdbox_agent.card.apdu import Command
 from sdbox_agent.card.verify import INS_VERIFY
-from sdbox_agent.cardkind import Bit, FingerKey
+from sdbox_agent.cardkind import Bit, FingerKey, VerifyForm
 from sdbox_agent.errors import Bug, DecodeError
 
 # SP 800-73pt1-5: tables 3 and 4b, section 3.3.2
@@ -100,7 +100,7 @@ def encode_bits(bits: tuple[Bit, ...]) -> bytes:
     return tlv.encode(OBJECT_BIT_GROUP, content)
 
 
-def compare(bit: Bit, minutiae: bytes, form: Literal["raw", "7f2e"]) -> Command:
+def compare(bit: Bit, minutiae: bytes, form: VerifyForm) -> Command:
     """VERIFY a probe against the finger of `bit`. Raises Bug for one that its BIT forbids.
 
     A card would answer it by 6A80 and leave its counter alone; but who sends it breaks our rules.

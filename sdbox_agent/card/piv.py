@@ -10,12 +10,15 @@ from __future__ import annotations
 import datetime
 import zlib
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.card import tlv
 from sdbox_agent.card.apdu import Command
 from sdbox_agent.card.spki import Curve, EcKey, PublicKey
 from sdbox_agent.errors import DecodeError
+
+if TYPE_CHECKING:
+    from sdbox_agent.cardkind import Algorithm
 
 # pt1 section 2.2: RID of NIST, then the PIX of the PIV card application, version 01 00
 RID: Final = bytes.fromhex("A000000308")
@@ -39,9 +42,15 @@ SW_NOT_FOUND: Final = 0x6A82  # no such application, no such object
 SW_SECURITY_STATUS: Final = 0x6982  # the key wants a PIN or a match first
 SW_BLOCKED: Final = 0x6983  # of a key that will not be used again
 
-# SP 800-78-5 table 6-2: algorithm identifiers, by curve and by modulus size in bytes
-_ALGORITHM_EC: Final = {Curve.P256: 0x11, Curve.P384: 0x14}
-_ALGORITHM_RSA: Final = {256: 0x07, 384: 0x05}
+# SP 800-78-5 table 6-2: algorithm identifiers; then by curve, and by modulus size in bytes
+ALGORITHMS: Final[dict[Algorithm, int]] = {
+    "P-256": 0x11,
+    "P-384": 0x14,
+    "RSA-2048": 0x07,
+    "RSA-3072": 0x05,
+}
+_ALGORITHM_EC: Final = {Curve.P256: ALGORITHMS["P-256"], Curve.P384: ALGORITHMS["P-384"]}
+_ALGORITHM_RSA: Final = {256: ALGORITHMS["RSA-2048"], 384: ALGORITHMS["RSA-3072"]}
 
 # pt2 section 3.2.4: dynamic authentication template
 _TEMPLATE: Final = 0x7C

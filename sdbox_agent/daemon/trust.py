@@ -103,7 +103,7 @@ class Trust:
             CardCertificates(opened.auth, opened.key_management, opened.card_auth),
             opened.expires,
             opened.guid,
-            compares=kind.comparison == "card" and bool(opened.bits),
+            compares=kind.compares(opened.bits),
             pin_left=opened.pin_left,
         )
         lists = tuple(self._card_lists.values())

@@ -90,6 +90,13 @@ def check_signature_bits(signed_der: bytes) -> None:
     outer.end()
 
 
+def algorithm(key: PublicKey) -> str:
+    """Its name as in cardkind.Algorithm, or one that no kind of card has."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA-{key.key_size}"
+    return {"secp256r1": "P-256", "secp384r1": "P-384"}.get(key.curve.name, key.curve.name)
+
+
 def supported(key: object) -> PublicKey:
     """The key itself, if it is of a kind we use. Raises DecodeError."""
     match key:

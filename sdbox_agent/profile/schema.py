@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from sdbox_agent.cardkind import Algorithm, CardKind, KeyName, KindName
+from sdbox_agent.cardkind import Algorithm, CardKind, KeyName, KindName, VerifyForm
 from sdbox_agent.profile import toml
 from sdbox_agent.profile.toml import TomlRefused
 from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads it at run time
@@ -124,7 +124,7 @@ class Kind(_Closed, frozen=True, kw_only=True):
     pin_policy: Literal["never", "once"]
     pad: bool = True
     comparison: Literal["host", "card"]
-    verify: Literal["raw", "7f2e"] = "raw"
+    verify: VerifyForm = "raw"
     module: Annotated[str, Meta(max_length=200, pattern=r"^(/[A-Za-z0-9._+-]+)*\Z")] = ""
     token_serial: Annotated[str, Meta(max_length=16, pattern=r"^[\x21-\x7e]*\Z")] = ""
 

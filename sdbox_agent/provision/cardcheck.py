@@ -14,7 +14,6 @@ import secrets
 import threading
 from typing import TYPE_CHECKING, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Struct
 
 from sdbox_agent.card import pcsc
@@ -210,7 +209,7 @@ def judge(face: Face, by: Believes) -> Verdict:
         holder.CardCertificates(*(face.certificates[key] for key in ("9A", "9D", "9E"))),
         face.expires,
         face.guid,
-        compares=face.kind.comparison == "card" and bool(face.bits),
+        compares=face.kind.compares(face.bits),
         pin_left=face.pin_left,
     )
     ders = tuple(crl.crl_der for crl in lists)
@@ -240,16 +239,9 @@ def _certificate(key: str, der: bytes) -> CertificateSeen:
         subject=subject,
         not_before=one.not_valid_before_utc.isoformat(),
         not_after=one.not_valid_after_utc.isoformat(),
-        algorithm=_algorithm(one.public_key()),
+        algorithm=certificate.algorithm(certificate.supported(one.public_key())),
         policies=tuple(sorted(POLICIES.get(oid, oid) for oid in certificate.policies(one))),
     )
-
-
-def _algorithm(key: object) -> str:
-    supported = certificate.supported(key)
-    if isinstance(supported, ec.EllipticCurvePublicKey):
-        return f"P-{supported.curve.key_size}"
-    return f"RSA-{supported.key_size}"
 
 
 def _read(crl_der: bytes) -> revocation.Crl | None:

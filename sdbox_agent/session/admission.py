@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
-from sdbox_agent.session.ends import end, unforeseen
+from sdbox_agent.session.ends import end, noting, unforeseen
 from sdbox_agent.session.events import Timer
 from sdbox_agent.session.person import ask_for_code, grants, prepare_finger
 from sdbox_agent.statements import fields
@@ -60,7 +60,7 @@ def levels_of(card: on.Card, policy: Policy) -> tuple[Level, ...]:
 
     A match-bound card opens nothing before a match, its 9D included: no reference, no PIN.
     """
-    on_card = card.match_bound and card.kind.comparison == "card" and bool(card.bits)
+    on_card = card.match_bound and card.kind.compares(card.bits)
     able = {
         Level.CARD_MATCH: on_card,
         Level.HOST_MATCH: not card.match_bound and card.kind.comparison == "host",
@@ -85,10 +85,10 @@ def _admit(state: at.Proving, event: on.Admitted, policy: Policy) -> Step:
         return end(state, code)
     record = do.Record(session.n, "card-proved", answer.level)
     if not _wants_pin(card, answer.level):
-        preparing, effects = prepare_finger(session, access, policy)
-        return preparing, (record, *effects)
+        return noting(record, prepare_finger(session, access, policy))
     late = do.SetTimer(session.n, Timer.DEADLINE, answer.policy.transaction_s)
-    asked = at.PinEntry(session, access, card.pin_left or 0, _pin_hint(card, card.pin_left or 0))
+    left = card.pin_left or 0
+    asked = at.PinEntry(session, access, left, _pin_hint(card, left))
     return asked, (record, late, do.AskPin(session.n))
 
 
@@ -128,15 +128,12 @@ def in_pin_entry(state: at.PinEntry, event: on.Event, policy: Policy) -> Step:
         case on.PinEntered():
             accepted = do.Record(n, "pin-accepted", level)
             if level is Level.CARD_PIN:
-                asking, effects = ask_for_code(state.session, state.access)
-            else:
-                asking, effects = prepare_finger(state.session, state.access, policy)
-            return asking, (accepted, *effects)
+                return noting(accepted, ask_for_code(state.session, state.access))
+            return noting(accepted, prepare_finger(state.session, state.access, policy))
         case on.PinRefused(left=left):
             refused = do.Record(n, "pin-wrong", level)
             if not left:
-                closing, effects = end(state, "card-blocked")
-                return closing, (*effects, refused)
+                return noting(refused, end(state, "card-blocked"))
             hint = "pin-last-try" if left == 1 else "pin-wrong"
             return replace(state, left=left, hint=hint), (refused, do.AskPin(n))
         case _:

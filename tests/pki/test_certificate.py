@@ -37,6 +37,14 @@ def test_issuer_and_serial_are_the_certificates_own_bytes() -> None:
     assert name.serial == oracle.serial_number
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("p256", "P-256"), ("p384", "P-384"), ("rsa2048", "RSA-2048")]
+)
+def test_a_key_is_called_as_kinds_of_card_call_it(kind: str, name: str) -> None:
+    key = certificate.load(grown.card(kind).certificates.key_management).public_key()
+    assert certificate.algorithm(certificate.supported(key)) == name
+
+
 @pytest.mark.parametrize("kind", ["p256", "p384", "rsa2048"])
 def test_the_cards_certificates_load(kind) -> None:
     for one in vars_of(grown.card(kind).certificates):

@@ -10,6 +10,7 @@ from hil.direct import Direct
 from sdbox_agent.card import apdu, pin, piv
 from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.errors import Fault, Refused
+from sdbox_agent.pki import certificate
 from sdbox_centre import authority, deskcard
 from sdbox_centre.deskcard import DeskCard
 from tests.pki import grown
@@ -91,7 +92,7 @@ def test_objects_that_are_missing_malformed_or_closed() -> None:
 
 def test_a_key_of_another_sort_is_no_cards() -> None:
     key = ec.generate_private_key(ec.SECP521R1()).public_key()
-    assert deskcard.algorithm(key) == "secp521r1"
+    assert certificate.algorithm(key) == "secp521r1"
     der = authority.der_of(
         grown.card_authority().issue(
             authority.CARD_9A,

@@ -142,4 +142,4 @@ def test_the_frames_are_those_that_were_agreed() -> None:
         "00240081" + "10" + "31" * 8 + "32" * 8,
         "002c0080" + "10" + "31" * 8 + "32" * 8,
     ]
-    assert issuercard.ALGORITHMS.keys() == set(ALGORITHMS)
+    assert piv.ALGORITHMS.keys() == set(ALGORITHMS)

@@ -9,6 +9,7 @@ from hil.card.card import OtherCard, PivCard
 from hil.direct import Direct
 from sdbox_agent.card import apdu, piv
 from sdbox_agent.errors import Fault, Refused
+from sdbox_agent.pki import certificate
 from sdbox_centre import authority, deskcard, personalise
 from sdbox_centre.cardobjects import bit_group, wrapped
 from sdbox_centre.cardrules import CardRules
@@ -75,7 +76,7 @@ def test_a_blank_card_becomes_one_that_is_believed(kind, tmp_path) -> None:
 def test_every_algorithm_of_a_kind(algorithm) -> None:
     made = make(blank(kinds.FREE), kinds.FREE, algorithm=algorithm)
     for der in (made.certificates.auth, made.certificates.key_management):
-        assert deskcard.algorithm(deskcard.public_key(der)) == algorithm
+        assert certificate.algorithm(deskcard.public_key(der)) == algorithm
 
 
 @pytest.mark.parametrize("kind", MATCHING, ids=name)
