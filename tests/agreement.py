@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 from hil.card import matcher
 from sdbox_agent.biometrics import oncard
-from sdbox_agent.biometrics.compare import compare, is_match
+from sdbox_agent.biometrics.compare import compare
+from sdbox_agent.biometrics.decision import accepts
 from sdbox_agent.cardkind import Bit
 from tests.agreement_data import Touched, touches
 
@@ -78,7 +79,7 @@ def measured(people: int, impostors: int) -> Measured:
     compact = {id(touch): oncard.probe(touch.template, BIT) for touch in found}
     comparisons, card_s = [], 0.0
     for reference, probe in chosen(found, impostors):
-        host = is_match(compare(probe.prepared, reference.prepared))
+        host = accepts(compare(probe.prepared, reference.prepared))
         start_s = time.perf_counter()
         card = matcher.matches(compact[id(reference)], compact[id(probe)])
         card_s += time.perf_counter() - start_s

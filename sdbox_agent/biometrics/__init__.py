@@ -1,1 +1,9 @@
-"""Minutiae: records, extraction, comparison. Pure."""
+"""Minutiae: records, extraction, comparison. Pure.
+
+`decode` a record of one view, `prepare` its template, `compare` two.
+"""
+
+from sdbox_agent.biometrics.compare import compare, prepare
+from sdbox_agent.biometrics.record import decode
+
+__all__ = ["compare", "decode", "prepare"]

@@ -22,8 +22,6 @@ from sdbox_agent.biometrics.relaxation import assign, relax
 from sdbox_agent.biometrics.similarity import local_similarity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sdbox_agent.biometrics.minutia import Template
     from sdbox_agent.biometrics.points import Floats
 
@@ -63,16 +61,6 @@ def compare(probe: Prepared, reference: Prepared) -> float:
     reference_area = max(met.reference_overlap, p.MIN_OVERLAP)
     share = met.paired / math.sqrt(probe_area * reference_area)
     return math.sqrt(_global(before, after, min(similarity.shape))) * min(share, 1.0)
-
-
-def best(probe: Prepared, references: Sequence[Prepared]) -> float:
-    """The best score of `probe` over several views and fingers; 0 with none."""
-    return max((compare(probe, reference) for reference in references), default=0.0)
-
-
-def is_match(score: float) -> bool:
-    """The comparison decision."""
-    return score >= p.THRESHOLD_FMR_0_15_PERCENT
 
 
 def _global(before: Floats, after: Floats, cylinders_: int) -> float:

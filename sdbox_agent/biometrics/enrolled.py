@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from sdbox_agent.biometrics.iso19794_2_2005 import Record
 
 
-def views(record: bytes, positions: Collection[int]) -> Iterator[Prepared]:
-    """The usable views of `record`, prepared; its fingers must be `positions` (19794-2 codes).
+def views(record: bytes, positions: Collection[int]) -> Iterator[tuple[int, Prepared]]:
+    """The usable views of `record`, prepared, each with its finger (a 19794-2 position code).
 
-    The first is ready when this returns, the others are made as they are asked for: one good view
-    is enough to ask for a finger, and the person needs longer to lay it than the rest takes.
+    Its fingers must be `positions`. The first is ready when this returns, the others are made as
+    they are asked for: one good view is enough to ask for a finger, and the person needs longer to
+    lay it than the rest takes.
     Raises Refused: reference-malformed; reference-poor when no view is good enough.
     """
     try:
@@ -36,7 +37,7 @@ def views(record: bytes, positions: Collection[int]) -> Iterator[Prepared]:
     return itertools.chain((first,), usable)
 
 
-def _usable(decoded: Record) -> Iterator[Prepared]:
+def _usable(decoded: Record) -> Iterator[tuple[int, Prepared]]:
     for view in decoded.views:
         template = decoded.template(view)
         prepared = prepare(template)
@@ -44,4 +45,4 @@ def _usable(decoded: Record) -> Iterator[Prepared]:
             quality.check_reference(quality.measure(template, prepared))
         except Refused:
             continue  # one good view is enough; none is a refusal
-        yield prepared
+        yield view.position, prepared

@@ -54,3 +54,5 @@ GOOD_QUALITY: Final = 50.0
 # and 16 % of the genuine ones, of all qualities, don't. A rate of comparisons, not of decisions:
 # those take the best over several views.
 THRESHOLD_FMR_0_15_PERCENT: Final = 0.08
+STRONG_FROM: Final = 0.24  # bands of accepted scores, for the ageing of a template
+FAIR_FROM: Final = 0.14

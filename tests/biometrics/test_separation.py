@@ -6,7 +6,8 @@ import pytest
 
 from hil.finger import cache
 from hil.finger.impression import impression
-from sdbox_agent.biometrics.compare import compare, is_match, prepare
+from sdbox_agent.biometrics.compare import compare, prepare
+from sdbox_agent.biometrics.decision import accepts
 from sdbox_agent.sensor import detect
 
 FINGERS, TOUCHES = 20, 5
@@ -28,5 +29,5 @@ def test_virtual_fingers_are_told_apart() -> None:
     assert (len(genuine), len(impostor)) == (GENUINE, IMPOSTOR)
     low = min(compare(a, b) for a, b in genuine)
     high = max(compare(a, b) for a, b in impostor)
-    assert is_match(low), f"lowest genuine score {low:.3f}"
-    assert not is_match(high), f"highest impostor score {high:.3f}"
+    assert accepts(low), f"lowest genuine score {low:.3f}"
+    assert not accepts(high), f"highest impostor score {high:.3f}"

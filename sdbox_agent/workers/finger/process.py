@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from sdbox_agent import ipc
-from sdbox_agent.biometrics import enrolled, oncard, quality
-from sdbox_agent.biometrics.compare import Prepared, best, is_match, prepare
+from sdbox_agent.biometrics import decision, enrolled, oncard, quality
+from sdbox_agent.biometrics.compare import Prepared, prepare
 from sdbox_agent.errors import AskAgain, Bug, DecodeError, SdboxError
 from sdbox_agent.sensor import detect
 from sdbox_agent.sensor.port import Interrupted
@@ -68,8 +68,8 @@ class FingerProcess:
         self._n = 0
         self._dpi = 0.0
         self._scanner = Scanner(sensor, 0, self._judged)
-        self._references: list[Prepared] = []  # at host-match
-        self._more: Iterator[Prepared] = iter(())  # of them, still to be made
+        self._references: list[tuple[int, Prepared]] = []  # at host-match
+        self._more: Iterator[tuple[int, Prepared]] = iter(())  # of them, still to be made
         self._bits: tuple[Bit, ...] = ()  # at card-match
         self._probe: Probe | None = None
 
@@ -194,7 +194,7 @@ class FingerProcess:
         if not self._bits:
             if key is not None:
                 raise Bug("worker-protocol")
-            return is_match(best(probe.prepared, self._references)), None
+            return decision.accepts(decision.fused([probe.prepared], self._references)), None
         if key not in probe.for_card:
             raise Bug("worker-protocol")
         question = ipc.OnCardCompare(n=self._n, key=key, minutiae=probe.for_card[key])

@@ -1,0 +1,45 @@
+"""What one spent attempt accepts: its captures so far, against all views of all enrolled fingers.
+
+The rates that thresholds are named by are rates of this, not of single comparisons.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+from sdbox_agent.biometrics import parameters as p
+from sdbox_agent.biometrics.compare import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sdbox_agent.biometrics.compare import Prepared
+
+
+class Band(enum.StrEnum):
+    """How far above the threshold an accepted attempt lay: all that is ever kept of a score."""
+
+    STRONG = "strong"
+    FAIR = "fair"
+    WEAK = "weak"
+
+
+def fused(captures: Sequence[Prepared], references: Sequence[tuple[int, Prepared]]) -> float:
+    """Score in [0, 1] of captures of one finger against views (finger position, view); 0 with none.
+
+    Never lower for a capture more: an attempt that has been accepted stays so.
+    """
+    return max((compare(a, b) for a in captures for _, b in references), default=0.0)
+
+
+def accepts(score: float) -> bool:
+    """The decision."""
+    return score >= p.THRESHOLD_FMR_0_15_PERCENT
+
+
+def band(score: float) -> Band:
+    """Of an accepted score."""
+    if score >= p.STRONG_FROM:
+        return Band.STRONG
+    return Band.FAIR if score >= p.FAIR_FROM else Band.WEAK
