@@ -1,0 +1,392 @@
+/*
+ * The three inner loops of a comparison, where array arithmetic costs more in
+ * overhead than in numbers: greedy assignment, relaxation, registration.
+ *
+ * Called by kernel.py alone, which says what every argument is. Holds no state,
+ * allocates nothing, knows no file format. Everything it is given has been
+ * bounded there: at most MAX minutiae a side, finite numbers, indices in range.
+ * Every number that decides is in parameters.py and comes in as an argument.
+ */
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define API __attribute__((visibility("default")))
+
+enum {
+	ABI = 1, /* raised with every change of a function's arguments */
+	MAX = 128, /* minutiae of a print */
+	MAX_PROPOSALS = 64,
+	MAX_STAGES = 8,
+};
+
+struct points {
+	const double *xy; /* (n, 2), y up */
+	const double *angle; /* (n,) */
+	const double *hull; /* (corners, 2), counter-clockwise */
+	int64_t n, corners;
+};
+
+struct stage { /* tolerances of one round of registration */
+	double sigma_px, sigma_rad;
+};
+
+struct motion {
+	double angle, x, y; /* probe to reference: turned, then moved */
+};
+
+struct meeting {
+	double count;
+	double weight[MAX]; /* of each probe minutia with its partner, 0: none */
+	int32_t partner[MAX];
+};
+
+struct registration {
+	struct motion motion;
+	double paired;
+	int64_t probe_overlap, reference_overlap;
+};
+
+API int64_t sdbox_abi(void)
+{
+	return ABI;
+}
+
+API int64_t sdbox_most(void)
+{
+	return MAX;
+}
+
+static double wrapped(double angle)
+{
+	return angle - 2 * M_PI * floor((angle + M_PI) / (2 * M_PI));
+}
+
+/* -- assignment ------------------------------------------------------------ */
+
+static int64_t best_free(const double *row, int64_t columns, const uint8_t *taken)
+{
+	int64_t best = -1;
+
+	for (int64_t j = 0; j < columns; j++)
+		if (!taken[j] && row[j] > 0 && (best < 0 || row[j] > row[best]))
+			best = j;
+	return best;
+}
+
+/* Strongest first, each row and column once, none of strength 0; how many pairs. */
+API int64_t sdbox_assign(const double *strength, int64_t rows, int64_t columns,
+			 int64_t *row_of, int64_t *column_of)
+{
+	uint8_t taken[MAX] = {0}, done[MAX] = {0};
+	int64_t best[MAX];
+	int64_t pairs = 0;
+
+	for (int64_t i = 0; i < rows; i++)
+		best[i] = best_free(strength + i * columns, columns, taken);
+	for (;;) {
+		int64_t row = -1;
+
+		for (int64_t i = 0; i < rows; i++) {
+			if (done[i] || best[i] < 0)
+				continue;
+			if (row < 0 ||
+			    strength[i * columns + best[i]] > strength[row * columns + best[row]])
+				row = i;
+		}
+		if (row < 0)
+			return pairs;
+		row_of[pairs] = row;
+		column_of[pairs++] = best[row];
+		done[row] = taken[best[row]] = 1;
+		for (int64_t i = 0; i < rows; i++)
+			if (!done[i] && best[i] == best[row])
+				best[i] = best_free(strength + i * columns, columns, taken);
+	}
+}
+
+/* -- relaxation ------------------------------------------------------------ */
+
+static double sigmoid(double value, const double *centre_and_slope)
+{
+	double exponent = -centre_and_slope[1] * (value - centre_and_slope[0]);
+
+	return 1 / (1 + exp(fmin(exponent, 60)));
+}
+
+static double distance(const double *a, const double *b)
+{
+	return sqrt((b[0] - a[0]) * (b[0] - a[0]) + (b[1] - a[1]) * (b[1] - a[1]));
+}
+
+static double radial(const struct points *p, int64_t from, int64_t to)
+{
+	const double *a = p->xy + 2 * from, *b = p->xy + 2 * to;
+
+	return p->angle[from] - atan2(b[1] - a[1], b[0] - a[0]);
+}
+
+/*
+ * Support of pair j for pair i: 1 where both prints agree how they lie to one
+ * another. Too far a difference of distance already decides: then the rest,
+ * which costs an arc tangent each, is left out.
+ */
+static void supports(const struct points *probe, const struct points *reference,
+		     const int64_t *a, const int64_t *b, int64_t n,
+		     const double *sigmoids, double support[MAX][MAX])
+{
+	for (int64_t i = 0; i < n; i++) {
+		support[i][i] = 0;
+		for (int64_t j = 0; j < i; j++) {
+			double there = distance(probe->xy + 2 * a[i], probe->xy + 2 * a[j]);
+			double here = distance(reference->xy + 2 * b[i], reference->xy + 2 * b[j]);
+			double common = sigmoid(fabs(there - here), sigmoids);
+			double turn;
+
+			support[i][j] = support[j][i] = 0;
+			if (common < 1e-12)
+				continue;
+			turn = (probe->angle[a[i]] - probe->angle[a[j]]) -
+			       (reference->angle[b[i]] - reference->angle[b[j]]);
+			common *= sigmoid(fabs(wrapped(turn)), sigmoids + 2);
+			if (common < 1e-12)
+				continue;
+			support[i][j] = common * sigmoid(fabs(wrapped(radial(probe, a[i], a[j]) -
+				radial(reference, b[i], b[j]))), sigmoids + 4);
+			support[j][i] = common * sigmoid(fabs(wrapped(radial(probe, a[j], a[i]) -
+				radial(reference, b[j], b[i]))), sigmoids + 4);
+		}
+	}
+}
+
+API void sdbox_relax(const struct points *probe, const struct points *reference,
+		     const int64_t *a, const int64_t *b, int64_t n,
+		     const double *sigmoids, double weight, int64_t rounds,
+		     double *strength)
+{
+	double support[MAX][MAX], next[MAX];
+
+	supports(probe, reference, a, b, n, sigmoids, support);
+	for (int64_t round = 0; round < rounds; round++) {
+		for (int64_t i = 0; i < n; i++) {
+			double sum = 0;
+
+			for (int64_t j = 0; j < n; j++)
+				sum += support[i][j] * strength[j];
+			next[i] = weight * strength[i] + (1 - weight) * sum / (double)(n - 1);
+		}
+		for (int64_t i = 0; i < n; i++)
+			strength[i] = next[i];
+	}
+}
+
+/* -- registration ---------------------------------------------------------- */
+
+static void turn_by(double cos_, double sin_, const double *xy, double *out)
+{
+	out[0] = xy[0] * cos_ - xy[1] * sin_;
+	out[1] = xy[0] * sin_ + xy[1] * cos_;
+}
+
+static struct motion proposed(const struct points *probe, const struct points *reference,
+			      int64_t a, int64_t b)
+{
+	double angle = wrapped(reference->angle[b] - probe->angle[a]), turned[2];
+
+	turn_by(cos(angle), sin(angle), probe->xy + 2 * a, turned);
+	return (struct motion){angle, reference->xy[2 * b] - turned[0],
+			       reference->xy[2 * b + 1] - turned[1]};
+}
+
+/* Mutually nearest minutiae under a motion, weighted by a Gaussian of the stage's tolerances. */
+static void meet(const struct motion *motion, const struct points *probe,
+		 const struct points *reference, const struct stage *stage,
+		 struct meeting *met)
+{
+	double cos_ = cos(motion->angle), sin_ = sin(motion->angle);
+	double per_px = 1 / (2 * stage->sigma_px * stage->sigma_px);
+	double per_rad = 1 / (2 * stage->sigma_rad * stage->sigma_rad);
+	double best_back[MAX];
+	int32_t back[MAX];
+
+	for (int64_t j = 0; j < reference->n; j++) {
+		best_back[j] = 0;
+		back[j] = -1;
+	}
+	for (int64_t i = 0; i < probe->n; i++) {
+		double at[2];
+
+		turn_by(cos_, sin_, probe->xy + 2 * i, at);
+		at[0] += motion->x;
+		at[1] += motion->y;
+		met->weight[i] = 0;
+		met->partner[i] = 0;
+		for (int64_t j = 0; j < reference->n; j++) {
+			double dx = at[0] - reference->xy[2 * j];
+			double dy = at[1] - reference->xy[2 * j + 1];
+			double cost = (dx * dx + dy * dy) * per_px, turn, weight;
+
+			if (cost > 30) /* e^-30: nothing */
+				continue;
+			turn = wrapped(probe->angle[i] + motion->angle - reference->angle[j]);
+			cost += turn * turn * per_rad;
+			if (cost > 30)
+				continue;
+			weight = exp(-cost);
+			if (weight > met->weight[i]) {
+				met->weight[i] = weight;
+				met->partner[i] = (int32_t)j;
+			}
+			if (weight > best_back[j]) {
+				best_back[j] = weight;
+				back[j] = (int32_t)i;
+			}
+		}
+	}
+	met->count = 0;
+	for (int64_t i = 0; i < probe->n; i++) {
+		if (met->weight[i] > 0 && back[met->partner[i]] != i)
+			met->weight[i] = 0;
+		met->count += met->weight[i];
+	}
+}
+
+/* Weighted least squares in the plane; a motion under which nothing meets stays as it is. */
+static void refine(struct motion *motion, const struct meeting *met,
+		   const struct points *probe, const struct points *reference,
+		   double nothing)
+{
+	double middle[2] = {0, 0}, target[2] = {0, 0}, dot = 0, cross = 0, turned[2];
+
+	if (met->count <= nothing)
+		return;
+	for (int64_t i = 0; i < probe->n; i++) {
+		double share = met->weight[i] / met->count;
+
+		for (int axis = 0; axis < 2; axis++) {
+			middle[axis] += share * probe->xy[2 * i + axis];
+			target[axis] += share * reference->xy[2 * met->partner[i] + axis];
+		}
+	}
+	for (int64_t i = 0; i < probe->n; i++) {
+		double share = met->weight[i] / met->count;
+		double ax = probe->xy[2 * i] - middle[0], ay = probe->xy[2 * i + 1] - middle[1];
+		double bx = reference->xy[2 * met->partner[i]] - target[0];
+		double by = reference->xy[2 * met->partner[i] + 1] - target[1];
+
+		dot += share * (ax * bx + ay * by);
+		cross += share * (ax * by - ay * bx);
+	}
+	motion->angle = atan2(cross, dot);
+	turn_by(cos(motion->angle), sin(motion->angle), middle, turned);
+	motion->x = target[0] - turned[0];
+	motion->y = target[1] - turned[1];
+}
+
+/* In the hull, or no farther from it than the margin. */
+static int near_hull(const double *hull, int64_t corners, const double *at, double margin)
+{
+	int inside = corners > 2;
+	double best2 = INFINITY;
+
+	for (int64_t k = 0; k < corners; k++) {
+		const double *from = hull + 2 * k, *to = hull + 2 * ((k + 1) % corners);
+		double dx = to[0] - from[0], dy = to[1] - from[1];
+		double ax = at[0] - from[0], ay = at[1] - from[1];
+		double along = (ax * dx + ay * dy) / fmax(dx * dx + dy * dy, 1e-12);
+		double rx, ry;
+
+		inside &= dx * ay - dy * ax >= 0;
+		along = fmin(fmax(along, 0), 1);
+		rx = ax - along * dx;
+		ry = ay - along * dy;
+		best2 = fmin(best2, rx * rx + ry * ry);
+	}
+	return inside || best2 <= margin * margin;
+}
+
+static int64_t overlap(const struct points *points, const struct points *other,
+		       const struct motion *motion, int undo, double margin)
+{
+	double angle = undo ? -motion->angle : motion->angle;
+	double cos_ = cos(angle), sin_ = sin(angle);
+	int64_t count = 0;
+
+	for (int64_t i = 0; i < points->n; i++) {
+		double from[2] = {points->xy[2 * i], points->xy[2 * i + 1]}, at[2];
+
+		if (undo) {
+			from[0] -= motion->x;
+			from[1] -= motion->y;
+		}
+		turn_by(cos_, sin_, from, at);
+		if (!undo) {
+			at[0] += motion->x;
+			at[1] += motion->y;
+		}
+		count += near_hull(other->hull, other->corners, at, margin);
+	}
+	return count;
+}
+
+/* The place of the largest count; of equals, the first. */
+static int64_t most(const struct meeting *met, int64_t n, const uint8_t *used)
+{
+	int64_t best = -1;
+
+	for (int64_t i = 0; i < n; i++)
+		if (!used[i] && (best < 0 || met[i].count > met[best].count))
+			best = i;
+	return best;
+}
+
+/*
+ * From proposals (a, b), best first: meet, keep the best `refined`, refine, meet
+ * again, a stage at a time. `weight` and `partner` (probe,) say who met whom.
+ */
+API void sdbox_register(const struct points *probe, const struct points *reference,
+			const int64_t *a, const int64_t *b, int64_t proposals,
+			const struct stage *stages, int64_t stages_n, int64_t refined,
+			double nothing, double margin,
+			struct registration *out, double *weight, int64_t *partner)
+{
+	struct motion motion[MAX_PROPOSALS], kept[MAX_PROPOSALS];
+	struct meeting met[MAX_PROPOSALS];
+	int64_t n = proposals;
+
+	for (int64_t h = 0; h < n; h++) {
+		motion[h] = proposed(probe, reference, a[h], b[h]);
+		meet(&motion[h], probe, reference, &stages[0], &met[h]);
+	}
+	for (int64_t stage = 1; stage < stages_n; stage++) {
+		uint8_t used[MAX_PROPOSALS] = {0};
+		int64_t keep = n < refined ? n : refined;
+
+		for (int64_t h = 0; h < keep; h++) {
+			int64_t best = most(met, n, used);
+
+			used[best] = 1;
+			kept[h] = motion[best];
+			refine(&kept[h], &met[best], probe, reference, nothing);
+		}
+		for (int64_t h = 0; h < keep; h++) {
+			motion[h] = kept[h];
+			meet(&motion[h], probe, reference, &stages[stage], &met[h]);
+		}
+		n = keep;
+	}
+	{
+		const uint8_t used[MAX_PROPOSALS] = {0};
+		int64_t best = most(met, n, used);
+
+		out->motion = motion[best];
+		out->paired = met[best].count;
+		for (int64_t i = 0; i < probe->n; i++) {
+			weight[i] = met[best].weight[i];
+			partner[i] = met[best].partner[i];
+		}
+	}
+	out->probe_overlap = overlap(probe, reference, &out->motion, 0, margin);
+	out->reference_overlap = overlap(reference, probe, &out->motion, 1, margin);
+}

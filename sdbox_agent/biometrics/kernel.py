@@ -1,0 +1,174 @@
+"""The compiled inner loops of a comparison: kernel.c, called with arrays that have been checked.
+
+Built by `make setup` beside this file. Decides nothing: every number comes from parameters.py. The
+same sums in NumPy, which tests/biometrics/oracle.py keeps, take six times as long.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sdbox_agent.biometrics import parameters as p
+from sdbox_agent.errors import Bug
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sdbox_agent.biometrics.points import Floats, Points
+
+    Indices = NDArray[np.int64]
+
+LIBRARY: Final = Path(__file__).with_name("kernel.so")
+
+# -- kernel.c --------------------------------------------------------------------------------------
+
+ABI: Final = 1
+MOST: Final = 128  # minutiae a side
+MOST_PROPOSALS: Final = 64
+
+
+class _Side(ctypes.Structure):
+    """struct points."""
+
+    _fields_ = (  # type: ignore[mutable-override]  # ctypes reads it once
+        ("xy", ctypes.c_void_p),
+        ("angle", ctypes.c_void_p),
+        ("hull", ctypes.c_void_p),
+        ("n", ctypes.c_int64),
+        ("corners", ctypes.c_int64),
+    )
+
+
+class _Registration(ctypes.Structure):
+    """struct registration."""
+
+    _fields_ = (  # type: ignore[mutable-override]  # ctypes reads it once
+        ("angle", ctypes.c_double),
+        ("x", ctypes.c_double),
+        ("y", ctypes.c_double),
+        ("paired", ctypes.c_double),
+        ("probe_overlap", ctypes.c_int64),
+        ("reference_overlap", ctypes.c_int64),
+    )
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    for name in ("sdbox_abi", "sdbox_most", "sdbox_assign"):
+        getattr(library, name).restype = ctypes.c_int64
+    library.sdbox_relax.restype = library.sdbox_register.restype = None
+    if (library.sdbox_abi(), library.sdbox_most()) != (ABI, MOST):
+        raise ImportError(f"{path.name} is of another version: run `make setup`")
+    return library
+
+
+_library: Final = _load(LIBRARY)
+_SIGMOIDS: Final = np.array((p.DISTANCE_SIGMOID, p.DIRECTION_SIGMOID, p.RADIAL_SIGMOID))
+_STAGES: Final = np.array(p.TOLERANCES, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """The best motion (probe to reference: turned, then moved), and what falls together under it.
+
+    `paired` is a soft count; `weight` (probe,) says how well each minutia meets its `partner`, 0:
+    it meets none. The overlaps count the minutiae of each print in the area common to both.
+    """
+
+    angle_rad: float
+    shift_px: tuple[float, float]
+    paired: float
+    probe_overlap: int
+    reference_overlap: int
+    weight: Floats
+    partner: Indices
+
+
+def assign(similarity: Floats) -> tuple[Indices, Indices]:
+    """Best pairs first, each row and each column at most once, none of similarity 0."""
+    table = np.ascontiguousarray(similarity, dtype=np.float64)
+    if table.ndim != 2 or max(table.shape) > MOST:
+        raise Bug("unforeseen")
+    rows, columns = np.empty((2, MOST), dtype=np.int64)
+    found = _library.sdbox_assign(
+        _at(table),
+        ctypes.c_int64(table.shape[0]),
+        ctypes.c_int64(table.shape[1]),
+        _at(rows),
+        _at(columns),
+    )
+    return rows[:found], columns[:found]
+
+
+def relax(strength: Floats, probe: Points, reference: Points, a: Indices, b: Indices) -> Floats:
+    """Strengths after relaxation; `a`, `b`: the pairs' minutiae; all (pairs,)."""
+    relaxed = np.array(strength, dtype=np.float64)
+    if len(relaxed) < 2:
+        return relaxed
+    a, b = _indices(a, len(probe), len(relaxed)), _indices(b, len(reference), len(relaxed))
+    _library.sdbox_relax(
+        ctypes.byref(_side(probe)),
+        ctypes.byref(_side(reference)),
+        _at(a),
+        _at(b),
+        ctypes.c_int64(len(relaxed)),
+        _at(_SIGMOIDS),
+        ctypes.c_double(p.RELAXATION_WEIGHT),
+        ctypes.c_int64(p.RELAXATION_ROUNDS),
+        _at(relaxed),
+    )
+    return relaxed
+
+
+def register(probe: Points, reference: Points, a: Indices, b: Indices) -> Registration:
+    """Register from proposals `a` (probe) and `b` (reference): minutia indices, best first."""
+    if not 1 <= len(a) <= MOST_PROPOSALS:
+        raise Bug("unforeseen")
+    a, b = _indices(a, len(probe), len(a)), _indices(b, len(reference), len(a))
+    out = _Registration()
+    weight, partner = np.empty(len(probe)), np.empty(len(probe), dtype=np.int64)
+    _library.sdbox_register(
+        ctypes.byref(_side(probe)),
+        ctypes.byref(_side(reference)),
+        _at(a),
+        _at(b),
+        ctypes.c_int64(len(a)),
+        _at(_STAGES),
+        ctypes.c_int64(len(_STAGES)),
+        ctypes.c_int64(p.REFINED_PROPOSALS),
+        ctypes.c_double(p.NOTHING_MEETS),
+        ctypes.c_double(p.OVERLAP_MARGIN_PX),
+        ctypes.byref(out),
+        _at(weight),
+        _at(partner),
+    )
+    return Registration(
+        out.angle, (out.x, out.y), out.paired, out.probe_overlap, out.reference_overlap,
+        weight, partner,
+    )  # fmt: skip
+
+
+def _side(points: Points) -> _Side:
+    if not 1 <= len(points) <= MOST:
+        raise Bug("unforeseen")
+    return _Side(
+        _at(points.xy_px), _at(points.angle_rad), _at(points.hull_px),
+        len(points), len(points.hull_px),
+    )  # fmt: skip
+
+
+def _indices(chosen: Indices, below: int, count: int) -> Indices:
+    """As C takes them. Raises Bug for one that points outside."""
+    checked = np.ascontiguousarray(chosen, dtype=np.int64)
+    if checked.shape != (count,) or count > MOST or checked.min() < 0 or checked.max() >= below:
+        raise Bug("unforeseen")
+    return checked
+
+
+def _at(array: NDArray[np.float64] | Indices) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
