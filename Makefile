@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 PY := .venv/bin/python
 COVERAGE := .venv/bin/coverage
 STAMP := .venv/.setup-$(shell cat .ci/apt-packages .ci/setup pyproject.toml uv.lock 2>/dev/null | sha256sum | cut -c1-16)
+KERNEL := sdbox_agent/biometrics/libkernel.so
+READY := $(STAMP) $(KERNEL)
 export PYTHONDONTWRITEBYTECODE :=
 export UV_PYTHON_DOWNLOADS := never
 
@@ -18,28 +20,33 @@ LEVEL ?= host-match
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: $(STAMP) ## system packages and .venv, from the lists in this repository (second run: nothing)
+setup: $(READY) ## system packages and .venv, from the lists in this repository (second run: nothing)
 
 $(STAMP): .ci/apt-packages .ci/setup pyproject.toml uv.lock
 	@bash .ci/setup
 	@rm -f .venv/.setup-*; touch $@
 
-demo: $(STAMP) ## one session at LEVEL=host-match|card-match|card-pin, then refusals; needs root
+# -ffp-contract=off: the same sums on every machine
+$(KERNEL): sdbox_agent/biometrics/kernel.c Makefile $(STAMP)
+	@cc -std=c11 -O3 -D_GNU_SOURCE -ffp-contract=off -Wall -Wextra -Wconversion -Werror -fPIC -shared \
+		-fvisibility=hidden -fstack-protector-strong -Wl,-z,relro,-z,now -o $@ $< -lm
+
+demo: $(READY) ## one session at LEVEL=host-match|card-match|card-pin, then refusals; needs root
 	@$(PY) -m hil.demo --level $(LEVEL)
 
-lint: $(STAMP) ## formatting, style, types, import contracts
+lint: $(READY) ## formatting, style, types, import contracts
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
 
-pure: $(STAMP) ## the quick tests that need no root
+pure: $(READY) ## the quick tests that need no root
 	@$(PY) -m pytest -q -m "not rig and not slow" -n 3 --dist loadfile
 
-check: $(STAMP) ## lint and pure, both at once; no root, under 60 s
+check: $(READY) ## lint and pure, both at once; no root, under 60 s
 	@$(MAKE) -j2 --output-sync=target lint pure
 
-cover: $(STAMP) ## every test that needs no root, and the coverage gate
+cover: $(READY) ## every test that needs no root, and the coverage gate
 	@rm -rf build/coverage; mkdir -p build/coverage
 	@$(COVERAGE) run -m pytest -q -m "not rig" -n 3 --dist loadfile
 	@$(COVERAGE) combine -q
@@ -48,7 +55,7 @@ cover: $(STAMP) ## every test that needs no root, and the coverage gate
 test: lint cover ## every test, the rig's included; needs root, under 10 min
 	@$(PY) -m pytest -q -m rig -n 3 --dist loadfile  # most of it waits: for cards, deadlines, timers
 
-fuzz: $(STAMP) ## every parser under libFuzzer, SECONDS=60 in all or INPUTS=N each; then its coverage
+fuzz: $(READY) ## every parser under libFuzzer, SECONDS=60 in all or INPUTS=N each; then its coverage
 	@nice -n 19 $(PY) -m tests.fuzz.run $(if $(INPUTS),--inputs $(INPUTS),--seconds $(SECONDS))
 
 ci: export CI := 1
@@ -60,10 +67,10 @@ full: export FULL := 1
 full: INPUTS := 10000000
 full: test fuzz ## before a release: every enumeration whole, 10 million inputs a parser; a night
 
-bench: $(STAMP) ## speed, memory, idle: build/bench.json and a table; needs root, under 8 min
+bench: $(READY) ## speed, memory, idle: build/bench.json and a table; needs root, under 8 min
 	@$(PY) -m hil.bench
 
-diagram: $(STAMP) ## draw the machine's table and the README's picture anew
+diagram: $(READY) ## draw the machine's table and the README's picture anew
 	@$(PY) -m tests.session.golden
 
 clean: ## remove what was built (not the environment)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from hil.card import matcher
 from sdbox_agent.biometrics import oncard
-from sdbox_agent.biometrics.compare import compare
+from sdbox_agent.biometrics.comparison import compare
 from sdbox_agent.biometrics.decision import accepts
 from sdbox_agent.cardkind import Bit
 from tests.agreement_data import Touched, touches

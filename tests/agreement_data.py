@@ -17,7 +17,7 @@ import numpy as np
 from hil.finger import cache, impression, master, noise, orientation, pose, ridges
 from hil.finger.person import RIGHT_INDEX, Person
 from sdbox_agent.biometrics import minutia, quality
-from sdbox_agent.biometrics.compare import Prepared, prepare
+from sdbox_agent.biometrics.comparison import Prepared, prepare
 from sdbox_agent.biometrics.minutia import Minutia, MinutiaType, Template
 from sdbox_agent.errors import AskAgain
 from sdbox_agent.sensor import detect

@@ -5,7 +5,7 @@
 
 import math
 
-from sdbox_agent.biometrics import compare
+from sdbox_agent.biometrics import comparison
 from sdbox_agent.biometrics.minutia import Minutia, MinutiaType, Template, turned
 
 NIST_TURN_DEG = 180  # *.xyt directions point the other way from ISO's
@@ -28,8 +28,8 @@ def template(rows) -> Template:
     )
 
 
-def matcher(probe: compare.Prepared, reference: compare.Prepared) -> float:
-    return compare.compare(probe, reference)
+def matcher(probe: comparison.Prepared, reference: comparison.Prepared) -> float:
+    return comparison.compare(probe, reference)
 
 
-matcher.prepare = lambda t: compare.prepare(template(t.minutiae))
+matcher.prepare = lambda t: comparison.prepare(template(t.minutiae))

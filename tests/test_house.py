@@ -28,7 +28,7 @@ TESTED_ELSEWHERE = {
     "sdbox_agent/session/states.py": "tests/session/test_machine.py",
     "sdbox_agent/session/events.py": "tests/session/test_machine.py",
     "sdbox_agent/session/effects.py": "tests/session/test_machine.py",
-    "sdbox_agent/biometrics/parameters.py": "tests/biometrics/test_compare.py",
+    "sdbox_agent/biometrics/parameters.py": "tests/biometrics/test_comparison.py",
     "hil/card/faults.py": "tests/hil/card/test_script.py",
     "hil/card/insertion.py": "tests/hil/card/test_vpcd.py",
     "hil/card/memory.py": "tests/hil/card/test_applet.py",

@@ -3,7 +3,7 @@
 `decode` a record of one view, `prepare` its template, `compare` two.
 """
 
-from sdbox_agent.biometrics.compare import compare, prepare
+from sdbox_agent.biometrics.comparison import compare, prepare
 from sdbox_agent.biometrics.record import decode
 
 __all__ = ["compare", "decode", "prepare"]

@@ -16,9 +16,8 @@ from typing_extensions import override
 
 from sdbox_agent.biometrics import parameters as p
 from sdbox_agent.biometrics.cylinder import Cylinders, cylinders
+from sdbox_agent.biometrics.kernel import assign, register, relax
 from sdbox_agent.biometrics.points import Points, points
-from sdbox_agent.biometrics.registration import register
-from sdbox_agent.biometrics.relaxation import assign, relax
 from sdbox_agent.biometrics.similarity import local_similarity
 
 if TYPE_CHECKING:

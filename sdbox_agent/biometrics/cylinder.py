@@ -124,4 +124,4 @@ def _valid_cells(points: Points) -> NDArray[np.bool_]:
     grid = _GRID_PX[_INSIDE]
     x = points.xy_px[:, :1] + grid[:, 0] * cos - grid[:, 1] * sin
     y = points.xy_px[:, 1:] + grid[:, 0] * sin + grid[:, 1] * cos
-    return near_hull(np.stack([x, y], axis=-1), points.xy_px, p.HULL_MARGIN_PX)
+    return near_hull(np.stack([x, y], axis=-1), points.hull_px, p.HULL_MARGIN_PX)

@@ -9,12 +9,12 @@ import enum
 from typing import TYPE_CHECKING
 
 from sdbox_agent.biometrics import parameters as p
-from sdbox_agent.biometrics.compare import compare
+from sdbox_agent.biometrics.comparison import compare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sdbox_agent.biometrics.compare import Prepared
+    from sdbox_agent.biometrics.comparison import Prepared
 
 
 class Band(enum.StrEnum):

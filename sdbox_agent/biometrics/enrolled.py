@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sdbox_agent.biometrics import iso19794_2_2005 as iso
 from sdbox_agent.biometrics import quality
-from sdbox_agent.biometrics.compare import Prepared, prepare
+from sdbox_agent.biometrics.comparison import Prepared, prepare
 from sdbox_agent.errors import DecodeError, Refused
 
 if TYPE_CHECKING:

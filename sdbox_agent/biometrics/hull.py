@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def convex_hull(xy: Floats) -> Floats:
     """Corners (k, 2), counter-clockwise; k is 1 or 2 when the points are one place or one line.
 
-    Andrew's monotone chain (1979). `xy` (n, 2) must not be empty.
+    Andrew's monotone chain (1979). No points have no corners.
     """
     places = sorted({(float(x), float(y)) for x, y in xy})
-    if len(places) == 1:
-        return np.array(places)
+    if len(places) < 2:
+        return np.array(places, dtype=np.float64).reshape(-1, 2)
     lower, upper = _chain(places), _chain(places[::-1])
     return np.array(lower[:-1] + upper[:-1])
 
@@ -45,11 +45,9 @@ def area(corners: Floats) -> float:
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
-def near_hull(places: Floats, xy: Floats, margin: float) -> NDArray[np.bool_]:
-    """Which of `places` (..., 2) lie in the hull of `xy`, or no farther from it than `margin`."""
-    if not len(xy):
-        return np.zeros(places.shape[:-1], dtype=np.bool_)
-    start = convex_hull(xy)
+def near_hull(places: Floats, corners: Floats, margin: float) -> NDArray[np.bool_]:
+    """Which of `places` (..., 2) lie inside `corners` (k, 2), or no farther than `margin` away."""
+    start = corners
     edge = np.roll(start, -1, axis=0) - start
     length2 = np.maximum((edge**2).sum(axis=1), 1e-12)
     x, y = (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Indices = NDArray[np.int64]
 
-LIBRARY: Final = Path(__file__).with_name("kernel.so")
+LIBRARY: Final = Path(__file__).with_name("libkernel.so")
 
 # -- kernel.c --------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sdbox_agent.biometrics import compact_2005, quality
 from sdbox_agent.biometrics.compact_2005 import CompactMinutia
-from sdbox_agent.biometrics.compare import prepare
+from sdbox_agent.biometrics.comparison import prepare
 from sdbox_agent.biometrics.minutia import FULL_TURN_RAD, PPI, MinutiaType
 from sdbox_agent.errors import AskAgain, Refused
 

@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from sdbox_agent.biometrics import parameters as p
+from sdbox_agent.biometrics.hull import convex_hull
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Points:
-    """`xy_px` (n, 2), y up; `angle_rad` (n,); both float64."""
+    """`xy_px` (n, 2), y up; `angle_rad` (n,); their convex hull `hull_px` (k, 2); all float64."""
 
     xy_px: Floats
     angle_rad: Floats
+    hull_px: Floats
 
     def __len__(self) -> int:
         """How many minutiae."""
@@ -39,7 +41,8 @@ def points(template: Template) -> Points:
     unique = dict.fromkeys((m.x_px, m.y_px, m.angle_rad) for m in _best_first(template))
     kept = list(unique)[: p.MAX_MINUTIAE]
     values = np.array(kept, dtype=np.float64).reshape(-1, 3)
-    return Points(values[:, :2] * (1.0, -1.0), values[:, 2])
+    xy_px = values[:, :2] * (1.0, -1.0)
+    return Points(xy_px, np.ascontiguousarray(values[:, 2]), convex_hull(xy_px))
 
 
 def _best_first(template: Template) -> list[Minutia]:

@@ -17,7 +17,7 @@ from sdbox_agent.biometrics.minutia import PPI
 from sdbox_agent.errors import AskAgain, Refused
 
 if TYPE_CHECKING:
-    from sdbox_agent.biometrics.compare import Prepared
+    from sdbox_agent.biometrics.comparison import Prepared
     from sdbox_agent.biometrics.minutia import Template
 
 _MM_PER_PX = 25.4 / PPI
@@ -37,7 +37,7 @@ def measure(template: Template, prepared: Prepared) -> Measures:
     """Count, area of the convex hull, mean quality of the minutiae whose quality is known."""
     known = [m.quality for m in template.minutiae if m.quality]
     xy = prepared.points.xy_px
-    area_px2 = hull.area(hull.convex_hull(xy)) if len(xy) else 0.0
+    area_px2 = hull.area(prepared.points.hull_px)
     return Measures(
         len(xy),
         len(prepared.cylinders.index),

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from sdbox_agent.biometrics import parameters as p
 from sdbox_agent.biometrics.hull import near_hull
-from sdbox_agent.biometrics.points import Floats, Points, wrapped
+from sdbox_agent.biometrics.points import Points, wrapped
 
+Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 
@@ -122,8 +123,8 @@ def register(probe: Points, reference: Points, a: Indices, b: Indices) -> Regist
     motion = motion.only(best)
     return Registration(
         float(meeting.count[best[0]]),
-        int(near_hull(motion.apply(probe.xy_px), reference.xy_px, p.OVERLAP_MARGIN_PX).sum()),
-        int(near_hull(motion.undo(reference.xy_px), probe.xy_px, p.OVERLAP_MARGIN_PX).sum()),
+        int(near_hull(motion.apply(probe.xy_px), reference.hull_px, p.OVERLAP_MARGIN_PX).sum()),
+        int(near_hull(motion.undo(reference.xy_px), probe.hull_px, p.OVERLAP_MARGIN_PX).sum()),
     )
 
 

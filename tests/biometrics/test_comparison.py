@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sdbox_agent.biometrics.compare import compare, prepare
+from sdbox_agent.biometrics.comparison import compare, prepare
 from sdbox_agent.biometrics.decision import accepts
 from sdbox_agent.biometrics.minutia import Minutia, Template
 from tests.biometrics.templates import finger, moved, templates

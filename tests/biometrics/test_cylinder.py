@@ -29,7 +29,7 @@ def by_the_paper(found, m: int) -> tuple[np.ndarray, np.ndarray]:
                 u * math.cos(angle) - v * math.sin(angle),
                 u * math.sin(angle) + v * math.cos(angle),
             )
-            valid.append(bool(near_hull(place[None, :], found.xy_px, p.HULL_MARGIN_PX)[0]))
+            valid.append(bool(near_hull(place[None, :], found.hull_px, p.HULL_MARGIN_PX)[0]))
             sums = np.zeros(p.LAYERS)
             for t in range(len(found)):
                 distance = math.dist(place, found.xy_px[t])

@@ -31,13 +31,13 @@ def test_one_place_and_one_line_have_no_area(points, corners) -> None:
 @given(whole)
 def test_every_point_is_in_its_own_hull(points) -> None:
     xy = np.array(points, dtype=float)
-    assert hull.near_hull(xy, xy, 1e-6).all()
+    assert hull.near_hull(xy, hull.convex_hull(xy), 1e-6).all()
 
 
 @given(whole, st.tuples(st.integers(-200, 200), st.integers(-200, 200)), st.integers(0, 60))
 def test_near_means_no_farther_than_the_margin(points, place, margin) -> None:
     xy = np.array(points, dtype=float)
-    (near,) = hull.near_hull(np.array([place], dtype=float), xy, margin + 0.5)
+    (near,) = hull.near_hull(np.array([place], dtype=float), hull.convex_hull(xy), margin + 0.5)
     nearest_point = min(math.dist(place, point) for point in points)
     if nearest_point <= margin:
         assert near
@@ -51,4 +51,4 @@ def test_near_means_no_farther_than_the_margin(points, place, margin) -> None:
 
 
 def test_nothing_is_near_no_points() -> None:
-    assert not hull.near_hull(SQUARE, np.empty((0, 2)), 100).any()
+    assert not hull.near_hull(SQUARE, hull.convex_hull(np.empty((0, 2))), 100).any()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from sdbox_agent.biometrics import quality
-from sdbox_agent.biometrics.compare import prepare
+from sdbox_agent.biometrics.comparison import prepare
 from sdbox_agent.biometrics.minutia import Minutia, Template
 from sdbox_agent.errors import AskAgain, Refused
 from tests.biometrics.templates import finger, templates

@@ -6,7 +6,7 @@ import pytest
 
 from hil.finger import cache
 from hil.finger.impression import impression
-from sdbox_agent.biometrics.compare import compare, prepare
+from sdbox_agent.biometrics.comparison import compare, prepare
 from sdbox_agent.biometrics.decision import accepts
 from sdbox_agent.sensor import detect
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 
 from sdbox_agent.biometrics import parameters as p
-from sdbox_agent.biometrics.compare import prepare
+from sdbox_agent.biometrics.comparison import prepare
 from sdbox_agent.biometrics.cylinder import BASE_SIZE
 from sdbox_agent.biometrics.similarity import local_similarity
 from tests.biometrics.templates import finger, moved, templates

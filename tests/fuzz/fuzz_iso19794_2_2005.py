@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 
 from sdbox_agent.biometrics import iso19794_2_2005 as iso
-from sdbox_agent.biometrics.compare import compare, prepare
+from sdbox_agent.biometrics.comparison import compare, prepare
 from sdbox_agent.biometrics.minutia import Minutia, MinutiaType, Template
 from sdbox_agent.errors import DecodeError
 

@@ -20,7 +20,7 @@ from hil.card.faults import SlowBy
 from hil.issuing import Holder, reference_record
 from hil.scenarios import session
 from sdbox_agent.biometrics import iso19794_2_2005 as iso
-from sdbox_agent.biometrics.compare import prepare
+from sdbox_agent.biometrics.comparison import prepare
 from sdbox_agent.pki import cms
 from tests.hil.fault_bench import Bench, alive, opened, stopped, until
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from sdbox_agent import ipc
 from sdbox_agent.biometrics import decision, enrolled, oncard, quality
-from sdbox_agent.biometrics.compare import Prepared, prepare
+from sdbox_agent.biometrics.comparison import Prepared, prepare
 from sdbox_agent.errors import AskAgain, Bug, DecodeError, SdboxError
 from sdbox_agent.sensor import detect
 from sdbox_agent.sensor.port import Interrupted

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hil.card import matcher
 from sdbox_agent.biometrics import oncard
-from sdbox_agent.biometrics.compare import compare, is_match, prepare
+from sdbox_agent.biometrics.comparison import compare, is_match, prepare
 from tests import agreement
 from tests.biometrics.templates import finger, moved
 
