@@ -38,11 +38,13 @@ BASE_SIZE: Final = int(_INSIDE.sum())  # cells of a layer inside the circle
 class Cylinders:
     """`cells` float32 (n, BASE_SIZE, LAYERS), 0 where not valid; `valid` float32 (n, BASE_SIZE).
 
-    `index` (n,) says which minutia each belongs to: some have no cylinder.
+    `energy` (n, BASE_SIZE): the sum of the squares of a base cell's layers. `index` (n,) says which
+    minutia each cylinder belongs to: some have none.
     """
 
     cells: Cells
     valid: Cells
+    energy: Cells
     index: NDArray[np.intp]
 
     @override
@@ -64,7 +66,8 @@ def cylinders(points: Points) -> Cylinders:
     index = np.flatnonzero(keep)
     cells = _cells(local_px[index], _direction(points)[index], near[index])
     mask = valid[index].astype(np.float32)
-    return Cylinders(cells * mask[:, :, None], mask, index)
+    cells *= mask[:, :, None]
+    return Cylinders(cells, mask, np.square(cells).sum(axis=2), index)
 
 
 def _local(points: Points) -> Floats:

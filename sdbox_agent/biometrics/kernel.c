@@ -199,19 +199,23 @@ static struct motion proposed(const struct points *probe, const struct points *r
 			       reference->xy[2 * b + 1] - turned[1]};
 }
 
-/* Mutually nearest minutiae under a motion, weighted by a Gaussian of the stage's tolerances. */
+/*
+ * Mutually nearest minutiae under a motion, weighted by a Gaussian of the stage's
+ * tolerances. Nearest is least exponent: the exponential itself is for those who met.
+ */
 static void meet(const struct motion *motion, const struct points *probe,
 		 const struct points *reference, const struct stage *stage,
 		 struct meeting *met)
 {
+	const double nothing = 30; /* e^-30 */
 	double cos_ = cos(motion->angle), sin_ = sin(motion->angle);
 	double per_px = 1 / (2 * stage->sigma_px * stage->sigma_px);
 	double per_rad = 1 / (2 * stage->sigma_rad * stage->sigma_rad);
-	double best_back[MAX];
+	double least[MAX], least_back[MAX];
 	int32_t back[MAX];
 
 	for (int64_t j = 0; j < reference->n; j++) {
-		best_back[j] = 0;
+		least_back[j] = nothing;
 		back[j] = -1;
 	}
 	for (int64_t i = 0; i < probe->n; i++) {
@@ -220,34 +224,30 @@ static void meet(const struct motion *motion, const struct points *probe,
 		turn_by(cos_, sin_, probe->xy + 2 * i, at);
 		at[0] += motion->x;
 		at[1] += motion->y;
-		met->weight[i] = 0;
+		least[i] = nothing;
 		met->partner[i] = 0;
 		for (int64_t j = 0; j < reference->n; j++) {
 			double dx = at[0] - reference->xy[2 * j];
 			double dy = at[1] - reference->xy[2 * j + 1];
-			double cost = (dx * dx + dy * dy) * per_px, turn, weight;
+			double cost = (dx * dx + dy * dy) * per_px, turn;
 
-			if (cost > 30) /* e^-30: nothing */
+			if (cost >= least[i] && cost >= least_back[j])
 				continue;
 			turn = wrapped(probe->angle[i] + motion->angle - reference->angle[j]);
 			cost += turn * turn * per_rad;
-			if (cost > 30)
-				continue;
-			weight = exp(-cost);
-			if (weight > met->weight[i]) {
-				met->weight[i] = weight;
+			if (cost < least[i]) {
+				least[i] = cost;
 				met->partner[i] = (int32_t)j;
 			}
-			if (weight > best_back[j]) {
-				best_back[j] = weight;
+			if (cost < least_back[j]) {
+				least_back[j] = cost;
 				back[j] = (int32_t)i;
 			}
 		}
 	}
 	met->count = 0;
 	for (int64_t i = 0; i < probe->n; i++) {
-		if (met->weight[i] > 0 && back[met->partner[i]] != i)
-			met->weight[i] = 0;
+		met->weight[i] = back[met->partner[i]] == i ? exp(-least[i]) : 0;
 		met->count += met->weight[i];
 	}
 }

@@ -25,8 +25,8 @@ def local_similarity(
     a = probe.cells.reshape(-1, BASE_SIZE * p.LAYERS)
     b = reference.cells.reshape(-1, BASE_SIZE * p.LAYERS)
     common = probe.valid @ reference.valid.T
-    a2 = (probe.cells**2).sum(axis=2) @ reference.valid.T
-    b2 = probe.valid @ (reference.cells**2).sum(axis=2).T
+    a2 = probe.energy @ reference.valid.T
+    b2 = probe.valid @ reference.energy.T
     apart = np.sqrt(np.maximum(a2 + b2 - 2 * (a @ b.T), 0))
     norms = np.sqrt(a2) + np.sqrt(b2)
     similarity = 1 - apart / np.maximum(norms, np.float32(1e-9))
