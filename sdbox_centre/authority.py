@@ -25,10 +25,10 @@ from sdbox_agent.pki.holder import URN_UUID, CardCertificates
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sdbox_agent.pki.certificate import PublicKey
     from sdbox_centre.deskcard import Slot
     from sdbox_centre.matchbound import Proof
 
-PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 PrivateKey = ec.EllipticCurvePrivateKey  # what an authority signs with
 
 # Ours

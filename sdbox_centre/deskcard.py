@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from sdbox_agent.card.channel import Channel
     from sdbox_agent.cardkind import Bit, VerifyForm
+    from sdbox_agent.pki.certificate import PublicKey
     from sdbox_agent.pki.holder import CardCertificates
 
 Slot = Literal["9A", "9D", "9E"]
-PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 GLOBAL_PIN: Final = 0x00  # SP 800-73pt1-5 table 4b
 _TRIES_MASK: Final = 0xFFF0

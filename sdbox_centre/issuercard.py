@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from sdbox_agent.card.channel import Channel
     from sdbox_agent.cardkind import Algorithm
-    from sdbox_centre.deskcard import PublicKey, Slot
+    from sdbox_agent.pki.certificate import PublicKey
+    from sdbox_centre.deskcard import Slot
 
 # SP 800-73pt2-5 section 3, table 2
 INS_CHANGE_REFERENCE: Final = 0x24

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sdbox_agent.cardkind import Bit, CardKind, FingerKey
+    from sdbox_agent.pki.certificate import PublicKey
     from sdbox_agent.pki.holder import CardCertificates
-    from sdbox_centre.deskcard import DeskCard, PublicKey
+    from sdbox_centre.deskcard import DeskCard
     from sdbox_centre.issuercard import Issuer
 
     Probe = Callable[[Bit], bytes]  # a touch of this finger, as its BIT asks for it: 3N bytes
