@@ -65,7 +65,7 @@ def test_as_it_stands_every_contract_holds(house: Path) -> None:
         ("sdbox_agent/session/machine.py", "import time", RULES),
         ("sdbox_agent/statements/jws.py", "import random", RULES),
         ("sdbox_agent/pki/path.py", "import socket", RULES),
-        ("sdbox_agent/biometrics/compare.py", "import os", RULES),
+        ("sdbox_agent/biometrics/comparison.py", "import os", RULES),
         ("sdbox_agent/card/piv.py", "import smartcard", RULES),
         ("sdbox_agent/card/piv.py", "from sdbox_agent.card import pcsc", RULES),  # by a detour
         ("sdbox_agent/tunnel/life.py", "import asyncio", RULES),

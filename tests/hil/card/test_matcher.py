@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from hil.card import matcher
 from sdbox_agent.biometrics import oncard
-from sdbox_agent.biometrics.comparison import compare, is_match, prepare
+from sdbox_agent.biometrics.comparison import compare, prepare
+from sdbox_agent.biometrics.decision import accepts
 from tests import agreement
 from tests.biometrics.templates import finger, moved
 
@@ -34,7 +35,7 @@ def test_a_finger_matches_however_it_lies_and_another_does_not(turn_deg) -> None
         assert matcher.matches(probe(mine), probe(laid))
         assert matcher.matches(probe(laid), probe(mine))
         assert not matcher.matches(probe(finger(seed + 100)), probe(laid))
-        assert is_match(compare(prepare(laid), prepare(mine))), "the host says so too"
+        assert accepts(compare(prepare(laid), prepare(mine))), "the host says so too"
 
 
 def test_a_finger_in_the_mirror_is_another() -> None:
