@@ -8,9 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sdbox_agent.biometrics import fmr
 from sdbox_agent.biometrics import iso19794_2_2005 as iso
 from sdbox_agent.biometrics.minutia import MinutiaType
 from sdbox_agent.errors import DecodeError
+from tests.biometrics import published
 from tests.biometrics.templates import finger
 
 THIRD_PARTY = Path(__file__).parents[3] / "shared/fingerprints/iso19794-2"
@@ -52,7 +54,7 @@ record_minutiae = st.builds(
 blocks = st.lists(
     st.builds(
         lambda kind, data: kind.to_bytes(2, "big") + len(data).to_bytes(2, "big") + data,
-        st.integers(1, 0xFFFF),
+        st.sampled_from([1, 2, 3, 0x0101, 0x0221, 0xFFFF]),
         st.binary(max_size=9),
     ),
     max_size=2,
@@ -156,7 +158,7 @@ def patched(place: int, *values: int) -> bytes:
         (patched(28, 0x41, 0x84), "minutia outside the image"),
         (patched(30, 0x40), "reserved bits of a minutia are set"),
         (patched(30, 0x01, 0x76), "minutia outside the image"),
-        (patched(33, 101), "minutia angle or quality out of range"),
+        (patched(33, 101), "minutia quality out of range"),
         (patched(41, 1), "extended data cut short"),
     ],
 )
@@ -176,7 +178,10 @@ def test_no_view_and_no_minutia_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "extended",
-    [b"\0", b"\0\1\0", b"\0\0\0\0", b"\0\1\0\1", b"\0\1\xff\xffab"],
+    [
+        *(b"\0", b"\0\1\0", b"\0\1\0\1", b"\0\1\xff\xffab"),
+        *(b"\0\0\0\0", b"\0\4\0\0", b"\0\xff\0\0", b"\1\0\0\0"),  # reserved types
+    ],
 )
 def test_extended_blocks_must_fill_their_area(extended) -> None:
     record = iso.decode(BY_HAND)
@@ -209,7 +214,7 @@ def test_views_stand_together_and_in_order(numbered) -> None:
 def test_the_most_views_there_can_be_pass() -> None:
     every = views(*((p, n) for p in range(11) for n in range(16)))
     record = iso.Record(388, 374, 197, 197, every)
-    assert len(every) == iso.MAX_VIEWS
+    assert len(every) == fmr.MAX_VIEWS
     assert iso.decode(iso.encode(record)) == record
 
 
@@ -247,11 +252,31 @@ def test_reprs_show_no_minutiae() -> None:
 
 @pytest.mark.skipif(not THIRD_PARTY.is_dir(), reason="third-party records are not here")
 def test_third_party_records_read_and_re_encode_to_the_same_bytes() -> None:
-    files = sorted(THIRD_PARTY.glob("*/*.iso"))
-    assert files
-    for file in files:
-        data = file.read_bytes()
-        assert iso.encode(iso.decode(data)) == data, file.name
+    sets = sorted(folder for folder in THIRD_PARTY.iterdir() if folder.is_dir())
+    assert len(sets) == 4
+    for folder in sets:
+        files = sorted(folder.glob("*.iso"))
+        assert files, folder.name
+        for file in files:
+            data = file.read_bytes()
+            record = iso.decode(data)
+            assert iso.encode(record) == data, file.name
+            assert all(record.template(view).minutiae for view in record.views), file.name
+
+
+def test_the_printed_example_reads_and_is_written_again() -> None:
+    data = published.printed_2005()
+    assert len(data) == 340
+    record = iso.decode(data)
+    assert iso.encode(record) == data
+    left, right = record.views
+    assert (left.position, left.quality, len(left.minutiae)) == (7, 90, 27)
+    assert (right.position, right.quality, len(right.minutiae)) == (2, 70, 22)
+    assert left.minutiae[0] == iso.RecordMinutia(MinutiaType.ENDING, 100, 14, 80, 90)
+    assert right.minutiae[-1] == iso.RecordMinutia(MinutiaType.BIFURCATION, 125, 73, 249, 40)
+    assert list(fmr.blocks(right.extended, iso.RULES)) == [published.VENDOR_BLOCK]
+    with pytest.raises(DecodeError, match="length field is wrong"):
+        iso.decode(data + b"\n")  # as it is in circulation: one stray byte
 
 
 def test_a_record_longer_than_a_sealed_reference_may_be_is_not_written() -> None:

@@ -5,23 +5,14 @@ import dataclasses
 import struct
 from collections.abc import Iterator
 
+from sdbox_agent.biometrics import fmr
 from sdbox_agent.biometrics import iso19794_2_2005 as iso
 from sdbox_agent.biometrics.comparison import compare, prepare
 from sdbox_agent.biometrics.minutia import Minutia, MinutiaType, Template
 from sdbox_agent.errors import DecodeError
 
 DIVISOR = 10  # a comparison each
-PARSERS = (
-    iso.Record,
-    iso.decode,
-    iso.encode,
-    iso._decode_view,
-    iso._decode_minutia,
-    iso._encode_view,
-    iso._check,
-    iso._check_view,
-    iso._check_extended,
-)
+PARSERS = (iso, fmr)
 HEADER_BYTES = 24
 _VIEW = Template(
     tuple(
@@ -72,13 +63,13 @@ SEEDS: list[bytes] = [
     _at(8, ">I", HEADER_BYTES + 6, GOOD[:HEADER_BYTES] + b"\2\0\0\0\0\0"),  # no minutiae
     _at(SECOND_VIEW, ">B", 7, TWO),  # the views of finger 7 are numbered 1 and 0
     iso.encode(iso.record_of({2: [_VIEW], 7: [_VIEW], 3: [_VIEW]}, 300, 400)).replace(
-        b"\3\0\x3c", b"\2\0\x3c"
+        b"\3\0\x3c", b"\2\x10\x3c"
     ),  # fingers 2, 7 and 2 again
     _at(HEADER_BYTES + 4, ">B", 0xC0),  # type 3
     _at(HEADER_BYTES + 6, ">B", 0x40),  # reserved bits of y
     _at(HEADER_BYTES + 9, ">B", 101),  # a minutia's quality
     _with(struct.pack(">HH", 1, 2) + b"xx"),
-    _with(struct.pack(">HH", 0, 2) + b"xx"),
+    *(_with(struct.pack(">HH", kind, 2) + b"xx") for kind in (0, 4, 0x0100)),
     _with(struct.pack(">HH", 1, 9) + b"xx"),
     _with(b"x"),
     _at(len(GOOD) - 2, ">H", 9),
