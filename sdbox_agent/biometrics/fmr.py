@@ -18,7 +18,7 @@ from sdbox_agent.biometrics.minutia import FULL_TURN_RAD, PPI, Minutia, MinutiaT
 from sdbox_agent.errors import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Container, Iterable, Iterator
 
 # -- ISO/IEC 19794-2:2005 and :2011, INCITS 378-2004 ---------------------------------------------
 
@@ -31,7 +31,7 @@ MIN_PPCM: Final = 99  # pixels per centimetre, 2005 section 7.3.7
 MAX_VIEWS: Final = 176  # 11 positions of 16 views each
 MAX_VIEWS_OF_A_FINGER: Final = 16  # four bits
 MAX_MINUTIAE: Final = 255  # a byte
-MAX_PERCENT: Final = 100  # of a quality
+PERCENT: Final = range(101)  # of a quality
 NOT_REPORTED: Final = 254  # 2011: a minutia's quality; so are those of five bytes read here
 _COORDINATE_MASK: Final = 0x3FFF
 _MAX_POSITION: Final = (
@@ -78,8 +78,9 @@ class FingerView:
 class ViewRules:
     """Where the formats differ within a view."""
 
-    impressions: Collection[int]
+    impressions: Container[int]
     angle_units: int  # of a full turn
+    minutia_qualities: Container[int]
     last_block_type: int  # the last that the standard defines; 0x0001 is its first
     block_counts_its_head: bool  # whether a block's length counts its type and length too
 
@@ -132,20 +133,19 @@ def _decode_minutia(x: int, y: int, angle: int, quality: int = NOT_REPORTED) -> 
 
 
 def check_minutiae(
-    minutiae: tuple[RecordMinutia, ...], width: int, height: int, angle_units: int
+    minutiae: tuple[RecordMinutia, ...], width: int, height: int, rules: ViewRules
 ) -> None:
-    """Raise DecodeError unless they lie within the image and in range, and there are some.
-
-    Qualities are left to the caller: the years differ in them.
-    """
+    """Raise DecodeError unless they lie within the image and in range, and there are some."""
     if not 1 <= len(minutiae) <= MAX_MINUTIAE:
         raise DecodeError("number of minutiae out of range")
     width, height = min(width, 1 << 14), min(height, 1 << 14)
     for m in minutiae:
         if not (0 <= m.x < width and 0 <= m.y < height):
             raise DecodeError("minutia outside the image")
-        if not 0 <= m.angle < angle_units:
+        if not 0 <= m.angle < rules.angle_units:
             raise DecodeError("minutia angle out of range")
+        if m.quality not in rules.minutia_qualities:
+            raise DecodeError("minutia quality out of range")
 
 
 def template_minutiae(
@@ -219,11 +219,9 @@ def check_view(view: FingerView, width: int, height: int, rules: ViewRules) -> N
         raise DecodeError("too many views of a finger")
     if view.impression not in rules.impressions:
         raise DecodeError("impression type is reserved")
-    if not 0 <= view.quality <= MAX_PERCENT:
+    if view.quality not in PERCENT:
         raise DecodeError("finger quality out of range")
-    check_minutiae(view.minutiae, width, height, rules.angle_units)
-    if not all(0 <= m.quality <= MAX_PERCENT for m in view.minutiae):
-        raise DecodeError("minutia quality out of range")
+    check_minutiae(view.minutiae, width, height, rules)
     for _ in blocks(view.extended, rules):
         pass
 

@@ -29,6 +29,7 @@ ANGLE_UNITS: Final = 180  # section 6.5.2.3: 2 degrees each, counter-clockwise f
 RULES: Final = fmr.ViewRules(
     frozenset({0, 1, 2, 3, 8, 9}),  # section 6.5.1.3; 9: live, without contact
     ANGLE_UNITS,
+    fmr.PERCENT,
     last_block_type=2,  # section 6.6: cores and deltas
     block_counts_its_head=True,  # section 6.6.1.2
 )

@@ -34,6 +34,7 @@ ANGLE_UNITS: Final = 256  # section 7.4.2.4: 1.40625 degrees each
 RULES: Final = fmr.ViewRules(
     IMPRESSIONS,
     ANGLE_UNITS,
+    fmr.PERCENT,
     last_block_type=3,  # section 7.5: zonal quality
     block_counts_its_head=False,  # section 7.5.1.1, and annex C's example
 )

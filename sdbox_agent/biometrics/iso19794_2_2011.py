@@ -45,12 +45,17 @@ _TIME_ABSENT: Final = (0xFFFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFFFF)
 POSITIONS: Final = frozenset({*range(11), 13, 14, 15, *range(40, 51)})  # from 13 on: several
 IMPRESSIONS: Final = frozenset({*range(10), 24, 28, 29})
 QUALITY_FAILED: Final = 255  # the algorithm gave none
+QUALITIES: Final = frozenset({*fmr.PERCENT, QUALITY_FAILED})  # of a finger
 ENDING_TYPES: Final = range(2)  # of ridge endings: valley's bifurcation, ridge's end
 MINUTIA_BYTES: Final = (5, 6)
 MAX_SIDE: Final = 0x3FFF
 ANGLE_UNITS: Final = 256
 RULES: Final = fmr.ViewRules(
-    IMPRESSIONS, ANGLE_UNITS, last_block_type=3, block_counts_its_head=True
+    IMPRESSIONS,
+    ANGLE_UNITS,
+    QUALITIES | {fmr.NOT_REPORTED},
+    last_block_type=3,
+    block_counts_its_head=True,
 )
 
 # -- ours ----------------------------------------------------------------------------------------
@@ -130,7 +135,7 @@ class Record:
         A quality that was not reported or failed is 0 there, and the lowest is 1.
         """
         stored = (
-            dataclasses.replace(m, quality=max(m.quality, 1) if m.quality <= 100 else 0)
+            dataclasses.replace(m, quality=max(m.quality, 1) if m.quality in fmr.PERCENT else 0)
             for m in view.minutiae
         )
         return Template(fmr.template_minutiae(stored, view.x_ppcm, view.y_ppcm, ANGLE_UNITS))
@@ -272,20 +277,12 @@ def _check_view(view: FingerView) -> None:
     if max(view.width, view.height) > MAX_SIDE:
         raise DecodeError("image too large")
     _check_provenance(view)
-    fmr.check_minutiae(view.minutiae, view.width, view.height, ANGLE_UNITS)
-    for m in view.minutiae:
-        _check_minutia_quality(m.quality, view.minutia_bytes)
+    fmr.check_minutiae(view.minutiae, view.width, view.height, RULES)
+    rated = any(m.quality != fmr.NOT_REPORTED for m in view.minutiae)
+    if rated and view.minutia_bytes == min(MINUTIA_BYTES):
+        raise DecodeError("minutia quality has no room")
     for _ in fmr.blocks(view.extended, RULES):
         pass
-
-
-def _check_minutia_quality(quality: int, minutia_bytes: int) -> None:
-    if quality == fmr.NOT_REPORTED:
-        return
-    if minutia_bytes == min(MINUTIA_BYTES):
-        raise DecodeError("minutia quality has no room")
-    if not (0 <= quality <= fmr.MAX_PERCENT or quality == QUALITY_FAILED):
-        raise DecodeError("minutia quality out of range")
 
 
 def _check_provenance(view: FingerView) -> None:
@@ -303,7 +300,7 @@ def _check_provenance(view: FingerView) -> None:
         for code in codes:
             _check_fits(code, layout)
     for quality in view.qualities:
-        if not (quality.value <= fmr.MAX_PERCENT or quality.value == QUALITY_FAILED):
+        if quality.value not in QUALITIES:
             raise DecodeError("finger quality out of range")
 
 

@@ -11,8 +11,8 @@ from sdbox_agent.biometrics import fmr
 from sdbox_agent.biometrics.minutia import MinutiaType
 from sdbox_agent.errors import DecodeError
 
-ISO_2005 = fmr.ViewRules({0, 8}, 256, last_block_type=3, block_counts_its_head=False)
-INCITS = fmr.ViewRules({0, 8}, 180, last_block_type=2, block_counts_its_head=True)
+ISO_2005 = fmr.ViewRules({0, 8}, 256, fmr.PERCENT, last_block_type=3, block_counts_its_head=False)
+INCITS = fmr.ViewRules({0, 8}, 180, fmr.PERCENT, last_block_type=2, block_counts_its_head=True)
 
 stored = st.builds(
     fmr.RecordMinutia,
@@ -120,7 +120,7 @@ def test_views_numbered_otherwise_are_refused(views) -> None:
 def test_the_largest_coordinate_at_the_least_resolution_is_still_a_minutia() -> None:
     corner = fmr.RecordMinutia(MinutiaType.OTHER, 0x3FFF, 0x3FFF, 179, 100)
     fmr.check_image(0xFFFF, 0xFFFF, fmr.MIN_PPCM, fmr.MIN_PPCM)
-    fmr.check_minutiae((corner,), 0xFFFF, 0xFFFF, 180)
+    fmr.check_minutiae((corner,), 0xFFFF, 0xFFFF, INCITS)
     (found,) = fmr.template_minutiae([corner], fmr.MIN_PPCM, 2 * fmr.MIN_PPCM, 180)
     assert math.isclose(found.x_px, 0x3FFF * 500 / (99 * 2.54))
     assert math.isclose(found.x_px, 2 * found.y_px)
