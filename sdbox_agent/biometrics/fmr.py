@@ -175,6 +175,14 @@ def written_extended(extended: bytes) -> bytes:
     return _LENGTH.pack(len(extended)) + extended
 
 
+def block(kind: int, data: bytes, rules: ViewRules) -> bytes:
+    """One block of extended data. Raises DecodeError if its length has no room."""
+    length = len(data) + (_BLOCK.size if rules.block_counts_its_head else 0)
+    if length > 0xFFFF:
+        raise DecodeError("extended block too large")
+    return _BLOCK.pack(kind, length) + data
+
+
 def blocks(extended: bytes, rules: ViewRules) -> Iterator[tuple[int, bytes]]:
     """Type and data of each block of an area.
 

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from sdbox_agent.biometrics import fmr
+from sdbox_agent.biometrics import extension, fmr
 from sdbox_agent.biometrics.fmr import FingerView, RecordMinutia
 from sdbox_agent.biometrics.minutia import FULL_TURN_RAD, PPI, Template, turned
 from sdbox_agent.errors import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from sdbox_agent.biometrics.minutia import Minutia
 
 # -- ISO/IEC 19794-2:2005 ------------------------------------------------------------------------
 
@@ -62,8 +64,13 @@ class Record:
         return f"<Record of {len(self.views)} views>"
 
     def template(self, view: FingerView) -> Template:
-        """The view's minutiae in the project's frame (500 pixels per inch, radians)."""
-        return Template(fmr.template_minutiae(view.minutiae, self.x_ppcm, self.y_ppcm, ANGLE_UNITS))
+        """The view in the project's frame (500 pixels per inch, radians), and what we added."""
+        added = extension.decode(view.extended, RULES)
+        first, second = (
+            fmr.template_minutiae(minutiae, self.x_ppcm, self.y_ppcm, ANGLE_UNITS)
+            for minutiae in (view.minutiae, added.second)
+        )
+        return Template(first, second, added.flow)
 
 
 def decode(data: bytes) -> Record:
@@ -118,7 +125,7 @@ def record_of(fingers: Mapping[int, Sequence[Template]], width_px: int, height_p
     Raises DecodeError if a minutia lies outside the image, or there are too many.
     """
     views = [
-        FingerView(position, number, 0, _mean_quality(template), _stored(template))
+        _view_of(position, number, template)
         for position, templates in fingers.items()
         for number, template in enumerate(templates)
     ]
@@ -136,13 +143,28 @@ def _check(record: Record) -> None:
         raise DecodeError("reserved certification bits are set")
     for view in record.views:
         fmr.check_view(view, record.width, record.height, RULES)
+        second = extension.decode(view.extended, RULES).second
+        if second:
+            fmr.check_minutiae(second, record.width, record.height, RULES)
     fmr.check_numbers([(view.position, view.number) for view in record.views])
     runs = Counter(position for position, _ in itertools.groupby(v.position for v in record.views))
     if max(runs.values()) > 1:
         raise DecodeError("views of one finger are not together")
 
 
-def _stored(template: Template) -> tuple[RecordMinutia, ...]:
+def _view_of(position: int, number: int, template: Template) -> FingerView:
+    added = extension.Extension(_stored(template.second), template.flow)
+    return FingerView(
+        position,
+        number,
+        0,
+        _mean_quality(template),
+        _stored(template.minutiae),
+        extension.encode(added, RULES),
+    )
+
+
+def _stored(minutiae: tuple[Minutia, ...]) -> tuple[RecordMinutia, ...]:
     return tuple(
         RecordMinutia(
             m.type,
@@ -151,7 +173,7 @@ def _stored(template: Template) -> tuple[RecordMinutia, ...]:
             math.floor(turned(m.angle_rad) * ANGLE_UNITS / FULL_TURN_RAD + 0.5) % ANGLE_UNITS,
             m.quality,
         )
-        for m in template.minutiae
+        for m in minutiae
     )
 
 

@@ -78,6 +78,14 @@ def test_a_type_of_the_standard_or_a_vendor_passes(kind) -> None:
     assert list(fmr.blocks(area(kind, b"x", 4), INCITS)) == [(kind, b"x")]
 
 
+@pytest.mark.parametrize(("rules", "most"), [(ISO_2005, 0xFFFF), (INCITS, 0xFFFB)])
+def test_a_block_is_as_long_as_its_length_can_say(rules, most) -> None:
+    assert fmr.block(0x0221, b"abc", rules) == area(0x0221, b"abc", 4 if rules is INCITS else 0)
+    assert len(fmr.block(0x0221, bytes(most), rules)) == most + 4
+    with pytest.raises(DecodeError, match="too large"):
+        fmr.block(0x0221, bytes(most + 1), rules)
+
+
 @given(st.binary(max_size=30), st.sampled_from([ISO_2005, INCITS]))
 def test_any_area_is_its_blocks_or_one_error(data, rules) -> None:
     try:

@@ -4,13 +4,14 @@ import dataclasses
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sdbox_agent.biometrics import fmr
+from sdbox_agent.biometrics import extension, fmr
 from sdbox_agent.biometrics import iso19794_2_2005 as iso
-from sdbox_agent.biometrics.minutia import MinutiaType
+from sdbox_agent.biometrics.minutia import Flow, MinutiaType, Template
 from sdbox_agent.errors import DecodeError
 from tests.biometrics import published
 from tests.biometrics.templates import finger
@@ -241,6 +242,59 @@ def test_templates_survive_storing_to_a_pixel_and_an_angle_step() -> None:
             apart = (now.angle_rad - before.angle_rad + math.pi) % (2 * math.pi) - math.pi
             assert abs(apart) <= math.pi / 256 + 1e-9
             assert (now.type, now.quality) == (before.type, before.quality)
+
+
+def full(seed: int) -> Template:
+    """A finger as two extractors found it, and the flow of its ridges."""
+    rng = np.random.default_rng(seed)
+    shape = (-(-374 // 12), -(-388 // 12))
+    certainty = rng.integers(0, 256, shape).astype(np.uint8)
+    angle = np.where(certainty == 0, 0, rng.integers(0, 256, shape)).astype(np.uint8)
+    return Template(finger(seed).minutiae, finger(seed + 1, 60).minutiae, Flow(angle, certainty))
+
+
+def test_a_second_extractors_minutiae_and_the_flow_survive_storing() -> None:
+    before = full(1)
+    record = iso.decode(iso.encode(iso.record_of({2: [before], 7: [finger(3)]}, 388, 374)))
+    now, plain = (record.template(view) for view in record.views)
+    assert (plain.second, plain.flow) == ((), None)
+    assert len(now.second) == 60
+    for found, was in zip(now.second, before.second, strict=True):
+        assert math.hypot(found.x_px - was.x_px, found.y_px - was.y_px) <= 0.75
+        assert (found.type, found.quality) == (was.type, was.quality)
+    assert now.flow is not None
+    assert np.array_equal(now.flow.angle, before.flow.angle)
+    assert np.array_equal(now.flow.certainty, before.flow.certainty)
+
+
+def test_a_whole_reference_with_all_of_it_has_room_to_spare() -> None:
+    fingers = {p: [full(10 * p + k) for k in range(3)] for p in (2, 7)}
+    assert len(iso.encode(iso.record_of(fingers, 388, 374))) == 24 + 6 * (6 + 45 * 6 + 368 + 2122)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "reason"),
+    [
+        (iso.RecordMinutia(MinutiaType.OTHER, 388, 0, 0, 0), "minutia outside the image"),
+        (iso.RecordMinutia(MinutiaType.OTHER, 0, 0, 0, 101), "minutia quality out of range"),
+    ],
+)
+def test_the_second_minutiae_are_held_to_the_same_rules(spoilt, reason) -> None:
+    record = iso.decode(BY_HAND)
+    extended = extension.encode(extension.Extension((spoilt,)), iso.RULES)
+    view = dataclasses.replace(record.views[0], extended=extended)
+    with pytest.raises(DecodeError, match=reason):
+        iso.encode(dataclasses.replace(record, views=(view,)))
+
+
+def test_a_record_with_a_malformed_block_of_ours_is_refused() -> None:
+    block = bytes.fromhex("5302 0004") + extension.MARK
+    data = bytearray(BY_HAND[:-2] + len(block).to_bytes(2, "big") + block)
+    data[8:12] = len(data).to_bytes(4, "big")
+    with pytest.raises(DecodeError, match="flow cut short"):
+        iso.decode(bytes(data))
+    data[-1] ^= 1  # then it is not ours
+    assert iso.encode(iso.decode(bytes(data))) == bytes(data)
 
 
 def test_reprs_show_no_minutiae() -> None:

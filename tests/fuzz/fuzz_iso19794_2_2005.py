@@ -12,7 +12,15 @@ from sdbox_agent.biometrics.minutia import Minutia, MinutiaType, Template
 from sdbox_agent.errors import DecodeError
 
 DIVISOR = 10  # a comparison each
-PARSERS = (iso, fmr)
+PARSERS = (
+    iso,
+    fmr.Reader,
+    fmr.decode_view,
+    fmr.encode_view,
+    fmr.check_view,
+    fmr.check_image,
+    fmr.check_numbers,
+)
 HEADER_BYTES = 24
 _VIEW = Template(
     tuple(
@@ -69,6 +77,10 @@ SEEDS: list[bytes] = [
     _at(HEADER_BYTES + 6, ">B", 0x40),  # reserved bits of y
     _at(HEADER_BYTES + 9, ">B", 101),  # a minutia's quality
     _with(struct.pack(">HH", 1, 2) + b"xx"),
+    _with(bytes.fromhex("5301000a 73646201 406400c84063")),  # ours: a second minutia
+    _with(bytes.fromhex("5301000a 73646201 7fff00c84063")),  # outside
+    _with(bytes.fromhex("53020008 73646201 0101 40ff")),  # the flow of one cell
+    _with(bytes.fromhex("53020008 73646201 0101 4000")),
     *(_with(struct.pack(">HH", kind, 2) + b"xx") for kind in (0, 4, 0x0100)),
     _with(struct.pack(">HH", 1, 9) + b"xx"),
     _with(b"x"),
