@@ -21,6 +21,7 @@ from sdbox_agent.biometrics.points import Points, points
 from sdbox_agent.biometrics.similarity import local_similarity
 
 if TYPE_CHECKING:
+    from sdbox_agent.biometrics.kernel import Registration
     from sdbox_agent.biometrics.minutia import Template
     from sdbox_agent.biometrics.points import Floats
 
@@ -37,6 +38,24 @@ class Prepared:
         return f"<Prepared of {len(self.points)}>"
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Explanation:
+    """What a score was made of: score = sqrt(similarity) x share.
+
+    `met` is how the probe lies on the reference, and which minutiae fall together; None where
+    nothing was found to begin with.
+    """
+
+    score: float = 0.0
+    similarity: float = 0.0
+    share: float = 0.0
+    met: Registration | None = None
+
+    @override
+    def __repr__(self) -> str:
+        return "<Explanation>"
+
+
 def prepare(template: Template) -> Prepared:
     """Cylinders of the best minutiae. Any template will do: a poor one only scores low."""
     chosen = points(template)
@@ -45,12 +64,17 @@ def prepare(template: Template) -> Prepared:
 
 def compare(probe: Prepared, reference: Prepared) -> float:
     """Comparison score in [0, 1]; 0 where there is nothing to compare."""
+    return explain(probe, reference).score
+
+
+def explain(probe: Prepared, reference: Prepared) -> Explanation:
+    """The comparison with what it found on its way: for tools, never for a box's log."""
     similarity = local_similarity(
         probe.cylinders, reference.cylinders, probe.points, reference.points
     )
     rows, columns = assign(similarity)
     if len(rows) < p.MIN_PAIRS:
-        return 0.0
+        return Explanation()
     a, b = probe.cylinders.index[rows], reference.cylinders.index[columns]
     before = similarity[rows, columns]
     after = relax(before, probe.points, reference.points, a, b)
@@ -58,8 +82,9 @@ def compare(probe: Prepared, reference: Prepared) -> float:
     met = register(probe.points, reference.points, a[strongest], b[strongest])
     probe_area = max(met.probe_overlap, p.MIN_OVERLAP)
     reference_area = max(met.reference_overlap, p.MIN_OVERLAP)
-    share = met.paired / math.sqrt(probe_area * reference_area)
-    return math.sqrt(_global(before, after, min(similarity.shape))) * min(share, 1.0)
+    share = min(met.paired / math.sqrt(probe_area * reference_area), 1.0)
+    overall = _global(before, after, min(similarity.shape))
+    return Explanation(math.sqrt(overall) * share, overall, share, met)
 
 
 def _global(before: Floats, after: Floats, cylinders_: int) -> float:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sdbox_agent.biometrics.comparison import compare, prepare
+from sdbox_agent.biometrics.comparison import Explanation, compare, explain, prepare
 from sdbox_agent.biometrics.decision import accepts
 from sdbox_agent.biometrics.minutia import Minutia, Template
 from tests.biometrics.templates import finger, moved, templates
@@ -40,6 +40,22 @@ def test_other_fingers_do_not_match() -> None:
     scores = [compare(a, b) for i, a in enumerate(prepared) for b in prepared[:i]]
     assert len(scores) == 91
     assert not any(map(accepts, scores))
+
+
+def test_an_explanation_is_of_the_score_and_says_who_met_whom() -> None:
+    reference, probe = prepare(finger(1)), prepare(moved(finger(1), 0.3, (35.0, -20.0)))
+    found = explain(probe, reference)
+    assert found.score == compare(probe, reference) == math.sqrt(found.similarity) * found.share
+    assert found.met is not None
+    assert found.met.angle_rad == pytest.approx(-0.3, abs=1e-6)
+    assert found.met.weight.sum() == pytest.approx(found.met.paired)
+    assert found.met.partner.tolist() == list(range(45))  # both are in order of quality
+    assert "0." not in repr(found)
+
+
+def test_of_nothing_there_is_nothing_to_explain() -> None:
+    nothing = explain(prepare(NOBODY), prepare(finger(1)))
+    assert nothing == Explanation(0.0, 0.0, 0.0, None)
 
 
 @given(templates, templates)
