@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from sdbox_agent.cardkind import Bit, CardKind, FingerKey, KeyName  # noqa: TC001  msgspec's
 from sdbox_agent.errors import DecodeError
+from sdbox_agent.terms import Band  # noqa: TC001  msgspec's
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -217,7 +218,7 @@ class PrepareFinger(Message, frozen=True, kw_only=True, tag="prepare"):
     enrolment: Text
     anchors: tuple[Der, ...]  # enrolment-signing anchors
     utc_s: Annotated[int, Meta(ge=0, le=2**40)]  # the core's trusted clock
-    captures: Annotated[int, Meta(ge=1, le=9)]  # captures allowed a comparison
+    captures: Annotated[int, Meta(ge=1, le=9)]  # captures allowed a scan, and an attempt
     sensor_ppmm: Annotated[float, Meta(gt=5, lt=100)]  # pixels per mm, from the firmware profile
 
 
@@ -228,7 +229,8 @@ class Scan(Message, frozen=True, kw_only=True, tag="scan"):
 class Compare(Message, frozen=True, kw_only=True, tag="compare"):
     """Compare probe and reference; the attempt has been reserved.
 
-    At card-match, `key` names the finger that the person was asked for.
+    At host-match, more captures may be asked for (hints) before the verdict, all of this attempt.
+    At card-match it is one, and `key` names the finger that the person was asked for.
     """
 
     attempt: Count
@@ -266,6 +268,8 @@ class Verdict(Message, frozen=True, kw_only=True, tag="verdict"):
     """The comparison decision. Never the score."""
 
     match: bool
+    band: Band | None = None  # of a match at host-match, for the ageing of the template
+    advice: Code | None = None  # of a non-match (an AskAgain code), where there is a better one
     left: Tries | None = None  # what the card's own counter has left, at card-match
 
 

@@ -1,4 +1,4 @@
-"""Words shared by every room: levels, session numbers, digests."""
+"""Words shared by every room: levels, bands, session numbers, digests."""
 
 from __future__ import annotations
 
@@ -20,3 +20,12 @@ class Level(enum.StrEnum):
     HOST_MATCH = "host-match"
     CARD_MATCH = "card-match"
     CARD_PIN = "card-pin"
+
+
+@enum.unique
+class Band(enum.StrEnum):
+    """How far above the threshold an accepted attempt lay: all that is ever kept of a score."""
+
+    STRONG = "strong"
+    FAIR = "fair"
+    WEAK = "weak"

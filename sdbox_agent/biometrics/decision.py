@@ -5,24 +5,16 @@ The rates that thresholds are named by are rates of this, not of single comparis
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING
 
 from sdbox_agent.biometrics import parameters as p
 from sdbox_agent.biometrics.comparison import compare
+from sdbox_agent.terms import Band
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sdbox_agent.biometrics.comparison import Prepared
-
-
-class Band(enum.StrEnum):
-    """How far above the threshold an accepted attempt lay: all that is ever kept of a score."""
-
-    STRONG = "strong"
-    FAIR = "fair"
-    WEAK = "weak"
 
 
 def fused(captures: Sequence[Prepared], references: Sequence[tuple[int, Prepared]]) -> float:

@@ -4,7 +4,7 @@ import math
 
 from sdbox_agent.biometrics import decision, parameters
 from sdbox_agent.biometrics.comparison import compare, prepare
-from sdbox_agent.biometrics.decision import Band
+from sdbox_agent.terms import Band
 from tests.biometrics.templates import finger, moved
 
 
