@@ -1,12 +1,16 @@
 """From captures to one probe worth an attempt: tells why when a touch wasn't, and takes none twice.
 
+A touch that would do, but has something that spoils it, is put aside: the person hears what to
+change and touches again. Skin that is always so must not shut anybody out, so after the last
+capture the best of those put aside is taken.
+
 Knows a sensor and what it is given to judge by; knows no detector, no comparison and no process.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from sdbox_agent.errors import AskAgain, Refused
 
@@ -22,7 +26,20 @@ if TYPE_CHECKING:
 
 CAPTURE_S: Final = 60.0  # a whole transaction; the core's own deadline comes first
 
-Probe = TypeVar("Probe")
+
+class Judged(Protocol):
+    """What a probe is to a scan."""
+
+    @property
+    def quality(self) -> int:
+        """0..100: of those put aside the best is taken."""
+
+    @property
+    def spoilt(self) -> str | None:
+        """What the person could do better (an AskAgain code), if anything."""
+
+
+Probe = TypeVar("Probe", bound=Judged)
 
 
 class Scanner(Generic[Probe]):
@@ -37,8 +54,10 @@ class Scanner(Generic[Probe]):
         self._judge = judge
         self._seen: set[bytes] = set()  # digests of the frames so far
 
-    def scan(self, interrupt_fd: int, hint: Callable[[str], None]) -> Probe:
+    def scan(self, interrupt_fd: int, hint: Callable[[str], None], *, choosy: bool = True) -> Probe:
         """Capture until a probe is worth an attempt; `hint` is told what the person may do.
+
+        Unless `choosy`, one that something spoils is taken too: where the attempt is spent already.
 
         Raises:
             AskAgain: the last capture's why, or finger-timeout.
@@ -46,16 +65,25 @@ class Scanner(Generic[Probe]):
             Interrupted, Fault: as the sensor.
         """
         why = AskAgain("finger-poor")
-        for _ in range(self._captures):
+        aside: list[Probe] = []
+        for left in reversed(range(self._captures)):
             try:
                 frame = self._sensor.capture(CAPTURE_S, interrupt_fd, lambda: hint("place-finger"))
                 self._refuse_replay(frame)
-                return self._judge(frame.pixels)
+                probe = self._judge(frame.pixels)
             except AskAgain as error:
                 if error.code == "finger-timeout":
                     raise
                 why = error
                 hint(error.code)
+                continue
+            if probe.spoilt is None or not choosy:
+                return probe
+            aside.append(probe)
+            if left:
+                hint(probe.spoilt)
+        if aside:
+            return max(aside, key=lambda probe: probe.quality)
         raise why
 
     def _refuse_replay(self, frame: Frame) -> None:

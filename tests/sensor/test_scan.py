@@ -1,6 +1,7 @@
 """A scan ends with a probe, with the last why, or with a refusal; and each touch counts once."""
 
 import os
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -10,7 +11,19 @@ from sdbox_agent.sensor.port import Interrupted
 from sdbox_agent.sensor.scan import Scanner
 from sdbox_agent.sensor.scripted import ScriptedSensor
 
-POOR, GOOD = 0, 100
+POOR, WET, DRY, GOOD = 0, 30, 40, 100
+SPOILT = {WET: "finger-wet", DRY: "finger-dry"}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The judge's word; what something spoils is of the quality that its pixels say."""
+
+    quality: int
+
+    @property
+    def spoilt(self) -> str | None:
+        return SPOILT.get(self.quality)
 
 
 def frame(value: int, which: int = 0) -> np.ndarray:
@@ -20,10 +33,10 @@ def frame(value: int, which: int = 0) -> np.ndarray:
     return pixels
 
 
-def judge(pixels: np.ndarray) -> int:
+def judge(pixels: np.ndarray) -> Probe:
     if pixels[-1, -1] == POOR:
         raise AskAgain("press-harder")
-    return int(pixels[-1, -1])
+    return Probe(int(pixels[-1, -1]))
 
 
 @pytest.fixture
@@ -34,7 +47,7 @@ def interrupt():
     os.close(start)
 
 
-def scanner(*steps, captures: int = 3) -> Scanner[int]:
+def scanner(*steps, captures: int = 3) -> Scanner[Probe]:
     sensor = ScriptedSensor(steps)
     sensor.open()
     return Scanner(sensor, captures, judge)
@@ -42,7 +55,7 @@ def scanner(*steps, captures: int = 3) -> Scanner[int]:
 
 def test_a_good_touch_ends_the_scan(interrupt) -> None:
     hints: list[str] = []
-    assert scanner(frame(GOOD)).scan(interrupt[0], hints.append) == GOOD
+    assert scanner(frame(GOOD)).scan(interrupt[0], hints.append) == Probe(GOOD)
     assert hints == ["place-finger"]
 
 
@@ -57,13 +70,40 @@ def test_each_poor_touch_says_why_and_the_last_why_ends_it(interrupt) -> None:
         *("place-finger", "press-harder") * 2,
         *("place-finger", "centre-finger"),
     ]
-    assert scans.scan(interrupt[0], hints.append) == GOOD
+    assert scans.scan(interrupt[0], hints.append) == Probe(GOOD)
+
+
+def test_a_touch_that_something_spoils_is_put_aside_for_a_better_one(interrupt) -> None:
+    hints: list[str] = []
+    scans = scanner(frame(WET), frame(GOOD))
+    assert scans.scan(interrupt[0], hints.append) == Probe(GOOD)
+    assert hints == ["place-finger", "finger-wet", "place-finger"]
+
+
+@pytest.mark.parametrize(
+    "values", [(WET, DRY, WET), (DRY, WET, POOR), (WET, POOR, DRY), (POOR, POOR, DRY)]
+)
+def test_skin_that_is_always_so_is_taken_at_its_best_after_the_last_capture(
+    interrupt, values
+) -> None:
+    hints: list[str] = []
+    steps = (frame(value, which) for which, value in enumerate(values))
+    assert scanner(*steps).scan(interrupt[0], hints.append) == Probe(DRY)
+    assert hints.count("place-finger") == len(values)
+    assert hints[-1] == ("press-harder" if values[-1] == POOR else "place-finger")
+
+
+def test_where_the_attempt_is_spent_a_spoilt_touch_is_taken_at_once(interrupt) -> None:
+    hints: list[str] = []
+    scans = scanner(frame(POOR), frame(WET), frame(GOOD))
+    assert scans.scan(interrupt[0], hints.append, choosy=False) == Probe(WET)
+    assert hints == ["place-finger", "press-harder", "place-finger"]
 
 
 @pytest.mark.parametrize("value", [POOR, GOOD])
 def test_the_same_pixels_are_refused_in_this_scan_and_in_a_later_one(interrupt, value) -> None:
     scans = scanner(frame(GOOD, 1), frame(value), frame(value), captures=2)
-    assert scans.scan(interrupt[0], lambda _: None) == GOOD
+    assert scans.scan(interrupt[0], lambda _: None) == Probe(GOOD)
     with pytest.raises(Refused) as refused:  # noqa: PT012  a good touch ends one scan, not two
         scans.scan(interrupt[0], lambda _: None)
         scans.scan(interrupt[0], lambda _: None)

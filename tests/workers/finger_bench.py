@@ -218,15 +218,20 @@ class Bench:
     def scan(self, *touches) -> ipc.Message:
         """Ask for a scan, lay each touch when invited; what comes of it."""
         self.core.send(ipc.Scan(n=N))
+        self._lay(touches)
+        return self.answer()
+
+    def _lay(self, touches) -> None:
         for touch in touches:
             while (hint := self.core.receive()) != ipc.Hint(n=N, code="place-finger"):
                 assert isinstance(hint, ipc.Hint), hint
                 self.hints.append(hint.code)
             self.hand.lay(touch)
-        return self.answer()
 
-    def compare(self, key=None) -> ipc.Message:
+    def compare(self, *touches, key=None) -> ipc.Message:
+        """Ask for a comparison, lay each touch when another is asked for; what comes of it."""
         self.core.send(ipc.Compare(n=N, attempt=1, key=key))
+        self._lay(touches)
         return self.answer()
 
     def ended(self) -> int:

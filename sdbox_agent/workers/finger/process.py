@@ -9,8 +9,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from sdbox_agent import ipc
-from sdbox_agent.biometrics import decision, enrolled, oncard, quality
+from sdbox_agent import errors, ipc
+from sdbox_agent.biometrics import decision, enrolled, oncard, quality, touch
 from sdbox_agent.biometrics.comparison import Prepared, prepare
 from sdbox_agent.errors import AskAgain, Bug, DecodeError, SdboxError
 from sdbox_agent.sensor import detect
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # -- ours ----------------------------------------------------------------------------------------
 
 MM_PER_INCH: Final = 25.4
+MOST_CAPTURES: Final = 3  # of one attempt: the threshold stands for a rate of so many
+FAILURES: Final = 2  # of one finger, after which the other one is proposed
 
 
 class Ended(Exception):  # noqa: N818  a state, told as an exception
@@ -42,6 +44,8 @@ class Probe:
     """A touch worth an attempt: as we compare it, and as each of the card's fingers takes it."""
 
     quality: int
+    spoilt: str | None  # what makes it likely to fail (an AskAgain code), if anything does
+    cause: str | None  # what to say if it has failed
     prepared: Prepared = field(repr=False)
     for_card: dict[FingerKey, bytes] = field(repr=False)
 
@@ -68,6 +72,8 @@ class FingerProcess:
         self._n = 0
         self._dpi = 0.0
         self._scanner = Scanner(sensor, 0, self._judged)
+        self._captures = 1  # of one attempt
+        self._failures = 0  # scans without a probe, attempts without a match
         self._references: list[tuple[int, Prepared]] = []  # at host-match
         self._more: Iterator[tuple[int, Prepared]] = iter(())  # of them, still to be made
         self._bits: tuple[Bit, ...] = ()  # at card-match
@@ -137,15 +143,17 @@ class FingerProcess:
                 try:
                     self._scan()
                 except AskAgain as error:
-                    self._core.send(ipc.Failed(n=self._n, code=error.code))
+                    nobody = error.code == "finger-timeout"
+                    code = error.code if nobody else self._failed() or error.code
+                    self._core.send(ipc.Failed(n=self._n, code=code))
                 return False
             case ipc.Compare():
                 probe, self._probe = self._probe, None
                 if probe is None:
                     raise Bug("worker-protocol")
-                match, left = self._compared(probe, request.key)
-                self._core.send(ipc.Verdict(n=self._n, match=match, left=left))
-                return match
+                verdict = self._verdict(probe, request.key)
+                self._core.send(verdict)
+                return verdict.match
             case _:
                 raise Bug("worker-protocol")
 
@@ -160,6 +168,7 @@ class FingerProcess:
             case "host-match", bytes(), ():
                 opened = card_side.opened(request, self._card)
                 self._more = enrolled.views(opened.record, opened.finger_positions)
+                self._captures = min(request.captures, MOST_CAPTURES)
             case "card-match", None, (_, *_) as bits if len({bit.key for bit in bits}) == len(bits):
                 for bit in bits:
                     oncard.check(bit)
@@ -171,30 +180,79 @@ class FingerProcess:
 
     def _judged(self, pixels: NDArray[np.uint8]) -> Probe:
         """Pixels as a probe. Raises AskAgain if it is not worth an attempt."""
-        template = detect.extract(pixels, self._dpi)
-        prepared = prepare(template)
-        value = quality.check_probe(quality.measure(template, prepared))
-        for_card = {bit.key: oncard.probe(template, bit) for bit in self._bits}
-        return Probe(value, prepared, for_card)
+        seen = touch.measure(pixels, self._dpi)
+        touch.check(seen)
+        cause = touch.cause(seen)
+        try:
+            template = detect.extract(pixels, self._dpi)
+            prepared = prepare(template)
+            value = quality.check_probe(quality.measure(template, prepared))
+            for_card = {bit.key: oncard.probe(template, bit) for bit in self._bits}
+        except AskAgain as error:
+            raise errors.error(cause or error.code) from None
+        return Probe(value, touch.spoilt(seen), cause, prepared, for_card)
 
     def _scan(self) -> None:
         """Scan until a probe is worth an attempt. Raises AskAgain with the last one's why."""
         self._probe = None
+        self._probe = self._touched(choosy=True)
+        self._core.send(ipc.ProbeReady(n=self._n, quality=self._probe.quality))
+
+    def _touched(self, *, choosy: bool) -> Probe:
         try:
-            self._probe = self._scanner.scan(self._core.fileno(), self._hint)
+            return self._scanner.scan(self._core.fileno(), self._hint, choosy=choosy)
         except Interrupted:
             self._interrupted()
-        self._core.send(ipc.ProbeReady(n=self._n, quality=self._probe.quality))
 
     def _hint(self, code: str) -> None:
         self._core.send(ipc.Hint(n=self._n, code=code))
 
-    def _compared(self, probe: Probe, key: FingerKey | None) -> tuple[bool, int | None]:
-        """Whether it matches, and what the card that compared has left; each probe serves once."""
-        if not self._bits:
-            if key is not None:
-                raise Bug("worker-protocol")
-            return decision.accepts(decision.fused([probe.prepared], self._references)), None
+    def _failed(self) -> str | None:
+        """Count it; what to propose to a person with two fingers when one fails again."""
+        self._failures += 1
+        fingers = {position for position, _ in self._references}
+        again = self._failures >= FAILURES and len(fingers) > 1
+        return "other-finger-better" if again else None
+
+    # -- decision --------------------------------------------------------------------------------
+
+    def _verdict(self, probe: Probe, key: FingerKey | None) -> ipc.Verdict:
+        """What one attempt comes to; each probe serves once."""
+        if self._bits:
+            match, left = self._on_card(probe, key)
+            return ipc.Verdict(n=self._n, match=match, left=left)
+        if key is not None:
+            raise Bug("worker-protocol")
+        score = self._score(probe)
+        if decision.accepts(score):
+            return ipc.Verdict(n=self._n, match=True, band=decision.band(score))
+        return ipc.Verdict(n=self._n, match=False, advice=self._failed())
+
+    def _score(self, probe: Probe) -> float:
+        """Of the attempt's captures: another is asked for while they don't match."""
+        captures = [probe.prepared]
+        while True:
+            score = decision.fused(captures, self._references)
+            if decision.accepts(score) or len(captures) >= self._captures:
+                return score
+            self._hint(probe.cause or "lift-and-place")
+            another = self._another()
+            if another is None:
+                return score
+            probe = another
+            captures.append(probe.prepared)
+
+    def _another(self) -> Probe | None:
+        """The attempt's next touch that can be compared; None if nobody touches any more."""
+        while True:
+            try:
+                return self._touched(choosy=False)
+            except AskAgain as error:
+                if error.code == "finger-timeout":
+                    return None
+
+    def _on_card(self, probe: Probe, key: FingerKey | None) -> tuple[bool, int | None]:
+        """Whether the card finds that it matches, and what it has left for that finger."""
         if key not in probe.for_card:
             raise Bug("worker-protocol")
         question = ipc.OnCardCompare(n=self._n, key=key, minutiae=probe.for_card[key])
