@@ -28,12 +28,15 @@ if TYPE_CHECKING:
 MAX_FRAME_BYTES: Final = 128 * 1024
 MAX_DESCRIPTORS: Final = 4
 MAX_TEXT: Final = 200  # characters
+FRAME_TAG_BYTES: Final = 16
+MAX_FRAME_TAGS: Final = 256  # as JSON they take 7 kB of a frame
 _CREDENTIALS: Final = struct.Struct("iII")  # struct ucred: pid, uid, gid (unix(7))
 
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}\Z")]
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
+FrameTag = Annotated[bytes, Meta(min_length=FRAME_TAG_BYTES, max_length=FRAME_TAG_BYTES)]
 Challenge = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Der = Annotated[bytes, Meta(max_length=64 * 1024)]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
@@ -220,6 +223,8 @@ class PrepareFinger(Message, frozen=True, kw_only=True, tag="prepare"):
     utc_s: Annotated[int, Meta(ge=0, le=2**40)]  # the core's trusted clock
     captures: Annotated[int, Meta(ge=1, le=9)]  # captures allowed a scan, and an attempt
     sensor_ppmm: Annotated[float, Meta(gt=5, lt=100)]  # pixels per mm, from the firmware profile
+    frame_key: Key  # of the tags below: made when the core started, in no other place
+    frame_tags: Annotated[tuple[FrameTag, ...], Meta(max_length=MAX_FRAME_TAGS)] = ()
 
 
 class Scan(Message, frozen=True, kw_only=True, tag="scan"):
@@ -256,6 +261,15 @@ class Hint(Message, frozen=True, kw_only=True, tag="hint"):
     """What the person may do, as an AskAgain code, or `place-finger` when the sensor waits."""
 
     code: Code
+
+
+class FrameTaken(Message, frozen=True, kw_only=True, tag="frame"):
+    """The sensor gave a frame. Its tag is for the next process: no frame is ever taken twice.
+
+    See sensor.replay: to the core a tag is 16 bytes that mean nothing.
+    """
+
+    tag: FrameTag
 
 
 class ProbeReady(Message, frozen=True, kw_only=True, tag="probe_ready"):
@@ -353,7 +367,7 @@ FromCard = (
 ToCardFromFinger = Unwrap | OnCardCompare
 ToFingerFromCard = Unwrapped | Compared | Failed
 ToFinger = PrepareFinger | Scan | Compare | Cancel
-FromFinger = FingerReady | Prepared | Hint | ProbeReady | Verdict | Failed
+FromFinger = FingerReady | Prepared | Hint | FrameTaken | ProbeReady | Verdict | Failed
 ToTunnel = PrepareTunnel | OpenTunnel | ExtendLease | CloseTunnel | TunnelStatus
 FromTunnel = TunnelPrepared | TunnelUp | TunnelDown | TunnelClosed | TunnelState | Failed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from typing import TYPE_CHECKING
 
 from sdbox_agent import errors, ipc
@@ -29,15 +30,18 @@ class FingerSide:
         anchors: Sequence[bytes],
         desk_lists: Callable[[], tuple[bytes, ...]],
         sensor_ppmm: float,
+        frame_key: bytes,
     ) -> None:
         """`anchors`: enrolment-signing authorities, DER; `desk_lists`: their newest CRLs.
 
-        `sensor_ppmm`: pixels per mm.
+        `sensor_ppmm`: pixels per mm. `frame_key`: 32 random bytes of this start.
         """
         self._context = context
         self._anchors = tuple(anchors)
         self._sensor_ppmm = sensor_ppmm
         self._desk_lists = desk_lists
+        self._frame_key = frame_key
+        self._frame_tags: deque[bytes] = deque(maxlen=ipc.MAX_FRAME_TAGS)
         self._sealed_sha256: bytes | None = None
         self._used = False  # this process has been given a reference
         self._why: str | None = None  # what the last spare said before it ended
@@ -61,6 +65,8 @@ class FingerSide:
             utc_s=self._context.utc_s(),
             captures=effect.captures,
             sensor_ppmm=self._sensor_ppmm,
+            frame_key=self._frame_key,
+            frame_tags=tuple(self._frame_tags),
         )
         try:
             self.link.send(prepare)
@@ -110,6 +116,8 @@ class FingerSide:
         match message:
             case ipc.Prepared():
                 feed(on.FingerPrepared(n, self._sealed_sha256))
+            case ipc.FrameTaken():  # kept whatever became of its session
+                self._frame_tags.append(message.tag)
             case ipc.Hint():
                 feed(on.Hinted(n, message.code))
             case ipc.ProbeReady():
@@ -119,14 +127,18 @@ class FingerSide:
                 feed(on.FingerMatched(n))
             case ipc.Verdict():
                 feed(on.FingerRejected(n, message.left))
-            case ipc.Failed() if _ask_again(message.code):
-                feed(on.ProbePoor(n, message.code))
-            case ipc.Failed(n=0):
-                self._why = message.code
             case ipc.Failed():
-                feed(on.Failed(n, message.code))
+                self._failed(n, message.code)
             case ipc.FingerReady():
                 self._why = None
+
+    def _failed(self, n: int, code: str) -> None:
+        if _ask_again(code):
+            self._context.feed(on.ProbePoor(n, code))
+        elif n == 0:
+            self._why = code
+        else:
+            self._context.feed(on.Failed(n, code))
 
 
 def _ask_again(code: str) -> bool:

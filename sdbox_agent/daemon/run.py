@@ -133,7 +133,11 @@ class _Core:
         self._card = CardSide(context, self._calls, trust, configured.identity)
         self._centre = CentreSide(context, self._calls, attempts, boot_counter)
         self._finger = FingerSide(
-            context, configured.desk_anchors, trust.desk_lists, configured.profile.sensor.ppmm
+            context,
+            configured.desk_anchors,
+            trust.desk_lists,
+            configured.profile.sensor.ppmm,
+            secrets.token_bytes(32),
         )
         self._tunnel = TunnelSide(context)
         self._greeting = Greeting(

@@ -9,10 +9,9 @@ Knows a sensor and what it is given to judge by; knows no detector, no compariso
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
-from sdbox_agent.errors import AskAgain, Refused
+from sdbox_agent.errors import AskAgain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sdbox_agent.sensor.port import Frame, Sensor
+    from sdbox_agent.sensor.port import Sensor
+    from sdbox_agent.sensor.replay import Replays
 
 # -- ours ----------------------------------------------------------------------------------------
 
@@ -46,13 +46,17 @@ class Scanner(Generic[Probe]):
     """The scans of one transaction on an open sensor."""
 
     def __init__(
-        self, sensor: Sensor, captures: int, judge: Callable[[NDArray[np.uint8]], Probe]
+        self,
+        sensor: Sensor,
+        captures: int,
+        replays: Replays,
+        judge: Callable[[NDArray[np.uint8]], Probe],
     ) -> None:
         """`captures` at most in a scan; `judge` makes a probe of pixels, or raises AskAgain."""
         self._sensor = sensor
         self._captures = captures
         self._judge = judge
-        self._seen: set[bytes] = set()  # digests of the frames so far
+        self._replays = replays
 
     def scan(self, interrupt_fd: int, hint: Callable[[str], None], *, choosy: bool = True) -> Probe:
         """Capture until a probe is worth an attempt; `hint` is told what the person may do.
@@ -69,7 +73,7 @@ class Scanner(Generic[Probe]):
         for left in reversed(range(self._captures)):
             try:
                 frame = self._sensor.capture(CAPTURE_S, interrupt_fd, lambda: hint("place-finger"))
-                self._refuse_replay(frame)
+                self._replays.take(frame.pixels)
                 probe = self._judge(frame.pixels)
             except AskAgain as error:
                 if error.code == "finger-timeout":
@@ -85,10 +89,3 @@ class Scanner(Generic[Probe]):
         if aside:
             return max(aside, key=lambda probe: probe.quality)
         raise why
-
-    def _refuse_replay(self, frame: Frame) -> None:
-        """No two touches give the same pixels; an interposer that repeats itself does."""
-        digest = hashlib.sha256(frame.pixels.tobytes()).digest()
-        if digest in self._seen:
-            raise Refused("replayed-sample")
-        self._seen.add(digest)

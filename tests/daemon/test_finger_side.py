@@ -20,7 +20,7 @@ OPEN = do.PrepareFinger(
 class Side(FingerSide):
     def __init__(self) -> None:
         self.bench = Bench()
-        super().__init__(self.bench.context, (b"anchor",), lambda: (b"list",), 19.7)
+        super().__init__(self.bench.context, (b"anchor",), lambda: (b"list",), 19.7, bytes(32))
         self.spy = self.link = Link()  # type: ignore[assignment]
 
 
@@ -106,3 +106,21 @@ def test_what_a_spare_said_before_it_died_is_told_to_the_session_that_asks() -> 
     side.heard(ipc.FingerReady())
     with pytest.raises(Fault, match=r"-worker-died$"):
         side.prepare(OPEN)
+
+
+def test_tags_of_frames_go_to_the_next_process_the_newest_of_them() -> None:
+    side = Side()
+    tags = [number.to_bytes(16, "big") for number in range(ipc.MAX_FRAME_TAGS + 1)]
+    side.heard(ipc.FrameTaken(n=N, tag=tags[0]))
+    side.heard(ipc.FrameTaken(n=N + 7, tag=tags[1]))  # of a session that is over: it counts too
+    assert side.bench.fed == []
+    side.prepare(OPEN)
+    asked = side.spy.sent[-1]
+    assert isinstance(asked, ipc.PrepareFinger)
+    assert (asked.frame_key, asked.frame_tags) == (bytes(32), tuple(tags[:2]))
+    for tag in tags[2:]:
+        side.heard(ipc.FrameTaken(n=N, tag=tag))
+    side.prepare(OPEN)
+    asked = side.spy.sent[-1]
+    assert isinstance(asked, ipc.PrepareFinger)
+    assert asked.frame_tags == tuple(tags[1:])

@@ -8,6 +8,7 @@ import pytest
 
 from sdbox_agent.errors import AskAgain, Fault, Refused
 from sdbox_agent.sensor.port import Interrupted
+from sdbox_agent.sensor.replay import Replays
 from sdbox_agent.sensor.scan import Scanner
 from sdbox_agent.sensor.scripted import ScriptedSensor
 
@@ -50,7 +51,7 @@ def interrupt():
 def scanner(*steps, captures: int = 3) -> Scanner[Probe]:
     sensor = ScriptedSensor(steps)
     sensor.open()
-    return Scanner(sensor, captures, judge)
+    return Scanner(sensor, captures, Replays(bytes(32), (), lambda _: None), judge)
 
 
 def test_a_good_touch_ends_the_scan(interrupt) -> None:

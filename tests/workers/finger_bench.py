@@ -26,6 +26,7 @@ from sdbox_centre import authority, desk
 from tests.pki import grown
 
 N = 5
+FRAME_KEY = bytes(range(32))
 ANSWER_S = 20.0
 HOLDER, STRANGER = Person(101), Person(202)
 BITS = (
@@ -83,6 +84,7 @@ def prepare(**other) -> ipc.PrepareFinger:
         "utc_s": grown.NOW_S + 60,
         "captures": 3,
         "sensor_ppmm": 500 / 25.4,
+        "frame_key": FRAME_KEY,
     } | other
     return ipc.PrepareFinger(**fields)
 
@@ -179,6 +181,7 @@ class Bench:
         theirs.close()
         self._hand: VirtualSensor | None = None
         self.hints: list[str] = []
+        self.tags: list[bytes] = []
 
     def __enter__(self) -> "Bench":
         return self
@@ -202,10 +205,16 @@ class Bench:
         return self._hand
 
     def answer(self) -> ipc.Message:
-        """The next message that is not a hint; hints are kept."""
-        while isinstance(message := self.core.receive(), ipc.Hint):
-            self.hints.append(message.code)
+        """The next message that is neither a hint nor a frame's tag; those are kept."""
+        while isinstance(message := self.core.receive(), ipc.Hint | ipc.FrameTaken):
+            self._keep(message)
         return message
+
+    def _keep(self, message: ipc.Hint | ipc.FrameTaken) -> None:
+        if isinstance(message, ipc.Hint):
+            self.hints.append(message.code)
+        else:
+            self.tags.append(message.tag)
 
     def ready(self) -> None:
         assert self.answer() == ipc.FingerReady()
@@ -224,8 +233,8 @@ class Bench:
     def _lay(self, touches) -> None:
         for touch in touches:
             while (hint := self.core.receive()) != ipc.Hint(n=N, code="place-finger"):
-                assert isinstance(hint, ipc.Hint), hint
-                self.hints.append(hint.code)
+                assert isinstance(hint, ipc.Hint | ipc.FrameTaken), hint
+                self._keep(hint)
             self.hand.lay(touch)
 
     def compare(self, *touches, key=None) -> ipc.Message:

@@ -15,6 +15,7 @@ from sdbox_agent.biometrics.comparison import Prepared, prepare
 from sdbox_agent.errors import AskAgain, Bug, DecodeError, SdboxError
 from sdbox_agent.sensor import detect
 from sdbox_agent.sensor.port import Interrupted
+from sdbox_agent.sensor.replay import Replays
 from sdbox_agent.sensor.scan import Scanner
 from sdbox_agent.workers.finger import card_side
 
@@ -71,7 +72,7 @@ class FingerProcess:
         self._begun = begun
         self._n = 0
         self._dpi = 0.0
-        self._scanner = Scanner(sensor, 0, self._judged)
+        self._scanner: Scanner[Probe] | None = None  # from `prepare` on
         self._captures = 1  # of one attempt
         self._failures = 0  # scans without a probe, attempts without a match
         self._references: list[tuple[int, Prepared]] = []  # at host-match
@@ -163,7 +164,8 @@ class FingerProcess:
         """Take what is to be compared with: a reference that we open, or fingers the card holds."""
         self._n = request.n
         self._dpi = request.sensor_ppmm * MM_PER_INCH
-        self._scanner = Scanner(self._sensor, request.captures, self._judged)
+        replays = Replays(request.frame_key, request.frame_tags, self._taken)
+        self._scanner = Scanner(self._sensor, request.captures, replays, self._judged)
         match request.level, request.sealed, request.bits:
             case "host-match", bytes(), ():
                 opened = card_side.opened(request, self._card)
@@ -199,10 +201,15 @@ class FingerProcess:
         self._core.send(ipc.ProbeReady(n=self._n, quality=self._probe.quality))
 
     def _touched(self, *, choosy: bool) -> Probe:
+        if self._scanner is None:
+            raise Bug("worker-protocol")
         try:
             return self._scanner.scan(self._core.fileno(), self._hint, choosy=choosy)
         except Interrupted:
             self._interrupted()
+
+    def _taken(self, tag: bytes) -> None:
+        self._core.send(ipc.FrameTaken(n=self._n, tag=tag))
 
     def _hint(self, code: str) -> None:
         self._core.send(ipc.Hint(n=self._n, code=code))

@@ -275,6 +275,22 @@ def test_the_same_pixels_are_no_second_capture_of_an_attempt(bench) -> None:
     assert bench.ended() == 1
 
 
+def test_fault_53_the_same_pixels_are_refused_by_the_next_process_too(tmp_path) -> None:
+    touch = HOLDER.touch(2, 9).pixels
+    with Bench(tmp_path / "first") as first:
+        first.prepared(captures=1)
+        first.scan(touch)
+        (tag,) = first.tags
+    with Bench(tmp_path / "second") as second:
+        second.prepared(frame_tags=(tag,))
+        assert second.scan(touch) == ipc.Failed(n=N, code="replayed-sample")
+        assert second.ended() == 1
+    with Bench(tmp_path / "third") as third:  # the core has started anew: nothing is left of before
+        third.prepared(frame_tags=(tag,), frame_key=bytes(32), captures=1)
+        assert isinstance(third.scan(touch), ipc.ProbeReady)
+        assert third.tags not in ([], [tag])
+
+
 def test_an_image_that_kills_libfprint_kills_this_process_alone(bench) -> None:
     bench.prepared()
     invited(bench)
