@@ -87,7 +87,7 @@ class Rounds:
         laid_ms = self.rig.operator.lay(self._touches[number % TOUCHES])
         opened = self.watch.state("open", *session.OVER)
         views = self.watch.views[first_view:]
-        hints = {view.code for view in views if view.state == "scanning"}
+        hints = {view.code for view in views if view.state == "scanning"} - {None}
         if opened.state != "open" or hints != {"place-finger"}:
             raise Spoilt(f"{opened.state} {opened.code}, hints {sorted(map(str, hints))}")
         # Everything that the machine showed is there: the figures, before the card goes.

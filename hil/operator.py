@@ -107,8 +107,14 @@ class Operator:
         touch = person.touch(position, self._touches, quality)
         return self.lay(touch.pixels)
 
-    def lay(self, pixels: np.ndarray) -> float:
-        """Lay these pixels on the sensor."""
+    def lay(self, pixels: np.ndarray, *, asked: bool = True) -> float:
+        """Lay these pixels on the sensor, as soon as the box asks for a finger (`asked`)."""
+        if asked:
+            watch = Watch(self.box)
+            try:
+                watch.code("place-finger", state="scanning")
+            finally:
+                watch.close()
         with VirtualSensor.connect(self.box.sensor_socket) as sensor:
             laid_ms = time.monotonic() * 1000
             sensor.lay(np.ascontiguousarray(pixels), taken_within_s=5)

@@ -2,7 +2,8 @@
 
 The contract (tests/sensor/test_port.py holds both implementations to it): a capture ends by a
 frame, by what the person can mend (AskAgain), by a Fault, by its deadline, or at once when
-`interrupt_fd` becomes readable; after any of these but a Fault the next capture may start.
+`interrupt_fd` becomes readable; after any of these but a Fault the next capture may start. What lay
+on the sensor, or in a buffer of its driver, before the person was asked is never a frame.
 Knows pixels, not minutiae.
 """
 
@@ -46,8 +47,17 @@ class Sensor(Protocol):
     def open(self) -> None:
         """Take the sensor. Raises Fault sensor-missing or sensor-failed."""
 
-    def capture(self, deadline_s: float, interrupt_fd: int, waiting: Callable[[], None]) -> Frame:
-        """Wait for a finger and give its frame; call `waiting` once the sensor waits for it.
+    def capture(
+        self,
+        deadline_s: float,
+        interrupt_fd: int,
+        waiting: Callable[[], None],
+        early: Callable[[], None] = lambda: None,
+    ) -> Frame:
+        """Wait for a finger and give its frame; call `waiting` once the sensor is empty and ready.
+
+        A finger that is there before is let go by and not taken; `early` is called, once, so that
+        the person can be told.
 
         Raises AskAgain (too-short-touch, centre-finger, lift-and-place, finger-poor; finger-timeout
         after `deadline_s`), Interrupted, Fault (sensor-missing when unplugged, sensor-failed).

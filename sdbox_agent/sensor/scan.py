@@ -72,7 +72,12 @@ class Scanner(Generic[Probe]):
         aside: list[Probe] = []
         for left in reversed(range(self._captures)):
             try:
-                frame = self._sensor.capture(CAPTURE_S, interrupt_fd, lambda: hint("place-finger"))
+                frame = self._sensor.capture(
+                    CAPTURE_S,
+                    interrupt_fd,
+                    lambda: hint("place-finger"),
+                    lambda: hint("lift-and-place"),
+                )
                 self._replays.take(frame.pixels)
                 probe = self._judge(frame.pixels)
             except AskAgain as error:

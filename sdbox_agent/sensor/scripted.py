@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sdbox_agent.errors import AskAgain, Fault, SdboxError
@@ -16,10 +17,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class ScriptedSensor:
-    """Each capture takes the next step: pixels, an error, or (None, or no step left) nothing."""
+@dataclass(frozen=True)
+class Early:
+    """A step: this lies on the sensor before the person is asked."""
 
-    def __init__(self, steps: Iterable[NDArray[np.uint8] | SdboxError | None]) -> None:
+    pixels: NDArray[np.uint8]
+
+
+class ScriptedSensor:
+    """Each capture takes the next step: pixels, an error, or (None, or no step left) nothing.
+
+    Early ones are not steps of their own: the capture goes on with what follows them.
+    """
+
+    def __init__(self, steps: Iterable[NDArray[np.uint8] | SdboxError | Early | None]) -> None:
         self._steps = deque(steps)
         self._open = False
 
@@ -27,10 +38,22 @@ class ScriptedSensor:
         """As the port."""
         self._open = True
 
-    def capture(self, deadline_s: float, interrupt_fd: int, waiting: Callable[[], None]) -> Frame:
+    def capture(
+        self,
+        deadline_s: float,
+        interrupt_fd: int,
+        waiting: Callable[[], None],
+        early: Callable[[], None] = lambda: None,
+    ) -> Frame:
         """As the port."""
         if not self._open:
             raise Fault("sensor-failed")
+        found = 0
+        while self._steps and isinstance(self._steps[0], Early):
+            self._steps.popleft()
+            found += 1
+        if found:
+            early()
         waiting()
         step = self._steps.popleft() if self._steps else None
         if step is None:
@@ -40,6 +63,7 @@ class ScriptedSensor:
             raise AskAgain("finger-timeout")
         if isinstance(step, SdboxError):
             raise step
+        assert not isinstance(step, Early)
         check_size(step.shape[1], step.shape[0])
         return Frame(step)
 

@@ -62,7 +62,7 @@ def _reserve(
 
 
 def in_opening(state: at.Opening, event: on.Event) -> Step:
-    """The finger process is ready: ask for the finger."""
+    """The finger process is ready: it asks for the finger, once the sensor is clear."""
     match event:
         case on.FingerPrepared():
             n, level = state.session.n, state.access.answer.level
@@ -70,7 +70,7 @@ def in_opening(state: at.Opening, event: on.Event) -> Step:
             opened: Effects = ()
             if level is Level.HOST_MATCH:
                 opened = (do.Record(n, "reference-opened", level),)
-            return at.Scanning(state.session, access, "place-finger"), (
+            return at.Scanning(state.session, access, None), (
                 *opened,
                 do.ClearTimer(n, Timer.DEADLINE),
                 do.SetTimer(n, Timer.TRANSACTION, access.answer.policy.transaction_s),

@@ -96,10 +96,10 @@ class Opening(_InSession):
 
 @dataclass(frozen=True, slots=True)
 class Scanning(_InSession):
-    """The person is asked for a finger; `hint` says what to do."""
+    """The person is asked for a finger, once there is a `hint`: it says what to do."""
 
     access: Access
-    hint: str
+    hint: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from hil.finger.sensor import DeviceError, Retry, VirtualSensor
 from sdbox_agent.errors import AskAgain, Fault
 from sdbox_agent.sensor.libfprint import LibfprintSensor
 from sdbox_agent.sensor.port import Frame, Interrupted, check_size
-from sdbox_agent.sensor.scripted import ScriptedSensor
+from sdbox_agent.sensor.scripted import Early, ScriptedSensor
 
 DEADLINE_S = 5.0
 
@@ -35,10 +35,15 @@ class DoubleBench:
 
     def __init__(self, steps) -> None:
         self.sensor = ScriptedSensor([s if not callable(s) else None for s in steps])
-        self._acts = [s if callable(s) else None for s in steps]
+        self._acts = [s if callable(s) or isinstance(s, Early) else None for s in steps]
+
+    def lay_early(self) -> None:
+        """It stands in the list."""
 
     def act(self) -> None:
         """What happens once the sensor waits."""
+        while self._acts and isinstance(self._acts[0], Early):
+            self._acts.pop(0)
         act = self._acts.pop(0) if self._acts else None
         if act is not None:
             act()
@@ -56,6 +61,10 @@ class LibfprintBench:
         self.sensor = LibfprintSensor()
         self.sensor.open()
         self._hand = VirtualSensor.connect(path)
+
+    def lay_early(self) -> None:
+        while self._steps and isinstance(self._steps[0], Early):
+            self._hand.lay(self._steps.pop(0).pixels)
 
     def act(self) -> None:
         step = self._steps.pop(0) if self._steps else None
@@ -117,6 +126,23 @@ def test_a_frame_comes_as_it_was_laid(bench, pipe, touch) -> None:
     assert np.array_equal(frame.pixels, touch)
     assert frame.pixels.dtype == np.uint8
     assert len(invited) == 1
+
+
+def test_fault_55_what_came_before_the_prompt_is_never_a_frame(bench, pipe, touch) -> None:
+    stage, told = bench(Early(np.flipud(touch)), touch, Early(touch), None, touch), []
+
+    def waiting() -> None:
+        told.append("place-finger")
+        stage.act()
+
+    stage.lay_early()
+    frame = stage.sensor.capture(DEADLINE_S, pipe.end, waiting, lambda: told.append("lift"))
+    assert np.array_equal(frame.pixels, touch)
+    assert told == ["lift", "place-finger"]
+    stage.lay_early()  # and nothing after it: the capture waits on, and takes what comes then
+    with pytest.raises(AskAgain, match="finger-timeout"):
+        stage.sensor.capture(1.0, pipe.end, waiting)
+    assert np.array_equal(stage.sensor.capture(DEADLINE_S, pipe.end, stage.act).pixels, touch)
 
 
 @pytest.mark.parametrize("code", ["centre-finger", "lift-and-place"])

@@ -10,7 +10,7 @@ from sdbox_agent.errors import AskAgain, Fault, Refused
 from sdbox_agent.sensor.port import Interrupted
 from sdbox_agent.sensor.replay import Replays
 from sdbox_agent.sensor.scan import Scanner
-from sdbox_agent.sensor.scripted import ScriptedSensor
+from sdbox_agent.sensor.scripted import Early, ScriptedSensor
 
 POOR, WET, DRY, GOOD = 0, 30, 40, 100
 SPOILT = {WET: "finger-wet", DRY: "finger-dry"}
@@ -109,6 +109,14 @@ def test_the_same_pixels_are_refused_in_this_scan_and_in_a_later_one(interrupt, 
         scans.scan(interrupt[0], lambda _: None)
         scans.scan(interrupt[0], lambda _: None)
     assert refused.value.code == "replayed-sample"
+
+
+def test_what_lay_there_before_the_prompt_is_not_taken_and_costs_no_capture(interrupt) -> None:
+    hints: list[str] = []
+    early = Early(frame(GOOD, 1))
+    scans = scanner(early, early, frame(GOOD - 1, 2), captures=1)
+    assert scans.scan(interrupt[0], hints.append) == GOOD - 1
+    assert hints == ["lift-and-place", "place-finger"]
 
 
 def test_nobody_comes(interrupt) -> None:
