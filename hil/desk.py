@@ -17,11 +17,12 @@ import numpy as np
 
 from hil.card.card import PivCard
 from hil.direct import Direct
+from hil.finger import sensor
 from sdbox_agent.biometrics import oncard
 from sdbox_agent.cardkind import Bit
 from sdbox_agent.errors import AskAgain, Refused
 from sdbox_agent.profile.schema import parse_kind
-from sdbox_agent.sensor.detect import extract
+from sdbox_agent.sensor import intake
 from sdbox_centre.authority import BACKDATED, CARD_LIFE
 from sdbox_centre.cardorder import Order, StoredFinger
 from sdbox_centre.issuercard import PivIssuer
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from sdbox_centre.matchbound import Codes, Probe
 
 KINDS: Final = Path(__file__).parents[1] / "firmware_profiles/cards"
-DPI: Final = 500
 MINIMUM, MAXIMUM, ASCENDING_Y_X = 12, 60, 0x09  # what the virtual card's templates ask for
 KEYS: Final[tuple[FingerKey, FingerKey]] = ("96", "97")
 TOUCHES: Final = 8  # a desk asks again before it sends somebody away
@@ -137,4 +137,4 @@ def live(person: Person) -> Probe:
 def _touches(person: Person, position: int, seed: int) -> Iterator[Template]:
     for k in range(TOUCHES):
         touch = person.touch(position, seed + k, "good")
-        yield extract(np.ascontiguousarray(touch.pixels), DPI)
+        yield intake.impression(np.ascontiguousarray(touch.pixels), sensor.kind())

@@ -16,10 +16,10 @@ from cryptography import x509
 
 from hil.card.card import PivCard
 from hil.desk import CardDesk
-from hil.finger import Person
+from hil.finger import Person, sensor
 from sdbox_agent.biometrics.iso19794_2_2005 import encode, record_of
 from sdbox_agent.card import pin
-from sdbox_agent.sensor.detect import extract
+from sdbox_agent.sensor import intake
 from sdbox_agent.terms import Level
 from sdbox_centre import authority as issuing
 from sdbox_centre import desk
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from sdbox_agent.pki.holder import CardCertificates
     from sdbox_centre.authority import Authority
 
-DPI: Final = 500
 PIN: Final = "246810"
 ENROLLED_TOUCHES: Final = 2  # impressions of each finger in a reference
 
@@ -220,7 +219,9 @@ def reference_record(person: Person) -> bytes:
         for position in person.positions
     }
     templates = {
-        position: [extract(np.ascontiguousarray(touch.pixels), DPI) for touch in row]
+        position: [
+            intake.impression(np.ascontiguousarray(touch.pixels), sensor.kind()) for touch in row
+        ]
         for position, row in touches.items()
     }
     height, width = next(iter(touches.values()))[0].pixels.shape

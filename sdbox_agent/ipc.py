@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from sdbox_agent.cardkind import Bit, CardKind, FingerKey, KeyName  # noqa: TC001  msgspec's
 from sdbox_agent.errors import DecodeError
+from sdbox_agent.sensorkind import SensorKind  # noqa: TC001  msgspec's
 from sdbox_agent.terms import Band  # noqa: TC001  msgspec's
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ class PrepareFinger(Message, frozen=True, kw_only=True, tag="prepare"):
     anchors: tuple[Der, ...]  # enrolment-signing anchors
     utc_s: Annotated[int, Meta(ge=0, le=2**40)]  # the core's trusted clock
     captures: Annotated[int, Meta(ge=1, le=9)]  # captures allowed a scan, and an attempt
-    sensor_ppmm: Annotated[float, Meta(gt=5, lt=100)]  # pixels per mm, from the firmware profile
+    sensor: SensorKind  # of the firmware profile
     frame_key: Key  # of the tags below: made when the core started, in no other place
     frame_tags: Annotated[tuple[FrameTag, ...], Meta(max_length=MAX_FRAME_TAGS)] = ()
 

@@ -1,11 +1,11 @@
-"""The kinds of card that the rig's box takes, from their own files. Not a module of tests."""
+"""The kinds of card that the rig's box takes, and its sensor. Not a module of tests."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdbox_agent.profile.schema import parse_kind
+from sdbox_agent.profile.schema import parse_kind, parse_sensor
 
 if TYPE_CHECKING:
     from sdbox_agent.cardkind import CardKind
@@ -20,3 +20,4 @@ def _kind(name: str) -> CardKind:
 FREE, PIN, MATCH, MATCH_7816 = (
     _kind(name) for name in ("piv-free", "piv-pin", "piv-match", "piv-match-7816")
 )
+SENSOR = parse_sensor((CARDS.parent / "sensors/virtual-image.toml").read_bytes()).kind

@@ -15,6 +15,7 @@ Knows nothing of how fingers look. Errors: `SensorError`, a reason in words.
 import contextlib
 import enum
 import fcntl
+import functools
 import socket
 import struct
 import termios
@@ -26,6 +27,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sdbox_agent.profile import schema
+from sdbox_agent.sensorkind import SensorKind
+
 _HEADER = struct.Struct("=ii")
 
 # virtual-image.c, recv_image_hdr_recv_cb.
@@ -33,9 +37,16 @@ _RETRY, _ERROR, _AUTOMATIC_FINGER, _FINGER, _UNPLUG = -1, -2, -3, -4, -5
 MAX_SIDE_PX = 5000  # a larger image makes the driver hang up
 
 # Ours.
+_KIND = Path(__file__).parents[2] / "firmware_profiles/sensors/virtual-image.toml"
 _POLL_S = 0.005
 _CONNECT_S = 5.0
 _SEND_S = 5.0
+
+
+@functools.cache
+def kind() -> SensorKind:
+    """What the rig's profile says of this sensor."""
+    return schema.parse_sensor(_KIND.read_bytes()).kind
 
 
 class SensorError(Exception):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sdbox_agent.cardkind import FingerKey
     from sdbox_agent.daemon.context import Context
     from sdbox_agent.daemon.links import Link
+    from sdbox_agent.sensorkind import SensorKind
     from sdbox_agent.session.effects import PrepareFinger
 
 
@@ -29,16 +30,16 @@ class FingerSide:
         context: Context,
         anchors: Sequence[bytes],
         desk_lists: Callable[[], tuple[bytes, ...]],
-        sensor_ppmm: float,
+        sensor: SensorKind,
         frame_key: bytes,
     ) -> None:
         """`anchors`: enrolment-signing authorities, DER; `desk_lists`: their newest CRLs.
 
-        `sensor_ppmm`: pixels per mm. `frame_key`: 32 random bytes of this start.
+        `frame_key`: 32 random bytes of this start.
         """
         self._context = context
         self._anchors = tuple(anchors)
-        self._sensor_ppmm = sensor_ppmm
+        self._sensor = sensor
         self._desk_lists = desk_lists
         self._frame_key = frame_key
         self._frame_tags: deque[bytes] = deque(maxlen=ipc.MAX_FRAME_TAGS)
@@ -64,7 +65,7 @@ class FingerSide:
             anchors=self._anchors,
             utc_s=self._context.utc_s(),
             captures=effect.captures,
-            sensor_ppmm=self._sensor_ppmm,
+            sensor=self._sensor,
             frame_key=self._frame_key,
             frame_tags=tuple(self._frame_tags),
         )

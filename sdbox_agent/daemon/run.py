@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from sdbox_agent.daemon.settings import Settings
     from sdbox_agent.paths import Paths
-    from sdbox_agent.profile.schema import Profile
+    from sdbox_agent.profile.schema import Profile, Sensor
 
     Feed = Callable[[on.Event], None]
 
@@ -136,7 +136,7 @@ class _Core:
             context,
             configured.desk_anchors,
             trust.desk_lists,
-            configured.profile.sensor.ppmm,
+            configured.sensor.kind,
             secrets.token_bytes(32),
         )
         self._tunnel = TunnelSide(context)
@@ -152,7 +152,7 @@ class _Core:
         self._local = _local_socket(loop, paths.agent_socket, uids.watchers, self._feed)
         self._shell = Shell(loop, policy, performer.perform, self._show)
         self._links(paths, uids)
-        self._hotplug = _monitor(configured.profile)
+        self._hotplug = _monitor(configured.profile, configured.sensor)
 
     def _links(self, paths: Paths, uids: Uids) -> None:
         self._card.link = Link(
@@ -248,10 +248,8 @@ class _Core:
                 self._finger.renew()  # a sensor that came is opened by a fresh process
 
 
-def _monitor(profile: Profile) -> Monitor | None:
-    roles = dict.fromkeys(profile.sensor.usb, "sensor") | dict.fromkeys(
-        profile.reader.usb, "reader"
-    )
+def _monitor(profile: Profile, sensor: Sensor) -> Monitor | None:
+    roles = dict.fromkeys(sensor.usb, "sensor") | dict.fromkeys(profile.reader.usb, "reader")
     try:
         monitor = Monitor(roles)  # type: ignore[arg-type]  # literals of Role
         monitor.refresh()

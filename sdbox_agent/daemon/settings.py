@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sdbox_agent.centre.https import CentreClient, Where
 from sdbox_agent.identity import keys
-from sdbox_agent.profile.load import load_box, load_kinds, load_profile
+from sdbox_agent.profile.load import load_box, load_kinds, load_profile, load_sensor
 from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sdbox_agent.cardkind import CardKind
     from sdbox_agent.identity.keys import BoxIdentity
     from sdbox_agent.paths import Paths
-    from sdbox_agent.profile.schema import Box, Profile
+    from sdbox_agent.profile.schema import Box, Profile, Sensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Settings:
     box: Box
     profile: Profile
     kinds: tuple[CardKind, ...]
+    sensor: Sensor
     identity: BoxIdentity
     card_anchors: tuple[bytes, ...]
     desk_anchors: tuple[bytes, ...]
@@ -51,6 +52,7 @@ def read(paths: Paths, profiles: Path) -> Settings:
         box,
         profile,
         load_kinds(profile, directories),
+        load_sensor(profile, directories),
         keys.load(paths.config),
         certificates(paths.config / "anchors/cards.pem"),
         certificates(paths.config / "anchors/desk.pem"),

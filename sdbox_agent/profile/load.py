@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sdbox_agent.profile import schema
-from sdbox_agent.profile.schema import Kind, Profile
+from sdbox_agent.profile.schema import Kind, Profile, Sensor
 from sdbox_agent.profile.toml import TomlRefused
 from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sdbox_agent.profile.schema import Box
 
 T = TypeVar("T")
-N = TypeVar("N", Profile, Kind)
+N = TypeVar("N", Profile, Kind, Sensor)
 
 BOX_FILE: Final = "box.toml"
 
@@ -45,16 +45,32 @@ def load_kinds(profile: Profile, directories: Sequence[Path]) -> tuple[CardKind,
     return tuple(_named(name, inside, schema.parse_kind).kind for name in profile.card.kinds)
 
 
-def check(path: Path, directories: Sequence[Path]) -> Profile | Kind:
-    """What an operator wrote: a profile, and every kind it names; in `cards/`, one kind.
+def load_sensor(profile: Profile, directories: Sequence[Path]) -> Sensor:
+    """The sensor that the profile names, from `sensors/` in those directories.
 
-    `directories`: where kinds lie that are not beside it. Raises FileRefused("profile-invalid").
+    Raises FileRefused("profile-invalid"), also where its resolution is not known.
+    """
+    inside = [directory / "sensors" for directory in directories]
+    sensor = _named(profile.sensor, inside, schema.parse_sensor)
+    if sensor.ppmm is None:
+        reason = "ppmm: not known: no box can use this sensor"
+        raise FileRefused("profile-invalid", f"{sensor.name}.toml", 0, reason)
+    return sensor
+
+
+def check(path: Path, directories: Sequence[Path]) -> Profile | Kind | Sensor:
+    """What an operator wrote: a profile, and all it names; in `cards/` or `sensors/`, one of them.
+
+    `directories`: where things lie that are not beside it. Raises FileRefused("profile-invalid").
     """
     here = path.absolute().parent
     if here.name == "cards":
         return _named(path.stem, (here,), schema.parse_kind)
+    if here.name == "sensors":
+        return _named(path.stem, (here,), schema.parse_sensor)
     profile = load_profile(path.stem, (here,))
     load_kinds(profile, (here, *directories))
+    load_sensor(profile, (here, *directories))
     return profile
 
 

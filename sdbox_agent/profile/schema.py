@@ -1,7 +1,8 @@
 """What a firmware profile and a box's own settings may say.
 
-A profile describes a model of box: its reader, its sensor, what it can prove. box.toml says which
-box this is. Both are closed: an unknown key is an error, not a wish. Pure.
+A profile describes a model of box: its reader, its sensor, what it can prove; kinds of card and
+sensors have files of their own. box.toml says which box this is. All are closed: an unknown key is
+an error, not a wish. Pure.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from msgspec import Meta, Struct
 from sdbox_agent.cardkind import Algorithm, CardKind, KeyName, KindName, VerifyForm
 from sdbox_agent.profile import toml
 from sdbox_agent.profile.toml import TomlRefused
+from sdbox_agent.sensorkind import Driver, Minutiae, Pixels, PixelsPerMm, SensorKind
 from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads it at run time
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}\Z")]
@@ -24,7 +26,6 @@ Host = Annotated[
 Address = Annotated[str, Meta(pattern=r"^[0-9.]{7,15}\Z|^[0-9a-fA-F:.]{2,45}\Z")]
 HexName = Annotated[str, Meta(pattern=r"^([0-9A-F]{2}){5,16}\Z")]
 UsbId = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")]
-Pixels = Annotated[int, Meta(ge=96, le=1000)]  # libfprint's detector crashes on tiny images
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -43,20 +44,27 @@ class Reader(_Closed, frozen=True, kw_only=True):
 
 
 class Sensor(_Closed, frozen=True, kw_only=True):
-    """The finger sensor, as libfprint and USB name it. Sizes are of the image it gives."""
+    """A model of finger sensor, as its file writes it; `kind` is for the finger process."""
 
-    driver: Name  # libfprint's driver id, `-` for `_`: see libfprint_driver
+    v: Literal[1]
+    name: Name
+    model: Label
+    driver: Driver
     usb: Annotated[tuple[UsbId, ...], Meta(max_length=8)] = ()
-    ppmm: Annotated[float, Meta(gt=5, lt=100)]  # pixels per mm: libfprint never says it
+    ppmm: PixelsPerMm | None = None  # not known: then no box can use it
     min_width_px: Pixels
     max_width_px: Pixels
     min_height_px: Pixels
     max_height_px: Pixels
+    min_minutiae: Minutiae = 0
+    enrols: bool = True
 
     @property
-    def libfprint_driver(self) -> str:
-        """The driver's id as libfprint writes it."""
-        return self.driver.replace("-", "_")
+    def kind(self) -> SensorKind:
+        """Without what is for people and for udev. Raises ValueError if `ppmm` is not known."""
+        if self.ppmm is None:
+            raise ValueError("ppmm: not known")
+        return SensorKind(**{name: getattr(self, name) for name in SensorKind.__struct_fields__})
 
 
 class Cards(_Closed, frozen=True, kw_only=True):
@@ -81,7 +89,7 @@ class Profile(_Closed, frozen=True, kw_only=True):
     model: Label
     levels: Annotated[tuple[Level, ...], Meta(min_length=1, max_length=3)]
     reader: Reader
-    sensor: Sensor
+    sensor: Name  # a file of `sensors/`
     card: Cards
     network: Network = Network()
 
@@ -153,15 +161,19 @@ def parse_kind(data: bytes) -> Kind:
     return kind
 
 
+def parse_sensor(data: bytes) -> Sensor:
+    """Read a sensor. Raises TomlRefused (line and reason)."""
+    sensor = toml.parse(data, Sensor)
+    for low, high in (("min_width_px", "max_width_px"), ("min_height_px", "max_height_px")):
+        if getattr(sensor, low) > getattr(sensor, high):
+            raise TomlRefused(toml.line_of(data.decode(), (low,)), f"{low}: more than {high}")
+    return sensor
+
+
 def parse_profile(data: bytes) -> Profile:
     """Read a firmware profile. Raises TomlRefused (line and reason)."""
     profile = toml.parse(data, Profile)
     text = data.decode()
-    sensor = profile.sensor
-    for low, high in (("min_width_px", "max_width_px"), ("min_height_px", "max_height_px")):
-        if getattr(sensor, low) > getattr(sensor, high):
-            line = toml.line_of(text, ("sensor", low))
-            raise TomlRefused(line, f"sensor.{low}: more than {high}")
     if len(set(profile.levels)) != len(profile.levels):
         raise TomlRefused(toml.line_of(text, ("levels",)), "levels: one stands there twice")
     if len(set(profile.card.kinds)) != len(profile.card.kinds):

@@ -47,6 +47,7 @@ class LibfprintSensor:
     """The one sensor that libfprint finds and that gives images."""
 
     def __init__(self) -> None:
+        self.driver = ""
         self._context: Any = None
         self._device: Any = None
         self._removed = False
@@ -62,7 +63,7 @@ class LibfprintSensor:
         if not able:
             raise Fault("sensor-missing")
         if len(able) > 1:
-            raise Fault("sensor-failed")
+            raise Fault("sensor-ambiguous")
         device = able[0]
         device.connect("removed", self._on_removed)
         try:
@@ -70,6 +71,7 @@ class LibfprintSensor:
         except GLib.Error as error:
             raise _translated(error) from None
         self._device = device
+        self.driver = device.get_driver()
 
     def capture(
         self,

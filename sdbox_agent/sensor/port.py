@@ -44,6 +44,8 @@ class Frame:
 class Sensor(Protocol):
     """One sensor, used by one thread."""
 
+    driver: str  # libfprint's id of its driver, once it is open
+
     def open(self) -> None:
         """Take the sensor. Raises Fault sensor-missing or sensor-failed."""
 

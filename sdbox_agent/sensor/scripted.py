@@ -30,6 +30,8 @@ class ScriptedSensor:
     Early ones are not steps of their own: the capture goes on with what follows them.
     """
 
+    driver = "scripted"
+
     def __init__(self, steps: Iterable[NDArray[np.uint8] | SdboxError | Early | None]) -> None:
         self._steps = deque(steps)
         self._open = False

@@ -10,6 +10,7 @@ from sdbox_agent.errors import Fault
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from tests.daemon.parts import UTC_S, Bench, Link, N
+from tests.kinds import SENSOR
 from tests.session.explore import FREE_CARD
 
 OPEN = do.PrepareFinger(
@@ -20,7 +21,7 @@ OPEN = do.PrepareFinger(
 class Side(FingerSide):
     def __init__(self) -> None:
         self.bench = Bench()
-        super().__init__(self.bench.context, (b"anchor",), lambda: (b"list",), 19.7, bytes(32))
+        super().__init__(self.bench.context, (b"anchor",), lambda: (b"list",), SENSOR, bytes(32))
         self.spy = self.link = Link()  # type: ignore[assignment]
 
 

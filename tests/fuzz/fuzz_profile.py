@@ -21,18 +21,25 @@ PROFILE = b"""v = 1
 name = "x"
 model = "X"
 levels = ["host-match", "card-match"]
+sensor = "elan"
 [reader]
 names = ["R"]
 usb = ["08e6:4433"]
-[sensor]
+[card]
+kinds = ["piv-pin"]
+"""
+SENSOR = b"""v = 1
+name = "elan"
+model = "X"
 driver = "elan"
+usb = ["04f3:0c26"]
 ppmm = 19.7
 min_width_px = 96
 max_width_px = 300
 min_height_px = 96
 max_height_px = 300
-[card]
-kinds = ["piv-pin"]
+min_minutiae = 12
+enrols = false
 """
 KIND = b"""v = 1
 name = "piv-pin"
@@ -62,7 +69,9 @@ SEEDS: list[bytes] = [
     BOX.replace(b"v = 1", b"v = " + b"1" * 5000),
     b"v = 'x'",
     PROFILE,
-    PROFILE.replace(b"min_width_px = 96", b"min_width_px = 301"),
+    SENSOR,
+    SENSOR.replace(b"min_width_px = 96", b"min_width_px = 301"),
+    SENSOR.replace(b"ppmm = 19.7\n", b""),
     PROFILE.replace(b'"card-match"', b'"host-match"'),
     KIND,
     KIND.replace(b'module = "/usr/lib/x.so"', b""),
@@ -70,12 +79,15 @@ SEEDS: list[bytes] = [
     KIND.replace(b'"host"', b'"card"'),
     bytes(toml.MAX_BYTES + 1),
 ]
-TOKENS = [line.partition(b"=")[0] + b"= " for line in (BOX + PROFILE + KIND).splitlines() if line]
+TOKENS = [
+    line.partition(b"=")[0] + b"= " for line in (BOX + PROFILE + SENSOR + KIND).splitlines() if line
+]
 
 
 def target(data: bytes) -> None:
     """Each parser on the same bytes; a refusal names a line there is, and quotes no value."""
-    for parse in (schema.parse_profile, schema.parse_box, schema.parse_kind):
+    parsers = (schema.parse_profile, schema.parse_box, schema.parse_kind, schema.parse_sensor)
+    for parse in parsers:
         with contextlib.suppress(TomlRefused):
             try:
                 value = parse(data)
@@ -85,7 +97,9 @@ def target(data: bytes) -> None:
             match value:
                 case schema.Box():
                     assert value.centre.url.startswith("https://")
-                case schema.Profile():
-                    assert "-" not in value.sensor.libfprint_driver
+                case schema.Sensor(ppmm=None):
+                    pass
+                case schema.Sensor():
+                    assert value.kind.driver == value.driver
                 case schema.Kind():
                     assert value.kind.aid.hex().upper() == value.aid

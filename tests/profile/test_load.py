@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sdbox_agent.profile import load
+from sdbox_agent.profile import load, schema
 from sdbox_agent.state.trusted import FileRefused
-from tests.fuzz.fuzz_profile import BOX, PROFILE
+from tests.fuzz.fuzz_profile import BOX, PROFILE, SENSOR
 
 PROFILES = Path(__file__).parents[2] / "firmware_profiles"
 
@@ -22,7 +22,7 @@ def test_a_profile_is_found_in_the_first_directory_that_has_it(tmp_path: Path) -
     ("data", "line", "word"),
     [
         (PROFILE.replace(b'"x"', b'"y"'), 0, "name"),
-        (PROFILE.replace(b"96", b"9"), 11, "sensor.min_width_px"),
+        (PROFILE.replace(b"elan", b"Elan"), 5, "sensor"),
         (b"\xff", 1, "UTF-8"),
     ],
 )
@@ -58,3 +58,25 @@ def test_box_toml_is_read_or_refused(tmp_path: Path) -> None:
     with pytest.raises(FileRefused) as caught:
         load.load_box(tmp_path)
     assert caught.value.line == 9
+
+
+def test_a_box_has_a_sensor_whose_resolution_is_known(tmp_path: Path) -> None:
+    profile = schema.parse_profile(PROFILE)
+    inside = tmp_path / "sensors"
+    inside.mkdir()
+    (inside / "elan.toml").write_bytes(SENSOR)
+    assert load.load_sensor(profile, [tmp_path, PROFILES]).ppmm == 19.7
+    with pytest.raises(FileRefused) as caught:
+        load.load_sensor(profile, [PROFILES])
+    assert caught.value.reason.startswith("ppmm: not known")
+    with pytest.raises(FileRefused, match=r"^profile-invalid$"):
+        load.load_sensor(profile, [])
+
+
+def test_check_reads_a_profile_with_all_it_names_or_one_of_those(tmp_path: Path) -> None:
+    assert load.check(PROFILES / "virtual.toml", ()).name == "virtual"
+    assert load.check(PROFILES / "sensors/elan.toml", ()).name == "elan"
+    (tmp_path / "x.toml").write_bytes(PROFILE)
+    with pytest.raises(FileRefused) as caught:
+        load.check(tmp_path / "x.toml", (PROFILES,))
+    assert caught.value.reason.startswith("ppmm")

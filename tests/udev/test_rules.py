@@ -79,4 +79,15 @@ def test_every_sensor_named_is_one_of_libfprints() -> None:
 
 def test_every_sensor_of_a_profile_has_its_rule() -> None:
     for path in ROOT.glob("firmware_profiles/*.toml"):
-        assert set(schema.parse_profile(path.read_bytes()).sensor.usb) <= sensors()
+        named = schema.parse_profile(path.read_bytes()).sensor
+        sensor = schema.parse_sensor((path.parent / f"sensors/{named}.toml").read_bytes())
+        assert set(sensor.usb) <= sensors()
+
+
+@pytest.mark.skipif(not HWDB.exists(), reason="libfprint's hardware list is not installed")
+def test_every_sensors_id_is_libfprints_own() -> None:
+    text = HWDB.read_text("utf-8")
+    for path in ROOT.glob("firmware_profiles/sensors/*.toml"):
+        for usb_id in schema.parse_sensor(path.read_bytes()).usb:
+            vendor, product = usb_id.upper().split(":")
+            assert f"usb:v{vendor}p{product}*" in text

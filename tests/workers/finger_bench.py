@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from hil.card import matcher
+from hil.finger import sensor
 from hil.finger.person import Person
 from hil.finger.sensor import VirtualSensor
 from sdbox_agent import ipc
@@ -83,7 +84,7 @@ def prepare(**other) -> ipc.PrepareFinger:
         "anchors": (authority.der_of(grown.desk_authority().certificate),),
         "utc_s": grown.NOW_S + 60,
         "captures": 3,
-        "sensor_ppmm": 500 / 25.4,
+        "sensor": sensor.kind(),
         "frame_key": FRAME_KEY,
     } | other
     return ipc.PrepareFinger(**fields)

@@ -5,6 +5,7 @@ Knows no systemd and no argument vector; what is asked of the card is `card_side
 
 from __future__ import annotations
 
+import functools
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -13,7 +14,7 @@ from sdbox_agent import errors, ipc
 from sdbox_agent.biometrics import decision, enrolled, oncard, quality, touch
 from sdbox_agent.biometrics.comparison import Prepared, prepare
 from sdbox_agent.errors import AskAgain, Bug, DecodeError, SdboxError
-from sdbox_agent.sensor import detect
+from sdbox_agent.sensor import detect, intake
 from sdbox_agent.sensor.port import Interrupted
 from sdbox_agent.sensor.replay import Replays
 from sdbox_agent.sensor.scan import Scanner
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from sdbox_agent.cardkind import Bit, FingerKey
     from sdbox_agent.paths import Paths
     from sdbox_agent.sensor.port import Sensor
+    from sdbox_agent.sensorkind import SensorKind
 
 # -- ours ----------------------------------------------------------------------------------------
 
-MM_PER_INCH: Final = 25.4
 MOST_CAPTURES: Final = 3  # of one attempt: the threshold stands for a rate of so many
 FAILURES: Final = 2  # of one finger, after which the other one is proposed
 
@@ -71,7 +72,6 @@ class FingerProcess:
         )
         self._begun = begun
         self._n = 0
-        self._dpi = 0.0
         self._scanner: Scanner[Probe] | None = None  # from `prepare` on
         self._captures = 1  # of one attempt
         self._failures = 0  # scans without a probe, attempts without a match
@@ -163,9 +163,10 @@ class FingerProcess:
     def _prepare(self, request: ipc.PrepareFinger) -> None:
         """Take what is to be compared with: a reference that we open, or fingers the card holds."""
         self._n = request.n
-        self._dpi = request.sensor_ppmm * MM_PER_INCH
+        request.sensor.check_driver(self._sensor.driver)
         replays = Replays(request.frame_key, request.frame_tags, self._taken)
-        self._scanner = Scanner(self._sensor, request.captures, replays, self._judged)
+        judge = functools.partial(self._judged, request.sensor)
+        self._scanner = Scanner(self._sensor, request.captures, replays, judge)
         match request.level, request.sealed, request.bits:
             case "host-match", bytes(), ():
                 opened = card_side.opened(request, self._card)
@@ -180,13 +181,13 @@ class FingerProcess:
 
     # -- probe -----------------------------------------------------------------------------------
 
-    def _judged(self, pixels: NDArray[np.uint8]) -> Probe:
+    def _judged(self, kind: SensorKind, pixels: NDArray[np.uint8]) -> Probe:
         """Pixels as a probe. Raises AskAgain if it is not worth an attempt."""
-        seen = touch.measure(pixels, self._dpi)
+        seen = touch.measure(pixels, kind.dpi)
         touch.check(seen)
         cause = touch.cause(seen)
         try:
-            template = detect.extract(pixels, self._dpi)
+            template = intake.probe(pixels, kind)
             prepared = prepare(template)
             value = quality.check_probe(quality.measure(template, prepared))
             for_card = {bit.key: oncard.probe(template, bit) for bit in self._bits}
