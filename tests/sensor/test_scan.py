@@ -115,7 +115,7 @@ def test_what_lay_there_before_the_prompt_is_not_taken_and_costs_no_capture(inte
     hints: list[str] = []
     early = Early(frame(GOOD, 1))
     scans = scanner(early, early, frame(GOOD - 1, 2), captures=1)
-    assert scans.scan(interrupt[0], hints.append) == GOOD - 1
+    assert scans.scan(interrupt[0], hints.append) == Probe(GOOD - 1)
     assert hints == ["lift-and-place", "place-finger"]
 
 

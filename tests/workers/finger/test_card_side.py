@@ -153,7 +153,7 @@ def test_only_the_answer_to_the_question_is_a_verdict(tmp_path, answer, code) ->
     with Bench(tmp_path, answer=answer) as bench:
         bench.prepared(level="card-match")
         assert isinstance(bench.scan(HOLDER.touch(2, 9).pixels), ipc.ProbeReady)
-        assert bench.compare("96") == ipc.Failed(n=N, code=code)
+        assert bench.compare(key="96") == ipc.Failed(n=N, code=code)
         assert bench.ended() == 1
 
 
