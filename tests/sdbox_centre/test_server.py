@@ -325,13 +325,15 @@ def test_attempts_from_many_connections_are_counted_once_each(world: World, port
 def test_an_answer_waits_for_no_acknowledgement(world: World, port: int) -> None:
     """Two writes an answer: with Nagle's algorithm every call would take 40 ms."""
     client = tls.client(world, port)
-    took_s = []
-    for _ in range(15):
+    took_s = 1.0
+    for _ in range(200):  # the quickest: a busy machine slows the others
         start = time.monotonic()
         client.hello(world.box.hello(None))
-        took_s.append(time.monotonic() - start)
+        took_s = min(took_s, time.monotonic() - start)
+        if took_s < 0.035:
+            break
     client.close()
-    assert min(took_s) < 0.035  # the quickest: a busy machine slows the others
+    assert took_s < 0.035
 
 
 def test_the_internal_names_that_the_front_rests_on_are_there() -> None:
