@@ -93,7 +93,7 @@ def _encode_flow(flow: Flow) -> bytes:
     rows, columns = flow.angle.shape
     if not (1 <= rows <= MAX_CELLS and 1 <= columns <= MAX_CELLS):
         raise DecodeError("flow of no size or too large")
-    angle = np.where(flow.certainty == 0, np.uint8(0), flow.angle)
+    angle = np.where(flow.certainty, flow.angle, np.uint8(0))
     return _SHAPE.pack(rows, columns) + angle.tobytes() + flow.certainty.tobytes()
 
 
@@ -105,6 +105,6 @@ def _decode_flow(data: bytes) -> Flow:
     if cells == 0 or len(data) != _SHAPE.size + 2 * cells:
         raise DecodeError("flow is not of its size")
     angle, certainty = np.frombuffer(data, np.uint8, offset=_SHAPE.size).reshape(2, rows, columns)
-    if np.any(angle[certainty == 0]):
+    if np.any(angle[np.logical_not(certainty)]):
         raise DecodeError("flow has a direction where there are no ridges")
     return Flow(angle, certainty)
