@@ -179,11 +179,28 @@ def test_a_long_record_has_its_length_in_six_bytes() -> None:
         incits.decode(data + b"\0")
 
 
-def test_a_short_length_in_six_bytes_is_ambiguous_and_refused() -> None:
-    data = ONE[:8] + struct.pack(">HI", 0, len(ONE) + 4) + ONE[10:]
-    assert len(data) == len(ONE) + 4
+def sized(size: int, head: int) -> bytes:
+    """A record of so many bytes, its length in two bytes (`head` 26) or six (30)."""
+    padding = bytes(size - head - 16)  # view, minutia and block around it
+    view = published.view(2, 80, FEW[:1], published.extended(0x0221, padding, 4))
+    whole = published.of_2004(view)
+    rest = whole[-len(view) - 16 :]
+    return (
+        whole[:8] + (struct.pack(">H", size) if head == 26 else struct.pack(">HI", 0, size)) + rest
+    )
+
+
+@pytest.mark.parametrize("size", [60, 256, 1000, 65535])
+def test_a_short_length_in_six_bytes_is_ambiguous_and_refused(size) -> None:
+    assert len(sized(size, 26)) == len(sized(size, 30)) == size
+    assert built(incits.decode(sized(size, 26))) == sized(size, 26)
     with pytest.raises(DecodeError, match="ambiguous"):
-        incits.decode(data)
+        incits.decode(sized(size, 30))
+
+
+def test_six_bytes_begin_where_two_end() -> None:
+    assert len(sized(65536, 30)) == 65536
+    assert built(incits.decode(sized(65536, 30)), long=True) == sized(65536, 30)
 
 
 def test_nothing_over_the_limit_is_looked_at() -> None:
