@@ -167,4 +167,5 @@ def test_a_flow_of_a_388_by_374_image_is_2_kb() -> None:
 
 
 def test_reprs_show_nothing() -> None:
-    assert repr(extension.decode(SECOND + FLOW, iso.RULES)) == "<Extension of 1>"
+    found = extension.decode(SECOND + FLOW, iso.RULES)
+    assert repr((found, found.flow)) == "(<Extension of 1>, <Flow>)"
