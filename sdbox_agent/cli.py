@@ -8,7 +8,7 @@ import os
 import pwd
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import msgspec
 
@@ -19,6 +19,7 @@ from sdbox_agent.card import pinframe
 from sdbox_agent.card.pinframe import Status
 from sdbox_agent.daemon import view
 from sdbox_agent.errors import Bug, DecodeError, Fault, SdboxError
+from sdbox_agent.fingertool import options as fingeroptions
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import load
 from sdbox_agent.state.trusted import FileRefused
@@ -31,13 +32,9 @@ if TYPE_CHECKING:
 HERE: Final = Path(__file__).resolve().parent.parent
 FAILED, USAGE = 1, 2
 _UNREACHABLE: Final = (
-    ConnectionError,
-    FileNotFoundError,
-    NotADirectoryError,
-    PermissionError,
-    TimeoutError,
-    BlockingIOError,
-)
+    ConnectionError, FileNotFoundError, NotADirectoryError, PermissionError,
+    TimeoutError, BlockingIOError,
+)  # fmt: skip
 ANSWER_S: Final = 3.0  # the core's loop answers in milliseconds, or hangs
 
 
@@ -97,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("act", choices=["list", "show", "check"])
     card.add_argument("--reader", help="its name or a part of it; default: the one with a card")
     card.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
+    fingeroptions.add(commands, _command, _finger)
     profile = _command(commands, "profile", _profile, "check a profile, or a kind in cards/")
     profile.add_argument("act", choices=["check"])
     profile.add_argument("file", type=Path)
@@ -288,7 +286,7 @@ def _waiting_for_a_pin(options: argparse.Namespace) -> view.View:
     with _box(options) as box:
         shown = _ask(box, view.AskStatus())
     if not isinstance(shown, view.View):
-        _unexpected()
+        raise DecodeError("not a view")
     if shown.state != "pinentry":
         raise errors.error("not-allowed")
     if shown.code == "enter-pin-on-pad":
@@ -321,7 +319,7 @@ def _print_view(shown: ipc.Message, options: argparse.Namespace) -> None:
         _say(msgspec.json.encode(shown).decode())
         return
     if not isinstance(shown, view.View):
-        _unexpected()
+        raise DecodeError("not a view")
     language = options.language
     _say(f"[{shown.n}] {screen.words('state', shown.state, language)}")
     details = [
@@ -346,10 +344,6 @@ def _details(shown: view.View) -> tuple[tuple[str, object], ...]:
         "handshake_ms", "vm_ms",
     )  # fmt: skip
     return tuple((name, getattr(shown, name)) for name in names)
-
-
-def _unexpected() -> NoReturn:
-    raise DecodeError("not a view")
 
 
 # -- files and codes -------------------------------------------------------------------------------
@@ -389,6 +383,12 @@ def _card(options: argparse.Namespace) -> int:
     from sdbox_agent import cardcommand  # noqa: PLC0415  other commands start quicker
 
     return cardcommand.ACTS[options.act](options, _say)
+
+
+def _finger(options: argparse.Namespace) -> int:
+    from sdbox_agent import fingercommand  # noqa: PLC0415  other commands start quicker
+
+    return fingercommand.act(options, _say)
 
 
 def _profile(options: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from sdbox_agent import cli, errors, screen
 from sdbox_agent.daemon import view
+from sdbox_agent.fingertool import text
 from sdbox_agent.pki import path
 from sdbox_agent.provision import cardtext
 from sdbox_agent.session import states as at
@@ -17,18 +18,15 @@ DETAILS = {name for name, _ in cli._details(view.View(state="idle", mono_ms=0))}
 
 
 def test_every_state_and_detail_has_words_and_no_other_name() -> None:
-    assert set(screen.table()) == {"state", "detail", "prompt", "card", "step"}
+    assert set(screen.table()) == {"state", "detail", "prompt", "card", "step", "finger"}
     assert set(screen.table()["state"]) == STATES
     assert set(screen.table()["detail"]) == DETAILS
     assert set(screen.table()["prompt"]) == {"accepted", "last-try"}
     assert set(screen.table()["step"]) == {name for name, _ in path._STEPS}
-    source = (Path(cardtext.__file__)).read_text("utf-8")
-    said = {
-        word
-        for word in re.findall(r"[\"']([a-z-]+)[\"']", source)
-        if word in screen.table()["card"]
-    }
-    assert set(screen.table()["card"]) == said
+    for kind, module in (("card", cardtext), ("finger", text)):
+        source = Path(module.__file__).read_text("utf-8")
+        said = set(re.findall(r"[\"']([a-z-]+)[\"']", source))
+        assert set(screen.table()[kind]) <= said
 
 
 @pytest.mark.parametrize("language", errors.LANGUAGES)

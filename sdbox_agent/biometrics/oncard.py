@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Final, Literal
 from sdbox_agent.biometrics import compact_2005, quality
 from sdbox_agent.biometrics.compact_2005 import CompactMinutia
 from sdbox_agent.biometrics.comparison import prepare
-from sdbox_agent.biometrics.minutia import FULL_TURN_RAD, PPI, MinutiaType
+from sdbox_agent.biometrics.minutia import (
+    FULL_TURN_RAD,
+    PPI,
+    Minutia,
+    MinutiaType,
+    Template,
+)
 from sdbox_agent.errors import AskAgain, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sdbox_agent.biometrics.minutia import Template
     from sdbox_agent.cardkind import Bit
 
     Method = Literal["none", "x-y", "y-x", "angle", "polar"]
@@ -71,6 +76,24 @@ def reference(template: Template, bit: Bit) -> bytes:
     """
     quality.check_reference(quality.measure(template, prepare(template)))
     return probe(template, bit)
+
+
+def template(data: bytes) -> Template:
+    """What is left of a finger in the compact format: for tools that compare as a card would.
+
+    Raises DecodeError.
+    """
+    return Template(
+        tuple(
+            Minutia(
+                m.x / _UNITS_PER_PX,
+                m.y / _UNITS_PER_PX,
+                m.angle * FULL_TURN_RAD / compact_2005.ANGLE_UNITS,
+                m.type,
+            )
+            for m in compact_2005.decode(data)
+        )
+    )
 
 
 def _in_units(template: Template) -> list[CompactMinutia]:

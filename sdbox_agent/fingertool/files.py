@@ -22,6 +22,7 @@ from typing_extensions import override
 from sdbox_agent.biometrics import record
 from sdbox_agent.errors import AskAgain, DecodeError, Fault
 from sdbox_agent.fingertool import pgm
+from sdbox_agent.fingertool.options import MAX_DPI, MIN_DPI
 from sdbox_agent.paths import Paths
 from sdbox_agent.sensor.port import MAX_SIDE_PX, MIN_SIDE_PX
 from sdbox_agent.state.trusted import FileRefused
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from sdbox_agent.biometrics.minutia import Template
 
 MAX_FILE_BYTES: Final = 16 << 20
-MIN_DPI, MAX_DPI = 100.0, 2000.0
 IMAGES: Final = (".pgm", ".png", ".bmp", ".tif", ".tiff")
 RECORDS: Final = (".iso", ".fmr", ".ist", ".bin")
 _BY_PILLOW: Final = ("PNG", "BMP", "TIFF")
