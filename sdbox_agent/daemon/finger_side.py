@@ -99,6 +99,18 @@ class FingerSide:
         self._used = False
         self.link.recycle()
 
+    def devices_changed(self, sensors: int) -> None:
+        """USB devices came or went; so many of them are sensors of the profile now.
+
+        A process knows the sensors that were there when it began. One that waits is renewed; one at
+        work hears itself of its own sensor's end, but not of a second one, which it would not open:
+        the person could not know which to touch.
+        """
+        if not self._used:
+            self.renew()
+        elif sensors > 1:
+            self._context.lost("sensor-ambiguous")
+
     def lost(self) -> None:
         """The process died. In the middle of a transaction that ends it; a spare one harms nobody.
 

@@ -244,8 +244,8 @@ class _Core:
     def _devices(self) -> None:
         if self._hotplug is not None and self._hotplug.read():
             notify.event(notify.Event.DEVICE, "usb-changed")
-            if not isinstance(self._shell.state, at.Live):
-                self._finger.renew()  # a sensor that came is opened by a fresh process
+            devices = self._hotplug.table.devices
+            self._finger.devices_changed(sum(device.role == "sensor" for device in devices))
 
 
 def _monitor(profile: Profile, sensor: Sensor) -> Monitor | None:

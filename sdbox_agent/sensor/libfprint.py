@@ -7,6 +7,7 @@ Frames come as libfprint makes them upright; its minutiae are not used (see dete
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -96,12 +97,11 @@ class LibfprintSensor:
 
     def close(self) -> None:
         """As the port."""
-        device, self._device, self._context = self._device, None, None
+        device, self._device = self._device, None
         if device is not None and device.is_open():
-            try:
+            with contextlib.suppress(GLib.Error):  # it is gone; there is nothing to close
                 device.close_sync(None)
-            except GLib.Error:
-                return  # it is gone; there is nothing to close
+        self._context = None  # not before: it holds the USB context that the device is closed in
 
     def _on_removed(self, *_: object) -> None:
         self._removed = True

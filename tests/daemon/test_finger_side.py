@@ -125,3 +125,26 @@ def test_tags_of_frames_go_to_the_next_process_the_newest_of_them() -> None:
     asked = side.spy.sent[-1]
     assert isinstance(asked, ipc.PrepareFinger)
     assert asked.frame_tags == tuple(tags[1:])
+
+
+def test_fault_50_a_second_sensor_ends_a_scan_and_renews_a_process_that_waits() -> None:
+    side = Side()
+    for sensors in (1, 2, 0):
+        side.devices_changed(sensors)
+    assert side.spy.acts == ["recycle"] * 3
+    side.prepare(OPEN)
+    side.devices_changed(1)  # something else came: a stick, a mouse
+    assert side.bench.fed == []
+    side.devices_changed(2)
+    assert side.bench.failed() == "sensor-ambiguous"
+    assert side.spy.acts == ["recycle"] * 3
+
+
+def test_once_the_finger_has_matched_a_second_sensor_ends_nothing() -> None:
+    side = Side()
+    side.prepare(OPEN)
+    side.heard(ipc.Verdict(n=N, match=True))
+    side.bench.fed.clear()
+    side.devices_changed(2)
+    assert side.bench.fed == []
+    assert side.spy.acts == ["recycle"] * 2

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from hil.card import matcher
@@ -28,7 +29,7 @@ from tests.pki import grown
 
 N = 5
 FRAME_KEY = bytes(range(32))
-ANSWER_S = 20.0
+ANSWER_S = 10.0
 HOLDER, STRANGER = Person(101), Person(202)
 BITS = (
     Bit(key="96", position=2, minimum=12, maximum=60, order=0x09),
@@ -36,8 +37,15 @@ BITS = (
 )
 TRIES = 10
 _START = (
-    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ['LISTEN_PID'] = str(os.getpid());"
-    "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+    "import os, sys; os.dup2(0, 3); os.dup2(os.open(os.devnull, os.O_RDONLY), 0);"
+    "os.environ['LISTEN_PID'] = str(os.getpid());"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
+MODULE = "sdbox_agent.workers.finger"
+_NOT_CLEAR = (
+    "from sdbox_agent.sensor import libfprint; libfprint._Capture.is_clear = lambda self: True;"
+    f"import runpy; runpy.run_module('{MODULE}', run_name='__main__', alter_sys=True)"
 )
 
 
@@ -155,29 +163,45 @@ def _with(message: cms.SealedReference, blob: bytes) -> cms.SealedReference:
 class Bench:
     """A finger process, and everything it speaks to. A context manager that leaves nothing."""
 
-    def __init__(self, root: Path, *, sensor: bool = True, answer=None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        sensor: bool = True,
+        answer=None,
+        by: tuple[str, ...] = (),
+        environment: Mapping[str, str] | None = None,
+        clear: bool = True,
+    ) -> None:
+        """`sensor`: libfprint's virtual one; `by`: a command that starts the process.
+
+        Not `clear`: what lies on the sensor before the prompt is taken, as it is not on a box.
+        """
         self.card = FakeCard(Paths(root).unwrap_socket, answer)
         self._path = root / "sensor.sock"
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(ANSWER_S)
         self.core = ipc.Channel(ours, ipc.FromFinger, os.getuid())
-        environment = {"PATH": "/usr/bin:/bin", "LISTEN_FDS": "1", "LC_ALL": "C.UTF-8"}
+        variables = {"PATH": "/usr/bin:/bin", "LISTEN_FDS": "1", "LC_ALL": "C.UTF-8"}
+        variables |= environment or {}
         if sensor:
-            environment["FP_VIRTUAL_IMAGE"] = str(self._path)
+            variables["FP_VIRTUAL_IMAGE"] = str(self._path)
         uid = str(os.getuid())
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-c", _START, str(theirs.fileno())),
-                *("-m", "sdbox_agent.workers.finger", "--root", str(root)),
+                *by,
+                *(sys.executable, "-c", _START),
+                *(("-m", MODULE) if clear else ("-c", _NOT_CLEAR)),
+                *("--root", str(root)),
                 *("--core-uid", uid, "--card-uid", uid),
             ],
             cwd=Path(__file__).parents[2],
-            env=environment,
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
+            env=variables,
+            stdin=theirs,  # of all descriptors, what `by` leaves open
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            # libusb says under umockdev what fills a pipe and stops it
+            stderr=subprocess.DEVNULL if by else subprocess.PIPE,
         )
         theirs.close()
         self._hand: VirtualSensor | None = None
@@ -194,7 +218,8 @@ class Bench:
         finally:
             self.process.kill()
             self.process.wait()
-            self.process.stderr.close()
+            if self.process.stderr is not None:
+                self.process.stderr.close()
             if self._hand is not None:
                 self._hand.close()
             self.card.close()
