@@ -22,6 +22,8 @@ from hil.operator import Waited
 from hil.scenarios import session
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hil.bench_reader import Witness
     from hil.bench_tool import Tool
     from hil.issuing import Holder
@@ -84,7 +86,7 @@ class Rounds:
         first_view = len(self.watch.views)
         entry = put_in(self.rig, self.watch, self.holder, "scanning")
         time.sleep(_PERSON_S)
-        laid_ms = self.rig.operator.lay(self._touches[number % TOUCHES])
+        laid_ms = self.rig.operator.lay(self._noisy(self._touches[number % TOUCHES]))
         opened = self.watch.state("open", *session.OVER)
         views = self.watch.views[first_view:]
         hints = {view.code for view in views if view.state == "scanning"} - {None}
@@ -95,6 +97,11 @@ class Rounds:
         self.wireguard_pss_mb = self._wireguard_pss_mb()
         self._note_end()
         self._note_tool()
+
+    def _noisy(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The same touch with other noise of the sensor: never the same frame."""
+        noise = self._rng.integers(-1, 2, pixels.shape)
+        return np.asarray(np.clip(pixels + noise, 0, 255), dtype=np.uint8)
 
     def _note_session(self, views: list[View], entry: Entry, laid_ms: float, opened: View) -> None:
         began = beginnings_ms(self.rig, opened.n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import sys
@@ -48,6 +49,7 @@ class Box:
         self.statement = issuing.box_statement(name)
         self.card_environment: dict[str, str] = {}  # what a maker's library wants to find
         self.watchdog_s: float | None = None  # of the core; the unit's own when None
+        self.touches = itertools.count(1)  # no finger lies twice the same: the box would tell
         self._launcher: Process | None = None
         self._provision(issuing)
 

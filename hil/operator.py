@@ -90,7 +90,6 @@ class Operator:
     def __init__(self, box: Box, slot: Slot) -> None:
         self.box = box
         self._slot = slot
-        self._touches = 0
 
     def insert(self, card: Card, faults: Iterable[Fault] = ()) -> Insertion:
         """Put a card in the reader."""
@@ -102,9 +101,8 @@ class Operator:
 
     def place(self, person: Person, position: int | None = None, quality: str = "good") -> float:
         """Lay a finger on the sensor; when, on the monotonic clock, in ms."""
-        self._touches += 1
         position = person.positions[0] if position is None else position
-        touch = person.touch(position, self._touches, quality)
+        touch = person.touch(position, next(self.box.touches), quality)
         return self.lay(touch.pixels)
 
     def lay(self, pixels: np.ndarray, *, asked: bool = True) -> float:
