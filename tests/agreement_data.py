@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hil.finger import cache, impression, master, noise, orientation, pose, ridges
+from hil.finger import cache, exposure, impression, master, noise, orientation, pose, ridges
 from hil.finger.person import RIGHT_INDEX, Person
 from sdbox_agent.biometrics import minutia, quality
 from sdbox_agent.biometrics.comparison import Prepared, prepare
@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parents[1] / "build" / "agreement"
 # Every touch that the gate lets through counts, whatever its quality.
 TOUCHES = ("good", "good", "ordinary", "ordinary", "dry", "wet", "poor", "tiny")
 FIRST_PERSON = 7000  # thresholds were chosen on others
-_CODE = (impression, master, noise, orientation, pose, ridges, minutia, detect)
+_CODE = (exposure, impression, master, noise, orientation, pose, ridges, minutia, detect)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """One touch of a virtual finger on a sensor: the image, and the ground truth behind it.
 
-Knows how skin prints (pressure, moisture, contact, dirt) on an optical sensor of 500 dpi;
-knows nothing of how the ridges grew, of files or of libfprint.
+Knows how a finger is laid and how skin prints (pressure, moisture, contact, dirt); knows nothing
+of how the ridges grew, of grey levels (`exposure`), of files or of libfprint.
 """
 
 import dataclasses
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.finger import noise
+from hil.finger.exposure import OPTICAL, Exposure, expose
 from hil.finger.master import CENTRE, Master
 from hil.finger.pose import Pose, Stretch
 
@@ -18,7 +19,7 @@ Field = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
 NO_SLIP_SHARE = 0.42  # of the contact's semi-axes: the skin pressed too hard to slip
-WIDTH_PX, HEIGHT_PX = 388, 374  # a common optical sensor: 19.7 x 19.0 mm at 500 dpi
+WIDTH_PX, HEIGHT_PX = OPTICAL.size_px
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Touch:
     Attributes:
         rotation_deg: at most so far either way.
         shift_px: the finger's middle lies at most so far from the window's.
+        aim_px: what is laid in the middle is at most so far from the finger's own middle.
         pull_px: traction of the skin, at most.
         twist_deg: torsion of the skin, at most.
         contact_px: semi-axes of the contact (x, y), before a spread of 8 %.
@@ -41,6 +43,7 @@ class Touch:
 
     rotation_deg: float = 15.0
     shift_px: float = 20.0
+    aim_px: float = 12.0
     pull_px: float = 8.0
     twist_deg: float = 6.0
     contact_px: tuple[float, float] = (128.0, 170.0)
@@ -53,12 +56,12 @@ class Touch:
 
 
 QUALITIES: dict[str, Touch] = {
-    "good": Touch(8, 8, 3, 2, (136, 176), 0.05, 0.12, 0.18, 0.4, 0.92, 0.2),
+    "good": Touch(8, 8, 4.8, 3, 2, (136, 176), 0.05, 0.12, 0.18, 0.4, 0.92, 0.2),
     "ordinary": Touch(),
-    "poor": Touch(18, 22, 9, 7, (118, 145), 0.0, 0.55, 0.62, 0.9, 0.6, 4.0),
-    "dry": Touch(12, 14, 5, 4, (122, 164), -0.62, 0.45, 0.62, 1.0, 0.62, 1.0),
-    "wet": Touch(12, 14, 7, 5, (134, 172), 0.75, 0.42, 0.25, 0.1, 0.97, 1.0),
-    "tiny": Touch(14, 12, 5, 4, (62, 76), 0.0, 0.22, 0.30, 0.6, 0.85, 0.5),
+    "poor": Touch(18, 22, 13.2, 9, 7, (118, 145), 0.0, 0.55, 0.62, 0.9, 0.6, 4.0),
+    "dry": Touch(12, 14, 8.4, 5, 4, (122, 164), -0.62, 0.45, 0.62, 1.0, 0.62, 1.0),
+    "wet": Touch(12, 14, 8.4, 7, 5, (134, 172), 0.75, 0.42, 0.25, 0.1, 0.97, 1.0),
+    "tiny": Touch(14, 12, 7.2, 5, 4, (62, 76), 0.0, 0.22, 0.30, 0.6, 0.85, 0.5),
 }
 
 
@@ -82,7 +85,7 @@ def impression(
     seed: int,
     *,
     quality: str = "ordinary",
-    size_px: tuple[int, int] = (WIDTH_PX, HEIGHT_PX),
+    size_px: tuple[int, int] = OPTICAL.size_px,
     **how: float | tuple[float, float],
 ) -> Impression:
     """Lay the finger on the sensor once.
@@ -99,19 +102,24 @@ def impression(
         TypeError: no such field of `Touch`.
     """
     touch = dataclasses.replace(QUALITIES[quality], **how)  # type: ignore[arg-type]
+    return lay(master, seed, touch, dataclasses.replace(OPTICAL, size_px=size_px))
+
+
+def lay(master: Master, seed: int, touch: Touch, sensor: Exposure) -> Impression:
+    """Lay the finger once, so, on such a sensor; the same arguments give the same bytes."""
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([master.seed, seed, 1])))
-    width, height = size_px
-    pose = _lay(rng, touch, (width / 2, height / 2))
+    width, height = sensor.size_px
+    pose = _pose(rng, touch, (width / 2, height / 2))
     y, x = np.mgrid[0:height, 0:width]
     at = pose.to_master(np.stack((x, y), axis=-1).astype(np.float64))
     ridges, skin = _sample(master, at)
     reach = _reach(rng, pose, (height, width))
     dark = _print(rng, touch, ridges, skin, reach)
-    pixels = _expose(rng, touch, dark)
+    pixels = expose(rng, sensor, dark, touch.contrast)
     return Impression(pixels, pose, reach > 0)
 
 
-def _lay(rng: np.random.Generator, touch: Touch, middle: tuple[float, float]) -> Pose:
+def _pose(rng: np.random.Generator, touch: Touch, middle: tuple[float, float]) -> Pose:
     """Draw the pose."""
     shift = rng.uniform(-1, 1, 2) * touch.shift_px
     spread = rng.uniform(0.92, 1.08, 2)
@@ -128,7 +136,7 @@ def _lay(rng: np.random.Generator, touch: Touch, middle: tuple[float, float]) ->
         twist_rad=float(np.deg2rad(rng.uniform(-1, 1) * touch.twist_deg)),
         plasticity=float(rng.uniform(0.8, 2.0)),
     )
-    aim = rng.uniform(-1, 1, 2) * touch.shift_px * 0.6
+    aim = rng.uniform(-1, 1, 2) * touch.aim_px
     return Pose(
         rotation_rad=float(np.deg2rad(rng.uniform(-1, 1) * touch.rotation_deg)),
         image_centre=centre,
@@ -203,17 +211,3 @@ def _scratch(rng: np.random.Generator, shape: tuple[int, int]) -> Field:
         long, thick = rng.uniform(4, 12), rng.uniform(4, 10)
     shape_exponent = (along / long) ** 4 + (across / thick) ** 2
     return np.asarray(rng.uniform(0.8, 2.2) * np.exp(-np.minimum(shape_exponent, 30)), np.float32)
-
-
-def _expose(rng: np.random.Generator, touch: Touch, dark: Field) -> Image:
-    """Grey levels: the sensor's background, uneven darkness, blur and a little noise."""
-    shape = (dark.shape[0], dark.shape[1])
-    blurred = dark.copy()
-    blurred[1:-1] = 0.5 * dark[1:-1] + 0.25 * (dark[:-2] + dark[2:])
-    dark = blurred.copy()
-    dark[:, 1:-1] = 0.5 * blurred[:, 1:-1] + 0.25 * (blurred[:, :-2] + blurred[:, 2:])
-    uneven = np.clip(touch.contrast + 0.07 * noise.smooth(rng, shape, 50), 0.2, 1)
-    background = 246 + 2.0 * noise.smooth(rng, shape, 90)
-    grey = background - dark * uneven * 225
-    grey += rng.normal(0, 2.0, shape)
-    return np.asarray(np.clip(np.rint(grey), 0, 255), np.uint8)
