@@ -1,0 +1,1 @@
+"""How often a decision lets a stranger in, measured: `python -m hil.calibrate`."""
