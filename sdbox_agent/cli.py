@@ -323,9 +323,7 @@ def _print_view(shown: ipc.Message, options: argparse.Namespace) -> None:
     language = options.language
     _say(f"[{shown.n}] {screen.words('state', shown.state, language)}")
     details = [
-        f"{screen.words('detail', name, language)}: {value}"
-        for name, value in _details(shown)
-        if value is not None
+        f"{screen.words('detail', name, language)}: {value}" for name, value in _details(shown)
     ]
     if details:
         _say("    " + ", ".join(details))
@@ -334,8 +332,9 @@ def _print_view(shown: ipc.Message, options: argparse.Namespace) -> None:
         if project.code:
             refused = errors.explain(errors.code_shown(project.code)).sentence[language]
         _say(f"    {project.project}  {project.label}  {refused}".rstrip())
-    if shown.code in errors.table():
-        _say("    " + errors.render(str(shown.code), options.language))
+    for code in (shown.code, *shown.notices):
+        if code in errors.table():
+            _say("    " + errors.render(str(code), language))
 
 
 def _details(shown: view.View) -> tuple[tuple[str, object], ...]:
@@ -343,7 +342,7 @@ def _details(shown: view.View) -> tuple[tuple[str, object], ...]:
         "level", "project", "attempts_left", "pin_left", "finger", "expires_in_days",
         "handshake_ms", "vm_ms",
     )  # fmt: skip
-    return tuple((name, getattr(shown, name)) for name in names)
+    return tuple((name, value) for name in names if (value := getattr(shown, name)) is not None)
 
 
 # -- files and codes -------------------------------------------------------------------------------

@@ -135,6 +135,11 @@ def test_status_says_the_state_in_words_with_its_details(run, box: Box) -> None:
     assert "handshake" not in out, "what is not known is not shown"
 
 
+def test_what_the_centre_has_to_say_is_said_in_words(run, box: Box) -> None:
+    box.answers(view.View(n=3, state="scanning", mono_ms=1, notices=("re-enrol-soon",)))
+    assert errors.render("re-enrol-soon", "en") in run("status")[1]
+
+
 def test_every_state_reads_as_sentences_in_both_languages(
     run, box: Box, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.terms import CHALLENGE_BYTES, Level
+from sdbox_agent.terms import CHALLENGE_BYTES, Band, Level
 
 WIRE_MIN: Final = 1
 WIRE_MAX: Final = 1
@@ -30,6 +30,7 @@ Sealed = Annotated[bytes, Meta(min_length=1, max_length=64 * 1024)]  # DER
 Jws = Annotated[bytes, Meta(max_length=16 * 1024)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
+Notice = Literal["re-enrol-soon"]  # what the centre tells the person; refuses nothing
 Seconds = Annotated[int, Meta(ge=0, le=2**40)]
 
 
@@ -103,6 +104,7 @@ class ProofAnswer(_Closed, frozen=True, kw_only=True):
     reference: Sealed | None = None
     attempts_left: Count  # of the card, over all sessions
     unlocks: Count = 0  # how often staff have unlocked this card: only ever grows
+    notices: Annotated[tuple[Notice, ...], Meta(max_length=8)] = ()
     challenge: Challenge
 
 
@@ -128,9 +130,14 @@ class AttemptAnswer(_Closed, frozen=True, kw_only=True):
 
 
 class ReceiptRequest(_Request, frozen=True, kw_only=True):
-    """POST /v1/receipt: signed by card (9A) and box."""
+    """POST /v1/receipt: signed by card (9A) and box.
+
+    `band` stands beside what is signed: it opens nothing, and only the ageing of the template is
+    judged by it.
+    """
 
     statement: Jws
+    band: Band | None = None  # of the match, at host-match
 
 
 class ReceiptAnswer(_Closed, frozen=True, kw_only=True):

@@ -122,9 +122,12 @@ class CentreSide:
 
         self._ask(n, lambda client: client.attempt(request), reserved)
 
-    def send_receipt(self, n: int, card: Card, statement: bytes) -> None:
+    def send_receipt(self, effect: do.SendReceipt) -> None:
         """-> Leased. An accepted receipt, and nothing else, gives the card its attempts back."""
-        request = wire.ReceiptRequest(session=self._context.session(n), statement=statement)
+        n, card = effect.n, effect.card
+        request = wire.ReceiptRequest(
+            session=self._context.session(n), statement=effect.jws, band=effect.band
+        )
 
         def leased(answer: wire.ReceiptAnswer) -> None:
             self._attempts.accepted(_counted_as(card))

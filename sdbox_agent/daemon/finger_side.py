@@ -81,7 +81,7 @@ class FingerSide:
         self.link.send(ipc.Scan(n=n))
 
     def compare(self, n: int, attempt: int, key: FingerKey | None) -> None:
-        """-> FingerMatched or FingerRejected."""
+        """-> Hinted, then FingerMatched or FingerRejected."""
         self.link.send(ipc.Compare(n=n, attempt=attempt, key=key))
 
     def warm(self) -> None:
@@ -137,9 +137,10 @@ class FingerSide:
                 feed(on.ProbeReady(n))
             case ipc.Verdict(match=True):
                 self.renew()  # its work is done: it forgets by ending
-                feed(on.FingerMatched(n))
-            case ipc.Verdict():
-                feed(on.FingerRejected(n, message.left))
+                feed(on.FingerMatched(n, message.band))
+            case ipc.Verdict(advice=advice):
+                known = advice if advice is not None and _ask_again(advice) else None
+                feed(on.FingerRejected(n, message.left, known))
             case ipc.Failed():
                 self._failed(n, message.code)
             case ipc.FingerReady():

@@ -65,7 +65,7 @@ class Performer:
             case do.PrepareTunnel():
                 self.tunnel.prepare(n)
             case do.SendReceipt():
-                self.centre.send_receipt(n, effect.card, effect.jws)
+                self.centre.send_receipt(effect)
             case do.OpenTunnel():
                 self.tunnel.open(n, effect.lease)
             case do.SendRenewal():

@@ -62,6 +62,8 @@ class View(Message, frozen=True, kw_only=True, tag="view"):
     pin_left: int | None = None  # the card's own tries, while it waits for its PIN
     finger: int | None = None  # the one asked for (ISO/IEC 19794-2:2005), where the card says which
     expires_in_days: int | None = None  # when the card ends soon
+    waits: bool = False  # the sensor, for a finger
+    notices: tuple[Code, ...] = ()  # what the centre has to say besides
 
 
 class Taken(Message, frozen=True, kw_only=True, tag="taken"):
@@ -111,7 +113,8 @@ _Inside = (
     | at.Tunnelling
     | at.Open
 )
-_Asking = at.PinEntry | at.CodeEntry | at.Scanning
+_Asking = at.PinEntry | at.CodeEntry | at.Scanning | at.Comparing
+_Touched = at.Scanning | at.Comparing
 _Named = at.Signing | at.Tunnelling | at.Open
 
 
@@ -137,6 +140,8 @@ def _inside(state: _Inside, name: str, mono_ms: float) -> View:
         pin_left=state.left if isinstance(state, at.PinEntry) else None,
         finger=_finger(state),
         expires_in_days=state.access.card.expires_in_days,
+        waits=isinstance(state, _Touched) and state.waits,
+        notices=answer.notices,
     )
 
 

@@ -83,13 +83,20 @@ def _admit(state: at.Proving, event: on.Admitted, policy: Policy) -> Step:
     code = _why_not(access, answer, policy)
     if code:
         return end(state, code)
-    record = do.Record(session.n, "card-proved", answer.level)
+    records = _records(session.n, answer)
     if not _wants_pin(card, answer.level):
-        return noting(record, prepare_finger(session, access, policy))
+        asked, effects = prepare_finger(session, access, policy)
+        return asked, (*records, *effects)
     late = do.SetTimer(session.n, Timer.DEADLINE, answer.policy.transaction_s)
     left = card.pin_left or 0
-    asked = at.PinEntry(session, access, left, _pin_hint(card, left))
-    return asked, (record, late, do.AskPin(session.n))
+    waiting = at.PinEntry(session, access, left, _pin_hint(card, left))
+    return waiting, (*records, late, do.AskPin(session.n))
+
+
+def _records(n: int, answer: wire.ProofAnswer) -> Effects:
+    """That the card was let in, and what the centre has to say to the person."""
+    codes = ("card-proved", *answer.notices)
+    return tuple(do.Record(n, code, answer.level) for code in codes)
 
 
 def _fingers(card: on.Card) -> tuple[at.Finger, ...]:

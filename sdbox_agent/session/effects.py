@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sdbox_agent.centre import wire
     from sdbox_agent.session.events import Card, Timer
     from sdbox_agent.statements import fields
-    from sdbox_agent.terms import Level
+    from sdbox_agent.terms import Band, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,10 @@ class ReserveAttempt(Effect):
 
 @dataclass(frozen=True, slots=True)
 class CompareFinger(Effect):
-    """-> FingerMatched or FingerRejected. With `key`, the card compares that finger of its own."""
+    """-> Hinted, then FingerMatched or FingerRejected.
+
+    With `key`, the card compares that finger of its own, and there is no more than one touch.
+    """
 
     attempt: int
     key: FingerKey | None = None
@@ -135,10 +138,11 @@ class PrepareTunnel(Effect):
 
 @dataclass(frozen=True, slots=True)
 class SendReceipt(Effect):
-    """-> Leased."""
+    """-> Leased. `band` goes beside the statement, unsigned: it decides nothing."""
 
     card: Card
     jws: bytes
+    band: Band | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sdbox_agent.cardkind import Bit, CardKind
     from sdbox_agent.centre import wire
+    from sdbox_agent.terms import Band
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,10 @@ class FingerPrepared(Answer):
 
 @dataclass(frozen=True, slots=True)
 class Hinted(Answer):
-    """What the person may do about the finger (an AskAgain code)."""
+    """What the person may do about the finger (an AskAgain code).
+
+    `place-finger` says that the sensor waits for one.
+    """
 
     code: str
 
@@ -227,12 +231,15 @@ class AttemptReserved(Answer):
 class FingerMatched(Answer):
     """The comparison decision: match."""
 
+    band: Band | None = None  # how clear, at host-match
+
 
 @dataclass(frozen=True, slots=True)
 class FingerRejected(Answer):
     """The comparison decision: non-match."""
 
     left: int | None = None  # at card-match: the card's own tries for that finger
+    advice: str | None = None  # what to do next (an AskAgain code), if there is better than again
 
 
 @dataclass(frozen=True, slots=True)

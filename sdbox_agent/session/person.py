@@ -83,10 +83,13 @@ def in_opening(state: at.Opening, event: on.Event) -> Step:
 def in_scanning(state: at.Scanning, event: on.Event, policy: Policy) -> Step:
     """Hints until a probe is good enough; only then is an attempt spent."""
     match event:
+        case on.Hinted(code="place-finger"):  # why the last touch was not enough stays on show
+            return replace(state, hint=state.hint or event.code, waits=True), ()
         case on.Hinted():
-            return replace(state, hint=event.code), ()
+            return replace(state, hint=event.code, waits=False), ()
         case on.ProbePoor():  # costs nothing but time: the transaction's clock runs on
-            return replace(state, hint=event.code), (do.ScanFinger(state.session.n),)
+            poor = replace(state, hint=event.code, waits=False)
+            return poor, (do.ScanFinger(state.session.n),)
         case on.ProbeReady():
             return _reserve(state.session, state.access, policy)
         case _:
@@ -131,10 +134,18 @@ def _code_told(state: at.Reserving, event: on.AttemptReserved, policy: Policy) -
 
 
 def in_comparing(state: at.Comparing, event: on.Event, policy: Policy) -> Step:
-    """The decision."""
+    """The decision. At host-match more touches may come first: the transaction's clock runs on."""
     match event:
+        case on.Hinted(code="place-finger") if not state.access.fingers:
+            return replace(state, waits=True), ()
+        case on.Hinted() if not state.access.fingers:
+            asked = replace(state, hint=event.code, waits=False)
+            # A person takes longer than a comparison; asked once, there is no deadline to clear.
+            first = state.hint is None
+            return asked, (do.ClearTimer(state.session.n, Timer.DEADLINE),) if first else ()
         case on.FingerMatched():
-            return _verified(state, state.attempt, "finger-matched", policy)
+            matched = replace(state, access=replace(state.access, band=event.band))
+            return _verified(matched, state.attempt, "finger-matched", policy)
         case on.FingerRejected(left=left):
             fingers = _turned(state.access.fingers, left)
             if state.access.fingers and not fingers:
@@ -142,7 +153,8 @@ def in_comparing(state: at.Comparing, event: on.Event, policy: Policy) -> Step:
                 return noting(record, end(state, "card-blocked"))
             same = [one.key for one in fingers[:1]] == [one.key for one in state.access.fingers[:1]]
             access = replace(state.access, fingers=fingers)
-            again = at.Scanning(state.session, access, "no-match" if same else "other-finger")
+            hint = event.advice or "no-match" if same else "other-finger"
+            again = at.Scanning(state.session, access, hint)
             return _rejected(state, "no-match", again, (do.ScanFinger(state.session.n),))
         case _:
             return unforeseen(state)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sdbox_agent.cardkind import FingerKey
     from sdbox_agent.centre import wire
     from sdbox_agent.session.events import Card
+    from sdbox_agent.terms import Band
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Access:
     attempts_left: int  # of the card, over sessions
     fingers: tuple[Finger, ...] = ()  # that the card compares by itself; the one asked for first
     reference_sha256: bytes | None = None
+    band: Band | None = None  # of the match, until the centre has been told
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +98,11 @@ class Opening(_InSession):
 
 @dataclass(frozen=True, slots=True)
 class Scanning(_InSession):
-    """The person is asked for a finger, once there is a `hint`: it says what to do."""
+    """The person is asked for a finger, once the sensor waits; `hint` says what to do, or why."""
 
     access: Access
     hint: str | None
+    waits: bool = False  # the sensor, for a finger
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +114,15 @@ class Reserving(_InSession):
 
 @dataclass(frozen=True, slots=True)
 class Comparing(_InSession):
-    """The attempt is spent; probe and reference are being compared."""
+    """The attempt is spent; probe and reference are being compared.
+
+    Where the first touch did not match, the person may be asked for more of this attempt: `hint`.
+    """
 
     access: Access
     attempt: int
+    hint: str | None = None
+    waits: bool = False  # the sensor, for a finger
 
 
 @dataclass(frozen=True, slots=True)

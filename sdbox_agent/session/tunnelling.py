@@ -46,10 +46,11 @@ def in_signing(state: at.Signing, event: on.Event, policy: Policy) -> Step:
             )
             return replace(state, asked=True), (do.Sign(n, receipt),)
         case on.ReceiptSigned() if state.asked:
-            return at.Tunnelling(state.session, access, state.project), (
+            told = replace(access, band=None)
+            return at.Tunnelling(state.session, told, state.project), (
                 do.Record(n, "receipt-signed", access.answer.level),
                 do.SetTimer(n, Timer.DEADLINE, policy.centre_s),
-                do.SendReceipt(n, access.card, event.jws),
+                do.SendReceipt(n, access.card, event.jws, access.band),
             )
         case _:
             return unforeseen(state)

@@ -10,7 +10,7 @@ from sdbox_agent.errors import Refused
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from sdbox_agent.state.attempts import LIMIT
-from sdbox_agent.terms import Level
+from sdbox_agent.terms import Band, Level
 from tests.daemon.parts import UTC_S, Bench, Calls, N
 from tests.session.explore import CHALLENGE, FREE_CARD, LEASE, NEXT, ONE, admitted
 
@@ -114,7 +114,8 @@ def test_an_attempt_is_counted_here_before_it_is_asked_for() -> None:
 def test_only_an_accepted_receipt_gives_attempts_back() -> None:
     side = Side()
     side.bench.attempts.lower(CARD, 4)
-    side.send_receipt(N, FREE_CARD, b"jws")
+    side.send_receipt(do.SendReceipt(N, FREE_CARD, b"jws", Band.WEAK))
+    assert side.calls.request()[1].band is Band.WEAK
     side.calls.fail("statement-invalid")
     assert (side.left, side.bench.failed()) == (4, "statement-invalid")
     side.calls.answer(LEASE)

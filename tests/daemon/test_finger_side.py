@@ -9,6 +9,7 @@ from sdbox_agent.daemon.finger_side import FingerSide
 from sdbox_agent.errors import Fault
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
+from sdbox_agent.terms import Band
 from tests.daemon.parts import UTC_S, Bench, Link, N
 from tests.kinds import SENSOR
 from tests.session.explore import FREE_CARD
@@ -41,7 +42,14 @@ def test_it_is_given_what_one_transaction_needs_and_the_trusted_time() -> None:
         (ipc.Hint(n=N, code="press-harder"), on.Hinted(N, "press-harder")),
         (ipc.ProbeReady(n=N, quality=60), on.ProbeReady(N)),
         (ipc.Verdict(n=N, match=True), on.FingerMatched(N)),
+        (ipc.Verdict(n=N, match=True, band=Band.FAIR), on.FingerMatched(N, Band.FAIR)),
         (ipc.Verdict(n=N, match=False), on.FingerRejected(N)),
+        (
+            ipc.Verdict(n=N, match=False, advice="other-finger-better"),
+            on.FingerRejected(N, advice="other-finger-better"),
+        ),
+        (ipc.Verdict(n=N, match=False, advice="card-revoked"), on.FingerRejected(N)),
+        (ipc.Verdict(n=N, match=False, advice="made-up"), on.FingerRejected(N)),
         (ipc.Failed(n=N, code="reference-altered"), on.Failed(N, "reference-altered")),
     ],
 )
@@ -50,7 +58,7 @@ def test_its_words_become_events(message: ipc.FromFinger, event: on.Event) -> No
     side.prepare(OPEN)
     side.heard(message)
     assert side.bench.fed == [event]
-    assert side.spy.acts == (["recycle"] if event == on.FingerMatched(N) else [])
+    assert side.spy.acts == (["recycle"] if isinstance(event, on.FingerMatched) else [])
 
 
 def test_a_process_that_was_given_a_reference_ends_with_the_session() -> None:

@@ -14,7 +14,7 @@ from sdbox_agent.daemon import view
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
 from sdbox_agent.session.person import in_comparing
-from tests.session.explore import CHALLENGE, FREE_CARD, KEY, LEASE, POLICY, TWO, admitted
+from tests.session.explore import CHALLENGE, FREE_CARD, KEY, LEASE, ONE, POLICY, TWO, admitted
 
 SESSION = at.Session(3, 1, 0)
 
@@ -39,6 +39,7 @@ def states() -> list[at.State]:
         at.CodeEntry(SESSION, access(), "enter-code"),
         at.Scanning(SESSION, access(), "place-finger"),
         at.Comparing(SESSION, access(), 1),
+        at.Comparing(SESSION, access(), 1, "finger-wet", waits=True),
         at.Choosing(SESSION, access(), 1),
         at.Signing(SESSION, access(), 1, "p1"),
         at.Tunnelling(SESSION, access(), "p1", LEASE),
@@ -122,6 +123,15 @@ def test_a_label_commands_no_terminal(label: str) -> None:
 
 def test_a_hint_and_an_end_are_shown_by_their_code() -> None:
     assert view.view(at.Scanning(SESSION, access(), "press-harder"), 0).code == "press-harder"
+    within = view.view(at.Comparing(SESSION, access(), 1, "finger-wet", waits=True), 0)
+    assert (within.code, within.waits) == ("finger-wet", True)
+    assert view.view(at.Comparing(SESSION, access(), 1), 0).code is None
     assert view.view(at.Spent(3, "card-revoked", frozenset()), 0).code == "card-revoked"
     broken = view.view(at.Broken(3, "card-removed", frozenset()), 0)
     assert (broken.n, broken.code) == (dataclasses.astuple(SESSION)[0], "tunnel-not-down")
+
+
+def test_what_the_centre_has_to_say_is_shown_from_the_finger_to_the_end() -> None:
+    told = access(answer=admitted(ONE, notices=("re-enrol-soon",)))
+    for state in (at.Scanning(SESSION, told, "x-y"), at.Open(SESSION, told, "p1", 3.0, 2.0)):
+        assert view.view(state, 0).notices == ("re-enrol-soon",)

@@ -21,7 +21,7 @@ from sdbox_agent.session import states as at
 from sdbox_agent.session.events import Timer
 from sdbox_agent.session.machine import start, step
 from sdbox_agent.session.policy import Policy
-from sdbox_agent.terms import Level
+from sdbox_agent.terms import Band, Level
 from tests import kinds
 from tests.session.promises import BOOKED, NEXT, Book, judge, judge_step
 
@@ -93,6 +93,7 @@ def answers(n: int) -> tuple[on.Event, ...]:
         on.PinRefused(n, 1),
         on.PinRefused(n, 0),
         on.FingerPrepared(n, KEY),
+        on.Hinted(n, "place-finger"),
         on.Hinted(n, "press-harder"),
         on.ProbePoor(n, "finger-poor"),
         on.ProbeReady(n),
@@ -101,8 +102,10 @@ def answers(n: int) -> tuple[on.Event, ...]:
         on.AttemptReserved(n, 1, 8, NEXT, code_right=True),
         on.AttemptReserved(n, 1, 8, NEXT, code_right=False),
         on.FingerMatched(n),
+        on.FingerMatched(n, Band.WEAK),
         on.FingerRejected(n),
         on.FingerRejected(n, 0),
+        on.FingerRejected(n, advice="other-finger-better"),
         on.TunnelPrepared(n, KEY, 1_800_000_000),
         on.ReceiptSigned(n, b"jws"),
         on.Leased(n, LEASE),

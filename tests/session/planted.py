@@ -14,7 +14,7 @@ from sdbox_agent.session.events import Timer
 from sdbox_agent.session.machine import step
 from sdbox_agent.session.policy import Policy
 from sdbox_agent.statements import fields
-from sdbox_agent.terms import Level
+from sdbox_agent.terms import Band, Level
 
 Step = tuple[at.State, tuple[do.Effect, ...]]
 Fault = Callable[[at.State, on.Event, Policy], Step]
@@ -184,7 +184,44 @@ def a_finger_that_fails_turns_into_a_code(state: at.State, event: on.Event, poli
     return step(state, event, policy)
 
 
+def another_touch_is_another_comparison(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Comparing) and isinstance(event, on.Hinted):
+        return step(state, event, policy)[0], (do.CompareFinger(event.n, state.attempt),)
+    return step(state, event, policy)
+
+
+def a_touch_gives_the_transaction_more_time(
+    state: at.State, event: on.Event, policy: Policy
+) -> Step:
+    after, effects = step(state, event, policy)
+    if (
+        isinstance(after, at.Comparing)
+        and isinstance(event, on.Hinted)
+        and event.n == after.session.n
+    ):
+        effects = (*effects, do.SetTimer(event.n, Timer.TRANSACTION, 60))
+    return after, effects
+
+
+def a_hint_within_an_attempt_is_a_match(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Comparing) and isinstance(event, on.Hinted):
+        event = on.FingerMatched(event.n)
+    return step(state, event, policy)
+
+
+def a_band_is_made_up(state: at.State, event: on.Event, policy: Policy) -> Step:
+    after, effects = step(state, event, policy)
+    return after, tuple(
+        replace(effect, band=Band.STRONG) if isinstance(effect, do.SendReceipt) else effect
+        for effect in effects
+    )
+
+
 FAULTS: tuple[Fault, ...] = (
+    another_touch_is_another_comparison,
+    a_touch_gives_the_transaction_more_time,
+    a_hint_within_an_attempt_is_a_match,
+    a_band_is_made_up,
     a_right_code_needs_no_pin,
     a_wrong_code_is_as_good,
     a_finger_that_fails_turns_into_a_code,

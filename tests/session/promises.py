@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
+from sdbox_agent.session.events import Timer
 from sdbox_agent.statements import fields
 from sdbox_agent.terms import Level
 
@@ -48,6 +49,8 @@ class Book:
             names = {type(event).__name__}
             if isinstance(event, on.AttemptReserved) and event.code_right:
                 names.add("CodeRight")
+            if isinstance(event, on.FingerMatched) and event.band:
+                names.add(f"matched {event.band}")
             if not names <= book.facts:
                 book = replace(book, facts=book.facts | names)
             if isinstance(event, on.Admitted):
@@ -106,6 +109,15 @@ def judge_step(
         promise(not foreign or (after == state and not effects), "late answers change nothing")
         if isinstance(event, on.FingerRejected) and not foreign:
             promise(not isinstance(after, at.Signing | at.Choosing), "a non-match leads nowhere")
+        if isinstance(event, on.Hinted) and not ended:
+            stopped = any(
+                isinstance(e, do.ClearTimers)
+                or (isinstance(e, do.SetTimer | do.ClearTimer) and e.timer is Timer.TRANSACTION)
+                for e in effects
+            )
+            promise(not stopped, "no hint stops the transaction's clock")
+            left = isinstance(event, on.Answer) and type(after) is not type(state)
+            promise(not left, "a hint leads nowhere")
         if type(event) in (on.Revoked, on.Suspended, on.Shutdown, on.Cancelled):
             promise(ended, "the centre's and the person's end is an end")
     if isinstance(after, at.Broken) and not isinstance(state, at.Broken):
@@ -158,7 +170,8 @@ def judge(
 
 
 BOOKED = (  # the effects that `_book_effect` looks at
-    do.OpenCard, do.ReserveAttempt, do.CompareFinger, do.Sign, do.OpenTunnel, do.ExtendLease,
+    do.OpenCard, do.ReserveAttempt, do.CompareFinger, do.Sign, do.SendReceipt, do.OpenTunnel,
+    do.ExtendLease,
 )  # fmt: skip
 
 
@@ -193,6 +206,10 @@ def _book_effect(
             promise(receipt.level is book.level, "a receipt names the level that was decided")
             promise(receipt.project in book.offered, "no receipt for a project not granted")
             promise(receipt.challenge == NEXT, "a receipt signs the newest challenge")
+        case do.SendReceipt(band=band):
+            promise(not band or f"matched {band}" in book.facts, "a band is a match's own")
+            told = {fact for fact in book.facts if fact.startswith("matched ")}
+            return replace(book, facts=book.facts - told)
         case do.OpenTunnel():
             needed = NEEDED | VERIFIED[book.level or Level.HOST_MATCH]
             for fact in sorted(needed - book.facts):

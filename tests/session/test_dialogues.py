@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
 from sdbox_agent.session.events import Timer
-from sdbox_agent.terms import Level
+from sdbox_agent.terms import Band, Level
 from tests.session.dialogue import Dialogue
 from tests.session.explore import (
     CHALLENGE,
@@ -78,6 +80,66 @@ def test_a_poor_capture_costs_no_attempt() -> None:
     story = scanning() >> on.ProbePoor(1, "finger-poor") << "ScanFinger"
     assert story.now(at.Scanning).state.hint == "finger-poor"
     assert story.state.access.attempts_left == 9
+
+
+def test_why_a_touch_was_not_enough_stays_on_show_while_the_sensor_waits() -> None:
+    story = scanning() >> on.Hinted(1, "place-finger")
+    assert (story.state.hint, story.state.waits) == ("place-finger", True)
+    story >> on.Hinted(1, "finger-wet") << ""
+    assert (story.state.hint, story.state.waits) == ("finger-wet", False)
+    story >> on.Hinted(1, "place-finger") << ""
+    assert (story.state.hint, story.state.waits) == ("finger-wet", True)
+
+
+def test_an_attempt_may_ask_for_more_touches_within_the_transaction_s_time() -> None:
+    story = compared(scanning(), on.Hinted(1, "finger-dry")) << ""
+    assert story.effects == (do.ClearTimer(1, Timer.DEADLINE),)
+    story >> on.Hinted(1, "place-finger") << ""
+    assert (story.now(at.Comparing).state.hint, story.state.waits) == ("finger-dry", True)
+    story >> on.Hinted(1, "lift-and-place") << ""
+    assert story.effects == ()
+    story >> on.FingerMatched(1, Band.FAIR) << "PrepareTunnel"
+    assert story.records("finger-matched").state.attempt == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        (on.TimedOut(1, Timer.TRANSACTION), "transaction-timeout"),
+        (on.CardRemoved(1), "card-removed"),
+        (on.Failed(1, "sensor-missing"), "sensor-missing"),
+        (on.Failed(1, "replayed-sample"), "replayed-sample"),
+    ],
+)
+def test_an_attempt_that_waits_for_a_touch_ends_as_any_other(event, code) -> None:
+    story = compared(scanning(), on.Hinted(1, "lift-and-place"))
+    story >> event << CLOSE
+    assert story.state.code == code
+
+
+def test_a_card_that_compares_is_shown_one_touch() -> None:
+    story = compared(on_card(), on.Hinted(1, "lift-and-place")) << CLOSE
+    assert story.state.code == "unforeseen"
+
+
+def test_a_finger_that_failed_again_may_be_told_of_the_other() -> None:
+    story = compared(scanning(), on.FingerRejected(1, advice="other-finger-better"))
+    assert story.records("no-match").state.hint == "other-finger-better"
+
+
+def test_how_clear_the_match_was_goes_with_the_receipt_and_no_further() -> None:
+    story = compared(scanning(), on.FingerMatched(1, Band.WEAK)) << "PrepareTunnel"
+    story >> on.TunnelPrepared(1, KEY, 0) << "Sign(receipt)"
+    story >> on.ReceiptSigned(1, b"jws") << "SendReceipt"
+    assert story.effects[-1].band is Band.WEAK
+    assert story.state.access.band is None
+
+
+def test_what_the_centre_has_to_say_is_recorded_as_the_card_is_let_in() -> None:
+    story = Dialogue(at.Idle(0)) >> on.CardInserted(1) >> on.CardAccepted(1, FREE_CARD)
+    story >> on.Challenged(1, CHALLENGE) >> on.ProofSigned(1, b"jws")
+    story >> on.Admitted(1, admitted(ONE, notices=("re-enrol-soon",))) << "PrepareFinger"
+    story.records("card-proved", "re-enrol-soon")
 
 
 def test_the_card_s_last_attempt_locks_it() -> None:
