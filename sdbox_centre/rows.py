@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from sdbox_agent.terms import Band
 from sdbox_centre import access
+from sdbox_centre.ageing import Ageing
 from sdbox_centre.tables import (
+    ageing,
     attempts,
     boxes,
     cards,
@@ -142,6 +145,12 @@ _USE_STEP: Final = (
     .where(codes.c.enrolment == _p("b_enrolment"), codes.c.last_step < _p("b_step"))
     .values(last_step=_p("b_step"))
     .returning(codes.c.last_step)
+)
+_AGEING: Final = select(ageing).where(ageing.c.enrolment == _p("b_enrolment"))
+_SET_AGEING: Final = upsert(ageing)
+_SET_AGEING_ANEW: Final = _SET_AGEING.on_conflict_do_update(
+    index_elements=["enrolment"],
+    set_={"bands": _SET_AGEING.excluded.bands, "declined": _SET_AGEING.excluded.declined},
 )
 _RECEIPT: Final = upsert(receipts).on_conflict_do_nothing()
 _LEASE: Final = upsert(leases)
@@ -299,6 +308,19 @@ def use_step(tx: Connection, enrolment_id: str, step: int) -> bool:
     """Use up this step and all before it; False if that was done meanwhile."""
     row = tx.execute(_USE_STEP, {"b_enrolment": enrolment_id, "b_step": step}).first()
     return row is not None
+
+
+def ageing_of(tx: Connection, enrolment_id: str) -> Ageing:
+    """How the enrolment's last matches were."""
+    row = tx.execute(_AGEING, {"b_enrolment": enrolment_id}).first()
+    return Ageing(tuple(map(Band, row.bands.split())), row.declined) if row else Ageing()
+
+
+def aged(tx: Connection, enrolment_id: str, band: Band) -> None:
+    """One more match."""
+    after = ageing_of(tx, enrolment_id).after(band)
+    row = {"bands": " ".join(after.bands), "declined": after.declined}
+    tx.execute(_SET_AGEING_ANEW, {"enrolment": enrolment_id, **row})
 
 
 def projects_of(tx: Connection, holder: str) -> list[access.Project]:

@@ -162,6 +162,7 @@ def _admit(
             reference=bytes(enrolment.reference) if level is Level.HOST_MATCH else None,
             attempts_left=access.attempts_left(card.failures),
             unlocks=card.unlocks,
+            notices=rows.ageing_of(tx, enrolment.id).notices if level is Level.HOST_MATCH else (),
             challenge=challenges.issue(tx, session.id, "transaction", until_s, centre.random_bytes),
         )
     )

@@ -75,6 +75,14 @@ enrolments: Final = Table(
     ),
 )
 
+ageing: Final = Table(  # of a finger's enrolment, and gone with it: see ageing.py
+    "ageing",
+    metadata,
+    Column("enrolment", ForeignKey("enrolments.id", ondelete="CASCADE"), primary_key=True),
+    Column("bands", String, nullable=False),  # of the last ten matches, space between
+    Column("declined", Boolean, nullable=False),
+)
+
 proposals: Final = Table(  # of no-finger enrolments: nothing works by them yet
     "proposals",
     metadata,

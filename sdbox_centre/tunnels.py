@@ -21,6 +21,7 @@ from sdbox_centre.store import note
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
+    from sdbox_agent.terms import Band
     from sdbox_centre.core import Centre
     from sdbox_centre.gateway_wire import Installed
 
@@ -33,6 +34,7 @@ class _Call:
     digest: bytes
     fingerprint: bytes
     session_name: str
+    band: Band | None = None  # of a receipt's match
 
 
 def receipt(
@@ -44,9 +46,10 @@ def receipt(
     challenge is fresh; (4) the card can have done what is said, level, enrolment, reference and
     attempt are those of the session, and at card-pin that attempt's code was right; (5) the project
     is granted; (6) the gateway finds the same and installs the peer; (7) the session
-    was not ended meanwhile; only now the card's attempts are whole again.
+    was not ended meanwhile; only now the card's attempts are whole again, and the match counts
+    for the ageing of its reference.
     """
-    call = _Call(centre.utc_s(), digest, fingerprint, request.session)
+    call = _Call(centre.utc_s(), digest, fingerprint, request.session, request.band)
     with centre.store.begin() as tx:  # (1)
         box = box_of(tx, fingerprint)
         session = session_of(tx, box, request.session, call.now_s)
@@ -103,6 +106,8 @@ def _grant(tx: Connection, signed: fields.Receipt, statement: bytes, call: _Call
     said = (signed.level.value, signed.enrolment, signed.reference_sha256, signed.attempt)
     if said != (session.level, enrolment.id, served, session.attempts) or signed.attempt < 1:
         raise Refused("statement-invalid")
+    if call.band is not None and session.level != Level.HOST_MATCH:
+        raise Refused("request-invalid")  # at the other levels no box has compared
     if session.level == Level.CARD_PIN and not rows.code_right(tx, session.id, signed.attempt):
         raise Refused("statement-invalid")
     _may_enter(tx, card, session, signed.project)
@@ -127,6 +132,8 @@ def _open(centre: Centre, signed: fields.Receipt, installed: Installed, call: _C
         until_s = call.now_s + installed.lease_s
         if session and rows.opened(tx, session.id, until_s):
             rows.clear_card(tx, session.card)
+            if call.band is not None:
+                rows.aged(tx, signed.enrolment, call.band)
             rows.lease(tx, session.id, signed.wg_public_key, until_s)
             challenge = challenges.issue(tx, session.id, "renew", until_s, centre.random_bytes)
             challenges.keep(tx, signed.challenge, challenge)

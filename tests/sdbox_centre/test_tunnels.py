@@ -7,7 +7,7 @@ from cryptography import x509
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import SdboxError
 from sdbox_agent.statements import fields
-from sdbox_agent.terms import Level
+from sdbox_agent.terms import Band, Level
 from sdbox_centre.gateway_wire import Install, Renewal
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import World, session
@@ -55,6 +55,20 @@ def test_a_match_bound_card_goes_from_hello_to_a_lease(world: World, bound: w.Ca
     assert one.attempt().code_right is None
     one.receipt(**BY_CARD)
     one.renew()
+
+
+def test_only_where_the_box_compares_can_it_say_how_clear_the_match_was(
+    world: World, bound: w.Card
+) -> None:
+    one = session(world, card=bound)
+    one.hello()
+    one.prove()
+    one.attempt()
+    with refused("request-invalid"):
+        one.receipt(Band.FAIR, **BY_CARD)
+    with world.store.begin() as tx:
+        assert not tx.exec_driver_sql("SELECT * FROM ageing").all()
+    one.receipt(**BY_CARD)  # nothing was spent
 
 
 def test_no_reference_is_served_to_a_card_that_compares(world: World) -> None:

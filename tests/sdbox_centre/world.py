@@ -13,7 +13,7 @@ from pathlib import Path
 from cryptography import x509
 
 from sdbox_agent.centre import wire
-from sdbox_agent.terms import Level
+from sdbox_agent.terms import Band, Level
 from sdbox_centre import api, authority
 from sdbox_centre.book import Book
 from sdbox_centre.cardrules import CardRules
@@ -245,10 +245,10 @@ class Session:
         said = self.box.receipt_of(self.name, self.challenge, 1, self.world.clock.utc, changed)
         return self.box.receipt(self.card, said)
 
-    def receipt(self, **changed):
+    def receipt(self, band: Band | None = None, **changed):
         said = self.receipt_request(**changed)
         answer = self.client.receipt(
-            wire.ReceiptRequest(session=self.name, statement=said.statement)
+            wire.ReceiptRequest(session=self.name, statement=said.statement, band=band)
         )
         self.challenge = answer.challenge
         return answer
@@ -262,11 +262,11 @@ class Session:
     def end(self, code: str = "card-removed"):
         return self.client.end(wire.EndRequest(session=self.name, code=code))
 
-    def to_open(self):
+    def to_open(self, band: Band | None = None):
         self.hello()
         self.prove()
         self.attempt()
-        return self.receipt()
+        return self.receipt(band)
 
 
 def session(world: World, n: int = 1, box: Box | None = None, card: Card | None = None) -> Session:

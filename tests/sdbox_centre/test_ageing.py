@@ -1,0 +1,110 @@
+"""A slow decline asks for a new enrolment: what counts as one, and what the centre keeps of it."""
+
+import functools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdbox_agent.errors import Refused
+from sdbox_agent.terms import Band
+from sdbox_centre.ageing import KEPT, Ageing
+from tests.sdbox_centre import world as w
+from tests.sdbox_centre.world import World
+
+LETTERS = {band.value[0]: band for band in Band}
+SOON = ("re-enrol-soon",)
+
+
+def aged(letters: str) -> Ageing:
+    """After these matches: s, f or w each, the oldest first."""
+    return functools.reduce(Ageing.after, (LETTERS[letter] for letter in letters), Ageing())
+
+
+@pytest.mark.parametrize(
+    ("letters", "declined"),
+    [
+        ("", False),
+        ("sssss" "sfffs", False),
+        ("sssss" "fwfwf", False),
+        ("sssss" "fwfww", True),
+        ("f" "wwffw", True),
+        ("wwwww" "wwwww", False),  # never better: a new enrolment would not mend it
+        ("wwwff" "wwwww", False),
+        ("wwfff" "wwwww", True),
+        ("www", False),  # too few to speak of before
+        ("sssss" "wwwww" "wwwww", True),  # said until something is done
+        ("sssss" "wwwww" "ffffw", True),
+        ("sssss" "wwwww" "fffff", False),  # it was the weather
+    ],
+)  # fmt: skip
+def test_a_decline_is_weak_matches_after_better_ones(letters, declined) -> None:
+    assert aged(letters).declined is declined
+    assert aged(letters).notices == (SOON if declined else ())
+
+
+@given(st.lists(st.sampled_from(Band), max_size=40))
+def test_no_more_than_the_last_ten_are_kept(bands) -> None:
+    kept = functools.reduce(Ageing.after, bands, Ageing())
+    assert kept.bands == tuple(bands[-KEPT:])
+
+
+# -- at the centre ---------------------------------------------------------------------------------
+
+
+def match(world: World, n: int, band: Band | None):
+    """A whole session with a match of that band; what the proof was answered."""
+    one = w.session(world, n)
+    one.hello()
+    answer = one.prove()
+    one.attempt()
+    one.receipt(band)
+    one.end()
+    return answer
+
+
+def kept(world: World) -> list[tuple[str, str, int]]:
+    with world.store.begin() as tx:
+        return [tuple(row) for row in tx.exec_driver_sql("SELECT * FROM ageing")]
+
+
+def test_a_finger_that_ages_is_told_so_at_the_next_card_in(world: World) -> None:
+    bands = [Band.STRONG] * 3 + [Band.WEAK] * 5
+    told = [match(world, n, band).notices for n, band in enumerate(bands, 1)]
+    assert told == [()] * 6 + [SOON] * 2
+    words = "strong strong strong weak weak weak weak weak"
+    assert kept(world) == [("test-enrolment-01", words, 1)]
+
+
+def test_what_opened_nothing_counts_for_nothing(world: World) -> None:
+    one = w.session(world)
+    one.hello()
+    one.prove()
+    one.attempt()
+    with pytest.raises(Refused):
+        one.receipt(Band.WEAK, project="p-other")
+    assert kept(world) == []
+
+
+def test_the_same_receipt_twice_counts_once(world: World) -> None:
+    one = w.session(world)
+    one.hello()
+    one.prove()
+    one.attempt()
+    said = one.receipt_request()
+    request = w.wire.ReceiptRequest(session=one.name, statement=said.statement, band=Band.FAIR)
+    assert one.client.receipt(request) == one.client.receipt(request)
+    assert [row[1] for row in kept(world)] == ["fair"]
+
+
+def test_a_box_that_says_nothing_of_it_is_served_as_ever(world: World) -> None:
+    assert match(world, 1, None).notices == ()
+    assert kept(world) == []
+
+
+def test_it_is_erased_with_the_enrolment(world: World) -> None:
+    match(world, 1, Band.FAIR)
+    assert kept(world)
+    with world.store.begin() as tx:
+        tx.exec_driver_sql("DELETE FROM enrolments")
+    assert kept(world) == []
