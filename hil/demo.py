@@ -127,8 +127,9 @@ def _refusals(rig: Rig, watch: Watch, alice: Holder, other: Holder) -> bool:
         rig.operator.pin(alice.pin)
         seen = watch.state("codeentry", *session.OVER)
     while seen.state in {"scanning", "codeentry"}:
-        _not_hers(rig, watch, seen.state, other)
-        seen = watch.state("scanning", "codeentry", "choosing", "signing", "spent")
+        seen = _not_hers(rig, watch, seen.state, other)
+        if seen.state == "closing":
+            seen = watch.state("spent")
         if seen.state in {"scanning", "codeentry"}:
             _say(f"    not hers; attempts left: {seen.attempts_left}")
     good &= _refused(seen, "attempts-exhausted")
@@ -152,14 +153,13 @@ def _refusals(rig: Rig, watch: Watch, alice: Holder, other: Holder) -> bool:
     return good and not left
 
 
-def _not_hers(rig: Rig, watch: Watch, state: str, other: Holder) -> None:
-    """Another person's finger, or the code of another person's device."""
-    if state == "codeentry":
-        rig.operator.code(other.device.code())
-        watch.state("reserving")
-    else:
-        rig.operator.place(other.person)
-        watch.state("comparing")
+def _not_hers(rig: Rig, watch: Watch, state: str, other: Holder) -> View:
+    """Another person's finger, or the code of another person's device; what comes of it."""
+    if state == "scanning":
+        return session.touch(rig, watch, other.person)
+    rig.operator.code(other.device.code())
+    watch.state("reserving")
+    return watch.state("codeentry", "choosing", "signing", "spent")
 
 
 def _refused(seen: View, code: str) -> bool:

@@ -56,6 +56,7 @@ def run_api(settings_file: Path) -> None:
     """Serve until a signal."""
     settings = load(settings_file, ApiSettings)
     store = Store(beside(settings_file, settings.database))
+    store.create()  # what an earlier version's has not
     socket_path = beside(settings_file, settings.gateway_socket)
     with GatewayClient(socket_path, settings.gateway_uid) as gateway:
         app = api_app(settings_file, settings, store, gateway)

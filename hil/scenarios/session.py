@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hil.card.faults import Fault
+    from hil.finger import Person
     from hil.issuing import Holder
     from hil.operator import Watch
     from hil.rig import Rig
@@ -31,6 +32,17 @@ def to_finger(rig: Rig, watch: Watch, holder: Holder, faults: Iterable[Fault] = 
     rig.operator.insert(holder.card, faults)
     watch.state("checking")
     return watch.state("scanning", *OVER)
+
+
+def touch(rig: Rig, watch: Watch, person: Person, position: int | None = None) -> View:
+    """A finger, and again whenever this attempt asks for it; the state after the comparison."""
+    rig.operator.place(person, position)
+    seen = watch.state("comparing", *OVER)
+    while seen.state == "comparing":
+        if seen.waits:
+            rig.operator.place(person, position)
+        seen = watch.until(lambda one: one.state != "comparing" or one.waits, "comparison's end")
+    return seen
 
 
 def enter(rig: Rig, watch: Watch, holder: Holder, project: str | None = None) -> View:

@@ -66,10 +66,8 @@ class Bench:
         return session.to_finger(self.rig, self.watch, holder)
 
     def touch(self, person: Person, position: int | None = None) -> View:
-        """A finger, when it is asked for; the state after the comparison."""
-        self.rig.operator.place(person, position)
-        self.watch.state("comparing", "spent")
-        return self.watch.until(lambda one: one.state != "comparing", "the comparison's end")
+        """A finger, as often as one attempt asks for it; the state after the comparison."""
+        return session.touch(self.rig, self.watch, person, position)
 
     def to_person(self, holder: Holder) -> View:
         """Up to the question for what only the person has, or the end."""

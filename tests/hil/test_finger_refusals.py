@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from hil.finger.impression import impression
 from hil.issuing import Holder
+from sdbox_agent import errors
 from sdbox_centre import access
 from tests.hil.refusals import HERE, SOMEBODY_ELSE, Bench, name_of, started
 
@@ -18,7 +20,18 @@ COMPARISONS = 3  # of one session, by the centre's policy
 
 
 def prepare(rig, people) -> dict[str, Holder]:
-    names = ("tries", "delayed", "nearly locked", "second finger", "poor", "replayed", "good")
+    names = (
+        "tries",
+        "delayed",
+        "nearly locked",
+        "second finger",
+        "poor",
+        "replayed",
+        "good",
+        "second touch",
+        "pulled",
+        "told",
+    )
     return {name: people.holder() for name in names}
 
 
@@ -54,9 +67,10 @@ def test_three_wrong_fingers_end_the_session_and_stay_counted(
     assert bench.to_finger(holder).state == "scanning"
     for failures in range(1, COMPARISONS):
         after = bench.touch(SOMEBODY_ELSE)
-        assert (after.state, after.code) == ("scanning", "no-match")
+        assert after.state == "scanning"
         assert after.attempts_left == COMPARISONS - failures, "the least of session and card"
         bench.recorded("no-match", after.n, failures)
+        assert after.code == ("no-match" if failures == 1 else "other-finger-better")
     bench.touch(SOMEBODY_ELSE)
     spent = bench.refused("attempts-exhausted", "comparing")
     bench.recorded("no-match", spent.n, COMPARISONS)
@@ -132,9 +146,68 @@ def test_the_same_picture_twice_is_no_finger(bench: Bench, holders: dict[str, Ho
     assert bench.to_finger(holders["replayed"]).state == "scanning"
     pixels = SOMEBODY_ELSE.touch(SOMEBODY_ELSE.positions[0], 77, "good").pixels
     bench.rig.operator.lay(pixels)
-    bench.watch.until(lambda one: (one.state, one.code) == ("scanning", "no-match"), "no match")
+    bench.watch.until(lambda one: one.state == "comparing" and one.waits, "another touch")
     bench.rig.operator.lay(pixels)
-    bench.refused("replayed-sample", "scanning")
+    spent = bench.refused("replayed-sample", "comparing")
+    bench.recorded("attempt-reserved", spent.n)
+
+
+def test_an_attempt_whose_second_touch_matches_costs_one(
+    bench: Bench, holders: dict[str, Holder]
+) -> None:
+    holder = holders["second touch"]
+    assert bench.to_finger(holder).state == "scanning"
+    bench.rig.operator.place(SOMEBODY_ELSE)
+    asked = bench.watch.until(lambda one: one.waits and one.state == "comparing", "another touch")
+    assert (asked.code, asked.attempts_left) == ("lift-and-place", COMPARISONS - 1)
+    bench.rig.operator.place(HERE, HERE.positions[1])
+    opened = bench.watch.state("open", "spent")
+    assert (opened.state, opened.attempts_left) == ("open", COMPARISONS - 1)
+    bench.recorded("attempt-reserved", opened.n)
+    bench.recorded("finger-matched", opened.n)
+    bench.recorded("no-match", opened.n, 0)
+    bench.leave()
+    with bench.database() as database:
+        ((bands,),) = database.execute(
+            "select bands from ageing where enrolment = ?", (f"enrolment-{holder.name}",)
+        )
+    assert bands in {"strong", "fair", "weak"}, "one match, one word of it"
+
+
+def test_a_card_pulled_within_an_attempt_ends_it_with_the_attempt_spent(
+    bench: Bench, holders: dict[str, Holder]
+) -> None:
+    holder = holders["pulled"]
+    assert bench.to_finger(holder).state == "scanning"
+    bench.rig.operator.place(SOMEBODY_ELSE)
+    bench.watch.until(lambda one: one.waits and one.state == "comparing", "another touch")
+    bench.rig.operator.remove()
+    bench.refused("card-removed", "comparing")
+    assert bench.centre_row(holder)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "state", "code"),
+    [
+        ({"quality": "wet", "pressure": 1.1}, "scanning", "finger-wet"),
+        ({"quality": "tiny"}, "scanning", "press-harder"),
+        ({"quality": "dry", "pressure": -0.7}, "comparing", "finger-dry"),
+    ],
+)
+def test_a_touch_that_fails_is_told_why_in_words_that_stay(
+    bench: Bench, holders: dict[str, Holder], how: dict, state: str, code: str
+) -> None:
+    """Dry skin matches as well as any: somebody else's has to show what is said of it."""
+    person = SOMEBODY_ELSE if state == "comparing" else HERE
+    assert bench.to_finger(holders["told"]).state == "scanning"
+    bench.rig.operator.lay(impression(person.finger(person.positions[0]), 5, **how).pixels)
+    told = bench.watch.until(lambda one: one.code == code and one.waits, f"{code}, and waiting")
+    assert told.state == state
+    for language in errors.LANGUAGES:
+        assert errors.explain(code).sentence[language]
+    bench.rig.operator.place(HERE)
+    assert bench.watch.state("open", "spent").state == "open"
+    bench.leave()
 
 
 def test_giving_up_ends_the_session(bench: Bench, holders: dict[str, Holder]) -> None:
