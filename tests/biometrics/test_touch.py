@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -182,3 +183,23 @@ def test_every_cause_is_one_that_the_person_can_mend() -> None:
     }  # fmt: skip
     for code in codes:
         assert isinstance(errors.error(str(code)), AskAgain)
+
+
+# -- real prints, where there are any --------------------------------------------------------------
+
+REAL = Path(__file__).parents[3] / "shared/fingerprints/images"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real prints beside the repository")
+def test_no_real_print_is_taken_for_no_finger() -> None:
+    image = pytest.importorskip("PIL.Image")
+    for folder in sorted(REAL.iterdir()):
+        found = Counter[str | None]()
+        for path in sorted(folder.glob("*.png"))[::4]:
+            with image.open(path) as opened:
+                seen_ = touch.measure(
+                    np.asarray(opened), 569 if folder.name == "fvc2002_db2" else 500
+                )
+            touch.check(seen_)
+            found[touch.spoilt(seen_)] += 1
+        assert found[None] > found.total() / 2, (folder.name, found)
