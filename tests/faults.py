@@ -1,4 +1,4 @@
-"""Faults 1 to 41 of the catalogue (card, certificates, references), and the tests that inject them.
+"""Faults 1 to 55 of the catalogue (card, certificates, references, sensors), and their tests.
 
 What each one is, and the tests' ids as pytest names them, without parameters. tests/test_faults.py
 sees to it that they exist, and that no number is forgotten.
@@ -249,5 +249,113 @@ FAULTS: dict[int, Fault] = {
         "pki/test_one_form.py::test_fault_41_a_recipient_without_a_name_in_der_is_refused",
         "pki/test_one_form.py::test_fault_41_bytes_after_the_end_are_refused",
         "pki/test_cms.py::test_every_cut_and_every_byte_more_is_refused",
+    ),
+    42: _fault(
+        "a malformed minutiae record",
+        "biometrics/test_iso19794_2_2005.py::test_each_fault_has_its_reason",
+        "biometrics/test_iso19794_2_2005.py::test_a_changed_byte_is_refused_or_kept",
+        "biometrics/test_iso19794_2_2005.py::test_no_view_and_no_minutia_are_refused",
+        "biometrics/test_iso19794_2_2005.py::test_views_stand_together_and_in_order",
+        "biometrics/test_iso19794_2_2011.py::test_each_fault_has_its_reason",
+        "biometrics/test_incits378_2004.py::test_each_fault_has_its_reason",
+        "fuzz/fuzz_iso19794_2_2005.py::target",
+        "workers/finger/test_card_side.py::test_a_record_that_is_none_is_refused",
+    ),
+    43: _fault(
+        "minutiae all in one place, on a line, fewer than 12",
+        "biometrics/test_quality.py::test_a_poor_reference_is_refused",
+        "biometrics/test_quality.py::test_a_poor_probe_says_what_to_do",
+    ),
+    44: _fault(
+        "numbers that are none, and the largest prints there can be",
+        "biometrics/test_comparison.py::test_any_two_templates_give_a_score",
+        "biometrics/test_comparison.py::test_the_largest_templates_take_less_than_a_second",
+        "biometrics/test_kernel.py::test_what_it_may_not_be_given_is_refused_before_it_is_asked",
+    ),
+    45: _fault(
+        "no sensor; one pulled out before a scan or in it",
+        "workers/finger/test_main.py::test_no_sensor_is_said_at_once",
+        "daemon/test_finger_side.py::"
+        "test_what_a_spare_said_before_it_died_is_told_to_the_session_that_asks",
+        "sensor/test_libfprint.py::test_a_sensor_once_removed_stays_removed",
+        "workers/finger/test_process.py::test_an_unplugged_sensor_is_a_fault",
+        "hil/test_sensor_faults.py::test_fault_45_a_sensor_pulled_out_in_a_scan_costs_no_try",
+    ),
+    46: _fault(
+        "a sensor that falls silent",
+        "sensor/test_port.py::test_nobody_there_ends_by_the_deadline",
+        "session/test_dialogues.py::"
+        "test_faults_46_and_52_a_silent_sensor_and_touches_without_end_have_a_minute",
+        "hil/test_sensor_faults.py::test_fault_46_a_sensor_that_falls_silent_can_be_given_up",
+    ),
+    47: _fault(
+        "a frame all black, all white, or noise",
+        "biometrics/test_touch.py::test_what_is_no_finger_is_not_worth_a_look",
+        "workers/finger/test_process.py::"
+        "test_a_touch_that_is_no_finger_costs_a_capture_and_says_why",
+        "hil/test_sensor_faults.py::test_fault_47_black_white_flat_and_noisy_frames_cost_no_try",
+    ),
+    48: _fault(
+        "a resolution or a size that is not the sensor's",
+        "profile/test_load.py::test_a_box_has_a_sensor_whose_resolution_is_known",
+        "sensor/test_intake.py::test_minutiae_are_those_of_the_profiles_resolution",
+        "sensor/test_intake.py::test_fault_48_an_image_of_another_size_than_the_sensors_is_a_fault",
+    ),
+    49: _fault(
+        "an image of nothing, of 8 x 8, of 20,000 x 20,000",
+        "sensor/test_port.py::test_an_image_no_sensor_takes_is_a_fault",
+        "sensor/test_libfprint.py::test_a_frame_too_wide_is_a_fault",
+        "workers/finger/test_process.py::"
+        "test_an_image_that_kills_libfprint_kills_this_process_alone",
+        "hil/test_sensor_faults.py::test_fault_49_an_image_that_kills_the_process_costs_no_try_"
+        "and_the_next_is_there_at_once",
+        "hil/test_sensor_faults.py::test_fault_49_an_image_of_20000_by_20000_is_no_image",
+    ),
+    50: _fault(
+        "two sensors",
+        "hil/test_sensor_recordings.py::test_fault_50_two_sensors_are_one_too_many",
+        "hil/test_sensor_recordings.py::test_another_sensor_than_the_profiles_is_refused",
+        "daemon/test_finger_side.py::"
+        "test_fault_50_a_second_sensor_ends_a_scan_and_renews_a_process_that_waits",
+    ),
+    51: _fault(
+        "a sensor that comes back as another",
+        "daemon/test_hotplug.py::"
+        "test_fault_51_a_sensor_that_comes_back_with_another_serial_is_another_device",
+        "daemon/test_finger_side.py::"
+        "test_fault_50_a_second_sensor_ends_a_scan_and_renews_a_process_that_waits",
+    ),
+    52: _fault(
+        "touches too short, without end",
+        "sensor/test_scan.py::test_each_poor_touch_says_why_and_the_last_why_ends_it",
+        "session/test_dialogues.py::"
+        "test_faults_46_and_52_a_silent_sensor_and_touches_without_end_have_a_minute",
+        "hil/test_sensor_faults.py::test_fault_52_touches_too_short_without_end_cost_no_try",
+    ),
+    53: _fault(
+        "the same frame twice",
+        "sensor/test_replay.py::test_a_frame_is_taken_once_and_told_once",
+        "workers/finger/test_process.py::test_the_same_pixels_twice_are_refused",
+        "workers/finger/test_process.py::"
+        "test_fault_53_the_same_pixels_are_refused_by_the_next_process_too",
+        "hil/test_finger_refusals.py::test_the_same_picture_twice_is_no_finger",
+        "hil/test_sensor_faults.py::test_fault_53_a_frame_that_opened_once_opens_no_second_session",
+    ),
+    54: _fault(
+        "the finger process dies",
+        "daemon/test_finger_side.py::"
+        "test_a_death_in_a_transaction_ends_it_and_a_spare_s_death_harms_nobody",
+        "hil/test_faults_workers.py::"
+        "test_a_worker_killed_while_the_finger_is_awaited_ends_the_session",
+        "hil/test_sensor_faults.py::test_fault_49_an_image_that_kills_the_process_costs_no_try_"
+        "and_the_next_is_there_at_once",
+    ),
+    55: _fault(
+        "a finger there before the prompt",
+        "sensor/test_port.py::test_fault_55_what_came_before_the_prompt_is_never_a_frame",
+        "sensor/test_scan.py::"
+        "test_what_lay_there_before_the_prompt_is_not_taken_and_costs_no_capture",
+        "hil/test_sensor_recordings.py::test_a_finger_that_is_down_before_the_prompt_is_not_taken",
+        "hil/test_sensor_faults.py::test_fault_55_an_image_from_before_the_prompt_is_let_go_by",
     ),
 }

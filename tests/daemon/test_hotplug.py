@@ -61,6 +61,19 @@ def test_an_echo_of_add_is_not_a_new_device_but_another_address_is() -> None:
     assert [type(news) for news in again] == [Went, Came]
 
 
+def test_fault_51_a_sensor_that_comes_back_with_another_serial_is_another_device() -> None:
+    """Whatever it says of itself: a new address is enough. The process that waits is renewed."""
+    table = Table(ROLES)
+    before = {**SENSOR, "BUSNUM": "001", "DEVNUM": "004", "ID_SERIAL_SHORT": "a"}
+    table.apply("add", PATH, before)
+    assert table.apply("remove", PATH, {})
+    (came,) = table.apply("add", PATH, {**before, "DEVNUM": "005", "ID_SERIAL_SHORT": "b"})
+    assert isinstance(came, Came)
+    again = table.apply("add", PATH, {**before, "DEVNUM": "006"})  # and where a `remove` was lost
+    assert [type(news) for news in again] == [Went, Came]
+    assert [device.role for device in table.devices] == ["sensor"]
+
+
 @pytest.mark.parametrize(
     ("properties", "usb_id"),
     [

@@ -129,13 +129,14 @@ def test_fault_46_a_sensor_that_falls_silent_can_be_given_up(
     next_session_opens(bench, holder)
 
 
-def test_fault_47_black_white_and_flat_frames_cost_no_try(
+def test_fault_47_black_white_flat_and_noisy_frames_cost_no_try(
     bench: Bench, holders: dict[str, Holder]
 ) -> None:
     holder = holders["blank"]
     assert bench.to_finger(holder).state == "scanning"
-    for grey in (0, 128, 255):
-        bench.rig.operator.lay(np.full(SHAPE, grey, dtype=np.uint8))
+    noise = np.random.default_rng(47).integers(0, 256, SHAPE).astype(np.uint8)
+    for pixels in (*(np.full(SHAPE, grey, dtype=np.uint8) for grey in (0, 128, 255)), noise):
+        bench.rig.operator.lay(pixels)
         bench.watch.until(
             lambda one: one.state != "scanning" or one.code not in {None, "place-finger"}, "a hint"
         )

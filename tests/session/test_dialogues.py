@@ -62,6 +62,16 @@ def test_card_finger_tunnel_and_card_out() -> None:
     story.now(at.Idle)
 
 
+def test_faults_46_and_52_a_silent_sensor_and_touches_without_end_have_a_minute() -> None:
+    """The transaction's clock is set before the first scan and by nothing after it."""
+    story = scanning()
+    for _ in range(100):
+        story >> on.ProbePoor(1, "too-short-touch") << "ScanFinger"
+        assert not [effect for effect in story.effects if isinstance(effect, do.SetTimer)]
+    story >> on.TimedOut(1, Timer.TRANSACTION) << CLOSE
+    assert story.state.code == "transaction-timeout"
+
+
 def test_with_two_projects_the_person_chooses_and_a_wrong_name_costs_nothing() -> None:
     story = compared(scanning(TWO), on.FingerMatched(1)) << ""
     story.now(at.Choosing) >> on.ProjectChosen("p9") << ""

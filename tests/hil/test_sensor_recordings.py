@@ -22,7 +22,7 @@ from sdbox_agent.sensor.replay import tag_of
 from sdbox_agent.sensorkind import SensorKind
 from tests.workers.finger_bench import FRAME_KEY, Bench, N, prepare
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT.parent / "shared/sensor-recordings"
 NAMES = ("aes3500", "egis0570", "elan", "nb1010", "upektc_img", "vfs301", "vfs7552")
 # The finger of these recordings is down from the first transfers on: with nb1010 so near to the end
