@@ -110,7 +110,7 @@ class Operator:
         if asked:
             watch = Watch(self.box)
             try:
-                watch.code("place-finger", state="scanning")
+                watch.until(lambda one: one.waits, "prompt")
             finally:
                 watch.close()
         with VirtualSensor.connect(self.box.sensor_socket) as sensor:

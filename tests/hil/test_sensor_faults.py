@@ -47,9 +47,21 @@ def hand(bench: Bench) -> VirtualSensor:
     return VirtualSensor.connect(bench.rig.box.sensor_socket, READY_S)
 
 
+def invited(bench: Bench) -> None:
+    """The sensor waits."""
+    assert bench.watch.until(lambda one: one.waits, "prompt").state == "scanning"
+
+
+def told(bench: Bench) -> str | None:
+    """What is said of the touch."""
+    seen = bench.watch.until(lambda one: not one.waits, "an answer to the touch")
+    assert seen.state == "scanning"
+    return seen.code
+
+
 def prompted(bench: Bench, holder: Holder) -> None:
     assert bench.to_finger(holder).state == "scanning"
-    bench.watch.code("place-finger", state="scanning")
+    invited(bench)
 
 
 def costs_nothing(bench: Bench, holder: Holder) -> None:
@@ -136,11 +148,9 @@ def test_fault_47_black_white_flat_and_noisy_frames_cost_no_try(
     assert bench.to_finger(holder).state == "scanning"
     noise = np.random.default_rng(47).integers(0, 256, SHAPE).astype(np.uint8)
     for pixels in (*(np.full(SHAPE, grey, dtype=np.uint8) for grey in (0, 128, 255)), noise):
+        invited(bench)
         bench.rig.operator.lay(pixels)
-        bench.watch.until(
-            lambda one: one.state != "scanning" or one.code not in {None, "place-finger"}, "a hint"
-        )
-        assert bench.watch.views[-1].state == "scanning"
+        assert told(bench) == "finger-poor"
     opens(bench, holder)
 
 
@@ -150,10 +160,10 @@ def test_fault_52_touches_too_short_without_end_cost_no_try(
     holder = holders["retries"]
     assert bench.to_finger(holder).state == "scanning"
     for _ in range(7):  # more than the captures of two scans
-        bench.watch.code("place-finger", state="scanning")
+        invited(bench)
         with hand(bench) as sensor:
             sensor.retry(Retry.TOO_SHORT)
-            bench.watch.code("too-short-touch", state="scanning")
+            assert told(bench) == "too-short-touch"
     opens(bench, holder)
 
 
@@ -183,6 +193,6 @@ def test_fault_55_an_image_from_before_the_prompt_is_let_go_by(
         assert sensor.unread()
         assert bench.to_finger(holder).state == "scanning"
         bench.watch.code("lift-and-place", state="scanning")
-        bench.watch.code("place-finger", state="scanning")
+        invited(bench)
         bench.nothing_begins(for_s=1.0)
     opens(bench, holder)
