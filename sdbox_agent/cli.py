@@ -323,7 +323,9 @@ def _print_view(shown: ipc.Message, options: argparse.Namespace) -> None:
     language = options.language
     _say(f"[{shown.n}] {screen.words('state', shown.state, language)}")
     details = [
-        f"{screen.words('detail', name, language)}: {value}" for name, value in _details(shown)
+        f"{screen.words('detail', name, language)}: {value}"
+        for name, value in _details(shown)
+        if value is not None
     ]
     if details:
         _say("    " + ", ".join(details))
@@ -332,9 +334,8 @@ def _print_view(shown: ipc.Message, options: argparse.Namespace) -> None:
         if project.code:
             refused = errors.explain(errors.code_shown(project.code)).sentence[language]
         _say(f"    {project.project}  {project.label}  {refused}".rstrip())
-    for code in (shown.code, *shown.notices):
-        if code in errors.table():
-            _say("    " + errors.render(str(code), language))
+    for code in filter(errors.table().get, (shown.code or "", *shown.notices)):
+        _say("    " + errors.render(code, language))
 
 
 def _details(shown: view.View) -> tuple[tuple[str, object], ...]:
@@ -342,7 +343,7 @@ def _details(shown: view.View) -> tuple[tuple[str, object], ...]:
         "level", "project", "attempts_left", "pin_left", "finger", "expires_in_days",
         "handshake_ms", "vm_ms",
     )  # fmt: skip
-    return tuple((name, value) for name in names if (value := getattr(shown, name)) is not None)
+    return tuple((name, getattr(shown, name)) for name in names)
 
 
 # -- files and codes -------------------------------------------------------------------------------
