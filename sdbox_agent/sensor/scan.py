@@ -9,6 +9,7 @@ Knows a sensor and what it is given to judge by; knows no detector, no compariso
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from sdbox_agent.errors import AskAgain
@@ -57,6 +58,7 @@ class Scanner(Generic[Probe]):
         self._captures = captures
         self._judge = judge
         self._replays = replays
+        self._touched = False  # in this transaction
 
     def scan(self, interrupt_fd: int, hint: Callable[[str], None], *, choosy: bool = True) -> Probe:
         """Capture until a probe is worth an attempt; `hint` is told what the person may do.
@@ -76,8 +78,9 @@ class Scanner(Generic[Probe]):
                     CAPTURE_S,
                     interrupt_fd,
                     lambda: hint("place-finger"),
-                    lambda: hint("lift-and-place"),
+                    functools.partial(self._early, hint),
                 )
+                self._touched = True
                 self._replays.take(frame.pixels)
                 probe = self._judge(frame.pixels)
             except AskAgain as error:
@@ -94,3 +97,8 @@ class Scanner(Generic[Probe]):
         if aside:
             return max(aside, key=lambda probe: probe.quality)
         raise why
+
+    def _early(self, hint: Callable[[str], None]) -> None:
+        """A finger lies there already. Who has touched before was told why once more is needed."""
+        if not self._touched:
+            hint("lift-and-place")

@@ -119,6 +119,16 @@ def test_what_lay_there_before_the_prompt_is_not_taken_and_costs_no_capture(inte
     assert hints == ["lift-and-place", "place-finger"]
 
 
+def test_a_finger_that_stays_does_not_wipe_away_why_it_was_not_enough(interrupt) -> None:
+    hints: list[str] = []
+    stays = Early(frame(WET))
+    scans = scanner(frame(WET), stays, frame(POOR), stays, frame(GOOD))
+    assert scans.scan(interrupt[0], hints.append) == Probe(GOOD)
+    assert hints == [
+        *("place-finger", "finger-wet"), *("place-finger", "press-harder"), "place-finger",
+    ]  # fmt: skip
+
+
 def test_nobody_comes(interrupt) -> None:
     hints: list[str] = []
     with pytest.raises(AskAgain) as asked:
