@@ -1,8 +1,8 @@
 """From captures to one probe worth an attempt: tells why when a touch wasn't, and takes none twice.
 
 A touch that would do, but has something that spoils it, is put aside: the person hears what to
-change and touches again. Skin that is always so must not shut anybody out, so after the last
-capture the best of those put aside is taken.
+change and touches again. Once a transaction: skin that is always so, or a sensor that shows it
+so, must shut nobody out, and the better of the two is taken.
 
 Knows a sensor and what it is given to judge by; knows no detector, no comparison and no process.
 """
@@ -59,6 +59,7 @@ class Scanner(Generic[Probe]):
         self._judge = judge
         self._replays = replays
         self._touched = False  # in this transaction
+        self._asked = False  # in this transaction, for a better touch than one that would do
 
     def scan(self, interrupt_fd: int, hint: Callable[[str], None], *, choosy: bool = True) -> Probe:
         """Capture until a probe is worth an attempt; `hint` is told what the person may do.
@@ -71,8 +72,8 @@ class Scanner(Generic[Probe]):
             Interrupted, Fault: as the sensor.
         """
         why = AskAgain("finger-poor")
-        aside: list[Probe] = []
-        for left in reversed(range(self._captures)):
+        aside: Probe | None = None
+        for _ in range(self._captures):
             try:
                 frame = self._sensor.capture(
                     CAPTURE_S,
@@ -89,14 +90,17 @@ class Scanner(Generic[Probe]):
                 why = error
                 hint(error.code)
                 continue
-            if probe.spoilt is None or not choosy:
-                return probe
-            aside.append(probe)
-            if left:
+            if probe.spoilt is not None and choosy and not self._asked:
+                self._asked = True
+                aside = probe
                 hint(probe.spoilt)
-        if aside:
-            return max(aside, key=lambda probe: probe.quality)
-        raise why
+                continue
+            if aside is not None and probe.spoilt is not None and aside.quality >= probe.quality:
+                return aside
+            return probe
+        if aside is None:
+            raise why
+        return aside
 
     def _early(self, hint: Callable[[str], None]) -> None:
         """A finger lies there already. Who has touched before was told why once more is needed."""
