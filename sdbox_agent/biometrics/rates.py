@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -102,22 +102,29 @@ def interval(
     two fingers counts as often as both were drawn. What did not happen once it shows as impossible:
     then `bound_of_none` says more. Raises ValueError for scores of one kind only.
     """
+    return intervals([statistic], scores, rng, rounds)[0]
+
+
+def intervals(
+    statistics: Sequence[Statistic], scores: Scores, rng: np.random.Generator, rounds: int
+) -> list[tuple[float, float]]:
+    """`interval` of each statistic, all over the same draws."""
     whose, places = np.unique(
         np.concatenate([scores.genuine_of, scores.impostor_of.ravel()]), return_inverse=True
     )
     own = places[: len(scores.genuine)]
     a, b = places[len(scores.genuine) :].reshape(-1, 2).T
     fmr_fnmr(scores.genuine, scores.impostor)
-    found: list[float] = []
+    found: list[list[float]] = []
     while len(found) < rounds:
         drawn = np.bincount(rng.integers(0, len(whose), len(whose)), minlength=len(whose))
         genuine = np.repeat(scores.genuine, drawn[own])
         impostor = np.repeat(scores.impostor, drawn[a] * drawn[b])
         if len(genuine) and len(impostor):  # else all drawn were one finger: says nothing
-            found.append(statistic(genuine, impostor))
+            found.append([statistic(genuine, impostor) for statistic in statistics])
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(found, [tail, 1 - tail])
-    return float(low), float(high)
+    low, high = np.quantile(found, [tail, 1 - tail], axis=0)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def bound_of_none(trials: int) -> float:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from sdbox_agent.biometrics import rates
 from sdbox_agent.fingertool import paper
 from sdbox_agent.fingertool.paper import Paper
@@ -26,6 +24,7 @@ LEAST, MOST = 1e-5, 0.5  # of both axes; a rate below the first is drawn on the 
 TICKS: Final = (1e-5, 1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 MARKS: Final = (1e-2, 1e-3, 1e-4)  # FMR100, FMR1000, FMR10000
 _LEFT, _TOP, _SIDE, _RIGHT, _BELOW = 100, 80, 620, 40, 90
+_LATE: Final = 0.1
 _NORMAL: Final = NormalDist()
 
 
@@ -129,9 +128,13 @@ def _marks(sheet: Paper, scores: Scores, marks: Mapping[str, float], words: Word
     for name, threshold in marks.items():
         at = float((both[1] >= threshold).mean()), float((both[0] < threshold).mean())
         points.append((f"{name} ({threshold:g}): {percent(round(at[1], 4))}", at, paper.BLACK))
+    taken: list[Place] = []
     for text, (fmr, fnmr), colour in points:
-        x, y = _at(fmr, fnmr)
-        sheet.ring((x, y), 6, colour, 2, full=colour is paper.BLACK)
-        late = np.clip(fmr, LEAST, MOST) > 0.1
-        sheet.words(text, (x - 12, y + 14) if late else (x + 12, y - 12), colour, 13,
-                    anchor="rm" if late else "lm")  # fmt: skip
+        at = _at(fmr, fnmr)
+        sheet.ring(at, 6, colour, 2, full=colour is paper.BLACK)
+        left = fmr > _LATE  # no room to its right
+        label = (at[0] - 12, at[1] + 14) if left else (at[0] + 12, at[1] - 12)
+        while any(abs(label[0] - x) < 300 and abs(label[1] - y) < 16 for x, y in taken):
+            label = label[0], label[1] - 17
+        taken.append(label)
+        sheet.words(text, label, colour, 13, anchor="rm" if left else "lm")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from sdbox_agent.biometrics import parameters, rates
 from sdbox_agent.biometrics.rates import Scores
@@ -37,7 +38,7 @@ GHOST: Final = 0.0  # the score of what could not be enrolled
 
 POOLED: Final = "POOLED"  # the name of several sets at one threshold
 SEED: Final = 1  # of the intervals: the same set gives the same report
-ROUNDS: Final = 400
+ROUNDS: Final = 200
 _NAME: Final = re.compile(r"(\d{1,9})_(\d{1,9})")
 _THRESHOLD: Final = "THRESHOLD_"
 
@@ -186,8 +187,11 @@ def thresholds() -> dict[str, float]:
 def summary(name: str, trials: Sequence[Trial], *, rounds: int = ROUNDS) -> Summary:
     """The figures of `trials` together, each with its interval."""
     found = scores(trials)
+    both = found.genuine, found.impostor
     samples = [sample for trial in trials for sample in trial.samples]
     took_ms = [trial.compare_ms for trial in trials if trial.compare_ms is not None]
+    equal, *others = _rates([rates.eer, *map(_fnmr_at, AT.values())], found, rounds)
+    operating = [rates.fnmr_at(fmr, *both).threshold for fmr in AT.values()]
     return Summary(
         name=name,
         fingers=sum(len({sample.finger for sample in trial.samples}) for trial in trials),
@@ -195,39 +199,42 @@ def summary(name: str, trials: Sequence[Trial], *, rounds: int = ROUNDS) -> Summ
         not_enrolled=sum(sample.prepared is None for sample in samples),
         genuine=len(found.genuine),
         impostor=len(found.impostor),
-        eer=_rate(rates.eer, found, rounds),
-        fnmr_at=_fnmr_at(found, rounds),
-        thresholds={
-            called: _at(threshold, found, rounds) for called, threshold in thresholds().items()
+        eer=equal,
+        fnmr_at={
+            called: replace(rate, threshold=at if np.isfinite(at) else None)
+            for called, rate, at in zip(AT, others, operating, strict=True)
         },
+        thresholds={called: _at(t, found, rounds) for called, t in thresholds().items()},
         fmr_bound=rates.bound_of_none(len(found.impostor)),
         compare_ms=float(np.median(took_ms)) if took_ms else None,
     )
 
 
-def _rate(statistic: rates.Statistic, found: Scores, rounds: int) -> Rate:
-    low, high = rates.interval(statistic, found, np.random.default_rng(SEED), rounds)
-    return Rate(rate=statistic(found.genuine, found.impostor), low=low, high=high)
+def _rates(statistics: Sequence[rates.Statistic], found: Scores, rounds: int) -> list[Rate]:
+    spread = rates.intervals(statistics, found, np.random.default_rng(SEED), rounds)
+    return [
+        Rate(rate=statistic(found.genuine, found.impostor), low=low, high=high)
+        for statistic, (low, high) in zip(statistics, spread, strict=True)
+    ]
 
 
-def _fnmr_at(found: Scores, rounds: int) -> dict[str, Rate]:
-    table = {}
-    for called, fmr in AT.items():
-
-        def statistic(genuine: rates.Floats, impostor: rates.Floats, fmr: float = fmr) -> float:
-            return rates.fnmr_at(fmr, genuine, impostor).fnmr
-
-        threshold = rates.fnmr_at(fmr, found.genuine, found.impostor).threshold
-        finite = threshold if np.isfinite(threshold) else None
-        table[called] = msgspec.structs.replace(_rate(statistic, found, rounds), threshold=finite)
-    return table
+def _fnmr_at(fmr: float) -> rates.Statistic:
+    return lambda genuine, impostor: rates.fnmr_at(fmr, genuine, impostor).fnmr
 
 
 def _at(threshold: float, found: Scores, rounds: int) -> AtThreshold:
+    fmr, fnmr = _rates(
+        [
+            lambda _, impostor: float((impostor >= threshold).mean()),
+            lambda genuine, _: float((genuine < threshold).mean()),
+        ],
+        found,
+        rounds,
+    )
     return AtThreshold(
         threshold=threshold,
         false_matches=int((found.impostor >= threshold).sum()),
-        fmr=_rate(lambda _, other: float((other >= threshold).mean()), found, rounds),
+        fmr=fmr,
         false_non_matches=int((found.genuine < threshold).sum()),
-        fnmr=_rate(lambda own, _: float((own < threshold).mean()), found, rounds),
+        fnmr=fnmr,
     )

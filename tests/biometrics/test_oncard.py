@@ -11,7 +11,7 @@ from sdbox_agent.biometrics import compact_2005 as compact
 from sdbox_agent.biometrics import oncard
 from sdbox_agent.biometrics.minutia import PPI, Minutia, MinutiaType, Template
 from sdbox_agent.cardkind import Bit
-from sdbox_agent.errors import AskAgain, Refused
+from sdbox_agent.errors import AskAgain, DecodeError, Refused
 from tests.biometrics.templates import finger, templates
 
 PX = PPI / 25.4 / 10  # pixels in 0.1 mm
@@ -166,3 +166,27 @@ def test_a_reference_no_probe_could_match_is_refused() -> None:
     with pytest.raises(Refused) as refused:
         oncard.reference(at(*((x, x % 7) for x in range(0, 60, 3))), bit())
     assert refused.value.code == "reference-poor"
+
+
+# -- and back, for tools -------------------------------------------------------------------------
+
+
+def test_what_a_card_was_sent_is_the_same_finger_moved_and_rounded() -> None:
+    whole = finger(1)
+    kept = oncard.template(oncard.probe(whole, bit(order=0)))
+    assert len(kept.minutiae) == len(whole.minutiae)
+    moves = [
+        (b.x_px - a.x_px, b.y_px - a.y_px)
+        for a, b in zip(whole.minutiae, kept.minutiae, strict=True)
+    ]
+    for dx, dy in moves:
+        assert dx == pytest.approx(moves[0][0], abs=PX + 1e-9)  # each rounded to 0.1 mm
+        assert dy == pytest.approx(moves[0][1], abs=PX + 1e-9)
+    for a, b in zip(whole.minutiae, kept.minutiae, strict=True):
+        assert abs(math.remainder(a.angle_rad - b.angle_rad, 2 * math.pi)) <= math.pi / 64 + 1e-9
+        assert (a.type, b.quality) == (b.type, 0)
+
+
+def test_what_is_no_list_is_refused() -> None:
+    with pytest.raises(DecodeError):
+        oncard.template(b"\x01\x01")

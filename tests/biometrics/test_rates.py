@@ -127,3 +127,13 @@ def test_none_of_many_is_about_three_of_them() -> None:
     assert rates.bound_of_none(2000) == pytest.approx(3 / 2000, rel=0.01)
     assert rates.bound_of_none(1) == pytest.approx(0.95)
     assert rates.bound_of_none(0) == 1.0
+
+
+def test_intervals_of_several_are_those_of_each() -> None:
+    scores = fingers(np.random.default_rng(1), 8, 1.0)
+    both = rates.intervals([refused, rates.eer], scores, np.random.default_rng(2), 40)
+    alone = [
+        rates.interval(statistic, scores, np.random.default_rng(2), 40)
+        for statistic in (refused, rates.eer)
+    ]
+    assert both == alone
