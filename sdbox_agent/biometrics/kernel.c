@@ -15,7 +15,7 @@
 #define API __attribute__((visibility("default")))
 
 enum {
-	ABI = 1, /* raised with every change of a function's arguments */
+	ABI = 2, /* raised with every change of a function's arguments */
 	MAX = 128, /* minutiae of a print */
 	MAX_PROPOSALS = 64,
 	MAX_STAGES = 8,
@@ -24,12 +24,20 @@ enum {
 struct points {
 	const double *xy; /* (n, 2), y up */
 	const double *angle; /* (n,) */
+	const double *worth; /* (n,), how much each counts; 1 on average */
 	const double *hull; /* (corners, 2), counter-clockwise */
 	int64_t n, corners;
 };
 
 struct stage { /* tolerances of one round of registration */
 	double sigma_px, sigma_rad;
+};
+
+struct bending { /* of the skin, after registration */
+	double reach_px; /* how far a pair's displacement carries */
+	double stiffness; /* pairs' worth of no displacement at all */
+	struct stage stage; /* tolerances once bent */
+	int64_t rounds;
 };
 
 struct motion {
@@ -44,8 +52,7 @@ struct meeting {
 
 struct registration {
 	struct motion motion;
-	double paired;
-	int64_t probe_overlap, reference_overlap;
+	double paired, probe_overlap, reference_overlap; /* in worth */
 };
 
 API int64_t sdbox_abi(void)
@@ -199,16 +206,28 @@ static struct motion proposed(const struct points *probe, const struct points *r
 			       reference->xy[2 * b + 1] - turned[1]};
 }
 
+/* Where a motion brings the probe's minutiae. */
+static void place(const struct motion *motion, const struct points *probe, double at[MAX][2])
+{
+	double cos_ = cos(motion->angle), sin_ = sin(motion->angle);
+
+	for (int64_t i = 0; i < probe->n; i++) {
+		turn_by(cos_, sin_, probe->xy + 2 * i, at[i]);
+		at[i][0] += motion->x;
+		at[i][1] += motion->y;
+	}
+}
+
 /*
- * Mutually nearest minutiae under a motion, weighted by a Gaussian of the stage's
- * tolerances. Nearest is least exponent: the exponential itself is for those who met.
+ * Mutually nearest minutiae of a probe brought `at` these places and turned, weighted by a
+ * Gaussian of the stage's tolerances. Nearest is least exponent: the exponential itself is
+ * for those who met.
  */
-static void meet(const struct motion *motion, const struct points *probe,
+static void meet(double at[MAX][2], double turned, const struct points *probe,
 		 const struct points *reference, const struct stage *stage,
 		 struct meeting *met)
 {
 	const double nothing = 30; /* e^-30 */
-	double cos_ = cos(motion->angle), sin_ = sin(motion->angle);
 	double per_px = 1 / (2 * stage->sigma_px * stage->sigma_px);
 	double per_rad = 1 / (2 * stage->sigma_rad * stage->sigma_rad);
 	double least[MAX], least_back[MAX];
@@ -219,21 +238,16 @@ static void meet(const struct motion *motion, const struct points *probe,
 		back[j] = -1;
 	}
 	for (int64_t i = 0; i < probe->n; i++) {
-		double at[2];
-
-		turn_by(cos_, sin_, probe->xy + 2 * i, at);
-		at[0] += motion->x;
-		at[1] += motion->y;
 		least[i] = nothing;
 		met->partner[i] = 0;
 		for (int64_t j = 0; j < reference->n; j++) {
-			double dx = at[0] - reference->xy[2 * j];
-			double dy = at[1] - reference->xy[2 * j + 1];
+			double dx = at[i][0] - reference->xy[2 * j];
+			double dy = at[i][1] - reference->xy[2 * j + 1];
 			double cost = (dx * dx + dy * dy) * per_px, turn;
 
 			if (cost >= least[i] && cost >= least_back[j])
 				continue;
-			turn = wrapped(probe->angle[i] + motion->angle - reference->angle[j]);
+			turn = wrapped(probe->angle[i] + turned - reference->angle[j]);
 			cost += turn * turn * per_rad;
 			if (cost < least[i]) {
 				least[i] = cost;
@@ -306,28 +320,55 @@ static int near_hull(const double *hull, int64_t corners, const double *at, doub
 	return inside || best2 <= margin * margin;
 }
 
-static int64_t overlap(const struct points *points, const struct points *other,
-		       const struct motion *motion, int undo, double margin)
+/* What the minutiae brought `at` these places are worth that lie in the other's hull. */
+static double overlap(const struct points *points, double at[MAX][2],
+		      const struct points *other, double margin)
 {
-	double angle = undo ? -motion->angle : motion->angle;
-	double cos_ = cos(angle), sin_ = sin(angle);
-	int64_t count = 0;
+	double worth = 0;
 
-	for (int64_t i = 0; i < points->n; i++) {
-		double from[2] = {points->xy[2 * i], points->xy[2 * i + 1]}, at[2];
+	for (int64_t i = 0; i < points->n; i++)
+		if (near_hull(other->hull, other->corners, at[i], margin))
+			worth += points->worth[i];
+	return worth;
+}
 
-		if (undo) {
-			from[0] -= motion->x;
-			from[1] -= motion->y;
+/* The opposite motion: reference to probe. */
+static struct motion undone(const struct motion *motion)
+{
+	double back[2], there[2] = {motion->x, motion->y};
+
+	turn_by(cos(motion->angle), -sin(motion->angle), there, back);
+	return (struct motion){-motion->angle, -back[0], -back[1]};
+}
+
+/*
+ * Skin stretches, and does so smoothly: each minutia goes along with the pairs around it,
+ * the nearer the more, held back by the skin's stiffness.
+ */
+static void bend(double rigid[MAX][2], const struct meeting *met, const struct points *probe,
+		 const struct points *reference, const struct bending *bending,
+		 double at[MAX][2])
+{
+	double per_px = 1 / (2 * bending->reach_px * bending->reach_px);
+
+	for (int64_t i = 0; i < probe->n; i++) {
+		double pull = bending->stiffness, x = 0, y = 0;
+
+		for (int64_t j = 0; j < probe->n; j++) {
+			const double *target = reference->xy + 2 * met->partner[j];
+			double dx = rigid[i][0] - rigid[j][0], dy = rigid[i][1] - rigid[j][1];
+			double weight;
+
+			if (met->weight[j] <= 0)
+				continue;
+			weight = met->weight[j] * exp(-(dx * dx + dy * dy) * per_px);
+			pull += weight;
+			x += weight * (target[0] - rigid[j][0]);
+			y += weight * (target[1] - rigid[j][1]);
 		}
-		turn_by(cos_, sin_, from, at);
-		if (!undo) {
-			at[0] += motion->x;
-			at[1] += motion->y;
-		}
-		count += near_hull(other->hull, other->corners, at, margin);
+		at[i][0] = rigid[i][0] + x / pull;
+		at[i][1] = rigid[i][1] + y / pull;
 	}
-	return count;
 }
 
 /* The place of the largest count; of equals, the first. */
@@ -342,51 +383,76 @@ static int64_t most(const struct meeting *met, int64_t n, const uint8_t *used)
 }
 
 /*
- * From proposals (a, b), best first: meet, keep the best `refined`, refine, meet
- * again, a stage at a time. `weight` and `partner` (probe,) say who met whom.
+ * The motion under which most meets. From proposals (a, b), best first: meet, keep the best
+ * `refined`, refine, meet again, a stage at a time.
  */
-API void sdbox_register(const struct points *probe, const struct points *reference,
-			const int64_t *a, const int64_t *b, int64_t proposals,
-			const struct stage *stages, int64_t stages_n, int64_t refined,
-			double nothing, double margin,
-			struct registration *out, double *weight, int64_t *partner)
+static struct motion rigid_motion(const struct points *probe, const struct points *reference,
+				  const int64_t *a, const int64_t *b, int64_t proposals,
+				  const struct stage *stages, int64_t stages_n, int64_t refined,
+				  double nothing, struct meeting *meeting)
 {
+	const uint8_t none[MAX_PROPOSALS] = {0};
 	struct motion motion[MAX_PROPOSALS], kept[MAX_PROPOSALS];
 	struct meeting met[MAX_PROPOSALS];
-	int64_t n = proposals;
+	double at[MAX][2];
+	int64_t n = proposals, best;
 
 	for (int64_t h = 0; h < n; h++) {
 		motion[h] = proposed(probe, reference, a[h], b[h]);
-		meet(&motion[h], probe, reference, &stages[0], &met[h]);
+		place(&motion[h], probe, at);
+		meet(at, motion[h].angle, probe, reference, &stages[0], &met[h]);
 	}
 	for (int64_t stage = 1; stage < stages_n; stage++) {
 		uint8_t used[MAX_PROPOSALS] = {0};
 		int64_t keep = n < refined ? n : refined;
 
 		for (int64_t h = 0; h < keep; h++) {
-			int64_t best = most(met, n, used);
-
+			best = most(met, n, used);
 			used[best] = 1;
 			kept[h] = motion[best];
 			refine(&kept[h], &met[best], probe, reference, nothing);
 		}
 		for (int64_t h = 0; h < keep; h++) {
 			motion[h] = kept[h];
-			meet(&motion[h], probe, reference, &stages[stage], &met[h]);
+			place(&motion[h], probe, at);
+			meet(at, motion[h].angle, probe, reference, &stages[stage], &met[h]);
 		}
 		n = keep;
 	}
-	{
-		const uint8_t used[MAX_PROPOSALS] = {0};
-		int64_t best = most(met, n, used);
+	best = most(met, n, none);
+	*meeting = met[best];
+	return motion[best];
+}
 
-		out->motion = motion[best];
-		out->paired = met[best].count;
-		for (int64_t i = 0; i < probe->n; i++) {
-			weight[i] = met[best].weight[i];
-			partner[i] = met[best].partner[i];
-		}
+/*
+ * Lays the probe on the reference, bends it, and says what meets: `weight` and `partner`
+ * (probe,) say who met whom.
+ */
+API void sdbox_register(const struct points *probe, const struct points *reference,
+			const int64_t *a, const int64_t *b, int64_t proposals,
+			const struct stage *stages, int64_t stages_n, int64_t refined,
+			double nothing, double margin, const struct bending *bending,
+			struct registration *out, double *weight, int64_t *partner)
+{
+	double rigid[MAX][2], at[MAX][2], back[MAX][2];
+	struct motion undo;
+	struct meeting met;
+
+	out->motion = rigid_motion(probe, reference, a, b, proposals, stages, stages_n, refined,
+				   nothing, &met);
+	undo = undone(&out->motion);
+	place(&out->motion, probe, rigid);
+	place(&undo, reference, back);
+	out->probe_overlap = overlap(probe, rigid, reference, margin);
+	out->reference_overlap = overlap(reference, back, probe, margin);
+	for (int64_t round = 0; round < bending->rounds; round++) {
+		bend(rigid, &met, probe, reference, bending, at);
+		meet(at, out->motion.angle, probe, reference, &bending->stage, &met);
 	}
-	out->probe_overlap = overlap(probe, reference, &out->motion, 0, margin);
-	out->reference_overlap = overlap(reference, probe, &out->motion, 1, margin);
+	out->paired = 0;
+	for (int64_t i = 0; i < probe->n; i++) {
+		weight[i] = met.weight[i];
+		partner[i] = met.partner[i];
+		out->paired += weight[i] * sqrt(probe->worth[i] * reference->worth[partner[i]]);
+	}
 }

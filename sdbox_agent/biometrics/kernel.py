@@ -27,7 +27,7 @@ LIBRARY: Final = Path(__file__).with_name("libkernel.so")
 
 # -- kernel.c --------------------------------------------------------------------------------------
 
-ABI: Final = 1
+ABI: Final = 2
 MOST: Final = 128  # minutiae a side
 MOST_PROPOSALS: Final = 64
 
@@ -38,6 +38,7 @@ class _Side(ctypes.Structure):
     _fields_ = (  # type: ignore[mutable-override]  # ctypes reads it once
         ("xy", ctypes.c_void_p),
         ("angle", ctypes.c_void_p),
+        ("worth", ctypes.c_void_p),
         ("hull", ctypes.c_void_p),
         ("n", ctypes.c_int64),
         ("corners", ctypes.c_int64),
@@ -52,8 +53,20 @@ class _Registration(ctypes.Structure):
         ("x", ctypes.c_double),
         ("y", ctypes.c_double),
         ("paired", ctypes.c_double),
-        ("probe_overlap", ctypes.c_int64),
-        ("reference_overlap", ctypes.c_int64),
+        ("probe_overlap", ctypes.c_double),
+        ("reference_overlap", ctypes.c_double),
+    )
+
+
+class _Bending(ctypes.Structure):
+    """struct bending."""
+
+    _fields_ = (  # type: ignore[mutable-override]  # ctypes reads it once
+        ("reach_px", ctypes.c_double),
+        ("stiffness", ctypes.c_double),
+        ("sigma_px", ctypes.c_double),
+        ("sigma_rad", ctypes.c_double),
+        ("rounds", ctypes.c_int64),
     )
 
 
@@ -70,21 +83,23 @@ def _load(path: Path) -> ctypes.CDLL:
 _library: Final = _load(LIBRARY)
 _SIGMOIDS: Final = np.array((p.DISTANCE_SIGMOID, p.DIRECTION_SIGMOID, p.RADIAL_SIGMOID))
 _STAGES: Final = np.array(p.TOLERANCES, dtype=np.float64)
+_BENDING: Final = _Bending(p.BEND_REACH_PX, p.STIFFNESS, *p.BENT_TOLERANCE, p.BENDING_ROUNDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
     """The best motion (probe to reference: turned, then moved), and what falls together under it.
 
-    `paired` is a soft count; `weight` (probe,) says how well each minutia meets its `partner`, 0:
-    it meets none. The overlaps count the minutiae of each print in the area common to both.
+    `weight` (probe,) says how well each minutia, the skin once bent, meets its `partner`, 0: it
+    meets none. `paired` is what those are worth that meet, and the overlaps what the minutiae of
+    each print are worth that lie in the area common to both.
     """
 
     angle_rad: float
     shift_px: tuple[float, float]
     paired: float
-    probe_overlap: int
-    reference_overlap: int
+    probe_overlap: float
+    reference_overlap: float
     weight: Floats
     partner: Indices
 
@@ -143,6 +158,7 @@ def register(probe: Points, reference: Points, a: Indices, b: Indices) -> Regist
         ctypes.c_int64(p.REFINED_PROPOSALS),
         ctypes.c_double(p.NOTHING_MEETS),
         ctypes.c_double(p.OVERLAP_MARGIN_PX),
+        ctypes.byref(_BENDING),
         ctypes.byref(out),
         _at(weight),
         _at(partner),
@@ -157,7 +173,7 @@ def _side(points: Points) -> _Side:
     if not 1 <= len(points) <= MOST:
         raise Bug("unforeseen")
     return _Side(
-        _at(points.xy_px), _at(points.angle_rad), _at(points.hull_px),
+        _at(points.xy_px), _at(points.angle_rad), _at(points.worth), _at(points.hull_px),
         len(points), len(points.hull_px),
     )  # fmt: skip
 

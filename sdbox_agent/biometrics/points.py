@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Points:
-    """`xy_px` (n, 2), y up; `angle_rad` (n,); their convex hull `hull_px` (k, 2); all float64."""
+    """`xy_px` (n, 2), y up; `angle_rad` (n,); their convex hull `hull_px` (k, 2); all float64.
+
+    `worth` (n,): how much each counts, in minutiae of this print's mean quality.
+    """
 
     xy_px: Floats
     angle_rad: Floats
+    worth: Floats
     hull_px: Floats
 
     def __len__(self) -> int:
@@ -38,15 +42,24 @@ class Points:
 
 def points(template: Template) -> Points:
     """The best MAX_MINUTIAE minutiae of `template`; those that repeat another are dropped."""
-    unique = dict.fromkeys((m.x_px, m.y_px, m.angle_rad) for m in _best_first(template))
-    kept = list(unique)[: p.MAX_MINUTIAE]
-    values = np.array(kept, dtype=np.float64).reshape(-1, 3)
+    best_first = sorted(template.minutiae, key=_quality, reverse=True)  # stable: ties keep order
+    unique: dict[tuple[float, float, float], int] = {}
+    for minutia in best_first:
+        place = (minutia.x_px, minutia.y_px, minutia.angle_rad)
+        unique.setdefault(place, minutia.quality)
+    kept = list(unique.items())[: p.MAX_MINUTIAE]
+    values = np.array([place for place, _ in kept], dtype=np.float64).reshape(-1, 3)
     xy_px = values[:, :2] * (1.0, -1.0)
-    return Points(xy_px, np.ascontiguousarray(values[:, 2]), convex_hull(xy_px))
+    worth = _worth(np.array([quality for _, quality in kept], dtype=np.float64))
+    return Points(xy_px, np.ascontiguousarray(values[:, 2]), worth, convex_hull(xy_px))
 
 
-def _best_first(template: Template) -> list[Minutia]:
-    return sorted(template.minutiae, key=_quality, reverse=True)  # stable: ties keep their order
+def _worth(quality: Floats) -> Floats:
+    """Qualities relative to their mean: extractors' scales differ. One not known is the mean."""
+    known = quality > 0
+    if not known.any():
+        return np.ones_like(quality)
+    return np.where(known, quality / quality[known].mean(), 1.0)
 
 
 def _quality(minutia: Minutia) -> int:

@@ -104,11 +104,11 @@ class Meeting:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """The best motion's soft count of pairs, and the minutiae of each print in the common area."""
+    """What meets under the best motion, and what of each print lies in the common area; worth."""
 
     paired: float
-    probe_overlap: int
-    reference_overlap: int
+    probe_overlap: float
+    reference_overlap: float
 
 
 def register(probe: Points, reference: Points, a: Indices, b: Indices) -> Registration:
@@ -121,11 +121,25 @@ def register(probe: Points, reference: Points, a: Indices, b: Indices) -> Regist
         meeting = _meet(motion, probe, reference, tolerance)
     best = np.argsort(-meeting.count, kind="stable")[:1]
     motion = motion.only(best)
+    rigid, meeting = motion.apply(probe.xy_px)[0], _only(meeting, best)
+    here = near_hull(rigid, reference.hull_px, p.OVERLAP_MARGIN_PX)
+    there = near_hull(motion.undo(reference.xy_px)[0], probe.hull_px, p.OVERLAP_MARGIN_PX)
+    for _ in range(p.BENDING_ROUNDS):
+        bent = _bent(rigid, meeting.weight[0], reference.xy_px[meeting.partner[0]])
+        meeting = _meet_at(bent[None], motion, probe, reference, p.BENT_TOLERANCE)
+    worth = np.sqrt(probe.worth * reference.worth[meeting.partner[0]])
     return Registration(
-        float(meeting.count[best[0]]),
-        int(near_hull(motion.apply(probe.xy_px), reference.hull_px, p.OVERLAP_MARGIN_PX).sum()),
-        int(near_hull(motion.undo(reference.xy_px), probe.hull_px, p.OVERLAP_MARGIN_PX).sum()),
+        float(meeting.weight[0] @ worth),
+        float(probe.worth[here].sum()),
+        float(reference.worth[there].sum()),
     )
+
+
+def _bent(rigid_px: Floats, weight: Floats, target_px: Floats) -> Floats:
+    """Each place moved by the mean displacement of the pairs around it, and none, weighted."""
+    apart2 = ((rigid_px[:, None] - rigid_px[None]) ** 2).sum(axis=-1)
+    pull = weight * np.exp(-apart2 / (2 * p.BEND_REACH_PX**2))
+    return rigid_px + pull @ (target_px - rigid_px) / (p.STIFFNESS + pull.sum(axis=1))[:, None]
 
 
 def _proposals(probe: Points, reference: Points, a: Indices, b: Indices) -> Motion:
@@ -143,9 +157,19 @@ def _turn(xy_px: Floats, angle_rad: Floats) -> Floats:
 def _meet(
     motion: Motion, probe: Points, reference: Points, tolerance: tuple[float, float]
 ) -> Meeting:
+    return _meet_at(motion.apply(probe.xy_px), motion, probe, reference, tolerance)
+
+
+def _meet_at(
+    moved_px: Floats,
+    motion: Motion,
+    probe: Points,
+    reference: Points,
+    tolerance: tuple[float, float],
+) -> Meeting:
     """Mutually nearest minutiae, weighted by a Gaussian of `tolerance` (pixels, radians)."""
     sigma_px, sigma_rad = tolerance
-    moved = motion.apply(probe.xy_px)[:, :, None, :]
+    moved = moved_px[:, :, None, :]
     apart2 = (moved[..., 0] - reference.xy_px[:, 0]) ** 2
     apart2 += (moved[..., 1] - reference.xy_px[:, 1]) ** 2
     turn = wrapped(probe.angle_rad[:, None] + motion.angle_rad[:, None, None] - reference.angle_rad)

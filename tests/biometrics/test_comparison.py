@@ -1,5 +1,6 @@
 """The comparison: same finger high, other finger low, and a number whatever comes."""
 
+import dataclasses
 import math
 import time
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from sdbox_agent.biometrics.comparison import Explanation, compare, explain, prepare
 from sdbox_agent.biometrics.decision import accepts
 from sdbox_agent.biometrics.minutia import Minutia, Template
+from sdbox_agent.biometrics.parameters import SIMILARITY_POWER
 from tests.biometrics.templates import finger, moved, templates
 
 NOBODY = Template(())
@@ -45,12 +47,51 @@ def test_other_fingers_do_not_match() -> None:
 def test_an_explanation_is_of_the_score_and_says_who_met_whom() -> None:
     reference, probe = prepare(finger(1)), prepare(moved(finger(1), 0.3, (35.0, -20.0)))
     found = explain(probe, reference)
-    assert found.score == compare(probe, reference) == math.sqrt(found.similarity) * found.share
+    assert (
+        found.score
+        == compare(probe, reference)
+        == (found.similarity**SIMILARITY_POWER * found.share)
+    )
     assert found.met is not None
     assert found.met.angle_rad == pytest.approx(-0.3, abs=1e-6)
-    assert found.met.weight.sum() == pytest.approx(found.met.paired)
+    assert found.met.weight @ probe.points.worth == pytest.approx(found.met.paired)
     assert found.met.partner.tolist() == list(range(45))  # both are in order of quality
     assert "0." not in repr(found)
+
+
+def test_doubtful_minutiae_that_meet_nothing_harm_less_than_sure_ones() -> None:
+    sure = [dataclasses.replace(m, quality=60) for m in finger(1).minutiae]
+    strangers = finger(2).minutiae[:15]
+    reference = prepare(moved(Template(tuple(sure)), 0.2, jitter_px=1.0))
+    doubtful, certain = (
+        compare(prepare(Template((*sure, *strange))), reference)
+        for strange in (
+            [dataclasses.replace(m, quality=quality) for m in strangers] for quality in (5, 60)
+        )
+    )
+    assert doubtful > 1.05 * certain
+
+
+def with_second(first: Template, second: Template) -> Template:
+    return dataclasses.replace(first, second=second.minutiae)
+
+
+def test_two_extractors_make_one_score() -> None:
+    firsts, seconds = [finger(1), moved(finger(1), 0.3)], [finger(7), moved(finger(7), 0.3)]
+    probe, reference = (prepare(with_second(*pair)) for pair in zip(firsts, seconds, strict=True))
+    one = compare(*map(prepare, firsts))
+    two = compare(*map(prepare, seconds))
+    found = explain(probe, reference)
+    assert found.score == pytest.approx(math.sqrt((one**2 + two**2) / 2))
+    assert found.second == two
+    assert one != two
+
+
+def test_a_third_partys_record_is_compared_by_what_both_have() -> None:
+    probe, reference = finger(1), prepare(moved(finger(1), 0.3))
+    both = prepare(with_second(probe, finger(7)))
+    assert compare(both, reference) == compare(prepare(probe), reference)
+    assert compare(reference, both) == compare(reference, prepare(probe))
 
 
 def test_of_nothing_there_is_nothing_to_explain() -> None:

@@ -33,6 +33,20 @@ def test_what_repeats_counts_once() -> None:
     assert len(points(Template(once.minutiae + again))) == len(once.minutiae)
 
 
+def qualities(*values: int) -> Template:
+    return Template(tuple(Minutia(9.0 * k, 5.0, 0.5, quality=q) for k, q in enumerate(values)))
+
+
+def test_worth_is_quality_beside_the_prints_own_mean() -> None:
+    assert points(qualities(80, 40, 30)).worth.tolist() == [1.6, 0.8, 0.6]
+    assert points(qualities(8, 4, 3)).worth.tolist() == [1.6, 0.8, 0.6]
+
+
+def test_what_is_not_known_is_worth_the_mean() -> None:
+    assert points(qualities(80, 40, 0)).worth.tolist() == [80 / 60, 40 / 60, 1]
+    assert points(qualities(0, 0)).worth.tolist() == [1, 1]
+
+
 def test_no_minutiae_are_no_points() -> None:
     assert points(Template(())).xy_px.shape == (0, 2)
 
