@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sdbox_agent.biometrics.rates import CONFIDENCE, bound_of_none
+
 Floats = NDArray[np.float64]
 
 ROUNDS = 1000  # of drawing people anew
-LEVEL = 0.95
 FEW_EVENTS = 10  # a rate that rests on fewer errors is hardly measured
 
 
@@ -66,7 +67,7 @@ def thresholds(impostor: Decisions, rates: tuple[float, ...], seed: int = 1) -> 
             for weight in _weights(ranked, seed)
         ]
     )
-    low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+    low, high = np.quantile(drawn, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2), axis=0)
     return [
         Estimate(threshold(ranked.score, rate), float(below), float(above))
         for rate, below, above in zip(rates, low, high, strict=True)
@@ -77,13 +78,13 @@ def share(hit: NDArray[np.bool_], who: NDArray[np.intp], seed: int = 1) -> Estim
     """The share of decisions that are hit, with its interval.
 
     Where none is, drawing anew shows none either: then the upper end is what that many people
-    without one allow, were they all that was independent (0.05 to the power of 1 / people).
+    without one allow, were they all that was independent.
     """
     decisions = Decisions(hit.astype(np.float64), who)
     if not hit.any():
-        return Estimate(0.0, 0.0, float(1 - (1 - LEVEL) ** (1 / decisions.people)))
+        return Estimate(0.0, 0.0, bound_of_none(decisions.people))
     drawn = [float(weight @ decisions.score / weight.sum()) for weight in _weights(decisions, seed)]
-    low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    low, high = np.quantile(drawn, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
     return Estimate(float(hit.mean()), float(low), float(high))
 
 

@@ -66,7 +66,8 @@ def cylinders(points: Points) -> Cylinders:
     index = np.flatnonzero(keep)
     cells = _cells(local_px[index], _direction(points)[index], near[index])
     mask = valid[index].astype(np.float32)
-    cells *= mask[:, :, None]
+    # in the order a comparison reads them: it would else copy them, each time
+    cells = np.ascontiguousarray(cells * mask[:, :, None])
     return Cylinders(cells, mask, np.square(cells).sum(axis=2), index)
 
 
