@@ -1,0 +1,58 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hil.calibrate import decisions, people, real, work
+from hil.calibrate.decisions import Plan
+
+
+def test_results_come_in_the_order_of_the_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        assert work._spread(pool, "squares", lambda n: n * n, range(5)) == [0, 1, 4, 9, 16]
+    assert "5 of 5 squares" in capsys.readouterr().out
+
+
+def test_a_task_that_fails_ends_the_run() -> None:
+    def fail(task: int) -> int:
+        raise ValueError(task)
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="1"):
+        work._spread(pool, "failures", fail, [1])
+
+
+def test_fingers_are_made_before_decisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[object] = []
+    plan = Plan(people=4, block=2)
+
+    def joined(tiles: list[object]) -> tuple[str, str, str]:
+        assert tiles == plan.tiles()
+        return "impostor", "genuine", "refused"
+
+    monkeypatch.setattr(people, "finger", lambda number, captures, folder: done.append(number))
+    monkeypatch.setattr(
+        decisions, "tile", lambda plan, *blocks, folder: done.append(blocks) or blocks
+    )
+    monkeypatch.setattr(decisions, "joined", joined)
+    with ThreadPoolExecutor(1) as pool:
+        measured = work.virtual(pool, plan, tmp_path)
+    assert done == [*range(8), *plan.tiles()]
+    assert (measured.kind, measured.impostor) == ("virtual", "impostor")
+
+
+def test_where_there_are_no_sets_there_is_nothing_real(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert work.real_sets(pool, tmp_path) == []
+
+
+def test_all_sets_come_before_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(real, "sets", lambda folder: [Path("one"), Path("two")])
+    monkeypatch.setattr(real, "decided", lambda path: path.name)
+    monkeypatch.setattr(real, "joined", lambda found: (found, found, found))
+    with ThreadPoolExecutor(1) as pool:
+        kinds = [(m.kind, m.impostor) for m in work.real_sets(pool, tmp_path)]
+    assert kinds == [
+        ("real: all sets", ["one", "two"]),
+        ("real: one", ["one"]),
+        ("real: two", ["two"]),
+    ]
