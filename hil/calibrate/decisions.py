@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hil.calibrate import code, kept, people, templates
 from hil.calibrate.people import CAPTURES, Finger
@@ -22,7 +23,7 @@ from sdbox_agent.biometrics import decision
 from sdbox_agent.biometrics.comparison import Prepared
 
 POSITIONS = (2, 7)  # right and left index: ISO/IEC 19794-2:2005, finger position codes
-NAMES = ("impostor", "impostor_who", "genuine", "genuine_who", "refused")
+NAMES = ("impostor", "impostor_who", "genuine", "genuine_who", "refused", "measures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +77,18 @@ def key() -> str:
 
 def joined(
     tiles: list[kept.Arrays],
-) -> tuple[Decisions, list[Decisions], list[int]]:
-    """Impostor decisions, genuine ones after each number of captures, touches refused a finger."""
+) -> tuple[Decisions, list[Decisions], list[int], NDArray[np.float64]]:
+    """Impostor decisions; genuine ones after each number of captures; touches refused a finger.
+
+    Last, minutiae, area (mm2) and mean quality of every touch that passed: (n, 3).
+    """
     whole = {name: np.concatenate([tile[name] for tile in tiles]) for name in NAMES}
     genuine = [Decisions(column, whole["genuine_who"]) for column in whole["genuine"].T]
     return (
         Decisions(whole["impostor"], whole["impostor_who"]),
         genuine,
         whole["refused"].tolist(),
+        whole["measures"].astype(np.float64),
     )
 
 
@@ -101,6 +106,15 @@ def prefixes(
 ) -> list[float]:
     """The score after one capture, two, ... `count`; none that could be acquired scores 0."""
     return [decision.fused(captures[: k + 1], against) for k in range(count)]
+
+
+def described(fingers: list[Finger]) -> kept.Arrays:
+    """How good the fingers' touches were."""
+    measures = [of_touch for finger in fingers for of_touch in finger.measures]
+    return {
+        "refused": np.asarray([finger.refused for finger in fingers], np.intp),
+        "measures": np.asarray(measures, np.float64).reshape(-1, 3),
+    }
 
 
 def _made(plan: Plan, rows: int, columns: int, folder: Path) -> kept.Arrays:
@@ -124,14 +138,14 @@ def _made(plan: Plan, rows: int, columns: int, folder: Path) -> kept.Arrays:
         if rows == columns:
             genuine += [prefixes(f.captures, against, plan.captures) for f in fingers]
     whose = [p for p in owners for _ in POSITIONS] if rows == columns else []
-    refused = [f.refused for p in owners.values() for f in p] if rows == columns else []
+    own = [f for fingers in owners.values() for f in fingers] if rows == columns else []
     table = np.asarray(impostor, np.float64).reshape(-1, 3)
     return {
         "impostor": table[:, 0],
         "impostor_who": table[:, 1:].astype(np.intp),
         "genuine": np.asarray(genuine, np.float64).reshape(-1, plan.captures),
         "genuine_who": np.asarray(whose, np.intp).reshape(-1, 1),
-        "refused": np.asarray(refused, np.intp),
+        **described(own),
     }
 
 

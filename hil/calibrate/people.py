@@ -7,7 +7,7 @@ each kind.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hil.calibrate import kept, templates
@@ -15,51 +15,69 @@ from hil.finger import population
 from sdbox_agent.biometrics import quality
 from sdbox_agent.biometrics.comparison import Prepared, prepare
 from sdbox_agent.biometrics.minutia import Template
+from sdbox_agent.biometrics.quality import Measures
 from sdbox_agent.errors import AskAgain, Refused
 
 FIRST_SEED = 9_000_000  # fingers that nothing else of the project has seen
 VIEWS, CAPTURES = 3, 3
+ANOTHER_DAY = 100  # the number of its first touch
 AGAIN = 2  # touches more, an enrolment or a session, where some are not good enough
 
-Gate = Callable[[Template, Prepared], object]
+Gate = Callable[[Measures], object]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finger:
-    """`views` enrolled, `captures` of another day; `refused` touches were not good enough."""
+    """`views` enrolled, `captures` of another day; `refused` touches were not good enough.
+
+    `measures` is what the touches that passed offer: minutiae, area (mm2), mean quality of each.
+    """
 
     views: tuple[Prepared, ...]
     captures: tuple[Prepared, ...]
     refused: int
+    measures: list[tuple[float, float, float]] = field(default_factory=list)
 
 
-def reference_gate(template: Template, prepared: Prepared) -> None:
-    """The desk's."""
-    quality.check_reference(quality.measure(template, prepared))
+DESK: Gate = quality.check_reference
+BOX: Gate = quality.check_probe
 
 
-def probe_gate(template: Template, prepared: Prepared) -> None:
-    """The box's."""
-    quality.check_probe(quality.measure(template, prepared))
+@dataclass(slots=True, eq=False)
+class Passed:
+    """Touches that passed a gate, prepared and measured, and how many did not."""
+
+    prepared: list[Prepared] = field(default_factory=list)
+    measures: list[tuple[float, float, float]] = field(default_factory=list)
+    refused: int = 0
 
 
-def passing(
-    touches: Iterable[Template], wanted: int, gate: Gate
-) -> tuple[tuple[Prepared, ...], int]:
-    """The first so many that pass, prepared, and how many did not before that."""
-    good: list[Prepared] = []
-    refused = 0
+def passing(touches: Iterable[Template], wanted: int, gate: Gate) -> Passed:
+    """The first so many that pass, and how many did not before that."""
+    found = Passed()
     for touch in touches:
         ready = prepare(touch)
+        measured = quality.measure(touch, ready)
         try:
-            gate(touch, ready)
+            gate(measured)
         except (AskAgain, Refused):
-            refused += 1
+            found.refused += 1
             continue
-        good.append(ready)
-        if len(good) == wanted:
+        found.prepared.append(ready)
+        found.measures.append((measured.minutiae, measured.area_mm2, measured.mean_quality or 0.0))
+        if len(found.prepared) == wanted:
             break
-    return tuple(good), refused
+    return found
+
+
+def joined(views: Passed, captures: Passed) -> Finger:
+    """A finger of what was enrolled and what came later."""
+    return Finger(
+        tuple(views.prepared),
+        tuple(captures.prepared),
+        views.refused + captures.refused,
+        views.measures + captures.measures,
+    )
 
 
 def finger(number: int, captures: int = CAPTURES, *, folder: Path = kept.FOLDER) -> Finger:
@@ -70,7 +88,8 @@ def finger(number: int, captures: int = CAPTURES, *, folder: Path = kept.FOLDER)
         for touch in range(first, first + count):
             yield templates.template(FIRST_SEED + number, touch, sensor, folder=folder)
 
-    views, poor = passing(touches(0, VIEWS + AGAIN), VIEWS, reference_gate)
     # Another day's touches: their numbers don't depend on how enrolment went.
-    later, also_poor = passing(touches(100, captures + AGAIN), captures, probe_gate)
-    return Finger(views, later, poor + also_poor)
+    return joined(
+        passing(touches(0, VIEWS + AGAIN), VIEWS, DESK),
+        passing(touches(ANOTHER_DAY, captures + AGAIN), captures, BOX),
+    )

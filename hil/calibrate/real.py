@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from hil.calibrate import decisions, kept, people
@@ -22,7 +23,6 @@ from sdbox_agent.errors import AskAgain
 from sdbox_agent.sensor import detect
 
 ROTATIONS = 4  # which impressions are enrolled: from the first, the third, the fifth, the seventh
-NAMES = ("impostor", "impostor_who", "genuine", "genuine_who", "refused")
 
 
 def sets(folder: Path) -> list[Path]:
@@ -35,10 +35,11 @@ def decided(folder: Path) -> kept.Arrays:
     impressions = _impressions(folder)
     impostor: list[tuple[float, int, int, int]] = []
     genuine: list[list[float]] = []
-    whose, refused = [], []
+    whose: list[int] = []
+    all_fingers: list[Finger] = []
     for rotation in range(ROTATIONS):
         fingers = [_finger(found, 2 * rotation) for found in impressions]
-        refused += [finger.refused for finger in fingers]
+        all_fingers += fingers
         for a, b in itertools.combinations(range(len(fingers)), 2):
             against = decisions.references((fingers[a], fingers[b]))
             impostor += [
@@ -56,11 +57,13 @@ def decided(folder: Path) -> kept.Arrays:
         "impostor_who": table[:, 1:].astype(np.intp),
         "genuine": np.asarray(genuine, np.float64).reshape(-1, people.CAPTURES),
         "genuine_who": np.asarray(whose, np.intp).reshape(-1, 1),
-        "refused": np.asarray(refused, np.intp),
+        **decisions.described(all_fingers),
     }
 
 
-def joined(found: list[kept.Arrays]) -> tuple[Decisions, list[Decisions], list[int]]:
+def joined(
+    found: list[kept.Arrays],
+) -> tuple[Decisions, list[Decisions], list[int], NDArray[np.float64]]:
     """As `decisions.joined`, the fingers of each set being other people."""
     first = 0
     apart = []
@@ -95,10 +98,6 @@ def _template(path: Path) -> Template:
 def _finger(impressions: list[Template], first: int) -> Finger:
     """The first that pass are enrolled, the next that pass are captures: none is both."""
     in_turn = iter([*impressions[first:], *impressions[:first]])
-    views, poor = people.passing(
-        itertools.islice(in_turn, people.VIEWS + people.AGAIN),
-        people.VIEWS,
-        people.reference_gate,
-    )
-    captures, also_poor = people.passing(in_turn, people.CAPTURES, people.probe_gate)
-    return Finger(views, captures, poor + also_poor)
+    enrolling = itertools.islice(in_turn, people.VIEWS + people.AGAIN)
+    views = people.passing(enrolling, people.VIEWS, people.DESK)
+    return people.joined(views, people.passing(in_turn, people.CAPTURES, people.BOX))

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hil.calibrate import statistics
 from hil.calibrate.statistics import Decisions
 
 RATES = (1e-2, 1e-3, 1e-4)
+MEASURES = ("minutiae", "area_mm2", "mean_quality")  # of a touch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +26,7 @@ class Measured:
     impostor: Decisions
     genuine: list[Decisions]
     refused: list[int]
+    measures: NDArray[np.float64]
 
 
 def values(virtual: Measured, real: list[Measured]) -> dict[str, Any]:
@@ -63,13 +66,19 @@ def _shape(measured: Measured) -> dict[str, Any]:
         "impostor_decisions": len(measured.impostor),
         "genuine_decisions": len(measured.genuine[0]),
         "touches_refused_a_finger": float(np.mean(measured.refused)),
-        "impostor_quantiles": _quantiles(measured.impostor, (0.5, 0.9, 0.99, 0.999, 1.0)),
-        "genuine_quantiles": _quantiles(measured.genuine[0], (0.01, 0.05, 0.1, 0.25, 0.5, 0.75)),
+        **{
+            what: _quantiles(column, (0.05, 0.25, 0.5, 0.75, 0.95))
+            for what, column in zip(MEASURES, measured.measures.T, strict=True)
+        },
+        "impostor_quantiles": _quantiles(measured.impostor.score, (0.5, 0.9, 0.99, 0.999, 1.0)),
+        "genuine_quantiles": _quantiles(
+            measured.genuine[0].score, (0.01, 0.05, 0.1, 0.25, 0.5, 0.75)
+        ),
     }
 
 
-def _quantiles(decisions: Decisions, shares: tuple[float, ...]) -> dict[str, float]:
-    cuts = np.quantile(decisions.score, shares)
+def _quantiles(of: NDArray[np.float64], shares: tuple[float, ...]) -> dict[str, float]:
+    cuts = np.quantile(of, shares)
     return {f"{share:g}": float(cut) for share, cut in zip(shares, cuts, strict=True)}
 
 
@@ -81,6 +90,7 @@ def text(found: dict[str, Any]) -> str:
             f"{kind['kind']}: {kind['people']} people, {kind['impostor_decisions']} impostor and "
             f"{kind['genuine_decisions']} genuine decisions; "
             f"{kind['touches_refused_a_finger']:.2f} touches a finger refused for quality",
+            *(f"  {what} {_row(kind[what], 0)}" for what in MEASURES),
             f"  impostor score {_row(kind['impostor_quantiles'])}",
             f"  genuine score, one capture {_row(kind['genuine_quantiles'])}",
         ]
@@ -123,5 +133,7 @@ def _figure(estimate: dict[str, float], scale: float, digits: int) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def _row(quantiles: dict[str, float]) -> str:
-    return "  ".join(f"{100 * float(share):g} %: {cut:.3f}" for share, cut in quantiles.items())
+def _row(quantiles: dict[str, float], digits: int = 3) -> str:
+    return "  ".join(
+        f"{100 * float(share):g} %: {cut:.{digits}f}" for share, cut in quantiles.items()
+    )

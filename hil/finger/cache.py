@@ -1,4 +1,4 @@
-"""Masters kept on disk under build/fingers: growing one costs 0.4 s, reading it 1 ms.
+"""Masters kept on disk under build/fingers, 150 kB each: growing costs 0.4 s, reading 3 ms.
 
 Only synthetic fingers are ever kept. The key is the seed, NumPy's version and a digest of the
 code that grows them, so that a finger kept is the finger that would be grown. A file that is not
@@ -66,7 +66,7 @@ def _write(path: Path, grown: Master) -> None:
     beside = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         with beside.open("wb") as file:
-            np.savez(
+            np.savez_compressed(
                 file,
                 planes=np.stack((grown.ridges, grown.skin)),
                 cores=np.asarray(grown.points.cores, np.float64),

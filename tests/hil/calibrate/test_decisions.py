@@ -18,7 +18,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def finger(number: int, captures: int, *, folder: Path) -> Finger:
         asked.append(number)
-        return Finger((number,) * 3, (number,) * captures, 1)  # type: ignore[arg-type]
+        return Finger((number,) * 3, (number,) * captures, 1, [(9, 8, 7)])  # type: ignore[arg-type]
 
     def fused(captures: tuple[int, ...], references: list[tuple[int, int]]) -> float:
         assert [position for position, _ in references] == [2, 2, 2, 7, 7, 7]
@@ -36,17 +36,18 @@ def _all(plan: Plan, folder: Path) -> list:
 def test_everybody_meets_every_stranger_once_and_himself_never(
     tmp_path: Path, made: list[int]
 ) -> None:
-    impostor, genuine, refused = decisions.joined(_all(PLAN, tmp_path))
+    impostor, genuine, refused, measures = decisions.joined(_all(PLAN, tmp_path))
     pairs = [tuple(who) for who in impostor.who.tolist()]
     assert sorted(set(pairs)) == [(a, b) for a in range(6) for b in range(6) if a != b]
     assert len(pairs) == 6 * 5 * 2, "both fingers of a stranger"
     assert [len(after) for after in genuine] == [12, 12, 12]
     assert sorted(genuine[0].who.ravel().tolist()) == sorted(2 * list(range(6)))
     assert refused == [1] * 12
+    assert measures.tolist() == [[9, 8, 7]] * 12
 
 
 def test_a_score_is_the_decisions(tmp_path: Path, made: list[int]) -> None:
-    impostor, genuine, _ = decisions.joined(_all(PLAN, tmp_path))
+    impostor, genuine, _, _ = decisions.joined(_all(PLAN, tmp_path))
     # fingers 0 and 1 are person 0's: the nearest of person 1's are 2 and 3
     of = {0.5, 1 / 3}
     assert {

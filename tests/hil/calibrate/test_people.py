@@ -5,7 +5,7 @@ import pytest
 
 from hil.calibrate import people, templates
 from hil.finger import population
-from sdbox_agent.biometrics.comparison import Prepared
+from sdbox_agent.biometrics import quality
 from sdbox_agent.biometrics.minutia import Minutia, Template
 from sdbox_agent.errors import AskAgain, Refused
 
@@ -24,26 +24,24 @@ GOOD, POOR = _template(42), _template(5)
 
 
 def test_a_touch_that_fails_is_taken_again_a_few_times() -> None:
-    found, refused = people.passing([POOR, GOOD, POOR, GOOD, GOOD], 2, people.probe_gate)
-    assert (len(found), refused) == (2, 2)
-    assert [len(p.points) for p in found] == [42, 42]
+    found = people.passing([POOR, GOOD, POOR, GOOD, GOOD], 2, people.BOX)
+    assert [len(p.points) for p in found.prepared] == [42, 42]
+    assert found.refused == 2
+    assert [minutiae for minutiae, _, _ in found.measures] == [42, 42]
 
 
 def test_no_more_are_taken_than_wanted() -> None:
     touches = itertools.repeat(GOOD)
-    found, refused = people.passing(touches, 3, people.reference_gate)
-    assert (len(found), refused) == (3, 0)
+    found = people.passing(touches, 3, people.DESK)
+    assert (len(found.prepared), found.refused) == (3, 0)
 
 
 def test_the_gates_are_those_of_desk_and_box() -> None:
-    def refuse(template: Template, prepared: Prepared) -> None:
-        raise Refused("reference-poor")
-
-    assert people.passing([GOOD], 1, refuse) == ((), 1)
+    poor = quality.measure(POOR, people.prepare(POOR))
     with pytest.raises(Refused):
-        people.reference_gate(POOR, people.prepare(POOR))
+        people.DESK(poor)
     with pytest.raises(AskAgain):
-        people.probe_gate(POOR, people.prepare(POOR))
+        people.BOX(poor)
 
 
 def test_captures_are_other_touches_than_views(

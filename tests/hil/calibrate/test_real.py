@@ -7,7 +7,7 @@ from PIL import Image
 from hil.calibrate import people, real
 from hil.finger import cache
 from hil.finger.impression import impression
-from sdbox_agent.biometrics import decision
+from sdbox_agent.biometrics import decision, quality
 from sdbox_agent.biometrics.minutia import Minutia, Template
 
 IMPRESSIONS = 8
@@ -40,8 +40,9 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(real, "_template", template)
     monkeypatch.setattr(people, "prepare", lambda t: (t.minutiae[0].x_px, t.minutiae[0].y_px))
-    monkeypatch.setattr(people, "reference_gate", lambda *_: None)
-    monkeypatch.setattr(people, "probe_gate", lambda *_: None)
+    monkeypatch.setattr(people, "DESK", lambda _: None)
+    monkeypatch.setattr(people, "BOX", lambda _: None)
+    monkeypatch.setattr(quality, "measure", lambda *_: quality.Measures(30, 20, 100.0, None))
     monkeypatch.setattr(decision, "fused", fused)
 
 
@@ -64,9 +65,10 @@ def test_every_pair_is_a_person_and_every_other_finger_a_stranger(
 
 def test_fingers_of_different_sets_are_different_people(folder: Path, marked: None) -> None:
     one = real.decided(folder)
-    impostor, genuine, refused = real.joined([one, one])
+    impostor, genuine, refused, measures = real.joined([one, one])
     assert impostor.people == genuine[0].people == 8
     assert len(impostor) == 2 * len(one["impostor"])
+    assert measures.tolist() == [[30, 100, 0]] * len(measures)
     assert len(refused) == 2 * len(one["refused"])
 
 

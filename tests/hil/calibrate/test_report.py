@@ -7,6 +7,8 @@ from hil.calibrate import report, statistics
 from hil.calibrate.report import Measured
 from hil.calibrate.statistics import Decisions
 
+MEASURES = np.array([[30.0, 100.0, 40.0], [50.0, 140.0, 60.0]])
+
 
 @pytest.fixture(autouse=True)
 def _few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,7 +23,7 @@ def _measured(kind: str, people: int, shift: float) -> Measured:
     score = (order + 0.5) / len(who) + shift
     own = np.arange(people)[:, None]
     genuine = [Decisions(np.full(people, level), own) for level in (0.5, 0.995, 1.3)]
-    return Measured(kind, Decisions(score, who), genuine, [0] * people)
+    return Measured(kind, Decisions(score, who), genuine, [0] * people, MEASURES)
 
 
 @pytest.fixture
@@ -47,6 +49,7 @@ def test_the_text_says_all_of_it_and_doubts_what_rests_on_little(found: dict) ->
     text = report.text(found)
     assert "virtual: 30 people, 17400 impostor and 30 genuine decisions" in text
     assert "real: all sets" in text
+    assert "area_mm2 5 %: 102  25 %: 110  50 %: 120  75 %: 130  95 %: 138" in text
     by_rate = {line.split()[1]: line for line in text.splitlines() if line.startswith("FMR")}
     assert "too few" not in by_rate["0.01"]
     assert "too few" in by_rate["0.0001"]

@@ -25,9 +25,9 @@ def test_fingers_are_made_before_decisions(tmp_path: Path, monkeypatch: pytest.M
     done: list[object] = []
     plan = Plan(people=4, block=2)
 
-    def joined(tiles: list[object]) -> tuple[str, str, str]:
+    def joined(tiles: list[object]) -> tuple[str, str, str, str]:
         assert tiles == plan.tiles()
-        return "impostor", "genuine", "refused"
+        return "impostor", "genuine", "refused", "measures"
 
     monkeypatch.setattr(people, "finger", lambda number, captures, folder: done.append(number))
     monkeypatch.setattr(
@@ -48,7 +48,7 @@ def test_where_there_are_no_sets_there_is_nothing_real(tmp_path: Path) -> None:
 def test_all_sets_come_before_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(real, "sets", lambda folder: [Path("one"), Path("two")])
     monkeypatch.setattr(real, "decided", lambda path: path.name)
-    monkeypatch.setattr(real, "joined", lambda found: (found, found, found))
+    monkeypatch.setattr(real, "joined", lambda found: (found, found, found, found))
     with ThreadPoolExecutor(1) as pool:
         kinds = [(m.kind, m.impostor) for m in work.real_sets(pool, tmp_path)]
     assert kinds == [
