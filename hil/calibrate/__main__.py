@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     captures = min(given.impressions - people.VIEWS, people.CAPTURES)
     plan = Plan(given.fingers // 2, given.block, given.decisions, captures)
     spawn = multiprocessing.get_context("spawn")  # libfprint's threads survive no fork
-    with ProcessPoolExecutor(given.processes, spawn) as pool:
+    with ProcessPoolExecutor(given.processes, spawn, work.begin, (os.getpid(),)) as pool:
         virtual = work.virtual(pool, plan, given.folder)
         sets = work.real_sets(pool, given.real) if given.real.is_dir() else []
     found = report.values(virtual, sets)

@@ -1,9 +1,12 @@
 """The work of a calibration, spread over processes: virtual people first, then real sets.
 
-A process that dies (libfprint is C) ends the run with an error; what was done is kept.
+A process that dies (libfprint is C) ends the run with an error; what was done is kept. The
+processes die with the one that started them, however it ends.
 """
 
 import functools
+import os
+import signal
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -13,11 +16,19 @@ from typing import TypeVar
 from hil.calibrate import decisions, kept, people, real
 from hil.calibrate.decisions import Plan
 from hil.calibrate.report import Measured
+from hil.net import linux
 
 TELL_S = 30.0
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+
+def begin(parent: int) -> None:
+    """First in each process: die with `parent`."""
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def virtual(pool: Executor, plan: Plan, folder: Path) -> Measured:

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -5,6 +9,41 @@ import pytest
 
 from hil.calibrate import decisions, people, real, work
 from hil.calibrate.decisions import Plan
+
+PARENT = """
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
+from hil.calibrate import work
+pool = ProcessPoolExecutor(
+    1, multiprocessing.get_context("spawn"), work.begin, (os.getpid(),)
+)
+print(pool.submit(os.getpid).result(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_process_dies_with_the_one_that_started_it() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(work.__file__).parents[2])}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        child = int(parent.stdout.readline())
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+    end = time.monotonic() + 20
+    while not _gone(child):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _gone(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")")[1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def test_results_come_in_the_order_of_the_tasks(capsys: pytest.CaptureFixture[str]) -> None:
