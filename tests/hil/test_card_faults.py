@@ -4,7 +4,6 @@ The same faults against the card's side alone: tests/card/test_pcsc.py, test_con
 """
 
 import time
-from collections.abc import Iterator
 from typing import Final
 
 import pytest
@@ -27,7 +26,7 @@ from hil.scenarios import session
 from sdbox_agent.daemon.view import View
 from sdbox_agent.terms import Level
 from sdbox_centre import access
-from tests.hil.refusals import HERE, Bench, started
+from tests.hil.refusals import HERE, Bench
 from tests.hil.test_finger_refusals import set_failures
 
 pytestmark = pytest.mark.rig
@@ -46,23 +45,6 @@ def prepare(rig, people) -> dict[str, Holder]:
         for name in ("reset", "fifteen")
     }
     return {**{name: people.holder() for name in names}, **matching}
-
-
-@pytest.fixture(scope="module")
-def rig():
-    with started(prepare) as both:
-        yield both
-
-
-@pytest.fixture
-def bench(rig) -> Iterator[Bench]:
-    yield rig[0]
-    rig[0].clear()
-
-
-@pytest.fixture
-def people(rig) -> dict[str, Holder]:
-    return rig[1]
 
 
 @pytest.fixture(scope="module")

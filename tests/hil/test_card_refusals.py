@@ -4,7 +4,6 @@ import dataclasses
 import datetime as dt
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,7 +14,7 @@ from hil.card.keys import Algorithm
 from hil.issuing import Holder
 from sdbox_agent.daemon import view
 from sdbox_centre import authority
-from tests.hil.refusals import HERE, Bench, now, started
+from tests.hil.refusals import HERE, Bench, now
 
 pytestmark = pytest.mark.rig
 
@@ -59,25 +58,8 @@ def prepare(rig, people):
     return cards
 
 
-@pytest.fixture(scope="module")
-def rig():
-    with started(prepare) as both:
-        yield both
-
-
-@pytest.fixture
-def bench(rig) -> Iterator[Bench]:
-    yield rig[0]
-    rig[0].clear()
-
-
-@pytest.fixture
-def cards(rig) -> dict[str, Holder]:
-    return rig[1]
-
-
-def test_a_good_card_gets_in(bench: Bench, cards: dict[str, Holder]) -> None:
-    assert bench.enter(cards["good"], "p-alpha").state == "open"
+def test_a_good_card_gets_in(bench: Bench, people: dict[str, Holder]) -> None:
+    assert bench.enter(people["good"], "p-alpha").state == "open"
     assert bench.leave().code == "card-removed"
 
 
@@ -98,24 +80,24 @@ def test_a_card_without_piv_is_refused(bench: Bench) -> None:
     ],
 )
 def test_the_box_refuses_such_a_card_itself(
-    bench: Bench, cards: dict[str, Holder], which: str, code: str
+    bench: Bench, people: dict[str, Holder], which: str, code: str
 ) -> None:
-    bench.turn().insert(cards[which].card)
+    bench.turn().insert(people[which].card)
     bench.refused(code, "checking")
 
 
-def test_the_chuids_date_counts_too(bench: Bench, cards: dict[str, Holder]) -> None:
-    card = cards["good"].card
+def test_the_chuids_date_counts_too(bench: Bench, people: dict[str, Holder]) -> None:
+    card = people["good"].card
     yesterday = (now() - DAY).date()
     chuid = objects.chuid(card.guid, yesterday, fascn.Fascn())
     bench.turn().insert(card, [ReplaceObject(objects.Tag.CHUID, chuid)])
     bench.refused("card-expired", "checking")
 
 
-def test_another_cards_chuid_is_no_card(bench: Bench, cards: dict[str, Holder]) -> None:
-    other = cards["unknown"].card
+def test_another_cards_chuid_is_no_card(bench: Bench, people: dict[str, Holder]) -> None:
+    other = people["unknown"].card
     chuid = objects.chuid(other.guid, (now() + DAY).date(), fascn.Fascn())
-    bench.turn().insert(cards["good"].card, [ReplaceObject(objects.Tag.CHUID, chuid)])
+    bench.turn().insert(people["good"].card, [ReplaceObject(objects.Tag.CHUID, chuid)])
     bench.refused("card-untrusted", "checking")
 
 
@@ -123,25 +105,25 @@ def test_another_cards_chuid_is_no_card(bench: Bench, cards: dict[str, Holder]) 
     ("which", "code"), [("unknown", "card-unknown"), ("no project", "no-project")]
 )
 def test_the_centre_refuses_such_a_card(
-    bench: Bench, cards: dict[str, Holder], which: str, code: str
+    bench: Bench, people: dict[str, Holder], which: str, code: str
 ) -> None:
-    bench.turn().insert(cards[which].card)
+    bench.turn().insert(people[which].card)
     bench.refused(code, "proving")
 
 
 def test_a_card_revoked_by_staff_is_refused_by_the_centre(
-    bench: Bench, cards: dict[str, Holder]
+    bench: Bench, people: dict[str, Holder]
 ) -> None:
-    holder = cards["revoked at the centre"]
+    holder = people["revoked at the centre"]
     bench.rig.centre.revoke_card(holder)
     bench.turn().insert(holder.card)
     bench.refused("card-revoked", "proving")
 
 
 def test_the_centre_reads_its_own_list_after_the_box_has_read_the_boxs(
-    bench: Bench, cards: dict[str, Holder]
+    bench: Bench, people: dict[str, Holder]
 ) -> None:
-    holder = cards["revoked meanwhile"]
+    holder = people["revoked meanwhile"]
     assert bench.to_finger(holder).state == "scanning"
     stay = bench.rig.operator.remove()
     bench.watch.state("spent")
@@ -153,15 +135,15 @@ def test_the_centre_reads_its_own_list_after_the_box_has_read_the_boxs(
     bench.refused("card-revoked", "proving")
 
 
-def test_a_copy_of_a_card_has_other_keys(bench: Bench, cards: dict[str, Holder]) -> None:
-    bench.turn().insert(cards["good"].card.clone())
+def test_a_copy_of_a_card_has_other_keys(bench: Bench, people: dict[str, Holder]) -> None:
+    bench.turn().insert(people["good"].card.clone())
     bench.refused("card-not-genuine", "proving")
 
 
 def test_a_card_with_another_9a_key_signs_no_receipt(
-    bench: Bench, cards: dict[str, Holder]
+    bench: Bench, people: dict[str, Holder]
 ) -> None:
-    good = cards["good"]
+    good = people["good"]
     crossed = dataclasses.replace(good, card=good.card.crossed("9A", uses="9E"))
     assert bench.to_finger(crossed).state == "scanning"
     assert bench.touch(HERE).state == "choosing"
@@ -170,22 +152,22 @@ def test_a_card_with_another_9a_key_signs_no_receipt(
 
 
 def test_a_refused_card_left_in_starts_nothing_and_the_next_one_works(
-    bench: Bench, cards: dict[str, Holder]
+    bench: Bench, people: dict[str, Holder]
 ) -> None:
-    bench.turn().insert(cards["expired"].card)
+    bench.turn().insert(people["expired"].card)
     bench.refused("card-expired", "checking")
     bench.nothing_begins(for_s=1.5)
     assert isinstance(bench.rig.operator.choose("p-alpha"), view.NotTaken)
     bench.rig.operator.remove()
     bench.watch.state("idle")
-    assert bench.enter(cards["good"], "p-beta").state == "open"
+    assert bench.enter(people["good"], "p-beta").state == "open"
     bench.leave()
 
 
 def test_a_refused_card_gets_no_second_session_from_a_dead_worker(
-    bench: Bench, cards: dict[str, Holder]
+    bench: Bench, people: dict[str, Holder]
 ) -> None:
-    bench.turn().insert(cards["expired"].card)
+    bench.turn().insert(people["expired"].card)
     bench.refused("card-expired", "checking")
     worker = bench.rig.box.pid("sdbox-card")
     os.kill(worker, signal.SIGKILL)
@@ -193,15 +175,15 @@ def test_a_refused_card_gets_no_second_session_from_a_dead_worker(
     assert bench.rig.box.pid("sdbox-card") != worker  # there is a new one, and it has looked
     bench.rig.operator.remove()
     bench.watch.state("idle")
-    assert bench.to_finger(cards["good"]).state == "scanning"
+    assert bench.to_finger(people["good"]).state == "scanning"
 
 
-def test_two_cards_are_one_too_many(bench: Bench, cards: dict[str, Holder]) -> None:
+def test_two_cards_are_one_too_many(bench: Bench, people: dict[str, Holder]) -> None:
     first = bench.turn()
-    first.insert(cards["good"].card)
+    first.insert(people["good"].card)
     bench.watch.state("scanning")
     second = bench.turn()
-    second.insert(cards["RSA-2048 beyond 2030"].card)
+    second.insert(people["RSA-2048 beyond 2030"].card)
     bench.refused("ambiguous-card", "scanning")
     second.remove()
     bench.nothing_begins(for_s=1.0)  # the first one's session is over, and it is still in
@@ -210,12 +192,12 @@ def test_two_cards_are_one_too_many(bench: Bench, cards: dict[str, Holder]) -> N
 
 
 def test_a_second_card_beside_a_refused_one_does_not_get_in(
-    bench: Bench, cards: dict[str, Holder]
+    bench: Bench, people: dict[str, Holder]
 ) -> None:
     refused, good = bench.turn(), bench.turn()
-    refused.insert(cards["expired"].card)
+    refused.insert(people["expired"].card)
     bench.refused("card-expired", "checking")
-    good.insert(cards["good"].card)
+    good.insert(people["good"].card)
     bench.watch.code("ambiguous-card")
     refused.remove()
     bench.nothing_begins(for_s=1.0)
@@ -224,21 +206,21 @@ def test_a_second_card_beside_a_refused_one_does_not_get_in(
 
 
 @pytest.mark.parametrize("which", ALGORITHMS)
-def test_other_keys_get_in_as_well(bench: Bench, cards: dict[str, Holder], which: str) -> None:
-    assert bench.enter(cards[which]).state == "open"
+def test_other_keys_get_in_as_well(bench: Bench, people: dict[str, Holder], which: str) -> None:
+    assert bench.enter(people[which]).state == "open"
     assert bench.leave().code == "card-removed"
 
 
 def test_a_card_that_wants_a_pin_opens_nothing_where_no_pin_is_asked(
-    bench: Bench, cards: dict[str, Holder]
+    bench: Bench, people: dict[str, Holder]
 ) -> None:
-    bench.turn().insert(cards["good"].card, [Refuse(0x6982, GENERAL_AUTHENTICATE, 0x9D)])
+    bench.turn().insert(people["good"].card, [Refuse(0x6982, GENERAL_AUTHENTICATE, 0x9D)])
     bench.refused("reference-altered", "opening")  # the card's no is never told apart
 
 
-def test_a_project_is_chosen_among_those_granted(bench: Bench, cards: dict[str, Holder]) -> None:
+def test_a_project_is_chosen_among_those_granted(bench: Bench, people: dict[str, Holder]) -> None:
     assert bench.rig.operator.choose("p-alpha") == view.NotTaken(code="not-allowed")
-    assert bench.to_finger(cards["good"]).state == "scanning"
+    assert bench.to_finger(people["good"]).state == "scanning"
     choosing = bench.touch(HERE)
     assert [one.project for one in choosing.projects] == ["p-alpha", "p-beta"]
     assert bench.rig.operator.choose("p-gamma") == view.NotTaken(code="project-not-granted")

@@ -3,8 +3,6 @@
 Hours of waiting are not waited: the centre's count is set by hand where a test says so.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,7 @@ from hil.finger.impression import impression
 from hil.issuing import Holder
 from sdbox_agent import errors
 from sdbox_centre import access
-from tests.hil.refusals import HERE, SOMEBODY_ELSE, Bench, name_of, started
+from tests.hil.refusals import HERE, SOMEBODY_ELSE, Bench, name_of
 
 pytestmark = pytest.mark.rig
 
@@ -35,23 +33,6 @@ def prepare(rig, people) -> dict[str, Holder]:
     return {name: people.holder() for name in names}
 
 
-@pytest.fixture(scope="module")
-def rig():
-    with started(prepare) as both:
-        yield both
-
-
-@pytest.fixture
-def bench(rig) -> Iterator[Bench]:
-    yield rig[0]
-    rig[0].clear()
-
-
-@pytest.fixture
-def holders(rig) -> dict[str, Holder]:
-    return rig[1]
-
-
 def set_failures(bench: Bench, holder: Holder, failures: int) -> None:
     """In place of as many wrong fingers, and the waiting between them."""
     with bench.database() as database:
@@ -61,9 +42,9 @@ def set_failures(bench: Bench, holder: Holder, failures: int) -> None:
 
 
 def test_three_wrong_fingers_end_the_session_and_stay_counted(
-    bench: Bench, holders: dict[str, Holder]
+    bench: Bench, people: dict[str, Holder]
 ) -> None:
-    holder = holders["tries"]
+    holder = people["tries"]
     assert bench.to_finger(holder).state == "scanning"
     for failures in range(1, COMPARISONS):
         after = bench.touch(SOMEBODY_ELSE)
@@ -90,9 +71,9 @@ def test_three_wrong_fingers_end_the_session_and_stay_counted(
 
 
 def test_after_the_fifth_wrong_finger_one_must_wait(
-    bench: Bench, holders: dict[str, Holder]
+    bench: Bench, people: dict[str, Holder]
 ) -> None:
-    holder = holders["delayed"]
+    holder = people["delayed"]
     set_failures(bench, holder, access.FREE_FAILURES - 1)
     assert bench.to_finger(holder).state == "scanning"
     assert bench.touch(SOMEBODY_ELSE).code == "no-match"
@@ -106,8 +87,8 @@ def test_after_the_fifth_wrong_finger_one_must_wait(
     bench.refused("too-soon", "proving")  # told by the centre before a finger is asked for
 
 
-def test_the_tenth_wrong_finger_locks_the_card(bench: Bench, holders: dict[str, Holder]) -> None:
-    holder = holders["nearly locked"]
+def test_the_tenth_wrong_finger_locks_the_card(bench: Bench, people: dict[str, Holder]) -> None:
+    holder = people["nearly locked"]
     set_failures(bench, holder, access.LOCKED_FAILURES - 1)
     assert bench.to_finger(holder).state == "scanning"
     bench.touch(SOMEBODY_ELSE)
@@ -118,17 +99,17 @@ def test_the_tenth_wrong_finger_locks_the_card(bench: Bench, holders: dict[str, 
     bench.refused("card-locked", "proving")
 
 
-def test_the_second_finger_of_the_reference_opens(bench: Bench, holders: dict[str, Holder]) -> None:
-    assert bench.to_finger(holders["second finger"]).state == "scanning"
+def test_the_second_finger_of_the_reference_opens(bench: Bench, people: dict[str, Holder]) -> None:
+    assert bench.to_finger(people["second finger"]).state == "scanning"
     bench.touch(HERE, HERE.positions[1])
     assert bench.watch.state("open", "spent").state == "open"
     bench.leave()
 
 
 def test_a_touch_too_poor_to_compare_costs_no_attempt(
-    bench: Bench, holders: dict[str, Holder]
+    bench: Bench, people: dict[str, Holder]
 ) -> None:
-    holder = holders["poor"]
+    holder = people["poor"]
     assert bench.to_finger(holder).state == "scanning"
     bench.rig.operator.lay(np.full((200, 200), 230, np.uint8))  # nothing but glass
     hint = bench.watch.until(
@@ -142,8 +123,8 @@ def test_a_touch_too_poor_to_compare_costs_no_attempt(
     bench.leave()
 
 
-def test_the_same_picture_twice_is_no_finger(bench: Bench, holders: dict[str, Holder]) -> None:
-    assert bench.to_finger(holders["replayed"]).state == "scanning"
+def test_the_same_picture_twice_is_no_finger(bench: Bench, people: dict[str, Holder]) -> None:
+    assert bench.to_finger(people["replayed"]).state == "scanning"
     pixels = SOMEBODY_ELSE.touch(SOMEBODY_ELSE.positions[0], 77, "good").pixels
     bench.rig.operator.lay(pixels)
     bench.watch.until(lambda one: one.state == "comparing" and one.waits, "another touch")
@@ -210,10 +191,10 @@ def test_a_touch_that_fails_is_told_why_in_words_that_stay(
     bench.leave()
 
 
-def test_giving_up_ends_the_session(bench: Bench, holders: dict[str, Holder]) -> None:
-    assert bench.to_finger(holders["good"]).state == "scanning"
+def test_giving_up_ends_the_session(bench: Bench, people: dict[str, Holder]) -> None:
+    assert bench.to_finger(people["good"]).state == "scanning"
     bench.cancel()
     bench.refused("cancelled", "scanning")
     bench.clear()
-    assert bench.enter(holders["good"]).state == "open"
+    assert bench.enter(people["good"]).state == "open"
     assert bench.leave().code == "card-removed"

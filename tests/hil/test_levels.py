@@ -4,7 +4,6 @@ At card-match three counters run: the card's for each finger, the box's and the 
 """
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Final
 
 import pytest
@@ -19,7 +18,7 @@ from sdbox_agent.pki.holder import CardCertificates
 from sdbox_agent.terms import Level
 from sdbox_centre import access, authority
 from tests.hil.card.helpers import SELECT_PIV, three_n, verify
-from tests.hil.refusals import HERE, SOMEBODY_ELSE, Bench, name_of, now, started
+from tests.hil.refusals import HERE, SOMEBODY_ELSE, Bench, name_of, now
 
 pytestmark = pytest.mark.rig
 
@@ -93,23 +92,6 @@ def match_bound(issuing, card: PivCard) -> tuple[PivCard, CardCertificates]:
     issued = dataclasses.replace(issued, auth=authority.der_of(bound))
     card.install({"9A": issued.auth, "9D": issued.key_management, "9E": issued.card_auth})
     return card, issued
-
-
-@pytest.fixture(scope="module")
-def rig():
-    with started(prepare, LEASE_S) as both:
-        yield both
-
-
-@pytest.fixture
-def bench(rig) -> Iterator[Bench]:
-    yield rig[0]
-    rig[0].clear()
-
-
-@pytest.fixture
-def people(rig) -> People:
-    return rig[1]
 
 
 def spend(card: PivCard, times: int, *commands: bytes) -> None:

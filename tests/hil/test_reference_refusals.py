@@ -7,7 +7,6 @@ before anybody is asked for a finger, and before an attempt is spent.
 import dataclasses
 import datetime as dt
 import hashlib
-from collections.abc import Iterator
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -15,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hil.issuing import Holder, reference_record
 from sdbox_agent.pki import cms, reference
 from sdbox_centre import authority, desk, sealing
-from tests.hil.refusals import HERE, SOMEBODY_ELSE, Bench, now, started
+from tests.hil.refusals import HERE, SOMEBODY_ELSE, Bench, now
 
 pytestmark = pytest.mark.rig
 
@@ -58,7 +57,7 @@ def point_of(key) -> bytes:
     return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
-def bad_references(rig, people) -> dict[str, Holder]:
+def prepare(rig, people) -> dict[str, Holder]:
     """One holder a case. Each has a card of its own and a reference with its one mistake."""
     moment = now()
     ours = signer(rig.issuing.desks, moment)
@@ -142,44 +141,27 @@ def bad_references(rig, people) -> dict[str, Holder]:
     return cases
 
 
-@pytest.fixture(scope="module")
-def rig():
-    with started(bad_references) as both:
-        yield both
-
-
-@pytest.fixture
-def bench(rig) -> Iterator[Bench]:
-    yield rig[0]
-    rig[0].clear()
-
-
-@pytest.fixture
-def holders(rig) -> dict[str, Holder]:
-    return rig[1]
-
-
 @pytest.mark.parametrize("which", CODES)
 def test_a_reference_is_refused_before_a_finger_is_asked_for(
-    bench: Bench, holders: dict[str, Holder], which: str
+    bench: Bench, people: dict[str, Holder], which: str
 ) -> None:
     code, card_was_asked = CODES[which]
-    stay = bench.turn().insert(holders[which].card)
+    stay = bench.turn().insert(people[which].card)
     bench.refused(code, "opening")
     asked = [one for one in stay.log if (one.ins, one.p2) == (GENERAL_AUTHENTICATE, KEY_MANAGEMENT)]
     whole = [one for one in asked if not one.cla & CHAINED]
     assert len(whole) == card_was_asked
-    assert bench.centre_row(holders[which]) == (0, 0)
-    assert bench.box_row(holders[which]) is None
+    assert bench.centre_row(people[which]) == (0, 0)
+    assert bench.box_row(people[which]) is None
 
 
 def test_the_centre_serves_no_reference_whose_time_is_over(
-    bench: Bench, holders: dict[str, Holder]
+    bench: Bench, people: dict[str, Holder]
 ) -> None:
-    bench.turn().insert(holders["enrolment over at the centre"].card)
+    bench.turn().insert(people["enrolment over at the centre"].card)
     bench.refused("enrolment-expired", "proving")
 
 
-def test_a_good_reference_opens_after_all_these(bench: Bench, holders: dict[str, Holder]) -> None:
-    assert bench.enter(holders["good"]).state == "open"
+def test_a_good_reference_opens_after_all_these(bench: Bench, people: dict[str, Holder]) -> None:
+    assert bench.enter(people["good"]).state == "open"
     assert bench.leave().code == "card-removed"
