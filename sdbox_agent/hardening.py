@@ -27,8 +27,9 @@ MCL_CURRENT: Final = 1
 MCL_FUTURE: Final = 2
 MCL_ONFAULT: Final = 4
 # CPython's small-object allocator (Objects/obmalloc.c): sizes in steps of 16, of which 33 bytes of
-# a bytes object are not its content. Keys and the frames they travel in are of these sizes.
-_BLOCK_SIZES: Final = range(48, 320 + 1, 16)
+# a bytes object are not its content. Keys, probes and the frames they travel in are of these sizes;
+# what is larger, and what libraries free, is filled by the C library (sdbox-card.service).
+_BLOCK_SIZES: Final = range(48, 512 + 1, 16)
 _BYTES_HEAD: Final = 33
 _BLOCKS: Final = 250  # of each size: more than a worker has free
 # capget(2): _LINUX_CAPABILITY_VERSION_3, and three words for each half of the set

@@ -154,7 +154,7 @@ def test_a_child_whose_parent_has_gone_says_so() -> None:
 def test_what_was_freed_is_overwritten() -> None:
     """A secret that nobody holds any more is not found where it was."""
     places = []
-    for size in (32, 64, 96, 160):
+    for size in (32, 64, 96, 160, 300, 479):
         secret = os.urandom(size)
         places.append((id(secret), size, secret[:1] + secret[1:]))  # where, and a copy to compare
         del secret

@@ -121,10 +121,18 @@ class Service:
         match message:
             case ipc.Unwrap():
                 work = _told(held.n, lambda: _unwrap(held, message))
-                self._means.run(work, held.answer_finger)
+                self._means.run(work, lambda answer: self._through(held, answer))
             case ipc.OnCardCompare():
                 work = _told(held.n, lambda: _compare(held, message))
-                self._means.run(work, lambda answer: _compared(held, answer))
+                self._means.run(work, lambda answer: self._through(held, answer))
+
+    def _through(self, held: Held, answer: ipc.Message) -> None:
+        """A key or a finger has gone through here: answer, and keep no copy for the session."""
+        if isinstance(answer, ipc.Compared) and answer.match:
+            held.matched = True
+        held.answer_finger(answer)
+        # One more turn, when nobody holds question or answer any more.
+        self._means.run(lambda: ipc.CardClosed(n=held.n), lambda _: overwrite_freed())
 
     def from_prompt(self, n: int, field: bytearray, reply: SendPin, *, last: bool) -> None:
         """A PIN of the prompt process. `field` is ours from here on, and overwritten after use."""
@@ -286,12 +294,6 @@ def _unwrap(held: Held, message: ipc.Unwrap) -> ipc.Message:
 def _compare(held: Held, message: ipc.OnCardCompare) -> ipc.Message:
     decision = held.token.compare(message.key, message.minutiae)
     return ipc.Compared(n=held.n, match=decision.match, left=decision.left)
-
-
-def _compared(held: Held, answer: ipc.Message) -> None:
-    if isinstance(answer, ipc.Compared) and answer.match:
-        held.matched = True
-    held.answer_finger(answer)
 
 
 def _verified(held: Held, left: int | None) -> ipc.Message:

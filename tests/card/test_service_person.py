@@ -1,11 +1,13 @@
 """Who may have the card compare a finger or take a PIN, and how often."""
 
+import pytest
+
 from sdbox_agent import ipc
 from sdbox_agent.card.pinframe import Status
 from tests import kinds
 from tests.card.test_conversation_person import OTHER, PROBE, Pad, pin_field
 from tests.card.test_occ import GROUP
-from tests.card.test_service import OUT, Desk, failed, statement
+from tests.card.test_service import OUT, POINT, Desk, failed, statement
 
 # -- comparing -----------------------------------------------------------------------------------
 
@@ -127,3 +129,31 @@ def test_a_pad_is_asked_at_once() -> None:
     desk.run()
     assert desk.core == [ipc.PinRefused(n=7, left=2)]
     assert desk.tell(ipc.GrantPin(n=7)) == [ipc.PinEntered(n=7)]
+
+
+# -- what stays ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["key", "finger"])
+def test_what_went_through_is_overwritten_when_nobody_holds_it_any_more(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at the session's end alone: that may be hours away."""
+    done: list[str] = []
+    monkeypatch.setattr("sdbox_agent.card.service.overwrite_freed", lambda: done.append("freed"))
+    desk = matching() if what == "finger" else Desk().opened()
+    reply: list[ipc.Message] = []
+    request: ipc.ToCardFromFinger
+    if what == "finger":
+        desk.tell(ipc.GrantCompare(n=7, comparisons=1))
+        request = ipc.OnCardCompare(n=7, key="96", minutiae=PROBE)
+    else:
+        desk.tell(ipc.GrantUnwrap(n=7))
+        request = ipc.Unwrap(n=7, algorithm="ecdh", blob=POINT)
+    desk.service.from_finger(request, reply.append)
+    work, deliver = desk.work.pop()
+    deliver(work())
+    assert [type(one) for one in reply] in ([ipc.Unwrapped], [ipc.Compared])
+    assert done == [], "the answer is still in the hands that deliver it"
+    desk.run()
+    assert done == ["freed"]
