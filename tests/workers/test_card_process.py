@@ -3,7 +3,6 @@
 The core is this test (uid 0); the finger process and the stranger are processes of their own.
 """
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -33,6 +32,7 @@ from hil.net.process import CODE, PYTHON, REPOSITORY
 from hil.pcscd import Pcscd
 from tests.card.double import certificate_of
 from tests.card.test_pcsc import new_card
+from tests.memory import Search
 
 pytestmark = pytest.mark.rig
 ROOT = Path(__file__).parents[2]
@@ -206,20 +206,6 @@ def give_pin(worker: Worker, uid: int, digits: bytes, n: int) -> str:
     return done.stdout.strip()
 
 
-def in_memory(pid: int, secret: bytes) -> int:
-    """How often a process holds these bytes, in all it can write to."""
-    found = 0
-    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            span, rights = line.split()[:2]
-            if "rw" in rights and "[vvar" not in line:
-                start, end = (int(number, 16) for number in span.split("-"))
-                with contextlib.suppress(OSError):
-                    memory.seek(start)
-                    found += (memory.read(end - start) or b"").count(secret)
-    return found
-
-
 def test_a_pin_opens_the_card_and_stays_nowhere(worker: Worker, slot: Slot) -> None:
     """From the prompt's uid alone; afterwards no copy is left in the process."""
     opened(worker, slot, card=PIN_CARD)
@@ -238,9 +224,9 @@ def test_a_pin_opens_the_card_and_stays_nowhere(worker: Worker, slot: Slot) -> N
     assert isinstance(worker.until(ipc.PinEntered), ipc.PinEntered)
     worker.core.send(statement("receipt", "9A", session="boot-8", n=8))
     assert isinstance(worker.until(ipc.Signed), ipc.Signed)
-    assert in_memory(worker.process.pid, PIN_CARD.guid.bytes) > 0, "the search finds what is there"
-    assert in_memory(worker.process.pid, b"86420975") == 0
-    assert in_memory(worker.process.pid, b"13579135") == 0
+    there, secret = "the card's name: the search finds what is there", "a PIN"
+    search = Search({there: [PIN_CARD.guid.bytes], secret: [b"86420975", b"13579135"]})
+    assert search.held(worker.process.pid) == {there}
 
 
 def test_it_can_not_be_dumped_or_debugged_by_its_own_uid(worker: Worker) -> None:

@@ -21,6 +21,7 @@ from sdbox_agent import ipc
 from sdbox_agent.paths import Paths
 from sdbox_agent.tunnel.config import INTERFACE, parse_endpoint
 from sdbox_agent.tunnel.killswitch import Walls, ruleset
+from tests.memory import Search, forms
 
 pytestmark = pytest.mark.rig
 
@@ -475,20 +476,16 @@ def test_the_private_key_is_nowhere_but_in_wireguards_memory(
 ) -> None:
     core.rise(far)
     key = private_key(root)[1:-1]  # wireguard-go clamps the ends
-    forms = (key, key.hex().encode())
-    pids = (helper.process.pid, child_of(helper.process.pid))
-    for pid in pids:
-        for name in ("cmdline", "environ"):
-            held = Path(f"/proc/{pid}/{name}").read_bytes()
-            assert not any(form in held for form in forms)
-    on_disk = [p.read_bytes() for p in root.rglob("*") if p.is_file()]
-    assert not any(form in content for content in on_disk for form in forms)
-    assert key in memory(pids[1])  # the control: wireguard-go does hold it
+    search = Search({"key": forms(key)})
+    wireguard = child_of(helper.process.pid)
+    for pid in (helper.process.pid, wireguard):
+        assert search.shown(pid) == set()
+    assert search.on_disk(root) == {}
+    assert search.held(wireguard) == {"key"}  # the control: wireguard-go does hold it
     for close in (False, True):  # the helper has handed it on, and read it back in every answer
         if close:
             core.close_tunnel()
-        held = memory(helper.process.pid)
-        assert not any(form in held for form in forms)
+        assert search.held(helper.process.pid) == set()
 
 
 def private_key(root: Path) -> bytes:
@@ -496,19 +493,6 @@ def private_key(root: Path) -> bytes:
         sock.connect(str(Paths(root).tunnel_runtime / f"{INTERFACE}.sock"))
         sock.sendall(b"get=1\n\n")
         return bytes.fromhex(sock.recv(4096).split(b"private_key=")[1][:64].decode())
-
-
-def memory(pid: int) -> bytes:
-    held = bytearray()
-    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as mem:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            span, mode = line.split()[:2]
-            start, end = (int(part, 16) for part in span.split("-"))
-            if mode.startswith("rw"):
-                with contextlib.suppress(OSError, OverflowError):
-                    mem.seek(start)
-                    held += mem.read(end - start)
-    return bytes(held)
 
 
 # -- how fast ------------------------------------------------------------------------------------
