@@ -24,12 +24,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
+from hil import scratch
 from hil.card.namespace import NetworkNamespace
 from hil.card.slot import CardError, Slot
 
@@ -103,8 +103,7 @@ class Pcscd:
         Has SHARED_READERS readers. Callers leave its slots empty; if it was ended, it starts again.
         """
         if cls._shared is None:
-            directory = Path(tempfile.mkdtemp(prefix=f"sdbox-pcscd-{os.getpid()}-"))
-            directory.chmod(0o755)
+            directory = scratch.made("pcscd")
             pcscd = cls(directory, readers=SHARED_READERS)
             pcscd.start()
             owner = os.getpid()

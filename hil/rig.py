@@ -12,12 +12,10 @@ behind is swept up by the next one.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from hil import scratch
 from hil.box import Box
 from hil.centre import PROJECTS, Centre
 from hil.issuing import Holder, Issuing
@@ -28,6 +26,7 @@ from sdbox_agent.terms import Level
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from hil.card.keys import Algorithm
@@ -45,9 +44,8 @@ class Rig:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            self.root = Path(tempfile.mkdtemp(prefix=f"sdbox-rig-{os.getpid()}-"))
+            self.root = scratch.made("rig")
             stack.callback(shutil.rmtree, self.root, ignore_errors=True)
-            self.root.chmod(0o755)
             self.topology = stack.enter_context(Topology(vms=len(PROJECTS)))
             self.pcscd = stack.enter_context(Pcscd(self._made("pcscd"), readers=self._readers))
             self.issuing = Issuing()

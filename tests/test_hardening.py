@@ -87,6 +87,31 @@ def test_no_core_dump_and_no_debugger_of_our_own_user(how: str) -> None:
         assert owner == 61001, "or this test could not fail"
 
 
+def crashed(how: str, directory: Path) -> int:
+    """The wait status of a process that might dump its core, closes its memory or not, and dies."""
+    steps = [
+        "hard = resource.getrlimit(resource.RLIMIT_CORE)[1]",
+        "resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))",
+        "resource.setrlimit = lambda *_: None",  # a pattern that is a program heeds no limit
+        "close_memory()" if how == "closed" else "",
+        f"os.chdir({str(directory)!r})",
+        "os.abort()",
+    ]
+    code = "\n".join([MODULE, *steps])
+    pid = os.posix_spawn(PYTHON, [PYTHON, "-c", code], {})
+    return os.waitpid(pid, 0)[1]
+
+
+def test_a_crash_leaves_no_core(tmp_path: Path) -> None:
+    """The kernel tells the parent whether it made one, wherever it went."""
+    status = crashed("closed", tmp_path)
+    assert os.WTERMSIG(status) == signal.SIGABRT
+    assert not os.WCOREDUMP(status)
+    assert list(tmp_path.iterdir()) == []
+    if not os.WCOREDUMP(crashed("open", tmp_path)):
+        pytest.skip("this machine makes no core of anybody")
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="starts a process of another user")
 def test_memory_is_locked_or_the_caller_is_told() -> None:
     def said(user: int) -> str:

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from hil import scratch
 from hil.card.card import PivCard
 from hil.card.namespace import NetworkNamespace
 from hil.card.slot import Slot
@@ -52,8 +52,7 @@ PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """Short enough for a socket's path, and open to every uid, as pytest's own are not."""
-    made = Path(tempfile.mkdtemp(prefix=f"sdbox-test-{os.getpid()}-"))
-    made.chmod(0o755)
+    made = scratch.made("test")
     yield made
     shutil.rmtree(made)
 

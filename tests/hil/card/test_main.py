@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from hil import scratch
 from hil.card import __main__ as command
 from hil.card import holder
 from hil.pcscd import FIRST_PORT, Pcscd
@@ -65,8 +65,7 @@ def test_a_wrong_argument_is_told_with_what_would_be_right(
 
 @pytest.fixture(scope="module")
 def pcscd() -> Iterator[Pcscd]:
-    directory = Path(tempfile.mkdtemp(prefix=f"sdbox-test-{os.getpid()}-"))
-    directory.chmod(0o755)
+    directory = scratch.made("test")
     with Pcscd(directory, readers=2) as running:
         yield running
     shutil.rmtree(directory)
