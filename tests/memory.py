@@ -4,6 +4,7 @@ For root: our processes let nobody else look. What is found is told by its name,
 """
 
 import base64
+import contextlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +24,10 @@ def forms(secret: bytes) -> list[bytes]:
 
 
 def parts(pid: int) -> Iterator[bytes]:
-    """What that process has written to memory, in order; a new mapping begins a new part."""
+    """What that process has written to memory, in order; a new mapping begins a new part.
+
+    Raises ProcessLookupError, FileNotFoundError: it has ended.
+    """
     size_bytes = 0
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
         for line in maps:
@@ -43,7 +47,8 @@ def parts(pid: int) -> Iterator[bytes]:
                 at += len(part)
                 size_bytes += len(part)
                 yield part
-    assert size_bytes > 1 << 20, "no process is as small as this"
+    if not size_bytes:
+        raise ProcessLookupError(pid)
 
 
 class Search:
@@ -85,10 +90,13 @@ class Search:
 
     def on_disk(self, *places: Path) -> dict[str, set[str]]:
         """Which files below these places hold what."""
-        files = [file for place in places for file in (place, *place.rglob("*"))]
-        plain = [file for file in files if file.is_file() and not file.is_symlink()]
-        looked = {str(file): self.within(file.read_bytes()) for file in plain}
-        return {file: found for file, found in looked.items() if found}
+        held: dict[str, set[str]] = {}
+        for file in (file for place in places for file in (place, *place.rglob("*"))):
+            if file.is_file() and not file.is_symlink():
+                with contextlib.suppress(FileNotFoundError):  # gone since
+                    if found := self.within(file.read_bytes()):
+                        held[str(file)] = found
+        return held
 
     def within(self, data: bytes) -> set[str]:
         """What these bytes hold."""

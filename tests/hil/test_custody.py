@@ -2,7 +2,8 @@
 
 The test knows image, minutiae, keys and PIN beforehand (tests/hil/needles.py). They may be in the
 finger process of that transaction, and the probe on its way to a card that compares; the PIN on its
-way to the card. pcscd is not ours: it keeps its last exchange with a card until the next one.
+way to the card. pcscd is not ours: what it last sent or got lies in its buffers until something
+longer follows, at most to the session's end.
 """
 
 import contextlib
@@ -91,8 +92,18 @@ def processes(bench: Bench) -> dict[str, int]:
 
 def holders_of(search: Search, bench: Bench, *but: int) -> dict[str, set[str]]:
     """Who holds what, but for those processes."""
-    held = {name: search.held(pid) for name, pid in processes(bench).items() if pid not in but}
-    return {name: found for name, found in held.items() if found}
+    held: dict[str, set[str]] = {}
+    for name, pid in processes(bench).items():
+        if pid in but:
+            continue
+        try:
+            found = search.held(pid)
+        except (ProcessLookupError, FileNotFoundError):
+            assert not alive(pid), name
+            continue
+        if found:
+            held[name] = found
+    return held
 
 
 def written(search: Search, bench: Bench) -> dict[str, set[str]]:
@@ -100,9 +111,10 @@ def written(search: Search, bench: Bench) -> dict[str, set[str]]:
     for log in ("sdbox-agent", "sdbox-card", FINGER, "sdbox-tunnel", "launcher"):
         assert (bench.rig.root / f"box/log/{log}.log").exists(), log
     mine = (*BOX, API_UID, GATEWAY_UID)
-    stray = [
-        one for place in SHARED_PLACES for one in place.iterdir() if one.lstat().st_uid in mine
-    ]
+    stray: list[Path] = []
+    for one in (one for place in SHARED_PLACES for one in place.iterdir()):
+        with contextlib.suppress(FileNotFoundError):  # somebody else's, gone since
+            stray += [one] if one.lstat().st_uid in mine else []
     return search.on_disk(bench.rig.root, *stray)
 
 
