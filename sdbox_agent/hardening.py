@@ -27,11 +27,11 @@ MCL_CURRENT: Final = 1
 MCL_FUTURE: Final = 2
 MCL_ONFAULT: Final = 4
 # CPython's small-object allocator (Objects/obmalloc.c): sizes in steps of 16, of which 33 bytes of
-# a bytes object are not its content. Keys, probes and the frames they travel in are of these sizes;
-# what is larger, and what libraries free, is filled by the C library (sdbox-card.service).
+# a bytes object are not its content. Keys, probes and the frames they travel in are of these sizes.
+# Under its unit the card worker does not use that allocator, and the C library fills what is freed.
 _BLOCK_SIZES: Final = range(48, 512 + 1, 16)
 _BYTES_HEAD: Final = 33
-_BLOCKS: Final = 250  # of each size: more than a worker has free
+_POOLS_BYTES: Final = 4 * 16 * 1024  # of each size: four of its pools, whole
 # capget(2): _LINUX_CAPABILITY_VERSION_3, and three words for each half of the set
 _CAPABILITY_VERSION: Final = 0x20080522
 _CAPABILITY_WORDS: Final = 6
@@ -104,7 +104,7 @@ def overwrite_freed() -> None:
     """
     held = []
     for size in _BLOCK_SIZES:
-        held += [bytes(size - _BYTES_HEAD) for _ in range(_BLOCKS)]
+        held += [bytes(size - _BYTES_HEAD) for _ in range(_POOLS_BYTES // size)]
     del held
 
 

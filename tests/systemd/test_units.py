@@ -161,20 +161,29 @@ def test_who_holds_key_material_is_never_swapped_or_dumped() -> None:
         assert section["MemorySwapMax"] == ["0"]
 
 
-def test_c_code_in_the_card_worker_frees_nothing_unfilled() -> None:
-    """libpcsclite and its wrapping copy what they send; a thread's cache would pass the filling."""
-    for kind in ("perturb=255", "tcache_count=0"):
-        tunables = read("sdbox-card.service")["Service"]["Environment"][0].partition("=")[2]
-        assert f"glibc.malloc.{kind}" in tunables.split(":")
-    fills = "import ctypes as c; f = c.CDLL(None); f.malloc.restype = c.c_void_p; s = b'k' * 64; "
-    fills += "p = c.c_void_p(f.malloc(64)); c.memmove(p, s, 64); f.free(p); "
-    fills += "print(c.string_at(p, 64).count(b'k'))"
-    counted = [
-        int(subprocess.check_output([sys.executable, "-c", fills], env=environment))
-        for environment in ({"GLIBC_TUNABLES": tunables}, {})
-    ]
-    assert counted[0] == 0
-    assert counted[1] > 0, "or this could not fail"
+FREED = {
+    "by C code": "f = c.CDLL(None); f.malloc.restype = c.c_void_p; p = c.c_void_p(f.malloc(64)); "
+    "c.memmove(p, b'k' * 64, 64); f.free(p); print(c.string_at(p, 64).count(b'k'))",
+    "by Python": "s = b'k' * int(64); p = id(s) + 32; del s; print(c.string_at(p, 64).count(b'k'))",
+}
+
+
+@pytest.mark.parametrize("whose", FREED)
+def test_what_is_freed_in_the_card_worker_is_filled(whose: str) -> None:
+    """By the interpreter that the unit starts, with its options and its environment."""
+    unit = read("sdbox-card.service")["Service"]
+    python, *words = unit["ExecStart"][0].split()
+    options = words[: words.index("-m")]
+    assert python == PYTHON
+    assert options == ["-P", "-s"], "of -I all but -E, which would not see PYTHONMALLOC"
+    environment = dict(line.split("=", 1) for line in unit["Environment"])
+
+    def left(environment: dict[str, str]) -> int:
+        command = [sys.executable, *options, "-c", "import ctypes as c; " + FREED[whose]]
+        return int(subprocess.check_output(command, env=environment))
+
+    assert left(environment) == 0
+    assert left({}) > 32, "or this could not fail"
 
 
 def test_only_the_tunnel_helper_has_a_capability_and_card_and_finger_have_no_network() -> None:
