@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def fused(captures: Sequence[Prepared], references: Sequence[tuple[int, Prepared]]) -> float:
     """Score in [0, 1] of captures of one finger against views (finger position, view); 0 with none.
 
-    Never lower for a capture more: an attempt that has been accepted stays so.
+    Never lower for a capture more: an attempt that has been accepted stays so. The best of all: on
+    real sets, means and root mean squares of several views gain nothing once three captures count.
     """
     return max((compare(a, b) for a in captures for _, b in references), default=0.0)
 

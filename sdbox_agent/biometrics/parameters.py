@@ -30,6 +30,7 @@ RADIAL_SIGMOID: Final = (math.pi / 12, -30.0)  # mu_3, tau_3; radians
 
 MAX_MINUTIAE: Final = 100  # the best of a template; noisy sensors give more, to their harm
 MIN_PAIRS: Final = 2  # pairs of cylinders: fewer support nothing
+MAX_WORTH: Final = 3.0  # of a minutia, in mean ones: one chance meeting must not decide
 PROPOSALS: Final = 8  # motions proposed to registration, by the strongest pairs
 REFINED_PROPOSALS: Final = 3  # motions worth refining
 TOLERANCES: Final = ((14.0, 0.35), (12.0, 0.30), (10.0, 0.30))  # pixels, radians; a stage each

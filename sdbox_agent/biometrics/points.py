@@ -59,7 +59,8 @@ def _worth(quality: Floats) -> Floats:
     known = quality > 0
     if not known.any():
         return np.ones_like(quality)
-    return np.where(known, quality / quality[known].mean(), 1.0)
+    worth = np.where(known, quality / quality[known].mean(), 1.0)
+    return np.asarray(np.minimum(worth, p.MAX_WORTH))
 
 
 def _quality(minutia: Minutia) -> int:

@@ -47,6 +47,12 @@ def test_what_is_not_known_is_worth_the_mean() -> None:
     assert points(qualities(0, 0)).worth.tolist() == [1, 1]
 
 
+def test_no_minutia_however_sure_decides_alone() -> None:
+    worth = points(qualities(100, *[1] * 40)).worth
+    assert worth[0] == parameters.MAX_WORTH
+    assert (worth[1:] < 1).all()
+
+
 def test_no_minutiae_are_no_points() -> None:
     assert points(Template(())).xy_px.shape == (0, 2)
 
