@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent import errors
-from sdbox_agent.biometrics import parameters as p
 from sdbox_agent.fingertool import det, picture, protocol
 from sdbox_agent.fingertool.pairing import MM_PER_PX
 from sdbox_agent.screen import words
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     Place = tuple[float, float]
 
 WEAK_SHARE: Final = 0.35  # of the minutiae in common: fewer meet by chance
+SMALL_COMMON: Final = 14.0  # minutiae, by worth: too few to say more than chance does
 
 
 def extracted(seen: Extracted, language: str) -> Iterator[str]:
@@ -56,9 +56,11 @@ def explanation(found: Explanation, pairs: Pairing | None, language: str) -> Ite
     if found.met is None or pairs is None:
         yield _w("nothing", language)
         return
-    yield f"{_w('made-of', language)} = √{found.similarity:.4f} · {found.share:.4f}"
+    yield f"{_w('made-of', language)} = ⁴√{found.similarity:.4f} · {found.share:.4f}"
+    if found.second is not None:
+        yield f"{_w('second', language)}: {found.second:.4f}"
     yield f"{_w('surroundings', language)}: {found.similarity:.3f}"
-    counts = f"{found.met.probe_overlap} / {found.met.reference_overlap}"
+    counts = f"{found.met.probe_overlap:.1f} / {found.met.reference_overlap:.1f}"
     yield f"{_w('share', language)}: {found.share:.3f}"
     met = f"{len(pairs.pairs)} ({_w('weight', language)} {found.met.paired:.1f})"
     yield f"    {_w('met', language)}: {met}, {_w('overlap', language)}: {counts}"
@@ -74,7 +76,7 @@ def _why(found: Explanation) -> str:
         return "nothing"
     if found.score >= min(protocol.thresholds().values()):
         return "why-same"
-    if min(found.met.probe_overlap, found.met.reference_overlap) < p.MIN_OVERLAP:
+    if min(found.met.probe_overlap, found.met.reference_overlap) < SMALL_COMMON:
         return "why-small"
     return "why-few" if found.share < WEAK_SHARE else "why-around"
 
@@ -115,7 +117,7 @@ def caption(
     matches = found.score >= threshold
     because = _w("nothing", language)
     if found.met is not None and pairs is not None:
-        common = min(found.met.probe_overlap, found.met.reference_overlap)
+        common = round(min(found.met.probe_overlap, found.met.reference_overlap))
         because = (
             f"{_w('met', language)}: {len(pairs.pairs)} · {_w('overlap', language)}: {common} · "
             f"{_w('score', language)}: {found.score:.3f} · "

@@ -90,7 +90,8 @@ def test_what_it_may_not_be_given_is_refused_before_it_is_asked() -> None:
             kernel.register(*sides, one, one)
     with pytest.raises(Bug):
         kernel.register(side, side, np.array([], dtype=int), np.array([], dtype=int))
-    crowd = Points(np.zeros((kernel.MOST + 1, 2)), np.zeros(kernel.MOST + 1), np.zeros((1, 2)))
+    many = kernel.MOST + 1
+    crowd = Points(np.zeros((many, 2)), np.zeros(many), np.ones(many), np.zeros((1, 2)))
     with pytest.raises(Bug):
         kernel.register(crowd, side, one, one)
     many = np.zeros(kernel.MOST + 1, dtype=int)

@@ -8,6 +8,7 @@ import pytest
 from sdbox_agent import errors
 from sdbox_agent.biometrics.comparison import Explanation, explain, prepare
 from sdbox_agent.biometrics.minutia import Template
+from sdbox_agent.biometrics.parameters import SIMILARITY_POWER
 from sdbox_agent.fingertool import det, protocol, report, text
 from sdbox_agent.fingertool.pairing import pairing
 from sdbox_agent.screen import words
@@ -45,7 +46,18 @@ def test_an_explanation_has_a_row_for_every_pair(language: str) -> None:
     assert float(turned) == pytest.approx(math.degrees(-0.3), abs=1)
     product = next(line for line in lines if line.startswith("score = "))
     a, b = map(float, re.findall(r"\d\.\d{4}", product))
-    assert math.sqrt(a) * b == pytest.approx(found.score, abs=1e-3)
+    assert a**SIMILARITY_POWER * b == pytest.approx(found.score, abs=1e-3)
+    assert not any(line.startswith(words("finger", "second", language)) for line in lines)
+
+
+@BOTH
+def test_the_other_extractors_score_is_told_where_there_is_one(language: str) -> None:
+    other = moved(finger(5), 0.3, jitter_px=2.0).minutiae
+    found, pairs = compared(Template(finger(1).minutiae, other),
+                            Template(finger(1).minutiae, finger(5).minutiae))  # fmt: skip
+    assert found.second is not None
+    told = f"{words('finger', 'second', language)}: {found.second:.4f}"
+    assert told in list(text.explanation(found, pairs, language))
 
 
 def test_the_reason_is_the_one_that_holds() -> None:
