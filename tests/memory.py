@@ -14,6 +14,9 @@ import numpy as np
 
 PART_BYTES = 1 << 20
 SHORTEST_BYTES = 6  # less is found everywhere
+INT_BYTES = 32  # CPython 3.11: the small integers stand in a row, one each so many bytes
+RUN = SHORTEST_BYTES - 1  # steps from one byte of a list to the next
+NO_STEP = 1 << 14
 _MAPPING = re.compile(r"(\w+)-(\w+) (\S+) \w+ \S+ \d+ *(.*)")
 
 
@@ -51,14 +54,35 @@ def parts(pid: int) -> Iterator[bytes]:
         raise ProcessLookupError(pid)
 
 
+def steps(octets: np.ndarray) -> bytes:
+    """From each byte to the next: what a list of them and the bytes themselves have in common."""
+    return np.diff(octets.astype(np.int16)).tobytes()
+
+
+def lists(data: bytes) -> bytes:
+    """The steps of whatever may be a list of small integers: pyscard takes and gives such."""
+    words = np.frombuffer(data[: len(data) // 8 * 8], dtype=np.int64)
+    apart = np.diff(words)
+    small = (np.abs(apart) < 256 * INT_BYTES) & (apart % INT_BYTES == 0) & (words[1:] >> 16 != 0)
+    edges = np.flatnonzero(np.diff(small, prepend=False, append=False))
+    runs = [
+        np.append(apart[begin:end] // INT_BYTES, NO_STEP).astype(np.int16).tobytes()
+        for begin, end in edges.reshape(-1, 2).tolist()
+        if end - begin >= RUN
+    ]
+    return b"".join(runs)
+
+
 class Search:
     """Looks for secrets, each in all its shapes, in one pass whatever their number.
 
-    Each shape is known by the least ordinary four bytes of it: few places have those.
+    Each shape is known by the least ordinary four bytes of it: few places have those. It is found
+    as bytes, and as a list of Python's integers.
     """
 
     def __init__(self, secrets: Mapping[str, Iterable[bytes]]) -> None:
         self._shapes: dict[int, set[tuple[bytes, int, str]]] = defaultdict(set)
+        self._steps: dict[str, list[bytes]] = defaultdict(list)
         self._longest_bytes = 0
         for name, shapes in secrets.items():
             given = set(shapes)
@@ -68,7 +92,8 @@ class Search:
                 at = max(range(len(shape) - 3), key=lambda i: len(set(shape[i : i + 4]) - {0}))
                 mark = int.from_bytes(shape[at : at + 4], "little")
                 self._shapes[mark].add((shape, at, name))
-                self._longest_bytes = max(self._longest_bytes, len(shape))
+                self._longest_bytes = max(self._longest_bytes, 8 * len(shape))
+                self._steps[name].append(steps(np.frombuffer(shape, dtype=np.uint8)))
         self._marks = np.array(sorted(self._shapes), dtype=np.uint32)
         self._low, self._high = np.zeros((2, 1 << 16), dtype=bool)
         self._low[self._marks & 0xFFFF] = True
@@ -113,4 +138,6 @@ class Search:
             for shape, before, name in self._shapes[mark]:
                 if name not in found and at >= before and data.startswith(shape, at - before):
                     found.add(name)
+        if listed := lists(data):
+            found |= {name for name, rows in self._steps.items() if any(r in listed for r in rows)}
         return found

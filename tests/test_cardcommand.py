@@ -152,7 +152,7 @@ def test_a_card_that_a_session_holds_is_left_to_it(root: Path, slot: Slot) -> No
 
 
 def test_what_is_not_there_or_does_not_answer_is_said(root: Path, slot: Slot) -> None:
-    end_s = time.monotonic() + 5
+    end_s = time.monotonic() + 15
     while any(look.present for look, _ in pcsc.look_now() if look.reader == slot.reader_name):
         assert time.monotonic() < end_s  # PC/SC looks every 400 ms, and the last test's card went
         time.sleep(0.05)
@@ -163,7 +163,8 @@ def test_what_is_not_there_or_does_not_answer_is_said(root: Path, slot: Slot) ->
     started = time.monotonic()
     said = card(root, "show", "--json", "--reader", slot.reader_name)
     assert json.loads(said.stdout) == {"error": "card-mute"}
-    assert time.monotonic() - started < 15
+    # Ten for the card, the rest for two processes to begin on a machine that is busy.
+    assert time.monotonic() - started < 30
 
 
 def test_lists_that_are_none_of_this_box_s_authority_s_are_left_out(root: Path, slot: Slot) -> None:

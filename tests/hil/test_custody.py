@@ -37,7 +37,8 @@ SHARED_PLACES = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
 TOUCH = 4711  # a touch that no enrolment knows
 KEEPER = """
 import sys, time
-held = bytes.fromhex(sys.stdin.readline())
+text = sys.stdin.readline().strip()[::-1]
+held = {kept}(int(text[at : at + 2], 16) for at in range(0, len(text), 2))
 print(len(held), flush=True)
 time.sleep(60)
 """
@@ -179,8 +180,9 @@ def test_whoever_keeps_them_is_found(people: dict[Level, Known], level: Level, t
     who = people[level]
     for name, shapes in who.secrets.items():
         kept = shapes[len(shapes) // 2]
-        with holding(kept) as pid:
-            assert name in who.search.held(pid)
+        for kind in ("bytes", "list"):
+            with holding(kept, kind) as pid:
+                assert name in who.search.held(pid)
         (tmp_path / "kept").write_bytes(os.urandom(PART_BYTES - 3) + kept)
         assert name in who.search.on_disk(tmp_path)[str(tmp_path / "kept")]
     with holding(b"nothing of the kind") as pid:
@@ -188,15 +190,18 @@ def test_whoever_keeps_them_is_found(people: dict[Level, Known], level: Level, t
 
 
 @contextlib.contextmanager
-def holding(secret: bytes) -> Iterator[int]:
+def holding(secret: bytes, kind: str = "bytes") -> Iterator[int]:
     """A process that was told something, and does not forget it."""
     with subprocess.Popen(
-        ["/usr/bin/python3", "-c", KEEPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ["/usr/bin/python3", "-c", KEEPER.format(kept=kind)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as keeper:
         assert keeper.stdin
         assert keeper.stdout
         try:
-            keeper.stdin.write(secret.hex().encode() + b"\n")  # told in hex: kept as it is
+            # Told in digits backwards, lest these be what is found.
+            keeper.stdin.write(secret.hex()[::-1].encode() + b"\n")
             keeper.stdin.flush()
             assert keeper.stdout.readline()
             yield keeper.pid
