@@ -17,6 +17,7 @@ SHORTEST_BYTES = 6  # less is found everywhere
 INT_BYTES = 32  # CPython 3.11: the small integers stand in a row, one each so many bytes
 RUN = SHORTEST_BYTES - 1  # steps from one byte of a list to the next
 NO_STEP = 1 << 14
+LISTED = 24  # of a secret's shapes, from the first on: each is looked for by itself
 _MAPPING = re.compile(r"(\w+)-(\w+) (\S+) \w+ \S+ \d+ *(.*)")
 
 
@@ -77,15 +78,15 @@ class Search:
     """Looks for secrets, each in all its shapes, in one pass whatever their number.
 
     Each shape is known by the least ordinary four bytes of it: few places have those. It is found
-    as bytes, and as a list of Python's integers.
+    as bytes; some of its shapes also as a list of Python's integers.
     """
 
     def __init__(self, secrets: Mapping[str, Iterable[bytes]]) -> None:
         self._shapes: dict[int, set[tuple[bytes, int, str]]] = defaultdict(set)
-        self._steps: dict[str, list[bytes]] = defaultdict(list)
+        self._steps: dict[str, list[bytes]] = {}
         self._longest_bytes = 0
         for name, shapes in secrets.items():
-            given = set(shapes)
+            given = list(dict.fromkeys(shapes))
             assert given, f"nothing to look for: {name}"
             assert len(min(given, key=len)) >= SHORTEST_BYTES, f"too short to look for: {name}"
             for shape in given:
@@ -93,7 +94,8 @@ class Search:
                 mark = int.from_bytes(shape[at : at + 4], "little")
                 self._shapes[mark].add((shape, at, name))
                 self._longest_bytes = max(self._longest_bytes, 8 * len(shape))
-                self._steps[name].append(steps(np.frombuffer(shape, dtype=np.uint8)))
+            some = given[:: 1 + len(given) // LISTED]
+            self._steps[name] = [steps(np.frombuffer(shape, dtype=np.uint8)) for shape in some]
         self._marks = np.array(sorted(self._shapes), dtype=np.uint32)
         self._low, self._high = np.zeros((2, 1 << 16), dtype=bool)
         self._low[self._marks & 0xFFFF] = True
