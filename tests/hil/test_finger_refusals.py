@@ -19,17 +19,9 @@ COMPARISONS = 3  # of one session, by the centre's policy
 
 def prepare(rig, people) -> dict[str, Holder]:
     names = (
-        "tries",
-        "delayed",
-        "nearly locked",
-        "second finger",
-        "poor",
-        "replayed",
-        "good",
-        "second touch",
-        "pulled",
-        "told",
-    )
+        "tries", "delayed", "nearly locked", "second finger", "poor", "replayed", "good",
+        "second touch", "pulled", "told",
+    )  # fmt: skip
     return {name: people.holder() for name in names}
 
 
@@ -134,9 +126,9 @@ def test_the_same_picture_twice_is_no_finger(bench: Bench, people: dict[str, Hol
 
 
 def test_an_attempt_whose_second_touch_matches_costs_one(
-    bench: Bench, holders: dict[str, Holder]
+    bench: Bench, people: dict[str, Holder]
 ) -> None:
-    holder = holders["second touch"]
+    holder = people["second touch"]
     assert bench.to_finger(holder).state == "scanning"
     bench.rig.operator.place(SOMEBODY_ELSE)
     asked = bench.watch.until(lambda one: one.waits and one.state == "comparing", "another touch")
@@ -156,9 +148,9 @@ def test_an_attempt_whose_second_touch_matches_costs_one(
 
 
 def test_a_card_pulled_within_an_attempt_ends_it_with_the_attempt_spent(
-    bench: Bench, holders: dict[str, Holder]
+    bench: Bench, people: dict[str, Holder]
 ) -> None:
-    holder = holders["pulled"]
+    holder = people["pulled"]
     assert bench.to_finger(holder).state == "scanning"
     bench.rig.operator.place(SOMEBODY_ELSE)
     bench.watch.until(lambda one: one.waits and one.state == "comparing", "another touch")
@@ -176,11 +168,11 @@ def test_a_card_pulled_within_an_attempt_ends_it_with_the_attempt_spent(
     ],
 )
 def test_a_touch_that_fails_is_told_why_in_words_that_stay(
-    bench: Bench, holders: dict[str, Holder], how: dict, state: str, code: str
+    bench: Bench, people: dict[str, Holder], how: dict, state: str, code: str
 ) -> None:
     """Dry skin matches as well as any: somebody else's has to show what is said of it."""
     person = SOMEBODY_ELSE if state == "comparing" else HERE
-    assert bench.to_finger(holders["told"]).state == "scanning"
+    assert bench.to_finger(people["told"]).state == "scanning"
     bench.rig.operator.lay(impression(person.finger(person.positions[0]), 5, **how).pixels)
     told = bench.watch.until(lambda one: one.code == code and one.waits, f"{code}, and waiting")
     assert told.state == state
