@@ -17,6 +17,7 @@ import numpy as np
 gi.require_version("FPrint", "2.0")
 from gi.repository import FPrint, GLib  # noqa: E402  the version must be named first
 
+from sdbox_agent.biometrics import normalise  # noqa: E402
 from sdbox_agent.biometrics.minutia import (  # noqa: E402
     PPI,
     Minutia,
@@ -66,7 +67,7 @@ TYPES: Final = {0: MinutiaType.BIFURCATION, 1: MinutiaType.ENDING}
 
 # -- ours ----------------------------------------------------------------------------------------
 
-MM_PER_INCH: Final = 25.4
+PPMM: Final = PPI / 25.4
 DETECTION_S: Final = 5.0  # 1000 x 1000 pixels take 0.2 s
 _TRIAL_SIDE_PX: Final = 192
 _TRIAL_PERIOD_PX: Final = 9.0  # an ordinary ridge period at 500 ppi
@@ -81,17 +82,30 @@ _library.fp_image_get_data.restype = ctypes.c_void_p
 def extract(pixels: NDArray[np.uint8], dpi: float) -> Template:
     """Minutiae of `pixels` (height, width), ridges dark, taken at `dpi`; in the project's frame.
 
+    Found twice: in the image brought to one contrast, and (`second`) in the image as it is. The
+    detector errs differently in them, so that both together tell fingers apart better than either.
+
     Raises AskAgain("finger-poor") where there are none, Fault("sensor-failed") for an image of an
     impossible size.
     """
-    scale = PPI / dpi
-    return Template(tuple(_minutia(found, scale) for found in _detect(pixels, dpi)))
+    check_size(pixels.shape[1], pixels.shape[0])
+    grey = normalise.at_500(pixels, dpi)
+    first = _minutiae(normalise.contrast(grey))
+    try:
+        second = _minutiae(np.asarray(grey + 0.5, dtype=np.uint8))
+    except AskAgain:
+        second = ()
+    return Template(first, second)
+
+
+def _minutiae(pixels: NDArray[np.uint8]) -> tuple[Minutia, ...]:
+    return tuple(_minutia(found) for found in _detect(pixels))
 
 
 def check_layout() -> None:
     """Raise Fault("sensor-failed") unless this libfprint's structures are those we read."""
     try:
-        found = _detect(_trial(), PPI)
+        found = _detect(_trial())
     except AskAgain:
         raise Fault("sensor-failed") from None
     if len(found) != len(_TRIAL):
@@ -119,19 +133,19 @@ def _trial() -> NDArray[np.uint8]:
     return np.asarray(128 + 100 * np.cos(phase), dtype=np.uint8)
 
 
-def _detect(pixels: NDArray[np.uint8], dpi: float) -> Sequence[_Minutia]:
+def _detect(pixels: NDArray[np.uint8]) -> Sequence[_Minutia]:
+    """Minutiae of an image at 500 pixels per inch."""
     height, width = pixels.shape
-    check_size(width, height)
     image = FPrint.Image.new(width, height)
     pointer = hash(image)  # PyGObject's hash of an object is its C pointer
     struct = _Image.from_address(pointer)
     if (struct.width, struct.height, struct.ppmm) != (width, height, 0.0):
         raise Fault("sensor-failed")
-    struct.ppmm = dpi / MM_PER_INCH
+    struct.ppmm = PPMM
     size = ctypes.c_size_t()
     data = _library.fp_image_get_data(pointer, ctypes.byref(size))
     source = np.ascontiguousarray(pixels, dtype=np.uint8)
-    if size.value != source.nbytes or image.get_ppmm() != dpi / MM_PER_INCH:
+    if size.value != source.nbytes or image.get_ppmm() != PPMM:
         raise Fault("sensor-failed")
     ctypes.memmove(data, source.ctypes.data, source.nbytes)
     _run(image)
@@ -162,11 +176,11 @@ def _read(minutia: Any) -> _Minutia:  # noqa: ANN401
     return copy
 
 
-def _minutia(found: _Minutia, scale: float) -> Minutia:
+def _minutia(found: _Minutia) -> Minutia:
     """NBIS's direction (clockwise from up) to ISO's angle, as its lfs2m1_minutia_XYT does."""
     return Minutia(
-        found.x * scale,
-        found.y * scale,
+        found.x,
+        found.y,
         turned(math.pi / 2 - found.direction * 2 * math.pi / DIRECTIONS),
         TYPES[found.type],
         max(1, round(100 * found.reliability)),

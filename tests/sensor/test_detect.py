@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pytest
 
+from hil.finger.person import Person
+from sdbox_agent.biometrics import normalise
 from sdbox_agent.errors import AskAgain, Fault
 from sdbox_agent.sensor import detect
 
@@ -44,11 +46,32 @@ def test_known_ridge_endings_are_where_they_are() -> None:
         assert minutia.quality > 50
 
 
-def test_minutiae_come_at_500_ppi_whatever_the_sensor_had() -> None:
-    at_500, at_569 = (detect.extract(detect._trial(), dpi) for dpi in (500, 569))
-    far = {round(max(m.x_px for m in t.minutiae), 1) for t in (at_500, at_569)}
-    assert len(far) == 2
-    assert math.isclose(max(far) / min(far), 569 / 500, rel_tol=0.02)
+@pytest.mark.parametrize("dpi", [400, 569, 1000])
+def test_minutiae_come_at_500_ppi_whatever_the_sensor_had(dpi) -> None:
+    seen = Person(3).touch(2, 1, "good").pixels
+    other = np.asarray(normalise._resampling(seen.shape[0], dpi / 500) @ seen.astype(np.float32))
+    other = other @ normalise._resampling(seen.shape[1], dpi / 500).T
+    side = min(1000, *other.shape)
+    here = detect.extract(seen, 500)
+    there = detect.extract(other.astype(np.uint8)[:side, :side], dpi)
+    places = np.array([(m.x_px, m.y_px) for m in here.minutiae])
+    near = [np.hypot(*(places - (m.x_px, m.y_px)).T).min() < 6 for m in there.minutiae]
+    assert len(near) > 15
+    assert np.mean(near) > 0.7
+
+
+def test_both_lists_are_of_the_same_finger_and_not_the_same() -> None:
+    found = detect.extract(Person(3).touch(2, 1, "good").pixels, 500)
+    places = np.array([(m.x_px, m.y_px) for m in found.minutiae])
+    near = [np.hypot(*(places - (m.x_px, m.y_px)).T).min() < 6 for m in found.second]
+    assert found.second != found.minutiae
+    assert np.mean(near) > 0.6
+
+
+def test_a_faint_print_keeps_its_minutiae() -> None:
+    seen = Person(3).touch(2, 1, "good").pixels
+    faint = np.asarray(200 + (seen.astype(np.int16) - 200) // 4, dtype=np.uint8)
+    assert len(detect.extract(faint, 500).minutiae) > 0.6 * len(detect.extract(seen, 500).minutiae)
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
