@@ -7,14 +7,16 @@ and extracts, and of libfprint itself.
 import dataclasses
 import functools
 import hashlib
+import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hil.calibrate import code, kept
-from hil.finger import cache, master, population
+from hil.finger import cache, population
 from hil.finger.exposure import Exposure
+from hil.finger.orientation import WIDE
 from sdbox_agent.biometrics.minutia import PPI, Flow, Minutia, MinutiaType, Template
 from sdbox_agent.errors import AskAgain
 from sdbox_agent.sensor import detect
@@ -36,7 +38,7 @@ def template(seed: int, number: int, sensor: int, *, folder: Path = kept.FOLDER)
 @functools.cache
 def key() -> str:
     """Changes with the code that makes a template, with NumPy and with libfprint."""
-    return f"{code.digest(master, population, detect)}-{np.__version__}-{_libfprint()}"
+    return f"{code.digest(sys.modules[__name__])}-{np.__version__}-{_libfprint()}"
 
 
 def _libfprint() -> str:
@@ -48,7 +50,7 @@ def _libfprint() -> str:
 
 
 def _extracted(seed: int, number: int, sensor: Exposure) -> Template:
-    pixels = population.touch(cache.master(seed), number, sensor).pixels
+    pixels = population.touch(cache.master(seed, variety=WIDE), number, sensor).pixels
     try:
         return detect.extract(pixels, PPI)
     except AskAgain:

@@ -18,18 +18,24 @@ from numpy.typing import NDArray
 from hil.finger import master as masters
 from hil.finger import noise, orientation, ridges
 from hil.finger.master import Master
-from hil.finger.orientation import FingerClass, Singularities
+from hil.finger.orientation import PLAIN, FingerClass, Singularities, Variety
 
 FOLDER = Path(__file__).parents[2] / "build" / "fingers"
 
 
-def master(seed: int, kind: FingerClass | None = None, *, folder: Path = FOLDER) -> Master:
+def master(
+    seed: int,
+    kind: FingerClass | None = None,
+    *,
+    variety: Variety = PLAIN,
+    folder: Path = FOLDER,
+) -> Master:
     """The finger of that seed, from disk if it is there."""
     drawn_or_given = "" if kind is None else f"-{kind.value}"
-    path = folder / f"{_code()}-numpy{np.__version__}-{seed}{drawn_or_given}.npz"
+    path = folder / f"{_code()}-numpy{np.__version__}-{seed}{drawn_or_given}{variety.name}.npz"
     with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return _read(path, seed)
-    grown = masters.grow(seed, kind)
+    grown = masters.grow(seed, kind, variety)
     with contextlib.suppress(OSError):
         _write(path, grown)
     return grown

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.finger import noise, orientation, ridges
-from hil.finger.orientation import FingerClass, Singularities
+from hil.finger.orientation import PLAIN, FingerClass, Singularities, Variety
 
 SHAPE = (512, 400)  # rows, columns at 500 dpi: 26 x 20 mm of skin
 CENTRE = (SHAPE[1] / 2, SHAPE[0] * 0.46)  # x, y
@@ -42,26 +42,29 @@ class Master:
     skin: Bytes2D
 
 
-def grow(seed: int, kind: FingerClass | None = None) -> Master:
-    """The finger of that seed; its class is drawn too unless it is given."""
+def grow(seed: int, kind: FingerClass | None = None, variety: Variety = PLAIN) -> Master:
+    """The finger of that seed, of so varied a people; its class is drawn unless it is given."""
     root = np.random.SeedSequence(seed)
     shape_seed, ridge_seed, skin_seed = root.spawn(3)
     rng = np.random.Generator(np.random.PCG64(shape_seed))
     drawn = orientation.draw_class(rng)
     kind = kind or drawn
-    points = orientation.place(rng, kind, CENTRE)
-    theta = orientation.field(rng, kind, points, SHAPE, 2)
-    period_px = _period(rng, points)
+    points = orientation.place(rng, kind, CENTRE, variety)
+    theta = orientation.field(rng, kind, points, SHAPE, 2, variety)
+    period_px = _period(rng, points, variety.period_px)
     signal = ridges.grow(np.random.Generator(np.random.PCG64(ridge_seed)), theta, period_px, SHAPE)
     skin = _skin(np.random.Generator(np.random.PCG64(skin_seed)), signal)
     grey = np.clip(np.rint(127.5 + 127.5 * signal), 0, 255).astype(np.uint8)
     return Master(seed, kind, points, grey, skin)
 
 
-def _period(rng: np.random.Generator, points: Singularities) -> NDArray[np.float32]:
+def _period(
+    rng: np.random.Generator, points: Singularities, spread_px: tuple[float, float, float, float]
+) -> NDArray[np.float32]:
     """Ridge period in pixels at 500 dpi, on the 250 dpi grid: wider below the deltas."""
     shape = (SHAPE[0] // 2, SHAPE[1] // 2)
-    mean = float(np.clip(rng.normal(8.9, 0.45), 8.0, 10.0))
+    usual, deviation, least, most = spread_px
+    mean = float(np.clip(rng.normal(usual, deviation), least, most))
     below = max((y for _, y in points.deltas), default=SHAPE[0] * 0.68)
     y = np.arange(shape[0], dtype=np.float32)[:, None] * 2
     wider = 0.9 / (1 + np.exp(-(y - below) / 18))

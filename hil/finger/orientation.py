@@ -46,6 +46,36 @@ NATURAL_SHARES: dict[FingerClass, float] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Variety:
+    """How much fingers of one class differ: spreads and ranges of what is drawn, uniform.
+
+    Attributes:
+        name: in the names of what is kept.
+        core_px: a loop's core lies at most so far from its usual place, each way.
+        delta_px: its delta likewise.
+        flank: how much steeper the flanks are than singular points make them.
+        lean: how much a loop's tail leans.
+        tip: how closely the tip's ridges follow its outline.
+        wander_rad: standard deviation of the smooth irregularity of the whole field.
+        period_px: ridge period: mean, standard deviation, least and most.
+    """
+
+    name: str
+    core_px: float
+    delta_px: float
+    flank: tuple[float, float]
+    lean: tuple[float, float]
+    tip: tuple[float, float]
+    wander_rad: float
+    period_px: tuple[float, float, float, float]
+
+
+PLAIN = Variety("", 14, 24, (0.25, 0.5), (0.1, 0.38), (0.75, 1.0), 0.07, (8.9, 0.45, 8.0, 10.0))
+# Nearer to how much people differ: ridges of 0.40 to 0.54 mm, loops of few ridges and of many.
+WIDE = Variety("wide", 26, 38, (0.0, 0.7), (-0.05, 0.5), (0.5, 1.15), 0.15, (9.0, 0.75, 7.8, 10.6))
+
+
+@dataclass(frozen=True, slots=True)
 class Singularities:
     """Cores and deltas, (x, y) in pixels of the master."""
 
@@ -60,7 +90,10 @@ def draw_class(rng: np.random.Generator) -> FingerClass:
 
 
 def place(
-    rng: np.random.Generator, kind: FingerClass, centre: tuple[float, float]
+    rng: np.random.Generator,
+    kind: FingerClass,
+    centre: tuple[float, float],
+    variety: Variety = PLAIN,
 ) -> Singularities:
     """Cores and deltas of a class about the middle of the finger, as fingers vary."""
 
@@ -77,7 +110,8 @@ def place(
             return Singularities((core,), (delta,))
         case FingerClass.LEFT_LOOP | FingerClass.RIGHT_LOOP:
             side = 1.0 if kind is FingerClass.LEFT_LOOP else -1.0
-            return Singularities((near(0, -25, 14),), (near(98 * side, 100, 24),))
+            core = near(0, -25, variety.core_px)
+            return Singularities((core,), (near(98 * side, 100, variety.delta_px),))
         case FingerClass.WHORL:
             upper = near(0, -35, 10)
             lower = (upper[0] + float(rng.uniform(-12, 12)), upper[1] + float(rng.uniform(14, 55)))
@@ -109,6 +143,7 @@ def field(
     points: Singularities,
     shape: tuple[int, int],
     step_px: int,
+    variety: Variety = PLAIN,
 ) -> Field:
     """The orientation at every `step_px`-th pixel of a master of `shape` (rows, columns)."""
     height, width = shape
@@ -124,16 +159,16 @@ def field(
         theta -= hump * np.sin(np.pi * np.clip(across * 1.25, -1, 1)) * np.exp(-(across**2) / 0.5)
     else:
         # Loops and whorls are rounder than poles and zeros alone make them: steeper flanks.
-        flank = rng.uniform(0.25, 0.5) * np.exp(-(((above - 0.45) / 0.22) ** 2))
+        flank = rng.uniform(*variety.flank) * np.exp(-(((above - 0.45) / 0.22) ** 2))
         theta -= flank * np.sin(np.clip(across, -1, 1) * np.pi / 2)
         # A loop's tail falls more steeply than its one delta lets it.
         lean = {FingerClass.LEFT_LOOP: 1.0, FingerClass.RIGHT_LOOP: -1.0}.get(kind, 0.0)
         bump = np.exp(-(((above - 0.45) / 0.25) ** 2))
-        theta += lean * rng.uniform(0.1, 0.38) * bump
-    tip = rng.uniform(0.75, 1.0) * np.clip((above - 0.12) / 0.75, 0, 1) ** 1.3
+        theta += lean * rng.uniform(*variety.lean) * bump
+    tip = rng.uniform(*variety.tip) * np.clip((above - 0.12) / 0.75, 0, 1) ** 1.3
     theta -= tip * np.sin(np.clip(across, -1, 1) * np.pi / 2) * _tip_weight(kind)
     wander = noise.smooth(rng, theta.shape, 90 / step_px)
-    return np.mod(theta + 0.07 * wander, np.pi).astype(np.float32)
+    return np.mod(theta + variety.wander_rad * wander, np.pi).astype(np.float32)
 
 
 def _tip_weight(kind: FingerClass) -> float:

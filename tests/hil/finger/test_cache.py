@@ -5,6 +5,7 @@ import pytest
 
 from hil.finger import cache, master
 from hil.finger.master import Master
+from hil.finger.orientation import WIDE
 
 
 @pytest.fixture
@@ -12,7 +13,7 @@ def planted(tmp_path: Path, finger: Master, monkeypatch: pytest.MonkeyPatch) -> 
     """Counts growths, and makes them cheap."""
     grown: list[int] = []
 
-    def grow(seed: int, kind: object = None) -> Master:
+    def grow(seed: int, kind: object = None, variety: object = None) -> Master:
         grown.append(seed)
         return finger
 
@@ -56,6 +57,12 @@ def test_a_damaged_file_is_grown_anew(
         )
     assert _same(cache.master(1, folder=tmp_path), finger)
     assert _same(cache.master(1, folder=tmp_path), finger)
+    assert planted == [1, 1]
+
+
+def test_fingers_of_another_variety_are_others(tmp_path: Path, planted: list[int]) -> None:
+    cache.master(1, folder=tmp_path)
+    cache.master(1, variety=WIDE, folder=tmp_path)
     assert planted == [1, 1]
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from hil.finger import orientation
 from hil.finger.master import CENTRE, SHAPE
-from hil.finger.orientation import FingerClass
+from hil.finger.orientation import PLAIN, WIDE, FingerClass, Variety
 
 
 def _rng(seed: int) -> np.random.Generator:
@@ -22,10 +22,13 @@ def _turns(theta: np.ndarray, at: tuple[float, float], radius_px: float = 9.0) -
 
 @pytest.mark.parametrize("kind", list(FingerClass))
 @pytest.mark.parametrize("seed", range(4))
-def test_cores_turn_half_and_deltas_minus_half(kind: FingerClass, seed: int) -> None:
+@pytest.mark.parametrize("variety", [PLAIN, WIDE])
+def test_cores_turn_half_and_deltas_minus_half(
+    kind: FingerClass, seed: int, variety: Variety
+) -> None:
     rng = _rng(seed)
-    points = orientation.place(rng, kind, CENTRE)
-    theta = orientation.field(rng, kind, points, SHAPE, 1)
+    points = orientation.place(rng, kind, CENTRE, variety)
+    theta = orientation.field(rng, kind, points, SHAPE, 1, variety)
     assert len(points.cores) == len(points.deltas)
     for core in points.cores:
         assert _turns(theta, core, 5.0) == pytest.approx(0.5, abs=0.01)
@@ -54,6 +57,16 @@ def test_a_left_loop_has_its_delta_on_the_right() -> None:
         right = orientation.place(_rng(seed), FingerClass.RIGHT_LOOP, CENTRE)
         assert left.deltas[0][0] > left.cores[0][0] + 40
         assert right.deltas[0][0] < right.cores[0][0] - 40
+
+
+def test_a_wider_variety_puts_loops_farther_apart() -> None:
+    def spread(variety: Variety) -> float:
+        places = [
+            orientation.place(_rng(k), FingerClass.LEFT_LOOP, CENTRE, variety) for k in range(40)
+        ]
+        return float(np.std([p.deltas[0][0] - p.cores[0][0] for p in places]))
+
+    assert spread(WIDE) > 1.4 * spread(PLAIN)
 
 
 def test_ridges_lie_flat_along_the_crease() -> None:
