@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     spawn = multiprocessing.get_context("spawn")  # libfprint's threads survive no fork
     with ProcessPoolExecutor(given.processes, spawn, work.begin, (os.getpid(),)) as pool:
         virtual = work.virtual(pool, plan, given.folder)
-        sets = work.real_sets(pool, given.real) if given.real.is_dir() else []
+        sets = work.real_sets(pool, given.real, given.folder) if given.real.is_dir() else []
     found = report.values(virtual, sets)
     text = report.text(found)
     given.folder.mkdir(parents=True, exist_ok=True)

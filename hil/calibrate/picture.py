@@ -41,7 +41,7 @@ def draw(curves: list[Curve], marks: dict[str, float]) -> Image.Image:
         x = _x(score, top)
         pen.line((x, TOP_PX, x, BOTTOM_PX), fill=INK, width=1)
         pen.text((x + 4, TOP_PX + 4 + 18 * line), label, fill=INK, font=font)
-    for line, curve in enumerate(curves):
+    for curve in curves:
         colour = COLOURS[curve.role][curve.order]
         share, edges = np.histogram(curve.score, bins=BINS, range=(0, top))
         for k in np.flatnonzero(share):
@@ -50,10 +50,18 @@ def draw(curves: list[Curve], marks: dict[str, float]) -> Image.Image:
             pen.line(ends, fill=colour, width=3)
             if k and share[k - 1]:
                 pen.line((ends[0], _y(share[k - 1] / len(curve.score)), ends[0], y), fill=colour)
-        y = TOP_PX + 90 + 22 * line
-        pen.line((RIGHT_PX - 330, y + 9, RIGHT_PX - 300, y + 9), fill=colour, width=3)
-        pen.text((RIGHT_PX - 292, y), curve.label, fill=INK, font=font)
+    _legend(pen, font, curves)
     return image
+
+
+def _legend(pen: ImageDraw.ImageDraw, font: ImageFont.ImageFont, curves: list[Curve]) -> None:
+    left, bottom = RIGHT_PX - 340, TOP_PX + 12 + 22 * len(curves)
+    pen.rectangle((left, TOP_PX + 1, RIGHT_PX - 1, bottom), fill="white")
+    for line, curve in enumerate(curves):
+        y = TOP_PX + 8 + 22 * line
+        colour = COLOURS[curve.role][curve.order]
+        pen.line((left + 10, y + 9, left + 40, y + 9), fill=colour, width=3)
+        pen.text((left + 48, y), curve.label, fill=INK, font=font)
 
 
 def _axes(pen: ImageDraw.ImageDraw, font: ImageFont.ImageFont, top: float) -> None:

@@ -6,15 +6,17 @@ Each finger is taken for somebody's own; two of a set make a person, every pair 
 Knows nothing of virtual fingers.
 """
 
+import hashlib
 import itertools
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hil.calibrate import decisions, kept, people
+from hil.calibrate import code, decisions, kept, people
 from hil.calibrate.people import Finger
 from hil.calibrate.statistics import Decisions
 from sdbox_agent.biometrics import decision
@@ -30,8 +32,24 @@ def sets(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if any(path.glob("*_*.png")))
 
 
-def decided(folder: Path) -> kept.Arrays:
-    """The decisions of one set; `who` counts its fingers from 0."""
+def decided(folder: Path, *, keep: Path = kept.FOLDER) -> kept.Arrays:
+    """The decisions of one set, made or read; `who` counts its fingers from 0."""
+    path = keep / "real" / _key(folder) / f"{folder.name}.npz"
+    found = kept.read(path, decisions.NAMES)
+    if found is None:
+        found = _made(folder)
+        kept.write(path, found)
+    return found
+
+
+def _key(folder: Path) -> str:
+    """Changes with the code, and with the files' names and sizes."""
+    files = [f"{path.name} {path.stat().st_size}" for path in sorted(folder.glob("*.png"))]
+    own = code.digest(sys.modules[__name__])
+    return f"{own}-{decisions.key()}-{hashlib.sha256(repr(files).encode()).hexdigest()[:8]}"
+
+
+def _made(folder: Path) -> kept.Arrays:
     impressions = _impressions(folder)
     impostor: list[tuple[float, int, int, int]] = []
     genuine: list[list[float]] = []

@@ -40,12 +40,12 @@ def virtual(pool: Executor, plan: Plan, folder: Path) -> Measured:
     return Measured("virtual", *decisions.joined(tiles))
 
 
-def real_sets(pool: Executor, folder: Path) -> list[Measured]:
+def real_sets(pool: Executor, folder: Path, keep: Path) -> list[Measured]:
     """All sets as one, then each."""
     names = real.sets(folder)
     if not names:
         return []
-    found = _spread(pool, "sets of real fingers", real.decided, names)
+    found = _spread(pool, "sets of real fingers", functools.partial(real.decided, keep=keep), names)
     each = [
         Measured(f"real: {name.name}", *real.joined([one]))
         for name, one in zip(names, found, strict=True)

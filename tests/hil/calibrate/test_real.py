@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hil.calibrate import people, real
+from hil.calibrate import decisions, people, real
 from hil.finger import cache
 from hil.finger.impression import impression
 from sdbox_agent.biometrics import decision, quality
@@ -53,7 +53,7 @@ def test_sets_are_the_folders_with_impressions(folder: Path) -> None:
 def test_every_pair_is_a_person_and_every_other_finger_a_stranger(
     folder: Path, marked: None
 ) -> None:
-    found = real.decided(folder)
+    found = real.decided(folder, keep=folder / "kept")
     who = found["impostor_who"]
     assert len(who) == real.ROTATIONS * 6 * 2  # pairs of four fingers, strangers to each
     assert all(len({a, b, c}) == 3 for a, b, c in who.tolist())
@@ -64,12 +64,28 @@ def test_every_pair_is_a_person_and_every_other_finger_a_stranger(
 
 
 def test_fingers_of_different_sets_are_different_people(folder: Path, marked: None) -> None:
-    one = real.decided(folder)
+    one = real.decided(folder, keep=folder / "kept")
     impostor, genuine, refused, measures = real.joined([one, one])
     assert impostor.people == genuine[0].people == 8
     assert len(impostor) == 2 * len(one["impostor"])
     assert measures.tolist() == [[30, 100, 0]] * len(measures)
     assert len(refused) == 2 * len(one["refused"])
+
+
+def test_scores_are_kept_by_code_and_files_and_nothing_else_is(
+    folder: Path, marked: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = folder / "kept"
+    first = real.decided(folder, keep=keep)
+    (kept_file,) = keep.rglob("*.npz")
+    with np.load(kept_file) as stored:
+        assert sorted(stored.files) == sorted(decisions.NAMES)
+    monkeypatch.setattr(real, "_made", lambda _: pytest.fail("made again"))
+    again = real.decided(folder, keep=keep)
+    assert all(np.array_equal(first[name], again[name]) for name in decisions.NAMES)
+    (folder / "101_1.png").write_bytes(b"another image")
+    with pytest.raises(pytest.fail.Exception):
+        real.decided(folder, keep=keep)
 
 
 @pytest.mark.rig

@@ -81,15 +81,15 @@ def test_fingers_are_made_before_decisions(tmp_path: Path, monkeypatch: pytest.M
 
 def test_where_there_are_no_sets_there_is_nothing_real(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
-        assert work.real_sets(pool, tmp_path) == []
+        assert work.real_sets(pool, tmp_path, tmp_path) == []
 
 
 def test_all_sets_come_before_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(real, "sets", lambda folder: [Path("one"), Path("two")])
-    monkeypatch.setattr(real, "decided", lambda path: path.name)
+    monkeypatch.setattr(real, "decided", lambda path, keep: path.name)
     monkeypatch.setattr(real, "joined", lambda found: (found, found, found, found))
     with ThreadPoolExecutor(1) as pool:
-        kinds = [(m.kind, m.impostor) for m in work.real_sets(pool, tmp_path)]
+        kinds = [(m.kind, m.impostor) for m in work.real_sets(pool, tmp_path, tmp_path)]
     assert kinds == [
         ("real: all sets", ["one", "two"]),
         ("real: one", ["one"]),
