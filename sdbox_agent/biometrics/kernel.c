@@ -65,9 +65,14 @@ API int64_t sdbox_most(void)
 	return MAX;
 }
 
+/* A difference of directions, brought to [-pi, pi); given within a few turns. */
 static double wrapped(double angle)
 {
-	return angle - 2 * M_PI * floor((angle + M_PI) / (2 * M_PI));
+	while (angle >= M_PI)
+		angle -= 2 * M_PI;
+	while (angle < -M_PI)
+		angle += 2 * M_PI;
+	return angle;
 }
 
 /* -- assignment ------------------------------------------------------------ */
@@ -119,7 +124,7 @@ static double sigmoid(double value, const double *centre_and_slope)
 {
 	double exponent = -centre_and_slope[1] * (value - centre_and_slope[0]);
 
-	return 1 / (1 + exp(fmin(exponent, 60)));
+	return exponent > 28 ? 0 : 1 / (1 + exp(exponent)); /* e^-28: nothing */
 }
 
 static double distance(const double *a, const double *b)

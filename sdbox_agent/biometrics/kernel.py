@@ -75,6 +75,13 @@ def _load(path: Path) -> ctypes.CDLL:
     for name in ("sdbox_abi", "sdbox_most", "sdbox_assign"):
         getattr(library, name).restype = ctypes.c_int64
     library.sdbox_relax.restype = library.sdbox_register.restype = None
+    at, count, number = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+    library.sdbox_assign.argtypes = [at, count, count, at, at]
+    library.sdbox_relax.argtypes = [at, at, at, at, count, at, number, count, at]
+    library.sdbox_register.argtypes = [
+        *(at, at, at, at, count, at, count, count, number, number),
+        *(at, at, at, at),
+    ]
     if (library.sdbox_abi(), library.sdbox_most()) != (ABI, MOST):
         raise ImportError(f"{path.name} is of another version: run `make setup`")
     return library
@@ -112,8 +119,8 @@ def assign(similarity: Floats) -> tuple[Indices, Indices]:
     rows, columns = np.empty((2, MOST), dtype=np.int64)
     found = _library.sdbox_assign(
         _at(table),
-        ctypes.c_int64(table.shape[0]),
-        ctypes.c_int64(table.shape[1]),
+        table.shape[0],
+        table.shape[1],
         _at(rows),
         _at(columns),
     )
@@ -131,10 +138,10 @@ def relax(strength: Floats, probe: Points, reference: Points, a: Indices, b: Ind
         ctypes.byref(_side(reference)),
         _at(a),
         _at(b),
-        ctypes.c_int64(len(relaxed)),
+        len(relaxed),
         _at(_SIGMOIDS),
-        ctypes.c_double(p.RELAXATION_WEIGHT),
-        ctypes.c_int64(p.RELAXATION_ROUNDS),
+        p.RELAXATION_WEIGHT,
+        p.RELAXATION_ROUNDS,
         _at(relaxed),
     )
     return relaxed
@@ -152,12 +159,12 @@ def register(probe: Points, reference: Points, a: Indices, b: Indices) -> Regist
         ctypes.byref(_side(reference)),
         _at(a),
         _at(b),
-        ctypes.c_int64(len(a)),
+        len(a),
         _at(_STAGES),
-        ctypes.c_int64(len(_STAGES)),
-        ctypes.c_int64(p.REFINED_PROPOSALS),
-        ctypes.c_double(p.NOTHING_MEETS),
-        ctypes.c_double(p.OVERLAP_MARGIN_PX),
+        len(_STAGES),
+        p.REFINED_PROPOSALS,
+        p.NOTHING_MEETS,
+        p.OVERLAP_MARGIN_PX,
         ctypes.byref(_BENDING),
         ctypes.byref(out),
         _at(weight),
@@ -186,5 +193,5 @@ def _indices(chosen: Indices, below: int, count: int) -> Indices:
     return checked
 
 
-def _at(array: NDArray[np.float64] | Indices) -> ctypes.c_void_p:
-    return ctypes.c_void_p(array.ctypes.data)
+def _at(array: NDArray[np.float64] | Indices) -> int:
+    return array.ctypes.data
