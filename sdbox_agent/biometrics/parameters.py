@@ -68,3 +68,15 @@ GOOD_QUALITY: Final = 50.0
 THRESHOLD_FMR_0_15_PERCENT: Final = 0.12
 STRONG_FROM: Final = 0.34  # bands of accepted scores, for the ageing of a template
 FAIR_FROM: Final = 0.22
+
+# Ridges made plain by short-time Fourier analysis (ours; after Chikkerur, Cartwright, Govindaraju,
+# Pattern Recognition 40(1), 2007). Chosen by six sets of real prints together.
+WINDOW_PX: Final = 32  # three to four ridges
+RIDGE_PERIODS_PX: Final = (4.0, 18.0)  # at 500 ppi: a child's to a broad adult's
+FLOOR_GREY: Final = 10.0  # weaker ridges are not raised to full contrast
+DIRECTION_SMOOTHING_CELLS: Final = 1.0
+PERIOD_SMOOTHING_CELLS: Final = 1.5
+DIRECTION_WIDTH_RAD: Final = 0.35
+PERIOD_WIDTH: Final = 0.35  # of the logarithm
+CERTAINTY_RANGE: Final = (0.25, 0.40)  # from no ridges at all to ridges for certain
+ENHANCED_GAIN_GREY: Final = 60.0  # a window's mean wave is this strong

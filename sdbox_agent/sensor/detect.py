@@ -17,7 +17,7 @@ import numpy as np
 gi.require_version("FPrint", "2.0")
 from gi.repository import FPrint, GLib  # noqa: E402  the version must be named first
 
-from sdbox_agent.biometrics import normalise  # noqa: E402
+from sdbox_agent.biometrics import normalise, ridges  # noqa: E402
 from sdbox_agent.biometrics.minutia import (  # noqa: E402
     PPI,
     Minutia,
@@ -82,8 +82,9 @@ _library.fp_image_get_data.restype = ctypes.c_void_p
 def extract(pixels: NDArray[np.uint8], dpi: float) -> Template:
     """Minutiae of `pixels` (height, width), ridges dark, taken at `dpi`; in the project's frame.
 
-    Found twice: in the image brought to one contrast, and (`second`) in the image as it is. The
-    detector errs differently in them, so that both together tell fingers apart better than either.
+    Found twice: in the image brought to one contrast, and (`second`) where nothing but its ridges
+    is left. The detector errs differently in them, so that both together tell fingers apart better
+    than either.
 
     Raises AskAgain("finger-poor") where there are none, Fault("sensor-failed") for an image of an
     impossible size.
@@ -92,7 +93,7 @@ def extract(pixels: NDArray[np.uint8], dpi: float) -> Template:
     grey = normalise.at_500(pixels, dpi)
     first = _minutiae(normalise.contrast(grey))
     try:
-        second = _minutiae(np.asarray(grey + 0.5, dtype=np.uint8))
+        second = _minutiae(ridges.enhanced(grey))
     except AskAgain:
         second = ()
     return Template(first, second)
