@@ -50,10 +50,7 @@ def enhanced(image: Reals) -> NDArray[np.uint8]:
     filtered = spectra * _filter(direction, log_frequency)
     power = (filtered.real**2 + filtered.imag**2) @ _COUNT
     filtered /= np.maximum(np.sqrt(power) / _SIDE, np.float32(p.FLOOR_GREY))[:, :, None]
-    whole = np.zeros((*filtered.shape[:2], _FREQUENCY.size), np.complex64)
-    whole[:, :, _BAND] = filtered
-    windows = np.fft.irfft2(whole.reshape(*filtered.shape[:2], _SIDE, -1), s=(_SIDE, _SIDE))
-    waves = _joined(np.asarray(windows * (_TAPER * _SIDE), np.float32), image.shape)
+    waves = _joined(_windows(filtered), image.shape)
     low, high = p.CERTAINTY_RANGE
     print_ = np.clip((_bilinear(certainty, image.shape, STEP_PX) - low) / (high - low), 0, 1)
     grey = np.clip(_GREY + p.ENHANCED_GAIN_GREY * waves * print_, 0, 255)
@@ -74,9 +71,11 @@ def _spectra(image: Reals) -> Spectra:
     )
     windows = np.lib.stride_tricks.sliding_window_view(padded, (_SIDE, _SIDE))
     windows = windows[::STEP_PX, ::STEP_PX]
-    level = windows - windows.mean(axis=(2, 3), keepdims=True)
-    spectra = np.fft.rfft2(level * _TAPER).reshape(rows, columns, -1)[:, :, _BAND]
-    return np.asarray(spectra, np.complex64)
+    spectra = np.empty((rows, columns, len(_BAND)), np.complex64)
+    for row, into in zip(windows, spectra, strict=True):  # a row at a time: memory is short
+        level = row - row.mean(axis=(1, 2), keepdims=True)
+        into[:] = np.fft.rfft2(level * _TAPER).reshape(columns, -1)[:, _BAND]
+    return spectra
 
 
 def _field(power: Reals) -> tuple[Reals, Reals, Reals]:
@@ -103,6 +102,18 @@ def _filter(direction: Reals, log_frequency: Reals) -> Reals:
     about = (along - 1) * np.float32(1 / (2 * p.DIRECTION_WIDTH_RAD**2))
     about -= off**2 * np.float32(1 / (2 * p.PERIOD_WIDTH**2))
     return np.asarray(np.exp(about), np.float32)
+
+
+def _windows(filtered: Spectra) -> Reals:
+    """The waves of each window: (rows, columns, _SIDE, _SIDE)."""
+    rows, columns = filtered.shape[:2]
+    windows = np.empty((rows, columns, _SIDE, _SIDE), np.float32)
+    whole = np.zeros((columns, _FREQUENCY.size), np.complex64)
+    for row, into in zip(filtered, windows, strict=True):
+        whole[:, _BAND] = row
+        spectra = whole.reshape(columns, _SIDE, -1)
+        into[:] = np.fft.irfft2(spectra, s=(_SIDE, _SIDE)) * (_TAPER * _SIDE)
+    return windows
 
 
 def _smooth(cells: Reals, sigma: float) -> Reals:
