@@ -121,7 +121,7 @@ def _record(path: Path, finger: files.Finger) -> bytes:
         raise FileRefused("finger-file-invalid", str(path), 0, "is a record already")
     best = sorted(finger.template.minutiae, key=lambda m: -m.quality)[:MAX_MINUTIAE]
     height, width = (side * PPI / finger.image.dpi for side in finger.image.pixels.shape)
-    kept = Template(tuple(best), finger.template.second, finger.template.flow)
+    kept = Template(tuple(best), finger.template.second)
     return iso.encode(iso.record_of({0: [kept]}, width, height))
 
 

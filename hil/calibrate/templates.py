@@ -17,12 +17,11 @@ from hil.calibrate import code, kept
 from hil.finger import cache, population
 from hil.finger.exposure import Exposure
 from hil.finger.orientation import WIDE
-from sdbox_agent.biometrics.minutia import PPI, Flow, Minutia, MinutiaType, Template
+from sdbox_agent.biometrics.minutia import PPI, Minutia, MinutiaType, Template
 from sdbox_agent.errors import AskAgain
 from sdbox_agent.sensor import detect
 
-NAMES = ("minutiae", "second", "angle", "certainty")
-_KEPT_FIELDS = {"minutiae", "second", "flow"}
+NAMES = ("minutiae", "second")
 
 
 def template(seed: int, number: int, sensor: int, *, folder: Path = kept.FOLDER) -> Template:
@@ -59,22 +58,14 @@ def _extracted(seed: int, number: int, sensor: Exposure) -> Template:
 
 def arrays(found: Template) -> kept.Arrays:
     """To keep; TypeError for a template with more in it than is kept here."""
-    if {field.name for field in dataclasses.fields(found)} != _KEPT_FIELDS:
+    if {field.name for field in dataclasses.fields(found)} != set(NAMES):
         raise TypeError("a template has grown: keep all of it")
-    none = np.zeros((0, 0), np.uint8)
-    return {
-        "minutiae": _rows(found.minutiae),
-        "second": _rows(found.second),
-        "angle": none if found.flow is None else found.flow.angle,
-        "certainty": none if found.flow is None else found.flow.certainty,
-    }
+    return {"minutiae": _rows(found.minutiae), "second": _rows(found.second)}
 
 
 def of(stored: kept.Arrays) -> Template:
     """What `arrays` was given."""
-    angle = stored["angle"].astype(np.uint8)
-    flow = Flow(angle, stored["certainty"].astype(np.uint8)) if angle.size else None
-    return Template(_minutiae(stored["minutiae"]), _minutiae(stored["second"]), flow)
+    return Template(_minutiae(stored["minutiae"]), _minutiae(stored["second"]))
 
 
 def _rows(minutiae: tuple[Minutia, ...]) -> NDArray[np.float64]:

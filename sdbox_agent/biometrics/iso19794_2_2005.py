@@ -65,12 +65,11 @@ class Record:
 
     def template(self, view: FingerView) -> Template:
         """The view in the project's frame (500 pixels per inch, radians), and what we added."""
-        added = extension.decode(view.extended, RULES)
         first, second = (
             fmr.template_minutiae(minutiae, self.x_ppcm, self.y_ppcm, ANGLE_UNITS)
-            for minutiae in (view.minutiae, added.second)
+            for minutiae in (view.minutiae, extension.decode(view.extended, RULES))
         )
-        return Template(first, second, added.flow)
+        return Template(first, second)
 
 
 def decode(data: bytes) -> Record:
@@ -143,7 +142,7 @@ def _check(record: Record) -> None:
         raise DecodeError("reserved certification bits are set")
     for view in record.views:
         fmr.check_view(view, record.width, record.height, RULES)
-        second = extension.decode(view.extended, RULES).second
+        second = extension.decode(view.extended, RULES)
         if second:
             fmr.check_minutiae(second, record.width, record.height, RULES)
     fmr.check_numbers([(view.position, view.number) for view in record.views])
@@ -153,14 +152,13 @@ def _check(record: Record) -> None:
 
 
 def _view_of(position: int, number: int, template: Template) -> FingerView:
-    added = extension.Extension(_stored(template.second), template.flow)
     return FingerView(
         position,
         number,
         0,
         _mean_quality(template),
         _stored(template.minutiae),
-        extension.encode(added, RULES),
+        extension.encode(_stored(template.second), RULES),
     )
 
 

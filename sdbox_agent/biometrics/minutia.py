@@ -11,15 +11,10 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from typing_extensions import override
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-STEP_PX: Final = 12  # of a flow's grid: a ridge and a half
 PPI: Final = 500  # pixels per inch of every template
 FULL_TURN_RAD: Final = 2 * math.pi
 
@@ -59,33 +54,15 @@ class Minutia:
         return "<Minutia>"
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Flow:
-    """The ridges' direction on a square grid over the image: what lies between the minutiae.
-
-    `angle` uint8 (rows, columns), in 256ths of half a turn, counter-clockwise as seen, from the x
-    axis; `certainty` uint8 of the same shape, 0: no ridges here. The middle of cell (0, 0) lies at
-    `STEP_PX / 2`, `STEP_PX / 2`.
-    """
-
-    angle: NDArray[np.uint8]
-    certainty: NDArray[np.uint8]
-
-    @override
-    def __repr__(self) -> str:
-        return "<Flow>"
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class Template:
-    """One impression of one finger: its minutiae, and what else was found where it was looked for.
+    """One impression of one finger: its minutiae.
 
-    `second`: the same finger's minutiae as another extractor found them.
+    `second`: the same impression's as another extractor found them; empty where none looked.
     """
 
     minutiae: tuple[Minutia, ...]
     second: tuple[Minutia, ...] = ()
-    flow: Flow | None = None
 
     @override
     def __repr__(self) -> str:

@@ -79,8 +79,7 @@ SEEDS: list[bytes] = [
     _with(struct.pack(">HH", 1, 2) + b"xx"),
     _with(bytes.fromhex("5301000a 73646201 406400c84063")),  # ours: a second minutia
     _with(bytes.fromhex("5301000a 73646201 7fff00c84063")),  # outside
-    _with(bytes.fromhex("53020008 73646201 0101 40ff")),  # the flow of one cell
-    _with(bytes.fromhex("53020008 73646201 0101 4000")),
+    _with(2 * bytes.fromhex("5301000a 73646201 406400c84063")),  # twice
     *(_with(struct.pack(">HH", kind, 2) + b"xx") for kind in (0, 4, 0x0100)),
     _with(struct.pack(">HH", 1, 9) + b"xx"),
     _with(b"x"),
