@@ -17,7 +17,7 @@ from sdbox_agent.biometrics import iso19794_2_2005 as iso
 from sdbox_agent.biometrics import oncard
 from sdbox_agent.biometrics.comparison import compare as score_of
 from sdbox_agent.biometrics.comparison import explain, prepare
-from sdbox_agent.biometrics.minutia import PPI, Template
+from sdbox_agent.biometrics.minutia import PPI, Minutia, Template
 from sdbox_agent.cardkind import Bit
 from sdbox_agent.errors import AskAgain, DecodeError, Refused
 from sdbox_agent.fingertool import det, files, pairing, picture, protocol, report, text
@@ -119,10 +119,13 @@ def evaluate(options: argparse.Namespace, say: Say) -> int:
 def _record(path: Path, finger: files.Finger) -> bytes:
     if finger.image is None:
         raise FileRefused("finger-file-invalid", str(path), 0, "is a record already")
-    best = sorted(finger.template.minutiae, key=lambda m: -m.quality)[:MAX_MINUTIAE]
     height, width = (side * PPI / finger.image.dpi for side in finger.image.pixels.shape)
-    kept = Template(tuple(best), finger.template.second)
+    kept = Template(_best(finger.template.minutiae), _best(finger.template.second))
     return iso.encode(iso.record_of({0: [kept]}, width, height))
+
+
+def _best(minutiae: tuple[Minutia, ...]) -> tuple[Minutia, ...]:
+    return tuple(sorted(minutiae, key=lambda m: -m.quality)[:MAX_MINUTIAE])
 
 
 def _compared(found: Explanation, pairs: Pairing | None, *, explained: bool) -> dict[str, object]:

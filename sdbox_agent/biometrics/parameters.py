@@ -72,6 +72,7 @@ FAIR_FROM: Final = 0.22
 # Ridges made plain by short-time Fourier analysis (ours; after Chikkerur, Cartwright, Govindaraju,
 # Pattern Recognition 40(1), 2007). Chosen by six sets of real prints together.
 WINDOW_PX: Final = 32  # three to four ridges
+STEP_PX: Final = 12  # from window to window: a ridge and a half
 RIDGE_PERIODS_PX: Final = (4.0, 18.0)  # at 500 ppi: a child's to a broad adult's
 FLOOR_GREY: Final = 10.0  # weaker ridges are not raised to full contrast
 DIRECTION_SMOOTHING_CELLS: Final = 1.0

@@ -1,7 +1,7 @@
 """Ridges made plain: an image in which only what runs as ridges do is left, at one contrast.
 
-Short-time Fourier analysis on the grid of `minutia.STEP_PX`: each window's direction and period,
-smoothed with its neighbours', become a filter of that window's own spectrum (Chikkerur, Cartwright,
+Short-time Fourier analysis in windows `STEP_PX` apart: each one's direction and period, smoothed
+with its neighbours', become a filter of that window's own spectrum (Chikkerur, Cartwright,
 Govindaraju, "Fingerprint enhancement using STFT analysis", Pattern Recognition 40(1), 2007).
 Knows pixels; knows no minutiae and no library.
 """
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sdbox_agent.biometrics import parameters as p
-from sdbox_agent.biometrics.minutia import STEP_PX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,8 +22,9 @@ if TYPE_CHECKING:
     Spectra = NDArray[np.complex64]
 
 _SIDE: Final = p.WINDOW_PX
-_MARGIN_PX: Final = (_SIDE - STEP_PX) // 2  # of a window round its cell
-_TILES: Final = -(-_SIDE // STEP_PX)  # every so many windows do not overlap
+_STEP: Final = p.STEP_PX
+_MARGIN_PX: Final = (_SIDE - _STEP) // 2  # of a window round its cell
+_TILES: Final = -(-_SIDE // _STEP)  # every so many windows do not overlap
 _GREY: Final = 128  # of no ridge
 
 _TAPER_1: Final = np.cos(np.pi * (np.arange(_SIDE) - (_SIDE - 1) / 2) / _SIDE)
@@ -52,7 +52,7 @@ def enhanced(image: Reals) -> NDArray[np.uint8]:
     filtered /= np.maximum(np.sqrt(power) / _SIDE, np.float32(p.FLOOR_GREY))[:, :, None]
     waves = _joined(_windows(filtered), image.shape)
     low, high = p.CERTAINTY_RANGE
-    print_ = np.clip((_bilinear(certainty, image.shape, STEP_PX) - low) / (high - low), 0, 1)
+    print_ = np.clip((_bilinear(certainty, image.shape, _STEP) - low) / (high - low), 0, 1)
     grey = np.clip(_GREY + p.ENHANCED_GAIN_GREY * waves * print_, 0, 255)
     return np.asarray(grey, np.uint8)
 
@@ -60,17 +60,17 @@ def enhanced(image: Reals) -> NDArray[np.uint8]:
 def _spectra(image: Reals) -> Spectra:
     """The ridges' band of each window's spectrum: (rows, columns, band)."""
     height, width = image.shape
-    rows, columns = -(-height // STEP_PX), -(-width // STEP_PX)
+    rows, columns = -(-height // _STEP), -(-width // _STEP)
     padded = np.pad(
         image,
         (
-            (_MARGIN_PX, rows * STEP_PX - height + _MARGIN_PX),
-            (_MARGIN_PX, columns * STEP_PX - width + _MARGIN_PX),
+            (_MARGIN_PX, rows * _STEP - height + _MARGIN_PX),
+            (_MARGIN_PX, columns * _STEP - width + _MARGIN_PX),
         ),
         mode="edge",
     )
     windows = np.lib.stride_tricks.sliding_window_view(padded, (_SIDE, _SIDE))
-    windows = windows[::STEP_PX, ::STEP_PX]
+    windows = windows[::_STEP, ::_STEP]
     spectra = np.empty((rows, columns, len(_BAND)), np.complex64)
     for row, into in zip(windows, spectra, strict=True):  # a row at a time: memory is short
         level = row - row.mean(axis=(1, 2), keepdims=True)
@@ -130,10 +130,10 @@ def _smooth(cells: Reals, sigma: float) -> Reals:
 def _joined(windows: Reals, shape: tuple[int, ...]) -> Reals:
     """Windows laid where they came from, and added."""
     rows, columns = windows.shape[:2]
-    size = ((rows + _TILES) * STEP_PX + _SIDE, (columns + _TILES) * STEP_PX + _SIDE)
+    size = ((rows + _TILES) * _STEP + _SIDE, (columns + _TILES) * _STEP + _SIDE)
     total = np.zeros(size, np.float32)
     places = np.lib.stride_tricks.sliding_window_view(total, (_SIDE, _SIDE), writeable=True)
-    places = places[::STEP_PX, ::STEP_PX][:rows, :columns]
+    places = places[::_STEP, ::_STEP][:rows, :columns]
     for row in range(_TILES):
         for column in range(_TILES):  # of these no two overlap
             places[row::_TILES, column::_TILES] += windows[row::_TILES, column::_TILES]

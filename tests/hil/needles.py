@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.keywrap import aes_key_unwrap
 from numpy.typing import NDArray
 
 from hil.card import keys
-from hil.finger import Person
-from hil.issuing import DPI, Holder, reference_record
+from hil.finger import Person, sensor
+from hil.issuing import Holder, reference_record
 from sdbox_agent.biometrics import iso19794_2_2005 as iso
 from sdbox_agent.biometrics.comparison import prepare
 from sdbox_agent.biometrics.minutia import Template
@@ -102,7 +102,7 @@ def _mine(found: Template) -> set[bytes]:
 
 def _everybodys() -> set[bytes]:
     touch = Person(99).touch(Person(99).positions[0], 1, "good")
-    return set(_pieces(prepare(extract(np.ascontiguousarray(touch.pixels), DPI))))
+    return set(_pieces(prepare(extract(np.ascontiguousarray(touch.pixels), sensor.kind().dpi))))
 
 
 def _pieces(value: object) -> Iterator[bytes]:

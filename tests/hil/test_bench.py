@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -98,12 +99,15 @@ def test_every_threads_time_counts_and_a_busy_one_is_seen() -> None:
 
 
 def test_a_process_that_ends_meanwhile_spoils_the_measure() -> None:
-    brief = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.2)"])
+    brief = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    ending = threading.Timer(0.2, brief.kill)
+    ending.start()
     try:
         with pytest.raises(Moved):
             idle_percent({"brief": [brief.pid]}, 0.8)
     finally:
-        brief.wait()
+        ending.join()
+        brief.communicate()
 
 
 def test_memory_is_in_mb() -> None:

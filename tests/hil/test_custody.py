@@ -20,7 +20,8 @@ import pytest
 from hil.box import CARD_UID, CORE_UID, FINGER_UID, PROMPT_UID, TUNNEL_UID
 from hil.centre import API_UID, GATEWAY_UID
 from hil.desk import fingers_of
-from hil.issuing import DPI, Holder, reference_record
+from hil.finger import sensor
+from hil.issuing import Holder, reference_record
 from sdbox_agent.biometrics import oncard
 from sdbox_agent.sensor.detect import extract
 from sdbox_agent.terms import Level
@@ -64,7 +65,7 @@ def prepare(rig, people) -> dict[Level, Known]:
 def known(holder: Holder) -> Known:
     touch = HERE.touch(HERE.positions[0], TOUCH, "good")
     pixels = np.ascontiguousarray(touch.pixels)
-    probe = extract(pixels, DPI)
+    probe = extract(pixels, sensor.kind().dpi)
     secrets = {"image": needles.image(pixels), "probe": needles.template(probe)}
     match holder.level:
         case Level.HOST_MATCH:
