@@ -72,11 +72,11 @@ FAIR_FROM: Final = 0.22
 # Ridges made plain by short-time Fourier analysis (ours; after Chikkerur, Cartwright, Govindaraju,
 # Pattern Recognition 40(1), 2007). Chosen by six sets of real prints together.
 WINDOW_PX: Final = 32  # three to four ridges
-STEP_PX: Final = 12  # from window to window: a ridge and a half
+STEP_PX: Final = 16  # from window to window: half a one, so that Hann's add up to 1
 RIDGE_PERIODS_PX: Final = (4.0, 18.0)  # at 500 ppi: a child's to a broad adult's
 FLOOR_GREY: Final = 10.0  # weaker ridges are not raised to full contrast
-DIRECTION_SMOOTHING_CELLS: Final = 1.0
-PERIOD_SMOOTHING_CELLS: Final = 1.5
+DIRECTION_SMOOTHING_CELLS: Final = 0.75
+PERIOD_SMOOTHING_CELLS: Final = 1.125
 DIRECTION_WIDTH_RAD: Final = 0.35
 PERIOD_WIDTH: Final = 0.35  # of the logarithm
 CERTAINTY_RANGE: Final = (0.25, 0.40)  # from no ridges at all to ridges for certain

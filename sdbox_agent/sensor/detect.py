@@ -91,24 +91,17 @@ def extract(pixels: NDArray[np.uint8], dpi: float) -> Template:
     """
     check_size(pixels.shape[1], pixels.shape[0])
     grey = normalise.at_500(pixels, dpi)
-    first = _minutiae(normalise.contrast(grey))
-    try:
-        second = _minutiae(ridges.enhanced(grey))
-    except AskAgain:
-        second = ()
-    return Template(first, second)
-
-
-def _minutiae(pixels: NDArray[np.uint8]) -> tuple[Minutia, ...]:
-    return tuple(_minutia(found) for found in _detect(pixels))
+    first = _Detection(normalise.contrast(grey))
+    second = _Detection(ridges.enhanced(grey))  # meanwhile libfprint's own thread does the first
+    template = Template(*(tuple(map(_minutia, one.found())) for one in (first, second)))
+    if not template.minutiae:
+        raise AskAgain("finger-poor")
+    return template
 
 
 def check_layout() -> None:
     """Raise Fault("sensor-failed") unless this libfprint's structures are those we read."""
-    try:
-        found = _detect(_trial())
-    except AskAgain:
-        raise Fault("sensor-failed") from None
+    found = _Detection(_trial()).found()
     if len(found) != len(_TRIAL):
         raise Fault("sensor-failed")
     for x, y, direction in _TRIAL:
@@ -134,35 +127,38 @@ def _trial() -> NDArray[np.uint8]:
     return np.asarray(128 + 100 * np.cos(phase), dtype=np.uint8)
 
 
-def _detect(pixels: NDArray[np.uint8]) -> Sequence[_Minutia]:
-    """Minutiae of an image at 500 pixels per inch."""
-    height, width = pixels.shape
-    image = FPrint.Image.new(width, height)
-    pointer = hash(image)  # PyGObject's hash of an object is its C pointer
-    struct = _Image.from_address(pointer)
-    if (struct.width, struct.height, struct.ppmm) != (width, height, 0.0):
-        raise Fault("sensor-failed")
-    struct.ppmm = PPMM
-    size = ctypes.c_size_t()
-    data = _library.fp_image_get_data(pointer, ctypes.byref(size))
-    source = np.ascontiguousarray(pixels, dtype=np.uint8)
-    if size.value != source.nbytes or image.get_ppmm() != PPMM:
-        raise Fault("sensor-failed")
-    ctypes.memmove(data, source.ctypes.data, source.nbytes)
-    _run(image)
-    return [_read(minutia) for minutia in image.get_minutiae()]
+class _Detection:
+    """libfprint at work on an image at 500 pixels per inch."""
 
-
-def _run(image: Any) -> None:  # noqa: ANN401  PyGObject has no types
-    results: list[Any] = []
-    image.detect_minutiae(None, lambda _, result: results.append(result))
-    with Waiting(DETECTION_S) as wait:
-        if not wait.until(lambda: bool(results)):
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        """Begin. Raises Fault("sensor-failed") if libfprint's image is not laid out as we know."""
+        height, width = pixels.shape
+        image = FPrint.Image.new(width, height)
+        pointer = hash(image)  # PyGObject's hash of an object is its C pointer
+        struct = _Image.from_address(pointer)
+        if (struct.width, struct.height, struct.ppmm) != (width, height, 0.0):
             raise Fault("sensor-failed")
-    try:
-        image.detect_minutiae_finish(results[0])
-    except GLib.Error:
-        raise AskAgain("finger-poor") from None
+        struct.ppmm = PPMM
+        size = ctypes.c_size_t()
+        data = _library.fp_image_get_data(pointer, ctypes.byref(size))
+        source = np.ascontiguousarray(pixels, dtype=np.uint8)
+        if size.value != source.nbytes or image.get_ppmm() != PPMM:
+            raise Fault("sensor-failed")
+        ctypes.memmove(data, source.ctypes.data, source.nbytes)
+        self._image: Any = image  # PyGObject has no types
+        self._results: list[Any] = []
+        image.detect_minutiae(None, lambda _, result: self._results.append(result))
+
+    def found(self) -> Sequence[_Minutia]:
+        """Wait for the minutiae; none where libfprint says that there are none."""
+        with Waiting(DETECTION_S) as wait:
+            if not wait.until(lambda: bool(self._results)):
+                raise Fault("sensor-failed")
+        try:
+            self._image.detect_minutiae_finish(self._results[0])
+        except GLib.Error:
+            return []
+        return [_read(minutia) for minutia in self._image.get_minutiae()]
 
 
 def _read(minutia: Any) -> _Minutia:  # noqa: ANN401
