@@ -141,7 +141,12 @@ def test_it_stays_within_its_arrays_and_what_c_defines(tmp_path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.biometrics.sanitised", str(library)],
         cwd=HERE.parents[1],
-        env={"LD_PRELOAD": asan, "ASAN_OPTIONS": "detect_leaks=0", "OPENBLAS_NUM_THREADS": "1"},
+        env={
+            "LD_PRELOAD": asan,
+            "ASAN_OPTIONS": "detect_leaks=0",
+            "OPENBLAS_NUM_THREADS": "1",
+            "PYTHONMALLOC": "malloc",  # ctypes' structures too have edges to be watched
+        },
         capture_output=True,
         text=True,
         check=False,
