@@ -131,8 +131,10 @@ class FingerSide:
                 feed(on.FingerPrepared(n, self._sealed_sha256))
             case ipc.FrameTaken():  # kept whatever became of its session
                 self._frame_tags.append(message.tag)
-            case ipc.Hint():
+            case ipc.Hint() if _ask_again(message.code):  # no other sentence is its to show
                 feed(on.Hinted(n, message.code))
+            case ipc.Hint():
+                pass
             case ipc.ProbeReady():
                 feed(on.ProbeReady(n))
             case ipc.Verdict(match=True):
@@ -152,7 +154,8 @@ class FingerSide:
         elif n == 0:
             self._why = code
         else:
-            self._context.feed(on.Failed(n, code))
+            # As the table has it: its own word would go on, by the record, to the centre.
+            self._context.feed(on.Failed(n, errors.error(code).code))
 
 
 def _ask_again(code: str) -> bool:

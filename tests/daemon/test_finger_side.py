@@ -51,6 +51,7 @@ def test_it_is_given_what_one_transaction_needs_and_the_trusted_time() -> None:
         (ipc.Verdict(n=N, match=False, advice="card-revoked"), on.FingerRejected(N)),
         (ipc.Verdict(n=N, match=False, advice="made-up"), on.FingerRejected(N)),
         (ipc.Failed(n=N, code="reference-altered"), on.Failed(N, "reference-altered")),
+        (ipc.Failed(n=N, code="made-up"), on.Failed(N, "unknown-code")),
     ],
 )
 def test_its_words_become_events(message: ipc.FromFinger, event: on.Event) -> None:
@@ -59,6 +60,14 @@ def test_its_words_become_events(message: ipc.FromFinger, event: on.Event) -> No
     side.heard(message)
     assert side.bench.fed == [event]
     assert side.spy.acts == (["recycle"] if isinstance(event, on.FingerMatched) else [])
+
+
+@pytest.mark.parametrize("code", ["made-up", "card-revoked"])
+def test_it_shows_the_person_nothing_but_what_a_person_can_mend(code: str) -> None:
+    side = Side()
+    side.prepare(OPEN)
+    side.heard(ipc.Hint(n=N, code=code))
+    assert side.bench.fed == []
 
 
 def test_a_process_that_was_given_a_reference_ends_with_the_session() -> None:
