@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 
 from sdbox_agent import hardening
+from sdbox_agent.biometrics import fmr, oncard
 from sdbox_agent.biometrics import iso19794_2_2005 as iso
-from sdbox_agent.biometrics import oncard
 from sdbox_agent.biometrics.comparison import compare as score_of
 from sdbox_agent.biometrics.comparison import explain, prepare
 from sdbox_agent.biometrics.minutia import PPI, Minutia, Template
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
-MAX_MINUTIAE: Final = 255  # ISO/IEC 19794-2:2005 section 7.4.1.5: one byte counts them
 SUFFIXES: Final = frozenset(files.IMAGES + files.RECORDS)
 # A card of ordinary memory: SP 800-73pt1-5 leaves the number to it; the cards in cards/ take 60.
 CARD: Final = Bit(key="96", position=0, minimum=12, maximum=60, order=0)
@@ -125,7 +124,7 @@ def _record(path: Path, finger: files.Finger) -> bytes:
 
 
 def _best(minutiae: tuple[Minutia, ...]) -> tuple[Minutia, ...]:
-    return tuple(sorted(minutiae, key=lambda m: -m.quality)[:MAX_MINUTIAE])
+    return tuple(sorted(minutiae, key=lambda m: -m.quality)[: fmr.MAX_MINUTIAE])
 
 
 def _compared(found: Explanation, pairs: Pairing | None, *, explained: bool) -> dict[str, object]:
