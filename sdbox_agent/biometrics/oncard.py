@@ -96,27 +96,29 @@ def template(data: bytes) -> Template:
     )
 
 
-def _in_units(template: Template) -> list[CompactMinutia]:
-    """The template in the format's units, wherever it lies; what then repeats another goes."""
-    found = (
-        CompactMinutia(
+def _in_units(template: Template) -> dict[CompactMinutia, int]:
+    """Minutiae in the format's units, wherever they lie, with their quality; each once."""
+    found: dict[CompactMinutia, int] = {}
+    for m in template.minutiae:
+        compact = CompactMinutia(
             math.floor(m.x_px * _UNITS_PER_PX + 0.5),
             math.floor(m.y_px * _UNITS_PER_PX + 0.5),
             math.floor(m.angle_rad * compact_2005.ANGLE_UNITS / FULL_TURN_RAD + 0.5)
             % compact_2005.ANGLE_UNITS,
             m.type,
         )
-        for m in template.minutiae
-    )
-    return list(dict.fromkeys(found))
+        found.setdefault(compact, m.quality)
+    return found
 
 
-def _pruned(minutiae: list[CompactMinutia], most: int) -> list[CompactMinutia]:
+def _pruned(found: dict[CompactMinutia, int], most: int) -> list[CompactMinutia]:
     """At most `most` of them, on an area the format can hold, in the order they came.
 
-    Those farthest from the centre of mass go first; of equals an ending goes before another, then
-    the largest angle (ISO/IEC 19794-2:2011 section 9.3.2). The centre is of all, computed once.
+    The poorest go first; of equals (of all, where no quality is known) those farthest from the
+    centre of mass, then an ending before another, then the largest angle (ISO/IEC 19794-2:2011
+    section 9.3.2). The centre is of all, computed once. For the area the farthest go.
     """
+    minutiae = list(found)
     count = len(minutiae)
     sum_x, sum_y = sum(m.x for m in minutiae), sum(m.y for m in minutiae)
 
@@ -125,7 +127,8 @@ def _pruned(minutiae: list[CompactMinutia], most: int) -> list[CompactMinutia]:
         distance2 = (count * m.x - sum_x) ** 2 + (count * m.y - sum_y) ** 2
         return distance2, m.type == MinutiaType.ENDING, m.angle, place
 
-    kept = sorted(range(count), key=last)[:most]
+    best = sorted(range(count), key=lambda place: (-found[minutiae[place]], last(place)))[:most]
+    kept = sorted(best, key=last)
     while kept and not _fits([minutiae[place] for place in kept]):
         kept.pop()
     return [minutiae[place] for place in sorted(kept)]

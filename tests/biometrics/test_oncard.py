@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -80,6 +81,15 @@ def test_the_farthest_from_the_middle_of_all_go_first() -> None:
     """The centre of mass is that of all: the far one pulls it, and goes alone."""
     kept = sent(at((0, 0), (10, 0), (20, 0), (200, 0)), bit(minimum=1, maximum=3))
     assert [x - kept[0][0] for x, _, _ in kept] == [0, 10, 20]
+
+
+def test_the_poorest_go_before_the_farthest() -> None:
+    places = at((0, 0), (10, 0), (20, 0), (200, 0)).minutiae
+    found = Template(
+        tuple(replace(m, quality=q) for m, q in zip(places, (50, 20, 50, 50), strict=True))
+    )
+    kept = sent(found, bit(minimum=1, maximum=3))
+    assert [x - kept[0][0] for x, _, _ in kept] == [0, 20, 200]
 
 
 def test_of_equals_an_ending_goes_first_then_the_largest_angle() -> None:
