@@ -1,7 +1,8 @@
 """When a finger is recognised less and less well: time for a new enrolment, before a lock-out.
 
-Judges by the bands of the last matches, three words in place of scores. Knows no store. A finger
-that was never better is no decline: a new enrolment would not mend it.
+Judges by the bands of the first matches after enrolment and of the last ones, three words in place
+of scores. Knows no store. A finger that was never better is no decline: a new enrolment would not
+mend it. One that is weak now and then hears nothing (tests/sdbox_centre/test_ageing.py: how often).
 """
 
 from __future__ import annotations
@@ -14,28 +15,30 @@ from sdbox_agent.terms import Band
 if TYPE_CHECKING:
     from sdbox_agent.centre.wire import Notice
 
-KEPT: Final = 10  # bands of an enrolment
-LATEST: Final = 5  # of them, held against those before
-WEAK: Final = 3  # of the latest: a decline
+FIRST: Final = 5  # bands kept of an enrolment: how it began
+LATEST: Final = 5  # and how it is
+WEAK: Final = 4  # of the latest: a decline
+SELDOM: Final = 1  # weak ones of five that say nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Ageing:
-    """What is kept of one enrolment: the newest band last."""
+    """What is kept of one enrolment: its first bands and its latest, the newest last."""
 
     bands: tuple[Band, ...] = ()
     declined: bool = False  # said until the finger is as good as it was, or enrolled anew
 
     def after(self, band: Band) -> Self:
         """With one more match."""
-        bands = (*self.bands, band)[-KEPT:]
-        latest, before = bands[-LATEST:], bands[:-LATEST]
+        first, latest = self.bands[:FIRST], self.bands[FIRST:]
+        if len(first) < FIRST:
+            return type(self)((*first, band))
+        latest = (*latest, band)[-LATEST:]
         if self.declined:
-            still = Band.WEAK in latest
+            declined = _weak(latest) > SELDOM
         else:
-            was_better = 2 * _weak(before) < len(before)
-            still = _weak(latest) >= WEAK and was_better
-        return type(self)(bands, still)
+            declined = _weak(latest) >= WEAK and _weak(first) <= SELDOM
+        return type(self)((*first, *latest), declined)
 
     @property
     def notices(self) -> tuple[Notice, ...]:
