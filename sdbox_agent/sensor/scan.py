@@ -82,8 +82,7 @@ class Scanner(Generic[Probe]):
                     functools.partial(self._early, hint),
                 )
                 self._touched = True
-                self._replays.take(frame.pixels)
-                probe = self._judge(frame.pixels)
+                probe = self._judged(frame.pixels)
             except AskAgain as error:
                 if error.code == "finger-timeout":
                     raise
@@ -101,6 +100,20 @@ class Scanner(Generic[Probe]):
         if aside is None:
             raise why
         return aside
+
+    def _judged(self, pixels: NDArray[np.uint8]) -> Probe:
+        """What the frame is worth. A frame is taken once; one without a finger is none to take.
+
+        A sensor that is dazzled twice gives the same white twice: that is nobody's replay.
+        """
+        try:
+            probe = self._judge(pixels)
+        except AskAgain as error:
+            if error.code != "finger-poor":
+                self._replays.take(pixels)
+            raise
+        self._replays.take(pixels)
+        return probe
 
     def _early(self, hint: Callable[[str], None]) -> None:
         """A finger lies there already. Who has touched before was told why once more is needed."""

@@ -12,7 +12,7 @@ from sdbox_agent.sensor.replay import Replays
 from sdbox_agent.sensor.scan import Scanner
 from sdbox_agent.sensor.scripted import Early, ScriptedSensor
 
-POOR, WET, DRY, GOOD = 0, 30, 40, 100
+POOR, BLANK, WET, DRY, GOOD = 0, 10, 30, 40, 100
 SPOILT = {WET: "finger-wet", DRY: "finger-dry"}
 
 
@@ -35,6 +35,8 @@ def frame(value: int, which: int = 0) -> np.ndarray:
 
 
 def judge(pixels: np.ndarray) -> Probe:
+    if pixels[-1, -1] == BLANK:
+        raise AskAgain("finger-poor")
     if pixels[-1, -1] == POOR:
         raise AskAgain("press-harder")
     return Probe(int(pixels[-1, -1]))
@@ -116,6 +118,11 @@ def test_the_same_pixels_are_refused_in_this_scan_and_in_a_later_one(interrupt, 
         scans.scan(interrupt[0], lambda _: None)
         scans.scan(interrupt[0], lambda _: None)
     assert refused.value.code == "replayed-sample"
+
+
+def test_a_sensor_that_sees_nothing_twice_replays_nothing(interrupt) -> None:
+    scans = scanner(frame(BLANK), frame(BLANK), frame(GOOD))
+    assert scans.scan(interrupt[0], lambda _: None) == Probe(GOOD)
 
 
 def test_what_lay_there_before_the_prompt_is_not_taken_and_costs_no_capture(interrupt) -> None:
