@@ -27,7 +27,7 @@ from sdbox_agent.biometrics.minutia import (  # noqa: E402
 )
 from sdbox_agent.errors import AskAgain, Fault  # noqa: E402
 from sdbox_agent.sensor.gloop import Waiting  # noqa: E402
-from sdbox_agent.sensor.port import check_size  # noqa: E402
+from sdbox_agent.sensor.port import MAX_SIDE_PX, check_size  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ TYPES: Final = {0: MinutiaType.BIFURCATION, 1: MinutiaType.ENDING}
 # -- ours ----------------------------------------------------------------------------------------
 
 PPMM: Final = PPI / 25.4
-DETECTION_S: Final = 5.0  # 1000 x 1000 pixels take 0.2 s
+DETECTION_S: Final = 5.0  # 1000 x 1000 pixels of noise take 3 s
 _TRIAL_SIDE_PX: Final = 192
 _TRIAL_PERIOD_PX: Final = 9.0  # an ordinary ridge period at 500 ppi
 _TRIAL: Final = ((64, 64, 8), (128, 70, 24), (70, 128, 24), (128, 128, 8))  # x, y, direction
@@ -91,6 +91,8 @@ def extract(pixels: NDArray[np.uint8], dpi: float) -> Template:
     """
     check_size(pixels.shape[1], pixels.shape[0])
     grey = normalise.at_500(pixels, dpi)
+    if max(grey.shape) > MAX_SIDE_PX:  # 5 cm: no finger
+        raise Fault("sensor-failed")
     first = _Detection(normalise.contrast(grey))
     second = _Detection(ridges.enhanced(grey))  # meanwhile libfprint's own thread does the first
     template = Template(*(tuple(map(_minutia, one.found())) for one in (first, second)))

@@ -86,6 +86,11 @@ def test_an_image_of_an_impossible_size_never_reaches_libfprint(shape) -> None:
         detect.extract(np.zeros(shape, dtype=np.uint8), 500)
 
 
+def test_an_image_of_more_skin_than_a_finger_has_never_reaches_libfprint() -> None:
+    with pytest.raises(Fault, match="sensor-failed"):
+        detect.extract(np.zeros((500, 600), dtype=np.uint8), 250)
+
+
 def test_a_view_into_a_larger_image_is_read_as_it_looks() -> None:
     large = np.zeros((300, 400), dtype=np.uint8)
     large[50:242, 70:262] = detect._trial()
