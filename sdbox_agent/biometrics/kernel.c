@@ -18,7 +18,6 @@ enum {
 	ABI = 2, /* raised with every change of a function's arguments */
 	MAX = 128, /* minutiae of a print */
 	MAX_PROPOSALS = 64,
-	MAX_STAGES = 8,
 };
 
 struct points {

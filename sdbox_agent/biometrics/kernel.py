@@ -129,7 +129,7 @@ def assign(similarity: Floats) -> tuple[Indices, Indices]:
 
 def relax(strength: Floats, probe: Points, reference: Points, a: Indices, b: Indices) -> Floats:
     """Strengths after relaxation; `a`, `b`: the pairs' minutiae; all (pairs,)."""
-    relaxed = np.array(strength, dtype=np.float64)
+    relaxed = np.array(strength, dtype=np.float64).reshape(-1)
     if len(relaxed) < 2:
         return relaxed
     a, b = _indices(a, len(probe), len(relaxed)), _indices(b, len(reference), len(relaxed))
@@ -174,6 +174,22 @@ def register(probe: Points, reference: Points, a: Indices, b: Indices) -> Regist
         out.angle, (out.x, out.y), out.paired, out.probe_overlap, out.reference_overlap,
         weight, partner,
     )  # fmt: skip
+
+
+def check_points(points: Points) -> None:
+    """Raise Bug unless the arrays are what C takes them for."""
+    count, corners = len(points), len(points.hull_px)
+    shapes = {
+        "xy_px": (count, 2),
+        "angle_rad": (count,),
+        "worth": (count,),
+        "hull_px": (corners, 2),
+    }
+    for name, shape in shapes.items():
+        array = getattr(points, name)
+        laid = array.dtype == np.float64 and array.flags.c_contiguous and array.shape == shape
+        if not (laid and np.isfinite(array).all()):
+            raise Bug("unforeseen")
 
 
 def _side(points: Points) -> _Side:

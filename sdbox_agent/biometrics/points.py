@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from typing_extensions import override
 
+from sdbox_agent.biometrics import kernel
 from sdbox_agent.biometrics import parameters as p
 from sdbox_agent.biometrics.hull import convex_hull
 
@@ -30,6 +31,10 @@ class Points:
     angle_rad: Floats
     worth: Floats
     hull_px: Floats
+
+    def __post_init__(self) -> None:
+        """Raise Bug for arrays that compiled code could not read."""
+        kernel.check_points(self)
 
     def __len__(self) -> int:
         """How many minutiae."""

@@ -99,6 +99,30 @@ def test_what_it_may_not_be_given_is_refused_before_it_is_asked() -> None:
         kernel.relax(np.ones(len(many)), side, side, many, many)
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"xy_px": np.zeros((3, 2), dtype=np.float32)},
+        {"xy_px": np.zeros((2, 3)).T},
+        {"xy_px": np.zeros((2, 2))},
+        {"worth": np.ones(2)},
+        {"angle_rad": np.array([0.0, math.inf, 0.0])},
+        {"hull_px": np.array([(0.0, math.nan)])},
+    ],
+    ids=str,
+)
+def test_arrays_that_c_could_not_read_are_no_points(spoil) -> None:
+    good = {
+        "xy_px": np.zeros((3, 2)),
+        "angle_rad": np.zeros(3),
+        "worth": np.ones(3),
+        "hull_px": np.zeros((1, 2)),
+    }
+    assert len(Points(**good)) == 3
+    with pytest.raises(Bug):
+        Points(**(good | spoil))
+
+
 def test_no_print_is_larger_than_it_takes() -> None:
     assert parameters.MAX_MINUTIAE <= kernel.MOST
     assert parameters.PROPOSALS <= kernel.MOST_PROPOSALS
