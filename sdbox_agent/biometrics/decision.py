@@ -28,7 +28,7 @@ def fused(captures: Sequence[Prepared], references: Sequence[tuple[int, Prepared
 
 def accepts(score: float) -> bool:
     """The decision."""
-    return score >= p.THRESHOLD_FMR_0_15_PERCENT
+    return score >= p.THRESHOLD_FMR_1E_4
 
 
 def band(score: float) -> Band:

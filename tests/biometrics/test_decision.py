@@ -24,14 +24,14 @@ def test_a_capture_more_never_lowers_it() -> None:
 
 
 def test_the_threshold_is_where_the_decision_turns() -> None:
-    threshold = parameters.THRESHOLD_FMR_0_15_PERCENT
+    threshold = parameters.THRESHOLD_FMR_1E_4
     assert decision.accepts(threshold)
     assert not decision.accepts(math.nextafter(threshold, 0))
     assert not decision.accepts(0)
 
 
 def test_bands_stand_in_order_above_the_threshold() -> None:
-    threshold = parameters.THRESHOLD_FMR_0_15_PERCENT
+    threshold = parameters.THRESHOLD_FMR_1E_4
     assert threshold < parameters.FAIR_FROM < parameters.STRONG_FROM < 1
     assert decision.band(threshold) is Band.WEAK
     assert decision.band(parameters.FAIR_FROM) is Band.FAIR

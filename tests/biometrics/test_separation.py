@@ -1,4 +1,7 @@
-"""The threshold's name, kept: 200 genuine and 2,000 impostor comparisons without an error."""
+"""At the box's threshold: 200 genuine and 2,000 impostor comparisons without an error.
+
+What it is named for takes more of them: `python -m hil.calibrate`.
+"""
 
 import itertools
 
