@@ -7,6 +7,5 @@ touches alike in minutiae (5, 50, 95 %: 37 64 91; real 33 58 90), area (101 171 
 ones' (50, 99, 99.9 %: .066 .100 .116; real .060 .091 .100): thresholds set by them err on the
 strict side. Touches pass the gates of minutiae, not those of the image, and all sensors are of 500
 dpi. Not modelled: what two fingers of one person share, years between enrolment and capture,
-scars, sensors of other resolutions, and the worst tenth of real touches (the lowest genuine scores
-of all sets, .03 to .05, have no virtual like).
+scars, sensors of other resolutions, and the worst of real touches.
 """
