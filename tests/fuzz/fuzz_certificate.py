@@ -98,6 +98,8 @@ def target(data: bytes) -> None:
         assert isinstance(read(loaded), frozenset)
     certificate.is_authority(loaded)
     with contextlib.suppress(DecodeError):
+        assert certificate.algorithm(certificate.supported(loaded.public_key()))
+    with contextlib.suppress(DecodeError):
         assert len(holder.guid(loaded)) == 16
     with contextlib.suppress(DecodeError):
         assert holder.display_name(loaded).isprintable()

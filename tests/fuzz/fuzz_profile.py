@@ -98,7 +98,8 @@ def target(data: bytes) -> None:
                 case schema.Box():
                     assert value.centre.url.startswith("https://")
                 case schema.Sensor(ppmm=None):
-                    pass
+                    with contextlib.suppress(ValueError):
+                        raise AssertionError(f"a sensor of no resolution: {value.kind}")
                 case schema.Sensor():
                     assert value.kind.driver == value.driver
                 case schema.Kind():
