@@ -11,6 +11,7 @@ import functools
 import importlib
 import io
 import os
+import stat
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +102,12 @@ def extract(image: Image) -> Template:
 
 
 def write(path: Path, data: bytes, *, replace: bool) -> None:
-    """A new file; with `replace` also in the place of an old one. Raises FileRefused."""
+    """A new file; with `replace` also in the place of an old one. Raises FileRefused.
+
+    Only a file or a link gives way: what root says by mistake costs no device its name.
+    """
+    if replace and not _gives_way(path):
+        raise FileRefused("finger-file-not-written", str(path), 0, "not a file")
     beside = path.with_name(f".{path.name}.{os.getpid()}") if replace else path
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -143,9 +149,21 @@ def _detector() -> Any:  # noqa: ANN401  a module: with libfprint in it, so load
     return detect
 
 
-def _bytes(path: Path) -> bytes:
+def _gives_way(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        kind = path.lstat().st_mode
+    except OSError:
+        return True  # nothing there, or nothing that could be written: open() will tell
+    return stat.S_ISREG(kind) or stat.S_ISLNK(kind)
+
+
+def _bytes(path: Path) -> bytes:
+    """All of a file's. Raises FileRefused, also for what is none: a pipe would never end."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _refused(path, "not a file")
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise _refused(path, error.strerror or "can't be read") from None

@@ -121,6 +121,14 @@ def test_what_is_no_finger_is_refused(tmp_path: Path, seen: list) -> None:
         files.read(tmp_path / "big")
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path, seen: list) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    for path in (tmp_path / "a.png", tmp_path):
+        with pytest.raises(FileRefused) as refused:
+            files.read(path, 500.0)
+        assert refused.value.diagnosis.endswith(("not a file", "Is a directory"))
+
+
 def test_without_pillow_only_grey_maps_are_read(
     tmp_path: Path, seen: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +169,14 @@ def test_a_symlink_is_not_followed(tmp_path: Path) -> None:
         files.write(tmp_path / "link", b"new", replace=False)
     files.write(tmp_path / "link", b"new", replace=True)
     assert (tmp_path / "kept").read_bytes() == b"kept"
+
+
+def test_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileRefused, match="finger-file-not-written"):
+        files.write(tmp_path / "pipe", b"new", replace=True)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert os.listdir(tmp_path) == ["pipe"]
 
 
 def test_nothing_half_written_stays(tmp_path: Path) -> None:
