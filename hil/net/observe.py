@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from hil.net.namespace import Namespace
 
 _ETH_P_ALL: Final = 3
-_SO_TIMESTAMPNS: Final = 35  # asm-generic/socket.h
-_PACKET_OUTGOING: Final = 4
+_SO_RCVBUFFORCE: Final = 33  # asm-generic/socket.h; SO_RCVBUF stops at net.core.rmem_max
+_SO_TIMESTAMPNS: Final = 35
+_SOL_PACKET: Final = 263  # linux/socket.h
+_PACKET_OUTGOING: Final = 4  # linux/if_packet.h
+_PACKET_STATISTICS: Final = 6
+_STATISTICS: Final = struct.Struct("=II")  # struct tpacket_stats: seen, dropped
 _TIMESPEC: Final = struct.Struct("=qq")
 _ETHERTYPES: Final = {0x0800: 4, 0x86DD: 6}
 _TCP, _UDP, _ICMP6 = 6, 17, 58
@@ -72,12 +76,16 @@ def read(data: bytes, time_ns: int, *, outgoing: bool) -> Frame:
 
 
 class Observer:
-    """Collects every frame on one interface of a namespace, from `with` to its end."""
+    """Collects every frame on one interface of a namespace, from `with` to its end.
+
+    A witness that missed something proves nothing: leaving raises RuntimeError if the kernel had to
+    drop a frame.
+    """
 
     def __init__(self, namespace: Namespace, interface: str) -> None:
         self._socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024 * 1024)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 16 * 1024 * 1024)
         self._socket.bind((interface, _ETH_P_ALL))
         self._socket.settimeout(0.2)
         self._stop = threading.Event()
@@ -92,7 +100,11 @@ class Observer:
         time.sleep(0.05)  # what is on its way
         self._stop.set()
         self._thread.join()
+        statistics = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
         self._socket.close()
+        _, dropped = _STATISTICS.unpack(statistics)
+        if dropped and not any(error):
+            raise RuntimeError(f"the witness missed {dropped} frames")
 
     def _watch(self) -> None:
         while not self._stop.is_set():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hil.net.observe import Observer, now_ns, read
 from hil.net.topology import BOX4, BOX6, CENTRE4, CENTRE6, CENTRE_SIDE, Topology
+from tests.waiting import until
 
 
 @given(st.binary(max_size=120), st.sampled_from([b"", b"\x08\x00", b"\x86\xdd", b"\x08\x06"]))
@@ -23,10 +24,29 @@ def test_every_frame_of_a_burst_is_seen_with_its_time() -> None:
         start_ns = now_ns()
         for family, host in ((socket.AF_INET, CENTRE4), (socket.AF_INET6, CENTRE6)):
             with topology.box.socket(family, socket.SOCK_DGRAM) as sock:
+                # The neighbour first: until it is known, the sender's kernel queues few frames.
+                sock.sendto(b"x", (host, 4241))
+                until(lambda host=host: _to(observer, host, 4241) == 1)
                 for _ in range(500):
                     sock.sendto(b"x", (host, 4242))
         end_ns = now_ns()
+    assert _to(observer, CENTRE4, 4242) == _to(observer, CENTRE6, 4242) == 500
     seen = observer.arrived(lambda frame: frame.port == 4242)
-    assert len([f for f in seen if (f.source, f.destination) == (BOX4, CENTRE4)]) == 500
-    assert len([f for f in seen if (f.source, f.destination) == (BOX6, CENTRE6)]) == 500
+    assert {frame.source for frame in seen} == {BOX4, BOX6}
     assert all(start_ns <= frame.time_ns <= end_ns + 10**8 for frame in seen)
+
+
+@pytest.mark.rig
+def test_a_witness_that_missed_frames_says_so() -> None:
+    with Topology() as topology:
+        observer = Observer(topology.centre, CENTRE_SIDE)  # nobody reads yet
+        observer._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with topology.box.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for _ in range(100):
+                sock.sendto(b"x", (CENTRE4, 4242))
+        with pytest.raises(RuntimeError, match=r"missed \d+ frames"), observer:
+            pass
+
+
+def _to(observer: Observer, host: str, port: int) -> int:
+    return len(observer.arrived(lambda f: (f.destination, f.port) == (host, port)))
