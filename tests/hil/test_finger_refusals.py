@@ -3,6 +3,9 @@
 Hours of waiting are not waited: the centre's count is set by hand where a test says so.
 """
 
+import os
+import signal
+
 import numpy as np
 import pytest
 
@@ -20,7 +23,7 @@ COMPARISONS = 3  # of one session, by the centre's policy
 def prepare(rig, people) -> dict[str, Holder]:
     names = (
         "tries", "delayed", "nearly locked", "second finger", "poor", "replayed", "good",
-        "second touch", "pulled", "told",
+        "second touch", "pulled", "told", "given up", "killed",
     )  # fmt: skip
     return {name: people.holder() for name in names}
 
@@ -157,6 +160,44 @@ def test_a_card_pulled_within_an_attempt_ends_it_with_the_attempt_spent(
     bench.rig.operator.remove()
     bench.refused("card-removed", "comparing")
     assert bench.centre_row(holder)[0] == 1
+
+
+def between_touches(bench: Bench, holder: Holder) -> None:
+    """An attempt has been spent on one wrong finger, and the next touch is asked for."""
+    assert bench.to_finger(holder).state == "scanning"
+    bench.rig.operator.place(SOMEBODY_ELSE)
+    bench.watch.until(lambda one: one.waits and one.state == "comparing", "another touch")
+
+
+def test_giving_up_within_an_attempt_leaves_it_spent(
+    bench: Bench, people: dict[str, Holder]
+) -> None:
+    holder = people["given up"]
+    between_touches(bench, holder)
+    bench.cancel()
+    spent = bench.refused("cancelled", "comparing")
+    bench.recorded("attempt-reserved", spent.n)
+    assert bench.centre_row(holder)[0] == 1
+    counted = bench.box_row(holder)
+    assert counted is not None
+    assert counted.left == access.LOCKED_FAILURES - 1
+
+
+def test_a_finger_process_killed_within_an_attempt_leaves_it_spent(
+    bench: Bench, people: dict[str, Holder]
+) -> None:
+    """Whoever could kill it for nothing would have as many attempts as he likes."""
+    holder = people["killed"]
+    between_touches(bench, holder)
+    os.kill(bench.rig.box.pid("sdbox-finger@"), signal.SIGKILL)
+    spent = bench.refused("finger-worker-died", "comparing")
+    bench.recorded("attempt-reserved", spent.n)
+    assert bench.centre_row(holder)[0] == 1
+    bench.clear()
+    opened = bench.enter(holder)
+    assert (opened.state, opened.attempts_left) == ("open", COMPARISONS - 1)
+    bench.leave()
+    assert bench.centre_row(holder) == (0, 0)
 
 
 @pytest.mark.parametrize(
