@@ -95,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("--reader", help="its name or a part of it; default: the one with a card")
     card.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
     fingeroptions.add(commands, _command, _finger)
-    profile = _command(commands, "profile", _profile, "check a profile, or a kind in cards/")
+    text = "check a profile, or a kind in cards/ or sensors/"
+    profile = _command(commands, "profile", _profile, text)
     profile.add_argument("act", choices=["check"])
     profile.add_argument("file", type=Path)
     profile.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
