@@ -193,7 +193,7 @@ def _keep(
 ) -> None:
     """The report's files; without Pillow the last, the plot, is missing."""
     name = protocol.POOLED if len(trials) > 1 else trials[0].name
-    curves = [(name, protocol.scores(trials))]
+    curves = [(text.set_name(name, options.language), protocol.scores(trials))]
     if len(trials) > 1:
         curves += [(trial.name, protocol.scores([trial])) for trial in trials]
     table = "".join(_rows(trials))

@@ -25,6 +25,7 @@ TICKS: Final = (1e-5, 1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 MARKS: Final = (1e-2, 1e-3, 1e-4)  # FMR100, FMR1000, FMR10000
 _LEFT, _TOP, _SIDE, _RIGHT, _BELOW = 100, 80, 620, 40, 90
 _LATE: Final = 0.1
+_HIGH: Final = 80  # px below the top: where no threshold of any use has its label
 _NORMAL: Final = NormalDist()
 
 
@@ -113,7 +114,7 @@ def _too_few(sheet: Paper, scores: Scores, words: Words) -> None:
     (x, bottom), top = _at(one, LEAST), _TOP
     sheet.area([(_LEFT, top), (x, top), (x, bottom), (_LEFT, bottom)], paper.GREY, 0.12)
     if x - _LEFT > 30:
-        sheet.upright(words.too_few, (_LEFT + 14, top + _SIDE / 2), 12)
+        sheet.upright(words.too_few, (_LEFT + 14, top + _HIGH), 12)
 
 
 def _marks(sheet: Paper, scores: Scores, marks: Mapping[str, float], words: Words) -> None:

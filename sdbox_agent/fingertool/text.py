@@ -141,7 +141,7 @@ def caption(
 
 def summary(one: Summary, language: str) -> Iterator[str]:
     """The figures of one set."""
-    yield f"== {_w('pooled', language) if one.name == protocol.POOLED else one.name}"
+    yield f"== {set_name(one.name, language)}"
     counts = (
         ("fingers", one.fingers),
         ("impressions", one.impressions),
@@ -165,6 +165,11 @@ def summary(one: Summary, language: str) -> Iterator[str]:
         yield _rate("FNMR", at.fnmr) + f"  {_w('false-non-matches', language)}: {counted}"
 
 
+def set_name(name: str, language: str) -> str:
+    """A set's own; of several together, what people call that."""
+    return _w("pooled", language) if name == protocol.POOLED else name
+
+
 def _rate(name: str, rate: Rate) -> str:
     low, high = 100 * rate.low, 100 * rate.high
     return f"{name:<10}{100 * rate.rate:>7.2f} %  {low:.2f} .. {high:.2f}"
@@ -180,7 +185,7 @@ def times(took_ms: Mapping[str, float], language: str) -> str:
 def det_words(name: str, language: str) -> det.Words:
     """The words of a plot."""
     return det.Words(
-        title=f"{_w('det-title', language)}: {name}",
+        title=f"{_w('det-title', language)}: {set_name(name, language)}",
         fmr=_w("fmr", language),
         fnmr=_w("fnmr", language),
         too_few=_w("too-few", language),
