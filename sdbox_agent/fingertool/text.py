@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent import errors
+from sdbox_agent.biometrics.parameters import SIMILARITY_POWER
 from sdbox_agent.fingertool import det, picture, protocol
 from sdbox_agent.fingertool.pairing import MM_PER_PX
 from sdbox_agent.screen import words
@@ -54,9 +55,10 @@ def decisions(score: float, language: str) -> Iterator[str]:
 def explanation(found: Explanation, pairs: Pairing | None, language: str) -> Iterator[str]:
     """What the score is made of, why it is what it is, and every pair."""
     if found.met is None or pairs is None:
-        yield _w("nothing", language)
+        yield _w(_why(found), language)
         return
-    yield f"{_w('made-of', language)} = ⁴√{found.similarity:.4f} · {found.share:.4f}"
+    product = f"(⁴√{found.similarity:.4f}) · {found.share:.4f} = {_own(found):.4f}"
+    yield f"{_w('made-of', language)} = {product}"
     if found.second is not None:
         yield f"{_w('second', language)}: {found.second:.4f}"
     yield f"{_w('surroundings', language)}: {found.similarity:.3f}"
@@ -71,11 +73,17 @@ def explanation(found: Explanation, pairs: Pairing | None, language: str) -> Ite
     yield from _table(pairs, language)
 
 
+def _own(found: Explanation) -> float:
+    """The score by the extractor whose minutiae are shown."""
+    return float(found.similarity**SIMILARITY_POWER * found.share)
+
+
 def _why(found: Explanation) -> str:
+    threshold = min(protocol.thresholds().values())
+    if found.score >= threshold:
+        return "why-same" if _own(found) >= threshold else "why-other"
     if found.met is None:
         return "nothing"
-    if found.score >= min(protocol.thresholds().values()):
-        return "why-same"
     if min(found.met.probe_overlap, found.met.reference_overlap) < SMALL_COMMON:
         return "why-small"
     return "why-few" if found.share < WEAK_SHARE else "why-around"
@@ -115,7 +123,7 @@ def caption(
     """The words of a picture; `names` of the two files."""
     threshold = min(protocol.thresholds().values())
     matches = found.score >= threshold
-    because = _w("nothing", language)
+    because = _w(_why(found), language)
     if found.met is not None and pairs is not None:
         common = round(min(found.met.probe_overlap, found.met.reference_overlap))
         because = (

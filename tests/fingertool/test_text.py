@@ -26,7 +26,7 @@ def compared(probe: Template, reference: Template):
 
 def why(found: Explanation, pairs, language: str = "en") -> str:
     lines = list(text.explanation(found, pairs, language))
-    names = ("why-same", "why-small", "why-few", "why-around", "nothing")
+    names = ("why-same", "why-other", "why-small", "why-few", "why-around", "nothing")
     said = [name for name in names if words("finger", name, language) in lines]
     assert len(said) == 1
     return said[0]
@@ -45,8 +45,9 @@ def test_an_explanation_has_a_row_for_every_pair(language: str) -> None:
     (turned,) = (m[1] for line in lines if (m := re.search(r"([-+]\d+\.\d)°,", line)))
     assert float(turned) == pytest.approx(math.degrees(-0.3), abs=1)
     product = next(line for line in lines if line.startswith("score = "))
-    a, b = map(float, re.findall(r"\d\.\d{4}", product))
-    assert a**SIMILARITY_POWER * b == pytest.approx(found.score, abs=1e-3)
+    a, b, own = map(float, re.findall(r"\d\.\d{4}", product))
+    assert a**SIMILARITY_POWER * b == pytest.approx(own, abs=1e-3)
+    assert own == pytest.approx(found.score, abs=1e-4)
     assert not any(line.startswith(words("finger", "second", language)) for line in lines)
 
 
@@ -69,6 +70,8 @@ def test_the_reason_is_the_one_that_holds() -> None:
     weak, pairs = compared(few, finger(2))
     assert weak.met is not None
     assert why(weak, pairs) == "why-small"
+    alone = prepare(Template(finger(1).minutiae[:1], finger(1).minutiae))
+    assert why(explain(alone, alone), None) == "why-other"
     met = same[0].met
     assert why(Explanation(0.01, 0.0001, 0.9, met), same[1]) == "why-around"
 
