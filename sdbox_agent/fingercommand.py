@@ -52,7 +52,7 @@ def act(options: argparse.Namespace, say: Say) -> int:
 def extract(options: argparse.Namespace, say: Say) -> int:
     """A record of one image's minutiae, where --output says; what it holds."""
     finger = files.read(options.image, options.dpi)
-    seen = report.extracted(finger.template)
+    seen = report.extracted(finger.template, finger.image)
     if options.output:
         files.write(options.output, _record(options.image, finger), replace=options.force)
     if options.json:

@@ -1,10 +1,12 @@
 """What an impression offers: counted, and judged by the gates a box and a desk use."""
 
+import numpy as np
 import pytest
 
 from sdbox_agent import errors
 from sdbox_agent.biometrics.minutia import MinutiaType, Template
 from sdbox_agent.fingertool import report
+from sdbox_agent.fingertool.files import Image
 from tests.biometrics.templates import finger
 
 
@@ -25,3 +27,9 @@ def test_a_poor_one_is_told_as_a_person_would_be(count: int) -> None:
     assert seen.minutiae == count
     assert errors.explain(str(seen.probe_code)).kind == "AskAgain"
     assert errors.explain(str(seen.reference_code)).kind == "Refused"
+
+
+def test_noise_is_no_finger_whatever_a_detector_finds_in_it() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (400, 400), np.uint8)
+    seen = report.extracted(finger(1), Image(noise, 500.0))
+    assert (seen.probe_code, seen.reference_code) == ("finger-poor", "finger-poor")
