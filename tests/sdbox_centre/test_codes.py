@@ -12,7 +12,7 @@ import pytest
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault, Refused, SdboxError
-from sdbox_agent.terms import Level
+from sdbox_agent.terms import Band, Level
 from sdbox_centre import codes, rows, sessions
 from sdbox_centre.codes import Codes
 from sdbox_centre.onetime import STEP_S
@@ -70,6 +70,16 @@ def test_a_person_without_a_finger_comes_in_by_pin_and_code(
         )
         acts = [tuple(row) for row in acts]
     assert acts == [(act, "card-pin") for act in ("proof", "attempt", "receipt", "lease")]
+
+
+def test_a_band_without_a_finger_is_no_receipt(world: World, card: w.Card, device: Device) -> None:
+    one = proved(world, card)
+    one.attempt(otp=device.code())
+    with pytest.raises(Refused, match="request-invalid"):
+        one.receipt(Band.WEAK, **PIN)
+    with world.store.begin() as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM ageing").scalar_one() == 0
+    assert one.receipt(**PIN).lease_s == w.LEASE_S, "nothing was spent by it"
 
 
 def test_a_wrong_code_leaves_its_attempt_spent_and_opens_nothing(
