@@ -5,6 +5,10 @@ import os
 import pytest
 from hypothesis import settings
 
+from tests.boxed import box, run
+
+__all__ = ["box", "run"]  # the command line's fixtures
+
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in the finger process: its threads wait by spinning
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=500, deadline=None, derandomize=True)

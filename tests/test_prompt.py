@@ -22,7 +22,7 @@ from sdbox_agent.card.pinframe import Status
 from sdbox_agent.daemon import view
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.paths import Paths
-from tests.test_cli import Box, box, run  # noqa: F401  fixtures
+from tests.boxed import Box
 
 ROOT = Path(__file__).parents[1]
 ASKING = view.View(n=7, state="pinentry", mono_ms=1, code="enter-pin", pin_left=3)
@@ -171,7 +171,7 @@ def test_no_socket_is_no_agent(tmp_path: Path, monkeypatch) -> None:
 
 
 @pytest.fixture
-def pin(tmp_path: Path, box: Box, run, monkeypatch):  # noqa: F811
+def pin(tmp_path: Path, box: Box, run, monkeypatch):
     """`sdbox-agent pin` with this on its standard input; the worker answers as told."""
     monkeypatch.setattr(prompt, "become", lambda _uid, _path: None)  # no way back from that
 
@@ -252,7 +252,7 @@ def test_an_answer_that_is_none_is_a_bug(pin) -> None:
     assert (code, cli.errors.render("worker-protocol", "en") in err) == (1, True)
 
 
-def test_a_terminal_shows_no_digit(tmp_path: Path, box: Box) -> None:  # noqa: F811
+def test_a_terminal_shows_no_digit(tmp_path: Path, box: Box) -> None:
     """The whole command at a terminal of its own: the last try, a yes, then the digits."""
     box.answers(view.View(n=7, state="pinentry", mono_ms=1, pin_left=1))
     worker = Worker(Paths(tmp_path).pin_socket, pinframe.answer(Status.ACCEPTED))

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from sdbox_agent import cli, errors, screen
+from sdbox_agent import boxcommand, errors, screen
 from sdbox_agent.daemon import view
 from sdbox_agent.fingertool import text
 from sdbox_agent.pki import path
@@ -14,7 +14,7 @@ from sdbox_agent.provision import cardtext
 from sdbox_agent.session import states as at
 
 STATES = {kind.__name__.lower() for kind in get_args(at.State)}
-DETAILS = {name for name, _ in cli._details(view.View(state="idle", mono_ms=0))}
+DETAILS = {name for name, _ in boxcommand.details(view.View(state="idle", mono_ms=0))}
 
 
 def test_every_state_and_detail_has_words_and_no_other_name() -> None:
