@@ -15,7 +15,7 @@
 #define API __attribute__((visibility("default")))
 
 enum {
-	ABI = 2, /* raised with every change of a function's arguments */
+	ABI = 3, /* raised with every change of a function's arguments */
 	MAX = 128, /* minutiae of a print */
 	MAX_PROPOSALS = 64,
 };
@@ -224,25 +224,24 @@ static void place(const struct motion *motion, const struct points *probe, doubl
 
 /*
  * Mutually nearest minutiae of a probe brought `at` these places and turned, weighted by a
- * Gaussian of the stage's tolerances. Nearest is least exponent: the exponential itself is
- * for those who met.
+ * Gaussian of the stage's tolerances. Nearest is least exponent, below that of the `faintest`:
+ * the exponential itself is for those who met.
  */
 static void meet(double at[MAX][2], double turned, const struct points *probe,
 		 const struct points *reference, const struct stage *stage,
-		 struct meeting *met)
+		 double faintest, struct meeting *met)
 {
-	const double nothing = 30; /* e^-30 */
 	double per_px = 1 / (2 * stage->sigma_px * stage->sigma_px);
 	double per_rad = 1 / (2 * stage->sigma_rad * stage->sigma_rad);
 	double least[MAX], least_back[MAX];
 	int32_t back[MAX];
 
 	for (int64_t j = 0; j < reference->n; j++) {
-		least_back[j] = nothing;
+		least_back[j] = faintest;
 		back[j] = -1;
 	}
 	for (int64_t i = 0; i < probe->n; i++) {
-		least[i] = nothing;
+		least[i] = faintest;
 		met->partner[i] = 0;
 		for (int64_t j = 0; j < reference->n; j++) {
 			double dx = at[i][0] - reference->xy[2 * j];
@@ -393,7 +392,7 @@ static int64_t most(const struct meeting *met, int64_t n, const uint8_t *used)
 static struct motion rigid_motion(const struct points *probe, const struct points *reference,
 				  const int64_t *a, const int64_t *b, int64_t proposals,
 				  const struct stage *stages, int64_t stages_n, int64_t refined,
-				  double nothing, struct meeting *meeting)
+				  double nothing, double faintest, struct meeting *meeting)
 {
 	const uint8_t none[MAX_PROPOSALS] = {0};
 	struct motion motion[MAX_PROPOSALS], kept[MAX_PROPOSALS];
@@ -404,7 +403,8 @@ static struct motion rigid_motion(const struct points *probe, const struct point
 	for (int64_t h = 0; h < n; h++) {
 		motion[h] = proposed(probe, reference, a[h], b[h]);
 		place(&motion[h], probe, at);
-		meet(at, motion[h].angle, probe, reference, &stages[0], &met[h]);
+		meet(at, motion[h].angle, probe, reference, &stages[0], faintest,
+		     &met[h]);
 	}
 	for (int64_t stage = 1; stage < stages_n; stage++) {
 		uint8_t used[MAX_PROPOSALS] = {0};
@@ -419,7 +419,8 @@ static struct motion rigid_motion(const struct points *probe, const struct point
 		for (int64_t h = 0; h < keep; h++) {
 			motion[h] = kept[h];
 			place(&motion[h], probe, at);
-			meet(at, motion[h].angle, probe, reference, &stages[stage], &met[h]);
+			meet(at, motion[h].angle, probe, reference, &stages[stage],
+			     faintest, &met[h]);
 		}
 		n = keep;
 	}
@@ -435,7 +436,8 @@ static struct motion rigid_motion(const struct points *probe, const struct point
 API void sdbox_register(const struct points *probe, const struct points *reference,
 			const int64_t *a, const int64_t *b, int64_t proposals,
 			const struct stage *stages, int64_t stages_n, int64_t refined,
-			double nothing, double margin, const struct bending *bending,
+			double nothing, double faintest, double margin,
+			const struct bending *bending,
 			struct registration *out, double *weight, int64_t *partner)
 {
 	double rigid[MAX][2], at[MAX][2], back[MAX][2];
@@ -443,7 +445,7 @@ API void sdbox_register(const struct points *probe, const struct points *referen
 	struct meeting met;
 
 	out->motion = rigid_motion(probe, reference, a, b, proposals, stages, stages_n, refined,
-				   nothing, &met);
+				   nothing, faintest, &met);
 	undo = undone(&out->motion);
 	place(&out->motion, probe, rigid);
 	place(&undo, reference, back);
@@ -451,7 +453,8 @@ API void sdbox_register(const struct points *probe, const struct points *referen
 	out->reference_overlap = overlap(reference, back, probe, margin);
 	for (int64_t round = 0; round < bending->rounds; round++) {
 		bend(rigid, &met, probe, reference, bending, at);
-		meet(at, out->motion.angle, probe, reference, &bending->stage, &met);
+		meet(at, out->motion.angle, probe, reference, &bending->stage, faintest,
+		     &met);
 	}
 	out->paired = 0;
 	for (int64_t i = 0; i < probe->n; i++) {

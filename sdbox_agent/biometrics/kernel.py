@@ -27,7 +27,7 @@ LIBRARY: Final = Path(__file__).with_name("libkernel.so")
 
 # -- kernel.c --------------------------------------------------------------------------------------
 
-ABI: Final = 2
+ABI: Final = 3
 MOST: Final = 128  # minutiae a side
 MOST_PROPOSALS: Final = 64
 
@@ -79,7 +79,7 @@ def _load(path: Path) -> ctypes.CDLL:
     library.sdbox_assign.argtypes = [at, count, count, at, at]
     library.sdbox_relax.argtypes = [at, at, at, at, count, at, number, count, at]
     library.sdbox_register.argtypes = [
-        *(at, at, at, at, count, at, count, count, number, number),
+        *(at, at, at, at, count, at, count, count, number, number, number),
         *(at, at, at, at),
     ]
     if (library.sdbox_abi(), library.sdbox_most()) != (ABI, MOST):
@@ -164,6 +164,7 @@ def register(probe: Points, reference: Points, a: Indices, b: Indices) -> Regist
         len(_STAGES),
         p.REFINED_PROPOSALS,
         p.NOTHING_MEETS,
+        p.FAINTEST_MEETING,
         p.OVERLAP_MARGIN_PX,
         ctypes.byref(_BENDING),
         ctypes.byref(out),

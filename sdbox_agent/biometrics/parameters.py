@@ -35,6 +35,7 @@ PROPOSALS: Final = 8  # motions proposed to registration, by the strongest pairs
 REFINED_PROPOSALS: Final = 3  # motions worth refining
 TOLERANCES: Final = ((14.0, 0.35), (12.0, 0.30), (10.0, 0.30))  # pixels, radians; a stage each
 NOTHING_MEETS: Final = 1e-6  # soft count of pairs
+FAINTEST_MEETING: Final = 12.0  # exponent: pairs that weigh less than e^-12 are none
 OVERLAP_MARGIN_PX: Final = 8.0  # about a ridge period
 BEND_REACH_PX: Final = 60.0  # how far skin goes along with a pair: seven ridges
 STIFFNESS: Final = 1.0  # pairs' worth of no displacement

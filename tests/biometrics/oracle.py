@@ -173,7 +173,8 @@ def _meet_at(
     apart2 = (moved[..., 0] - reference.xy_px[:, 0]) ** 2
     apart2 += (moved[..., 1] - reference.xy_px[:, 1]) ** 2
     turn = wrapped(probe.angle_rad[:, None] + motion.angle_rad[:, None, None] - reference.angle_rad)
-    weight = np.exp(-apart2 / (2 * sigma_px**2) - turn**2 / (2 * sigma_rad**2))
+    exponent = apart2 / (2 * sigma_px**2) + turn**2 / (2 * sigma_rad**2)
+    weight = np.where(exponent < p.FAINTEST_MEETING, np.exp(-exponent), 0)
     partner, back = weight.argmax(axis=2), weight.argmax(axis=1)
     mutual = np.take_along_axis(back, partner, axis=1) == np.arange(len(probe))
     best = np.take_along_axis(weight, partner[:, :, None], axis=2)[:, :, 0] * mutual
