@@ -6,6 +6,8 @@ What they print names no place of a minutia unless `--explain` asks for it.
 
 from __future__ import annotations
 
+import csv
+import io
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -196,11 +198,12 @@ def _keep(
     curves = [(text.set_name(name, options.language), protocol.scores(trials))]
     if len(trials) > 1:
         curves += [(trial.name, protocol.scores([trial])) for trial in trials]
-    table = "".join(_rows(trials))
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows(_rows(trials))
     for called, data in (
         ("report.json", document),
         ("report.txt", lines.encode()),
-        ("scores.csv", table.encode()),
+        ("scores.csv", table.getvalue().encode()),
     ):
         files.write(options.output / called, data, replace=options.force)
     title = text.det_words(name, options.language)
@@ -208,11 +211,12 @@ def _keep(
     files.write(options.output / "det.png", drawn, replace=options.force)
 
 
-def _rows(trials: Sequence[Trial]) -> Iterator[str]:
-    yield "set,a,b,genuine,score\n"
+def _rows(trials: Sequence[Trial]) -> Iterator[tuple[str, ...]]:
+    yield ("set", "a", "b", "genuine", "score")
     for trial in trials:
         for row in trial.rows:
-            yield f"{trial.name},{row.a.name},{row.b.name},{int(row.genuine)},{row.score:.9g}\n"
+            score = f"{row.score:.9g}"
+            yield (trial.name, row.a.name, row.b.name, str(int(row.genuine)), score)
 
 
 def _unfit(path: Path, reason: str) -> FileRefused:

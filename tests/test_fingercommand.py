@@ -126,6 +126,7 @@ def test_a_record_is_not_extracted_again(run: Run, folder: Path) -> None:
 
 
 def test_a_set_is_evaluated_and_its_report_kept(run: Run, folder: Path, tmp_path: Path) -> None:
+    folder = folder.rename(folder.with_name('a, "b"'))
     code, out, _ = run("evaluate", folder, "--output", tmp_path / "r")
     assert code == 0
     assert "genuine comparisons: 9, impostor comparisons: 27" in out
@@ -141,6 +142,7 @@ def test_a_set_is_evaluated_and_its_report_kept(run: Run, folder: Path, tmp_path
     with (tmp_path / "r/scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 36
+    assert {row["set"] for row in rows} == {folder.name}
     assert sum(int(row["genuine"]) for row in rows) == 9
     least = min(float(row["score"]) for row in rows if row["genuine"] == "1")
     assert least > max(float(row["score"]) for row in rows if row["genuine"] == "0")
