@@ -16,6 +16,8 @@ from typing import Final
 from typing_extensions import override
 
 PPI: Final = 500  # pixels per inch of every template
+MM_PER_INCH: Final = 25.4
+MM_PER_PX: Final = MM_PER_INCH / PPI  # of every template
 FULL_TURN_RAD: Final = 2 * math.pi
 
 

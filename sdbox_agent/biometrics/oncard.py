@@ -14,7 +14,7 @@ from sdbox_agent.biometrics.compact_2005 import CompactMinutia
 from sdbox_agent.biometrics.comparison import prepare
 from sdbox_agent.biometrics.minutia import (
     FULL_TURN_RAD,
-    PPI,
+    MM_PER_PX,
     Minutia,
     MinutiaType,
     Template,
@@ -45,7 +45,7 @@ ORDERS: Final[dict[int, tuple[Method, bool]]] = {
 
 # -- ours ----------------------------------------------------------------------------------------
 
-_UNITS_PER_PX: Final = 25.4 / PPI / compact_2005.UNIT_MM
+_UNITS_PER_PX: Final = MM_PER_PX / compact_2005.UNIT_MM
 _MIDDLE: Final = compact_2005.MAX_COORDINATE // 2
 
 

@@ -13,14 +13,12 @@ import numpy as np
 
 from sdbox_agent.biometrics import hull
 from sdbox_agent.biometrics import parameters as p
-from sdbox_agent.biometrics.minutia import PPI
+from sdbox_agent.biometrics.minutia import MM_PER_PX
 from sdbox_agent.errors import AskAgain, Refused
 
 if TYPE_CHECKING:
     from sdbox_agent.biometrics.comparison import Prepared
     from sdbox_agent.biometrics.minutia import Template
-
-_MM_PER_PX = 25.4 / PPI
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ def measure(template: Template, prepared: Prepared) -> Measures:
     return Measures(
         len(xy),
         len(prepared.cylinders.index),
-        area_px2 * _MM_PER_PX**2,
+        area_px2 * MM_PER_PX**2,
         float(np.mean(known)) if known else None,
     )
 

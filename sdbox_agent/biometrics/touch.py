@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sdbox_agent.biometrics.minutia import MM_PER_INCH
 from sdbox_agent.errors import AskAgain
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 # -- ours ----------------------------------------------------------------------------------------
 
 CELL_MM: Final = 0.8
-MM_PER_INCH: Final = 25.4
 
 # What a cell with ridges is. Ridges of period P give (2 pi / P)^2 of squared slope to variance:
 # 0.05..1.2 at 500 ppi is a period of 28 to 6 px; white noise has 1 but no direction.

@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sdbox_agent.biometrics.minutia import PPI
-
 if TYPE_CHECKING:
     from sdbox_agent.biometrics.comparison import Explanation, Prepared
     from sdbox_agent.biometrics.kernel import Registration
     from sdbox_agent.biometrics.points import Floats
 
-MM_PER_PX: Final = 25.4 / PPI
 PAIR_FROM: Final = 0.1  # weight of a pair worth showing: 2.1 standard deviations of its tolerance
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sdbox_agent.biometrics.minutia import MM_PER_INCH, MM_PER_PX
 from sdbox_agent.fingertool import paper
-from sdbox_agent.fingertool.pairing import MM_PER_PX
 from sdbox_agent.fingertool.paper import Paper
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _extent(prepared: Prepared, image: Image | None) -> tuple[Place, Place]:
     """Top left corner in the finger's pixels, and size in mm."""
     if image is not None:
         height, width = image.pixels.shape
-        return (0.0, 0.0), (width * 25.4 / image.dpi, height * 25.4 / image.dpi)
+        return (0.0, 0.0), (width * MM_PER_INCH / image.dpi, height * MM_PER_INCH / image.dpi)
     xy = prepared.points.xy_px * (1, -1) if len(prepared.points) else np.zeros((1, 2))
     bare = _BARE_MM / MM_PER_PX
     low, high = xy.min(axis=0) - bare, xy.max(axis=0) + bare

@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent import errors
+from sdbox_agent.biometrics.minutia import MM_PER_PX
 from sdbox_agent.biometrics.parameters import SIMILARITY_POWER
 from sdbox_agent.fingertool import det, picture, protocol
-from sdbox_agent.fingertool.pairing import MM_PER_PX
 from sdbox_agent.screen import words
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from gi.repository import FPrint, GLib  # noqa: E402  the version must be named 
 
 from sdbox_agent.biometrics import normalise, ridges  # noqa: E402
 from sdbox_agent.biometrics.minutia import (  # noqa: E402
+    MM_PER_INCH,
     PPI,
     Minutia,
     MinutiaType,
@@ -67,7 +68,7 @@ TYPES: Final = {0: MinutiaType.BIFURCATION, 1: MinutiaType.ENDING}
 
 # -- ours ----------------------------------------------------------------------------------------
 
-PPMM: Final = PPI / 25.4
+PPMM: Final = PPI / MM_PER_INCH
 DETECTION_S: Final = 5.0  # 1000 x 1000 pixels of noise take 3 s
 _TRIAL_SIDE_PX: Final = 192
 _TRIAL_PERIOD_PX: Final = 9.0  # an ordinary ridge period at 500 ppi
