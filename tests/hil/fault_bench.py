@@ -17,7 +17,6 @@ from sdbox_agent import errors
 from sdbox_agent.audit import outbox, record
 from sdbox_agent.daemon.view import View
 from sdbox_agent.tunnel import echo
-from tests.waiting import until
 
 SHOWN_S = 5.0  # from the refusal to Spent; here also what a busy machine may add to a deadline
 ECHO_S = 1.0  # an answer within 1 ms on a quiet machine
@@ -137,11 +136,10 @@ class Bench:
     def tidy(self) -> None:
         """After a case, failed or not: no card in, nothing going on, nothing old to be seen."""
         self.rig.operator.remove()
-        over = ("idle", "spent")
-        until(lambda: self.rig.box.units()["sdbox-agent"].status.startswith(over))
+        self.rig.box.wait_ready()
         self.watch.close()
         self.watch = self.rig.watch()
-        self.watch.state(*over)
+        self.watch.until(session.ready, "readiness")  # a fault that is retried may begin once more
 
     def good(self, holder: Holder | None = None) -> None:
         """A session from end to end: the box has taken no harm."""

@@ -98,8 +98,8 @@ class Bench:
         """No card in any reader, and the box ready for the next one."""
         for hands in self._hands:
             hands.remove()
-        if not _ready(self.watch.views[-1]):
-            self.watch.until(_ready, "readiness")
+        if not session.ready(self.watch.views[-1]):
+            self.watch.until(session.ready, "readiness")
 
     def cancel(self) -> None:
         """The person gives up, at the local socket."""
@@ -158,11 +158,6 @@ class Bench:
         """The box's own count for that card, as it lies on the disk."""
         data = (self.rig.box.paths.state / store.NAME).read_bytes()
         return decode(data).attempts.get(name_of(holder).hex())
-
-
-def _ready(view: View) -> bool:
-    """A card that goes in now begins a session (the end of the last one may still be on show)."""
-    return view.state == "idle" or (view.state, view.code) == ("spent", "card-removed")
 
 
 def _shown(view: View) -> tuple[int | None, str, str | None]:
