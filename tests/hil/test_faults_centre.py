@@ -20,7 +20,8 @@ pytestmark = pytest.mark.rig
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    with opened(one=9) as one:
+    with opened(one=10) as one:
+        one.good()  # its lists are there: without any, a card is refused before the hello
         yield one
 
 
