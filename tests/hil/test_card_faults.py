@@ -32,7 +32,7 @@ from tests.hil.test_finger_refusals import set_failures
 pytestmark = pytest.mark.rig
 
 GIVES_UP_S: Final = 10.0  # no card may hold a person longer
-LOOKS_AGAIN_S: Final = 2.5  # the card worker's longest pause between two looks for pcscd, and some
+LOOKS_AGAIN_S: Final = 5.0  # the card worker looks for pcscd at least every 2 s
 BOMB_BYTES: Final = 12 << 20
 VERIFY: Final = 0x20
 COUNTER: Final = 0x63C0  # ISO/IEC 7816-4: 63CX, X tries left
