@@ -17,6 +17,7 @@ from sdbox_agent.daemon import view
 from sdbox_agent.paths import Paths
 from tests.boxed import OPEN, Box
 from tests.daemon.test_view import states
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (("status",), ("watch",), ("choose", "p1"), ("code", "123456"), ("cancel",))
@@ -44,10 +45,10 @@ def test_an_agent_that_hangs_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(boxcommand, "ANSWER_S", 0.1)
     let_go = threading.Event()
-    box.serve = lambda _: let_go.wait(5)
+    box.serve = lambda _: let_go.wait(2 * PATIENCE_S)
     started = time.monotonic()
     code, _, err = run("status")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < PATIENCE_S
     let_go.set()
     assert code == cli.FAILED
     assert "agent-unreachable" in err
@@ -181,4 +182,4 @@ def test_watch_into_a_closed_pipe_ends_quietly(box: Box, tmp_path: Path) -> None
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sdbox_agent.hardening import has_swap, overwrite_freed
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 # The interpreter of the system, and the module's text: another user may not reach this directory.
@@ -135,7 +136,7 @@ def test_swap_is_seen_where_there_is_some() -> None:
 
 def deeds(how: str) -> list[str]:
     done = subprocess.run(
-        [PYTHON, "-c", RENOUNCED, how], capture_output=True, text=True, check=True, timeout=20
+        [PYTHON, "-c", RENOUNCED, how], capture_output=True, text=True, check=True, timeout=60
     )
     return done.stdout.split()
 
@@ -163,7 +164,7 @@ def test_a_child_dies_with_its_parent() -> None:
         watched = os.pidfd_open(int(started.stdout.readline()))
         started.send_signal(signal.SIGKILL)
         try:
-            assert select.select([watched], [], [], 5)[0], "still there"
+            assert select.select([watched], [], [], PATIENCE_S)[0], "still there"
         finally:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(watched, signal.SIGKILL)
@@ -172,7 +173,7 @@ def test_a_child_dies_with_its_parent() -> None:
 
 def test_a_child_whose_parent_has_gone_says_so() -> None:
     code = MODULE + "\ndie_with_parent(os.getppid() + 1)"
-    done = subprocess.run([PYTHON, "-c", code], check=False, capture_output=True, timeout=20)
+    done = subprocess.run([PYTHON, "-c", code], check=False, capture_output=True, timeout=60)
     assert b"ProcessLookupError" in done.stderr
 
 

@@ -15,6 +15,7 @@ from sdbox_agent import notify
 from sdbox_agent.errors import Bug
 from sdbox_agent.notify import Event
 from sdbox_agent.terms import Level, SessionNumber
+from tests.waiting import PATIENCE_S
 
 CATALOG = Path(__file__).parents[1] / "systemd/sdbox.catalog"
 
@@ -23,7 +24,7 @@ CATALOG = Path(__file__).parents[1] / "systemd/sdbox.catalog"
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify"))
-        sock.settimeout(2)
+        sock.settimeout(PATIENCE_S)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         yield sock
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import termios
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from sdbox_agent.daemon import view
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.paths import Paths
 from tests.boxed import Box
+from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[1]
 ASKING = view.View(n=7, state="pinentry", mono_ms=1, code="enter-pin", pin_left=3)
@@ -50,7 +50,7 @@ class Worker:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(path))
         self._listener.listen(4)
-        self._listener.settimeout(10)
+        self._listener.settimeout(PATIENCE_S)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
@@ -63,7 +63,7 @@ class Worker:
                     sock.send(answer)
 
     def close(self) -> None:
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
         Path(self._listener.getsockname()).unlink()
         self._listener.close()
 
@@ -156,7 +156,7 @@ def test_root_becomes_the_prompts_user(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(door)], cwd=ROOT, capture_output=True, text=True,
-        check=True, timeout=20,
+        check=True, timeout=60,
     )  # fmt: skip
     assert done.stdout.strip() == "(61006, 61006, 61006) (61005, 61005, 61005) [] (0, 0)"
 
@@ -264,12 +264,12 @@ def test_a_terminal_shows_no_digit(tmp_path: Path, box: Box) -> None:
         words += ["--card-user", str(os.getuid()), "--prompt-user", str(os.getuid())]
         os.execv(sys.executable, [sys.executable, "-B", "-m", "sdbox_agent", *words])
     seen = bytearray()
-    until(terminal, seen, b"to use it.")
+    read_until(terminal, seen, b"to use it.")
     os.write(terminal, b"yes\n")
-    until(terminal, seen, b"PIN.\r\n")
-    wait_until_silent(terminal)
+    read_until(terminal, seen, b"PIN.\r\n")
+    until(lambda: not termios.tcgetattr(terminal)[3] & termios.ECHO)
     os.write(terminal, b"123456\n")
-    until(terminal, seen, b"taken the PIN.")
+    read_until(terminal, seen, b"taken the PIN.")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     os.close(terminal)
     worker.close()
@@ -277,14 +277,7 @@ def test_a_terminal_shows_no_digit(tmp_path: Path, box: Box) -> None:
     assert worker.given == [Given(7, True, bytearray(b"123456\xff\xff"))]
 
 
-def until(terminal: int, seen: bytearray, text: bytes) -> None:
+def read_until(terminal: int, seen: bytearray, text: bytes) -> None:
     while text not in seen:
-        assert select.select([terminal], [], [], 10)[0], bytes(seen)
+        assert select.select([terminal], [], [], PATIENCE_S)[0], bytes(seen)
         seen += os.read(terminal, 1000)
-
-
-def wait_until_silent(terminal: int) -> None:
-    end_s = time.monotonic() + 10
-    while termios.tcgetattr(terminal)[3] & termios.ECHO:
-        assert time.monotonic() < end_s
-        time.sleep(0.005)

@@ -89,6 +89,7 @@ class Observer:
         self._socket.bind((interface, _ETH_P_ALL))
         self._socket.settimeout(0.2)
         self._stop = threading.Event()
+        self._end_ns = 0  # of its watch, once `_stop` is set
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.frames: list[Frame] = []
 
@@ -98,6 +99,7 @@ class Observer:
 
     def __exit__(self, *error: object) -> None:
         time.sleep(0.05)  # what is on its way
+        self._end_ns = now_ns()
         self._stop.set()
         self._thread.join()
         statistics = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
@@ -107,17 +109,24 @@ class Observer:
             raise RuntimeError(f"the witness missed {dropped} frames")
 
     def _watch(self) -> None:
-        while not self._stop.is_set():
+        """All that came before the end, also what a busy machine has not let us read by then."""
+        while True:
+            over = self._stop.is_set()
             try:
                 data, ancillary, _, address = self._socket.recvmsg(65536, 64)
             except TimeoutError:
+                if over:
+                    return
                 continue
             except OSError:  # the interface is gone, or down
                 time.sleep(0.01)
                 continue
             seconds, ns = _TIMESPEC.unpack(ancillary[0][2]) if ancillary else (0, 0)
+            time_ns = seconds * 10**9 + ns
+            if over and time_ns > self._end_ns:
+                return
             outgoing = address[2] == _PACKET_OUTGOING
-            self.frames.append(read(data, seconds * 10**9 + ns, outgoing=outgoing))
+            self.frames.append(read(data, time_ns, outgoing=outgoing))
 
     def arrived(self, keep: Callable[[Frame], bool] = lambda _: True) -> list[Frame]:
         """Frames that came in from the other end of the cable."""

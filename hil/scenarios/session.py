@@ -78,6 +78,11 @@ def leave_spent(rig: Rig, watch: Watch) -> None:
     watch.state("idle")
 
 
+def ready(view: View) -> bool:
+    """A card that goes in now begins a session (the end of the last one may still be on show)."""
+    return view.state == "idle" or (view.state, view.code) == ("spent", "card-removed")
+
+
 def residue(rig: Rig) -> list[str]:
     """What a session left up on the box: nothing, after its end."""
     left = [f"link {name}" for name in rig.topology.session.links() - {"lo"}]

@@ -10,6 +10,7 @@ import pytest
 
 from sdbox_agent.card.door import MAX_PEERS, Door
 from sdbox_agent.errors import DecodeError
+from tests.waiting import PATIENCE_S
 
 
 class Bench:
@@ -34,7 +35,7 @@ class Bench:
     def client(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sock.connect(str(self.path))
-        sock.settimeout(2)
+        sock.settimeout(PATIENCE_S)
         self.clients.append(sock)
         self.turn()
         return sock

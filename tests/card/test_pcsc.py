@@ -18,6 +18,7 @@ from sdbox_agent.statements import fields, jws
 from tests.card import contract
 from tests.card.double import certificate_of
 from tests.card.test_conversation import KINDS, OAEP, PROOF, RECEIPT, point_of
+from tests.waiting import PATIENCE_S, until
 
 pytest.importorskip("hil.pcscd")
 
@@ -27,7 +28,6 @@ from hil.card.slot import Slot
 from hil.pcscd import SHARED_READERS, Pcscd
 
 pytestmark = pytest.mark.rig
-WAIT_S = 5.0
 POLLS_S = 1.5  # pcsc-lite looks every 0.4 s
 
 
@@ -45,7 +45,7 @@ class Seen:
         self._looks: queue.SimpleQueue[Looks] = queue.SimpleQueue()
         self.watcher = pcsc.Watcher(self._looks.put)
 
-    def until(self, condition: Callable[[Looks], bool], within_s: float = WAIT_S) -> Looks:
+    def until(self, condition: Callable[[Looks], bool], within_s: float = PATIENCE_S) -> Looks:
         end_s = time.monotonic() + within_s
         while True:
             looks = self._looks.get(timeout=max(0.01, end_s - time.monotonic()))
@@ -70,10 +70,7 @@ class Seen:
                 POLLS_S,
             )
             return
-        end_s = time.monotonic() + WAIT_S
-        while look(tuple(one for one, _ in door.look_now()), slot).present:
-            assert time.monotonic() < end_s
-            time.sleep(0.1)
+        until(lambda: not look(tuple(one for one, _ in door.look_now()), slot).present)
 
 
 def look(looks: Looks, slot: Slot) -> Look:
@@ -140,7 +137,7 @@ def test_a_watcher_ends_when_told(pcsc) -> None:
         start_s = time.monotonic()
         seen.watcher.stop()
         assert not seen.watcher._thread.is_alive()
-        assert time.monotonic() - start_s < 2
+        assert time.monotonic() - start_s < PATIENCE_S
 
 
 # -- one connection --------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +31,7 @@ from tests.card.test_conversation import PROOF, RECEIPT, RENEW, point_of
 from tests.card.test_service import statement as asked
 from tests.kinds import MATCH
 from tests.pki import grown
+from tests.waiting import PATIENCE_S, until
 from tests.workers.test_card import Bench
 
 pytest.importorskip("hil.pcscd")
@@ -245,20 +245,16 @@ def test_the_library_dies_with_the_worker(desk: Desk) -> None:
         os.kill(child, signal.SIGSTOP)
         worker.kill()
         try:
-            assert select.select([watched], [], [], 5)[0], "the library is still there"
+            assert select.select([watched], [], [], PATIENCE_S)[0], "the library is still there"
         finally:
             os.close(watched)
-    assert eventually(desk.pin_status) == 0x63C5
 
+    def status() -> int | None:
+        with contextlib.suppress(SdboxError):  # the library has not let go of the card yet
+            return desk.pin_status()
+        return None
 
-def eventually(act: Callable[[], int]) -> int:
-    end_s = time.monotonic() + 5
-    while True:
-        try:
-            return act()
-        except SdboxError:
-            assert time.monotonic() < end_s
-            time.sleep(0.05)
+    assert until(status) == 0x63C5
 
 
 def test_the_child_is_closed(desk: Desk) -> None:

@@ -10,6 +10,7 @@ import pytest
 from sdbox_agent.card import pkcs11_child as child
 from sdbox_agent.card import pkcs11_frames as frames
 from sdbox_agent.errors import Fault, Refused
+from tests.waiting import PATIENCE_S
 
 SHOWN = frames.Shown(b"9A", b"9D", b"9E", left=2, pad=False)
 OPEN = frames.encode(frames.Open("/usr/lib/x.so", ""))
@@ -55,7 +56,7 @@ def ask(monkeypatch) -> Iterator[Ask]:
     """One frame, its reply; None once it has ended."""
     monkeypatch.setattr("sdbox_agent.card.pkcs11_library.Library", Recorded)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.settimeout(5)
+    ours.settimeout(PATIENCE_S)
 
     def run() -> None:
         with theirs:
@@ -74,7 +75,7 @@ def ask(monkeypatch) -> Iterator[Ask]:
 
     yield exchange
     ours.close()
-    thread.join(5)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive(), "it ends with the worker"
 
 

@@ -14,6 +14,7 @@ from sdbox_agent.card.pkcs11 import LibraryToken, Spare
 from sdbox_agent.errors import Fault, Refused
 from tests.card.double import key
 from tests.card.test_conversation import OAEP, RECEIPT, point_of
+from tests.waiting import PATIENCE_S
 
 pytest.importorskip("hil.pcscd")
 
@@ -107,7 +108,7 @@ def test_a_library_that_dies_by_itself_is_told_at_once_and_one_that_is_closed_is
     token = desk.logged_in(ended=told.set)
     assert token.child_pid
     os.kill(token.child_pid, signal.SIGKILL)
-    assert told.wait(2)
+    assert told.wait(PATIENCE_S)
     token.close()
     assert desk.pin_status() == 0x63C5
 
@@ -120,7 +121,7 @@ def test_a_library_that_hangs_costs_its_deadline_and_the_next_session_nothing(de
     start_s = time.monotonic()
     with pytest.raises(Fault, match="card-mute"):
         token.sign(RECEIPT, "9A")
-    assert 0.9 < time.monotonic() - start_s < 2
+    assert 0.9 < time.monotonic() - start_s < PATIENCE_S
     assert not Path(f"/proc/{child}").exists()
     token.close()
     assert desk.pin_status() == 0x63C5
@@ -133,10 +134,8 @@ def test_stop_does_not_wait_for_the_library(desk: Desk) -> None:
     hangs(token)
     timer = threading.Timer(0.2, token.stop)
     timer.start()
-    start_s = time.monotonic()
-    with pytest.raises(Refused, match="card-removed"):
+    with pytest.raises(Refused, match="card-removed"):  # at its deadline it would be mute
         token.sign(RECEIPT, "9A")
-    assert time.monotonic() - start_s < 2
     timer.join()
 
 

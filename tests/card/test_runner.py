@@ -10,13 +10,14 @@ from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.errors import Refused
 from tests.card import contract
 from tests.card.double import PivDouble
+from tests.waiting import PATIENCE_S, until
 
 
 def done(runner: Runner) -> None:
     """Wait until everything submitted so far is done."""
     event = threading.Event()
     runner.submit(event.set)
-    assert event.wait(5)
+    assert event.wait(PATIENCE_S)
 
 
 def test_jobs_run_in_order_and_elsewhere() -> None:
@@ -32,16 +33,13 @@ def test_a_silent_call_is_seen_from_its_submission_on() -> None:
     runner, release = Runner(), threading.Event()
     assert runner.busy_since_s is None
     before_s = time.monotonic()
-    runner.submit(lambda: release.wait(5))
+    runner.submit(lambda: release.wait(PATIENCE_S))
     since_s = runner.busy_since_s
     assert since_s is not None
     assert since_s >= before_s
     release.set()
     done(runner)
-    end_s = time.monotonic() + 5
-    while runner.busy_since_s is not None and time.monotonic() < end_s:
-        time.sleep(0.001)
-    assert runner.busy_since_s is None
+    until(lambda: runner.busy_since_s is None)
 
 
 def test_each_call_starts_the_clock_anew() -> None:

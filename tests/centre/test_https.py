@@ -16,6 +16,7 @@ from sdbox_agent.centre import wire
 from sdbox_agent.centre.https import CentreClient, Where, client_context
 from sdbox_agent.errors import Fault, Refused, SdboxError
 from sdbox_centre import authority
+from tests.waiting import PATIENCE_S
 
 NAME = "centre.test"
 HELLO = wire.HelloRequest(box="test-box-01", boot_id="b", boot_counter=1, agent_version="1")
@@ -103,7 +104,6 @@ class Listening:
         with contextlib.suppress(OSError, ssl.SSLError):
             if self._context is None:
                 raw.recv(1)  # never shakes hands
-                time.sleep(0)
                 raw.recv(65536)
                 return
             sock = self._context.wrap_socket(raw, server_side=True)
@@ -127,7 +127,7 @@ def answering(
 ) -> Iterator[tuple[CentreClient, Listening]]:
     listening = Listening(context or hosts.server_context(), behave)
     where = Where((("127.0.0.1", listening.port),), NAME)
-    client = CentreClient(where, hosts.context, **{"connect_s": 1.0, "answer_s": 0.5, **times})
+    client = CentreClient(where, hosts.context, **{"connect_s": 5.0, "answer_s": 5.0, **times})
     try:
         yield client, listening
     finally:
@@ -244,11 +244,11 @@ def test_an_answer_without_end_is_cut(hosts: Hosts) -> None:
     ids=["silence", "dripped", "dripped headers"],
 )
 def test_one_deadline_covers_all(hosts: Hosts, behave: Answering) -> None:
-    with answering(hosts, behave) as (client, _):
+    with answering(hosts, behave, answer_s=0.5) as (client, _):
         start = time.monotonic()
         with pytest.raises(Fault, match="centre-slow"):
             client.hello(HELLO)
-        assert 0.45 < time.monotonic() - start < 2
+        assert 0.45 < time.monotonic() - start < 5  # dripped whole, the longest takes 10 s
 
 
 def test_a_server_that_never_shakes_hands_is_slow(hosts: Hosts) -> None:
@@ -256,10 +256,8 @@ def test_a_server_that_never_shakes_hands_is_slow(hosts: Hosts) -> None:
     client = CentreClient(
         Where((("127.0.0.1", listening.port),), NAME), hosts.context, answer_s=0.4
     )
-    start = time.monotonic()
     with pytest.raises(Fault, match="centre-slow"):
         client.hello(HELLO)
-    assert time.monotonic() - start < 2
     client.close()
     listening.close()
 
@@ -292,7 +290,7 @@ def test_a_full_backlog_is_given_up_in_time(hosts: Hosts) -> None:
     start = time.monotonic()
     with pytest.raises(Fault, match=r"centre-(unreachable|slow)"):
         client.hello(HELLO)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < PATIENCE_S  # the kernel would try for two minutes
     client.close()
     for sock in (full, *fill):
         sock.close()
@@ -346,24 +344,27 @@ def test_no_setting_of_the_environment_leads_it_elsewhere(
 
 
 def test_close_from_another_thread_ends_a_running_call(hosts: Hosts) -> None:
-    with answering(hosts, lambda sock, _: sock.recv(1), answer_s=10.0) as (client, _):
-        ended: list[tuple[str, float]] = []
+    asked = threading.Event()
+
+    def behave(sock: ssl.SSLSocket, _: bytes) -> None:
+        asked.set()
+        sock.recv(1)
+
+    with answering(hosts, behave, answer_s=2 * PATIENCE_S) as (client, _):
+        ended: list[str] = []
 
         def call() -> None:
             try:
                 client.hello(HELLO)
             except SdboxError as error:
-                ended.append((error.code, time.monotonic()))
+                ended.append(error.code)
 
         thread = threading.Thread(target=call, daemon=True)
         thread.start()
-        time.sleep(0.2)
-        start = time.monotonic()
+        assert asked.wait(PATIENCE_S)
         client.close()
-        thread.join(5)
-        ((code, at),) = ended
-        assert code == "centre-unreachable"
-        assert at - start < 0.1
+        thread.join(PATIENCE_S)
+        assert ended == ["centre-unreachable"]
         with pytest.raises(Fault, match="centre-unreachable"):
             client.hello(HELLO)
 

@@ -16,6 +16,7 @@ from sdbox_agent.state.attempts import Attempts
 from sdbox_agent.state.marks import Marks
 from sdbox_agent.state.model import ModelFileSystem
 from tests.session.explore import POLICY
+from tests.waiting import PATIENCE_S
 
 N = 7  # the session of these tests
 UTC_S = 1_800_000_000
@@ -134,7 +135,9 @@ class Bench:
         return event.code
 
 
-def turn(loop: asyncio.AbstractEventLoop, until: Callable[[], object], within_s: float = 3) -> None:
+def turn(
+    loop: asyncio.AbstractEventLoop, until: Callable[[], object], within_s: float = PATIENCE_S
+) -> None:
     """Run a real loop until something is so."""
     end_s = time.monotonic() + within_s
 

@@ -10,6 +10,7 @@ import pytest
 from sdbox_agent.daemon.calls import Calls
 from sdbox_agent.errors import Fault, Refused
 from tests.daemon.parts import turn
+from tests.waiting import PATIENCE_S
 
 
 class Client:
@@ -22,7 +23,7 @@ class Client:
         self.closed.set()
 
     def hang(self) -> None:
-        self.closed.wait(5)
+        assert self.closed.wait(PATIENCE_S)
         raise Fault("centre-unreachable")
 
 
@@ -86,11 +87,9 @@ def test_a_cut_ends_what_runs_and_what_waits_and_the_next_has_a_client_of_its_ow
     used: list[Client] = []
     bench.ask(Client.hang)
     bench.ask(lambda client: client.hang())
-    started = time.monotonic()
     bench.calls.cut()
     bench.ask(used.append)
     turn(bench.loop, lambda: len(bench.said) == 3)
-    assert time.monotonic() - started < 3
     assert bench.said[:2] == ["centre-unreachable"] * 2
     assert used == [bench.clients[1]]
     assert not bench.clients[1].closed.is_set()

@@ -13,6 +13,7 @@ from sdbox_agent.daemon import links
 from sdbox_agent.daemon.links import Link
 from sdbox_agent.errors import Fault
 from tests.daemon.parts import turn
+from tests.waiting import PATIENCE_S
 
 
 class Worker:
@@ -43,7 +44,7 @@ class Worker:
 
     def listen(self, backlog: int = 4) -> None:
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.listener.settimeout(3)
+        self.listener.settimeout(PATIENCE_S)
         self.listener.bind(str(self.path))
         self.listener.listen(backlog)
 

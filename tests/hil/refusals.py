@@ -8,7 +8,6 @@ import dataclasses
 import datetime as dt
 import hashlib
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from typing import TypeVar
@@ -26,6 +25,7 @@ from sdbox_agent.daemon.view import CancelSession, FromBox, Taken, View
 from sdbox_agent.pki.holder import CardCertificates
 from sdbox_agent.state import store
 from sdbox_agent.state.record import CardAttempts, decode
+from tests.waiting import PATIENCE_S, until
 
 T = TypeVar("T")
 
@@ -77,13 +77,7 @@ class Bench:
     def renewed(self, times: int) -> None:
         """The open session goes on until its lease was renewed so often."""
         n = self.watch.views[-1].n
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            told = [one.code for one in self.told(n) if one.code == "lease-renewed"]
-            if len(told) >= times:
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"not {times} renewals")
+        until(lambda: [one.code for one in self.told(n)].count("lease-renewed") >= times)
 
     def told(self, n: int) -> list[record.Entry]:
         """What the audit record has of session `n`; its chain is whole."""
@@ -104,8 +98,8 @@ class Bench:
         """No card in any reader, and the box ready for the next one."""
         for hands in self._hands:
             hands.remove()
-        if not _ready(self.watch.views[-1]):
-            self.watch.until(_ready, "readiness")
+        if not session.ready(self.watch.views[-1]):
+            self.watch.until(session.ready, "readiness")
 
     def cancel(self) -> None:
         """The person gives up, at the local socket."""
@@ -113,7 +107,7 @@ class Bench:
         channel: ipc.Channel[ipc.Message] = ipc.connect(path, FromBox, path.stat().st_uid)
         with contextlib.closing(channel):
             channel.send(CancelSession())
-            channel.sock.settimeout(5)
+            channel.sock.settimeout(PATIENCE_S)
             assert channel.receive() == Taken()
 
     # -- judgement ---------------------------------------------------------------------------------
@@ -157,18 +151,13 @@ class Bench:
     def database(self) -> Iterator[sqlite3.Connection]:
         """The centre's, by its file."""
         path = self.rig.centre.root / "db/centre.sqlite"
-        with contextlib.closing(sqlite3.connect(path, timeout=5)) as database, database:
+        with contextlib.closing(sqlite3.connect(path, timeout=PATIENCE_S)) as database, database:
             yield database
 
     def box_row(self, holder: Holder) -> CardAttempts | None:
         """The box's own count for that card, as it lies on the disk."""
         data = (self.rig.box.paths.state / store.NAME).read_bytes()
         return decode(data).attempts.get(name_of(holder).hex())
-
-
-def _ready(view: View) -> bool:
-    """A card that goes in now begins a session (the end of the last one may still be on show)."""
-    return view.state == "idle" or (view.state, view.code) == ("spent", "card-removed")
 
 
 def _shown(view: View) -> tuple[int | None, str, str | None]:

@@ -26,9 +26,10 @@ from sdbox_agent.biometrics import oncard
 from sdbox_agent.sensor.detect import extract
 from sdbox_agent.terms import Level
 from tests.hil import needles
-from tests.hil.fault_bench import alive, children, name_of, stopped, until
+from tests.hil.fault_bench import alive, children, name_of, stopped
 from tests.hil.refusals import HERE, Bench
 from tests.memory import PART_BYTES, Search
+from tests.waiting import until
 
 pytestmark = pytest.mark.rig
 
@@ -132,7 +133,7 @@ def to_open(bench: Bench, who: Known) -> set[str]:
         bench.watch.state("reserving")
         held |= who.search.held(finger)
     assert bench.watch.state("open", "spent").state == "open"
-    until("the finger process's end", lambda: not alive(finger))
+    until(lambda: not alive(finger))
     return held
 
 
@@ -141,7 +142,7 @@ def left_nothing(bench: Bench, who: Known) -> None:
     assert any("wireguard" in name for name in processes(bench)), "all that lives is looked at"
     assert holders_of(who.search, bench, bench.rig.pcscd.pid) == {}
     bench.leave()
-    until("a warm finger process", lambda: bool(bench.rig.box.units()[FINGER].pids))
+    until(lambda: bool(bench.rig.box.units()[FINGER].pids))
     assert holders_of(who.search, bench) == {}
     assert written(who.search, bench) == {}
 

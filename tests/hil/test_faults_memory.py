@@ -15,8 +15,9 @@ from hil.issuing import Holder, reference_record
 from hil.scenarios import session
 from sdbox_agent.pki import cms
 from tests.hil import needles
-from tests.hil.fault_bench import Bench, alive, opened, stopped, until
+from tests.hil.fault_bench import Bench, alive, opened, stopped
 from tests.memory import Search, forms
+from tests.waiting import until
 
 pytestmark = pytest.mark.rig
 
@@ -87,7 +88,7 @@ def test_the_core_never_holds_what_opens_a_reference(bench: Bench) -> None:
     looks.until("comparing")
     os.kill(finger, signal.SIGCONT)
     looks.until("choosing")
-    until("the finger process's end", lambda: not alive(finger), 1)
+    until(lambda: not alive(finger))
     with stopped(bench.rig.centre.api.pid):
         bench.rig.operator.choose("p-beta")
         looks.until("tunnelling")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hil.fault_bench import Bench, alive, dropping, opened, until
+from tests.hil.fault_bench import SHOWN_S, Bench, alive, dropping, opened
+from tests.waiting import until
 
 pytestmark = pytest.mark.rig
 
@@ -29,7 +30,7 @@ def test_a_handshake_that_never_completes(bench: Bench) -> None:
         bench.to_scanning(holder)
         bench.rig.operator.place(holder.person)
         bench.watch.state("tunnelling")
-        spent = bench.ended("handshake-timeout", within_s=6.5)
+        spent = bench.ended("handshake-timeout", within_s=5 + SHOWN_S)
     assert "tunnel-up" not in [entry.code for entry in bench.entries(spent.n)]
 
 
@@ -39,29 +40,29 @@ def test_a_machine_that_does_not_answer_behind_a_good_handshake(bench: Bench) ->
         bench.to_scanning(holder)
         bench.rig.operator.place(holder.person)
         bench.watch.state("tunnelling")
-        spent = bench.ended("vm-silent", within_s=4.5)
+        spent = bench.ended("vm-silent", within_s=3 + SHOWN_S)
     assert "tunnel-up" not in [entry.code for entry in bench.entries(spent.n)]
 
 
 def test_a_tunnel_that_falls_silent(bench: Bench) -> None:
     bench.to_open(bench.holder())
     with dropping(bench.rig.topology.centre, "udp dport 51820"):
-        bench.ended("tunnel-lost", within_s=5.5)
+        bench.ended("tunnel-lost", within_s=5 + SHOWN_S)
 
 
 def test_wireguards_process_killed(bench: Bench) -> None:
     bench.to_open(bench.holder())
     pid = bench.wireguard_go()
     os.kill(pid, signal.SIGKILL)
-    bench.ended("tunnel-lost", within_s=1)
-    until("its end", lambda: not alive(pid))
+    bench.ended("tunnel-lost", within_s=2.5)  # by its death: lost probes take 3 s
+    until(lambda: not alive(pid))
 
 
 def test_the_gateway_killed(bench: Bench) -> None:
     """Its interfaces die with it. The box finds out by itself, and nothing is let in meanwhile."""
     bench.to_open(bench.holder())
     bench.rig.centre.gateway.end()
-    bench.ended("tunnel-lost", within_s=5.5)
+    bench.ended("tunnel-lost", within_s=5 + SHOWN_S)
     bench.rig.operator.remove()
     bench.rig.centre.start_gateway()
     bench.good()

@@ -8,7 +8,8 @@ import pytest
 
 from hil.scenarios import session
 from sdbox_agent.daemon.view import View
-from tests.hil.fault_bench import Bench, alive, now_ms, opened, stopped, until
+from tests.hil.fault_bench import SHOWN_S, Bench, alive, now_ms, opened, stopped
+from tests.waiting import until
 
 pytestmark = pytest.mark.rig
 
@@ -32,13 +33,13 @@ def killed(bench: Bench, unit: str) -> None:
     """Kill -9; it is gone, and another one has been started."""
     before = bench.rig.box.units()[unit]
     os.kill(before.pids[-1], signal.SIGKILL)
-    until("its end", lambda: not alive(before.pids[-1]))
-    until("a successor", lambda: bench.rig.box.units()[unit].starts > before.starts)
+    until(lambda: not alive(before.pids[-1]))
+    until(lambda: bench.rig.box.units()[unit].starts > before.starts)
 
 
 def must_come_out(bench: Bench, spent: View) -> None:
     """A card that its worker died under is not put in anew when the next worker finds it."""
-    until("the next card worker", lambda: bool(bench.rig.box.units()[CARD].pids))
+    until(lambda: bool(bench.rig.box.units()[CARD].pids))
     with pytest.raises(TimeoutError):
         bench.watch.until(lambda view: view.state != "spent", "anything", within_s=1)
     bench.rig.operator.remove()
@@ -60,7 +61,7 @@ def test_a_worker_killed_while_the_finger_is_awaited_ends_the_session(
     bench.to_scanning(bench.holder())
     at_ms = now_ms()
     killed(bench, unit)
-    spent = bench.ended(DIED[unit], from_ms=at_ms, within_s=1)
+    spent = bench.ended(DIED[unit], from_ms=at_ms)
     if unit == CARD:
         must_come_out(bench, spent)
 
@@ -71,10 +72,10 @@ def test_a_worker_killed_in_an_open_session_ends_it(bench: Bench, unit: str) -> 
     wireguard = bench.wireguard_go()
     at_ms = now_ms()
     killed(bench, unit)
-    spent = bench.ended(DIED[unit], from_ms=at_ms, within_s=1)
+    spent = bench.ended(DIED[unit], from_ms=at_ms)
     if unit == CARD:
         must_come_out(bench, spent)
-    until("the tunnel's process gone", lambda: not alive(wireguard))
+    until(lambda: not alive(wireguard))
 
 
 def test_a_spare_finger_process_killed_in_an_open_session_is_replaced(bench: Bench) -> None:
@@ -99,20 +100,21 @@ def test_a_helper_that_hangs_as_it_should_close_is_shown_and_nothing_opens(
         closing = bench.watch.state("closing")
         broken = bench.watch.state("broken", "spent")
         assert (broken.state, broken.code) == ("broken", "tunnel-not-down")
-        assert broken.mono_ms - closing.mono_ms <= 2500, "closing has 2 s"
+        took_s = (broken.mono_ms - closing.mono_ms) / 1000
+        assert took_s <= 2 + SHOWN_S, "closing has 2 s"
         codes = [entry.code for entry in bench.entries(broken.n)]
         assert codes[-2:] == ["card-removed", "tunnel-not-down"]
         # What hangs still has its interface: the gateway has been told, and answers no more.
         assert session.residue(bench.rig) != []
-        until("the peer's end at the gateway", lambda: not bench.machine_answers())
+        until(lambda: not bench.machine_answers())
         bench.rig.operator.insert(bench.holder().card)
         with pytest.raises(TimeoutError):
             bench.watch.until(lambda view: view.state != "broken", "anything", within_s=1)
         if mended_by == "its death":
             os.kill(helper, signal.SIGKILL)
-            mended = bench.watch.state("spent", within_s=5)
+            mended = bench.watch.state("spent")
     if mended_by == "going on":
-        mended = bench.watch.state("spent", within_s=5)
+        mended = bench.watch.state("spent")
     assert mended.code == "card-removed", "it is down now: why it ended is what is left to say"
     assert session.residue(bench.rig) == []
     assert bench.entries(broken.n)[-1].code == "tunnel-confirmed-down"
@@ -124,7 +126,7 @@ def test_pcscd_killed_in_an_open_session_and_back(bench: Bench) -> None:
     bench.to_open(bench.holder())
     at_ms = now_ms()
     bench.rig.pcscd.kill()
-    bench.ended("card-removed", from_ms=at_ms, within_s=1)
+    bench.ended("card-removed", from_ms=at_ms)
     bench.rig.operator.remove()
     bench.rig.pcscd.start()
     bench.good()

@@ -6,7 +6,6 @@ tunnel, a renewed lease, card out.
 
 import dataclasses
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from hil.scenarios import session
 from hil.softhsm import MODULE, soft_token
 from sdbox_agent.audit import hashchain, record
 from sdbox_centre import authority
+from tests.waiting import until
 
 pytestmark = pytest.mark.rig
 
@@ -121,10 +121,7 @@ def test_the_same_reference_opens_each_way_and_the_lease_renews(
     holder = dataclasses.replace(bench.holders[algorithm], card=bench.cards[way, algorithm])
     seen = session.enter(bench.rig, bench.watch, holder)
     assert (seen.state, seen.code) == ("open", None), bench.rig.box.log("sdbox-card")
-    end_s = time.monotonic() + 2 * LEASE_S
-    while "lease-renewed" not in bench.codes(seen.n):
-        assert time.monotonic() < end_s
-        time.sleep(0.05)
+    until(lambda: "lease-renewed" in bench.codes(seen.n))
     ended = session.leave(bench.rig, bench.watch)
     assert (ended.state, ended.code) == ("spent", "card-removed")
     codes = bench.codes(seen.n)

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from hil.card.slot import Slot
 from hil.card.vpcd import ReaderGoneError
 from hil.pcscd import FIRST_PORT, Pcscd, PcscdError
 from tests.hil.card.pcsc_client import Client, PcscError
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.rig
 
@@ -91,13 +91,11 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def test_it_is_up_and_down_within_its_time(directory: Path) -> None:
-    start = time.monotonic()
+def test_it_goes_up_and_down(directory: Path) -> None:
     pcscd = Pcscd(directory)
     pcscd.start()
     pid = pcscd.pid
     assert pid is not None
-    assert time.monotonic() - start < 3
     pcscd.close()
     assert not alive(pid)
     assert pcscd.pid is None
@@ -153,12 +151,12 @@ def test_cards_stay_in_their_slots_when_it_goes_and_comes_back(pcscd: Pcscd, end
     assert readers_seen(pcscd) == "0x8010001d"  # SCARD_E_NO_SERVICE
     assert insertion.removed_at_ns is None
     pcscd.start()
-    for _ in range(40):
-        serial = opensc(pcscd, "piv-tool", "--reader", "0", "--serial")
-        if serial.returncode == 0:
-            break
-        time.sleep(0.05)
-    assert bytes.fromhex(serial.stdout[:47]) == card.guid.bytes
+
+    def serial() -> str:
+        said = opensc(pcscd, "piv-tool", "--reader", "0", "--serial")
+        return said.stdout[:47] if said.returncode == 0 else ""
+
+    assert bytes.fromhex(until(serial)) == card.guid.bytes
 
 
 def test_it_can_stand_in_a_namespace_of_the_callers(directory: Path) -> None:
@@ -172,10 +170,9 @@ def test_it_can_stand_in_a_namespace_of_the_callers(directory: Path) -> None:
     namespace.close()
 
 
-def test_restart_is_a_matter_of_a_second(pcscd: Pcscd) -> None:
-    before, start = pcscd.pid, time.monotonic()
+def test_a_restart_is_another_process(pcscd: Pcscd) -> None:
+    before = pcscd.pid
     pcscd.restart()
-    assert time.monotonic() - start < 3
     assert pcscd.pid not in (None, before)
 
 
@@ -196,8 +193,8 @@ def test_killing_the_process_that_started_it_ends_it(directory: Path) -> None:
         pid = int(victim.stdout.readline())
         watch = os.pidfd_open(pid)
         victim.send_signal(signal.SIGKILL)
-        victim.wait(5)
-        ended = select.select([watch], [], [], 2)[0]
+        victim.wait(PATIENCE_S)
+        ended = select.select([watch], [], [], PATIENCE_S)[0]
         os.close(watch)
         assert ended, "pcscd outlives the process that started it"
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL

@@ -22,12 +22,12 @@ from sdbox_centre.personalise import Desk
 from tests import kinds
 from tests.pki.grown import GUID, NOW
 from tests.sdbox_centre.desking import BITS, Bench, blank, desk, is_bound, minutiae, order, touch
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from sdbox_agent.card.presence import Looks
 
 pytestmark = pytest.mark.rig
-WAIT_S = 10.0
 
 
 class OnDesk:
@@ -48,7 +48,7 @@ class OnDesk:
         self._until(present=True)
 
     def _until(self, *, present: bool) -> None:
-        end_s = time.monotonic() + WAIT_S
+        end_s = time.monotonic() + PATIENCE_S
         while True:
             looks = self._looks.get(timeout=max(0.01, end_s - time.monotonic()))
             for look in looks:

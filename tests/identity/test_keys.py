@@ -18,6 +18,7 @@ from sdbox_agent.identity import keys
 from sdbox_agent.state.trusted import FileRefused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
+from tests.waiting import PATIENCE_S
 
 Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 NOW = datetime.datetime.now(datetime.UTC)
@@ -235,7 +236,7 @@ def handshake(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> byte
             connection.send(b"x")
     finally:
         ours.close()
-        thread.join(5)
+        thread.join(PATIENCE_S)
     return seen[0]
 
 

@@ -16,6 +16,7 @@ from tests import kinds
 from tests.card.double import PivDouble
 from tests.pki import grown
 from tests.pki.grown import DAY, EXPIRES, GUID, NOW
+from tests.waiting import PATIENCE_S
 
 OWN = grown.card_authority()
 READER = cardcheck.ReaderSeen(reader="Test reader 00", present=True, atr="3b00", events=3)
@@ -77,7 +78,7 @@ def test_what_a_card_can_t_do_is_raised_here() -> None:
     ended = threading.Event()
 
     def mute(_name: str, _events: int) -> ScriptedCard:
-        ended.wait(5)
+        ended.wait(PATIENCE_S)
         raise Fault("card-mute")
 
     with pytest.raises(Fault, match="card-mute"):

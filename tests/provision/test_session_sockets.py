@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from sdbox_agent.provision import session_sockets
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 SIOCGSKNS = 0x894C  # <linux/sockios.h>: the namespace of a socket
@@ -28,7 +29,7 @@ class Manager:
         self.stored: list[tuple[str, int]] = []
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.bind(str(path))
-        self._sock.settimeout(10)
+        self._sock.settimeout(PATIENCE_S)
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
@@ -45,7 +46,7 @@ class Manager:
                 self.stored.insert(0, (lines["FDNAME"], descriptors[0]))  # as systemd 252 does
 
     def close(self) -> None:
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
         self._sock.close()
         for _, descriptor in self.stored:
             os.close(descriptor)
@@ -98,7 +99,7 @@ def test_the_manager_gets_three_sockets_of_that_namespace(
         [sys.executable, "-m", "sdbox_agent.provision.session_sockets", str(namespace)],
         check=False,
         capture_output=True,
-        timeout=20,
+        timeout=60,
         cwd=ROOT,
         env={**os.environ, "NOTIFY_SOCKET": str(manager.path)},
     )
@@ -140,7 +141,7 @@ def test_without_a_manager_it_says_how_it_is_called() -> None:
         [sys.executable, "-m", "sdbox_agent.provision.session_sockets", "x"],
         check=False,
         capture_output=True,
-        timeout=20,
+        timeout=60,
         cwd=ROOT,
         env={k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"},
     )

@@ -33,7 +33,7 @@ def bind_over(source: str, target: str) -> None:
     _call(_libc.mount(source.encode(), target.encode(), None, MS_BIND, None))
 
 
-def in_own_network(module: str, *arguments: str, timeout_s: float = 20) -> None:
+def in_own_network(module: str, *arguments: str, timeout_s: float = 60) -> None:
     """Run it and fail with what it said if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],

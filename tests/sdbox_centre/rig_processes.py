@@ -29,6 +29,7 @@ from tests.sdbox_centre.parties import Device
 from tests.sdbox_centre.rig import bind_over, own_network
 from tests.sdbox_centre.test_cli import pem, settings
 from tests.sdbox_centre.world import Session, World
+from tests.waiting import PATIENCE_S, until
 
 API, GATEWAY = 61011, 61012
 PORT = 8443
@@ -68,14 +69,7 @@ def running(*argument: object, **named: bool) -> Iterator[subprocess.Popen]:
         yield child
     finally:
         child.terminate()
-        child.wait(10)
-
-
-def wait_for(what: str, ready) -> None:
-    deadline = time.monotonic() + 15
-    while not ready():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
+        child.wait(PATIENCE_S)
 
 
 def listening() -> bool:
@@ -150,8 +144,8 @@ def play(root: Path) -> None:
     client = tls.client(world, PORT)
     with running("api", api, API, net_admin=False) as serving:
         with running("gateway", gateway, GATEWAY, net_admin=True) as child:
-            wait_for("the interface and its socket", (root / "gate/gateway.sock").exists)
-            wait_for("the API", listening)
+            until((root / "gate/gateway.sock").exists)
+            until(listening)
             world.clock.utc = int(
                 time.time()
             )  # a receipt from before the gateway's start is refused
@@ -187,10 +181,10 @@ def play(root: Path) -> None:
         assert peers() == []
         assert "sdboxvm1" not in Path("/proc/net/dev").read_text()
         with running("gateway", gateway, GATEWAY, net_admin=True) as child:
-            wait_for("the gateway again", lambda: len(interfaces()) == 1)
+            until(lambda: len(interfaces()) == 1)
             child.kill()
-            child.wait(10)
-            wait_for("the interface gone with its process", lambda: not interfaces())
+            child.wait(PATIENCE_S)
+            until(lambda: not interfaces())
     client.close()
 
 

@@ -20,6 +20,7 @@ from sdbox_centre.store import Store
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.parties import Device
 from tests.sdbox_centre.world import World, session
+from tests.waiting import PATIENCE_S
 
 NAME = "test-enrolment-02"
 PIN = {"enrolment": NAME, "level": Level.CARD_PIN, "reference_sha256": None}
@@ -190,7 +191,7 @@ def test_two_processes_never_take_one_code_twice(world: World, device: Device) -
     code = device.code()
 
     def ask(store: Store) -> bool:
-        together.wait(5)
+        together.wait(PATIENCE_S)
         with store.begin() as tx:
             return world.centre.codes.use(tx, NAME, code, world.clock.utc)
 

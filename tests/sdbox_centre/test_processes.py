@@ -7,4 +7,4 @@ from tests.sdbox_centre.rig import in_own_network
 
 @pytest.mark.rig
 def test_a_session_through_both_processes() -> None:
-    in_own_network("tests.sdbox_centre.rig_processes", timeout_s=40)
+    in_own_network("tests.sdbox_centre.rig_processes", timeout_s=120)

@@ -17,6 +17,7 @@ from sdbox_centre import authority, server
 from tests.sdbox_centre import tls
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import Box, Session, World
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def port(world: World) -> Iterator[int]:
 
 
 def connect(world: World, port: int, context: ssl.SSLContext) -> ssl.SSLSocket:
-    raw = socket.create_connection(("127.0.0.1", port), timeout=5)
+    raw = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
     return context.wrap_socket(raw, server_hostname=tls.NAME)
 
 
@@ -205,28 +206,27 @@ def test_whoever_takes_too_long_is_cut(
             while True:
                 if sent:
                     sock.sendall(b"x"[: "{" not in sent.decode()])
-                if not sock.recv(1) or time.monotonic() - start > 3:
+                if not sock.recv(1):
                     raise ConnectionResetError
-        assert 0.1 < time.monotonic() - start < 2
+        assert time.monotonic() - start > 0.1
 
 
 def test_a_second_request_dripped_on_a_kept_connection_is_cut(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "REQUEST_S", 0.2)
+    monkeypatch.setattr(server, "REQUEST_S", 0.5)
     with (
         tls.served(world) as port,
         connect(world, port, tls.box_context(world, world.box)) as sock,
     ):
         ask(sock, wire.encode(world.box.hello(None)))
-        time.sleep(0.4)  # idle: no request begun, nothing is late
+        time.sleep(0.7)  # idle: no request begun, nothing is late
         assert ask(sock, wire.encode(world.box.hello(None))).startswith(b"HTTP/1.1 200")
-        start = time.monotonic()
+        end_s = time.monotonic() + PATIENCE_S
         with pytest.raises((ConnectionError, ssl.SSLError)):  # noqa: PT012  a dripping loop
-            while time.monotonic() - start < 3:
+            while time.monotonic() < end_s:
                 sock.sendall(b"P")
                 time.sleep(0.05)
-        assert time.monotonic() - start < 2
 
 
 def test_a_body_too_large_is_refused_unread(world: World, port: int) -> None:
@@ -347,5 +347,5 @@ def test_a_client_that_never_shakes_hands_is_cut(
 ) -> None:
     monkeypatch.setattr(server, "HANDSHAKE_S", 0.3)
     with tls.served(world) as port, socket.create_connection(("127.0.0.1", port)) as sock:
-        sock.settimeout(3)
+        sock.settimeout(PATIENCE_S)
         assert sock.recv(1) == b""

@@ -11,6 +11,7 @@ from sdbox_centre.store import Store, note
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.taking import take_attempts
 from tests.sdbox_centre.world import World
+from tests.waiting import PATIENCE_S
 
 
 def test_what_is_committed_is_on_the_disk(tmp_path: Path) -> None:
@@ -70,9 +71,9 @@ def test_two_processes_never_count_one_attempt_twice(world: World) -> None:
     processes = [context.Process(target=take_attempts, args=(path, taken)) for _ in range(2)]
     for process in processes:
         process.start()
-    got = sorted(taken.get(timeout=20) for _ in range(50))
+    got = sorted(taken.get(timeout=PATIENCE_S) for _ in range(50))
     for process in processes:
-        process.join(20)
+        process.join(PATIENCE_S)
     assert got == list(range(1, 51))
     assert taken.empty()
 

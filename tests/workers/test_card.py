@@ -24,8 +24,7 @@ from sdbox_agent.workers import card as worker_module
 from sdbox_agent.workers.card import EXIT_MUTE, CardWorker, Doors
 from tests.card.double import PivDouble
 from tests.card.test_service import IN, KINDS, OUT, POINT, statement
-
-WAIT_S = 5.0
+from tests.waiting import PATIENCE_S, until
 
 
 def listener(path: Path) -> socket.socket:
@@ -79,7 +78,7 @@ class Bench:
 
     def _client(self, name: str, accepts: object) -> ipc.Channel:
         channel = ipc.connect(self.directory / name, accepts, os.getuid())
-        channel.sock.settimeout(WAIT_S)
+        channel.sock.settimeout(PATIENCE_S)
         return channel
 
     def opened(self, *wanted: CardKind) -> ipc.Channel:
@@ -93,7 +92,7 @@ class Bench:
 
     def end(self) -> int | None:
         self.worker.stop()
-        self.thread.join(WAIT_S)
+        self.thread.join(PATIENCE_S)
         self.shut()
         return self.status
 
@@ -121,13 +120,6 @@ def ended(channel: ipc.Channel) -> bool:
     return False
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < end_s, "waited in vain"
-        time.sleep(0.002)
-
-
 def test_a_session_from_card_in_to_card_out(tmp_path: Path) -> None:
     with running(tmp_path) as bench:
         core, finger = bench.opened(), bench.finger()
@@ -153,10 +145,10 @@ def test_a_grant_is_seen_before_the_request_that_rests_on_it(tmp_path: Path) -> 
         core, finger = bench.opened(), bench.finger()
         select = bench.worker._selector.select
         bench.worker._selector.select = lambda patience_s: select(patience_s)[::-1]
-        wait_for(lambda: len(bench.worker._fingers.peers) == 1)
+        until(lambda: len(bench.worker._fingers.peers) == 1)
         stop, entered = threading.Event(), threading.Event()
-        bench.worker.post(lambda: (entered.set(), stop.wait(WAIT_S)))
-        assert entered.wait(WAIT_S)
+        bench.worker.post(lambda: (entered.set(), stop.wait(PATIENCE_S)))
+        assert entered.wait(PATIENCE_S)
         core.send(ipc.GrantUnwrap(n=7))
         finger.send(ipc.Unwrap(n=7, algorithm="ecdh", blob=POINT))
         stop.set()
@@ -192,7 +184,7 @@ def test_a_frame_of_a_foreign_uid_ends_the_connection(tmp_path: Path) -> None:
         bench.worker._core.peer_uid = os.getuid() + 1
         core.send(statement())
         assert ended(core)
-        wait_for(lambda: bench.cards[0].resets == 1)
+        until(lambda: bench.cards[0].resets == 1)
 
 
 def test_a_new_core_replaces_the_old_and_closes_its_card(tmp_path: Path) -> None:
@@ -200,7 +192,7 @@ def test_a_new_core_replaces_the_old_and_closes_its_card(tmp_path: Path) -> None
         old = bench.opened()
         new = bench.core()
         assert ended(old)
-        wait_for(lambda: bench.cards[0].resets == 1)
+        until(lambda: bench.cards[0].resets == 1)
         new.send(ipc.Watch())
         assert isinstance(new.receive(), ipc.Inserted)
         assert isinstance(new.receive(), ipc.ReadersChanged)
@@ -212,7 +204,7 @@ def test_a_new_core_replaces_the_old_and_closes_its_card(tmp_path: Path) -> None
 def test_the_end_of_the_core_closes_the_card(tmp_path: Path) -> None:
     with running(tmp_path) as bench:
         bench.opened().close()
-        wait_for(lambda: bench.cards[0].resets == 1)
+        until(lambda: bench.cards[0].resets == 1)
         again = bench.core()
         again.send(ipc.Watch())
         assert isinstance(again.receive(), ipc.Inserted)
@@ -237,7 +229,7 @@ def test_a_core_that_breaks_the_protocol_is_dropped(tmp_path: Path, frame: bytes
         core.sock.send(frame)
         assert core.receive() == ipc.Failed(code="worker-protocol")
         assert ended(core)
-        wait_for(lambda: bench.cards[0].resets == 1)
+        until(lambda: bench.cards[0].resets == 1)
         assert len(bench.cards[0].frames) == used
 
 
@@ -254,16 +246,14 @@ def test_a_finger_process_that_breaks_the_protocol_is_dropped(tmp_path: Path, fr
 
 def patient(bench: Bench) -> ipc.Message:
     """A finger process that tries again while those in the queue before it are turned away."""
-    end_s = time.monotonic() + WAIT_S
-    while True:
-        finger = bench.finger()
-        try:
+
+    def answer() -> ipc.Message | None:
+        with contextlib.closing(bench.finger()) as finger, contextlib.suppress(ipc.Closed):
             finger.send(ipc.Unwrap(n=7, algorithm="ecdh", blob=POINT))
             return finger.receive()
-        except ipc.Closed:
-            assert time.monotonic() < end_s
-        finally:
-            finger.close()
+        return None
+
+    return until(answer)
 
 
 def test_a_thousand_connections_change_nothing(tmp_path: Path) -> None:
@@ -277,7 +267,7 @@ def test_a_thousand_connections_change_nothing(tmp_path: Path) -> None:
             crowd.append(sock)
         core.send(statement())
         assert isinstance(core.receive(), ipc.Signed)
-        wait_for(lambda: len(bench.worker._fingers.peers) == MAX_PEERS)
+        until(lambda: len(bench.worker._fingers.peers) == MAX_PEERS)
         for sock in crowd:
             sock.close()
         core.send(ipc.GrantUnwrap(n=7))
@@ -296,7 +286,7 @@ class Mute:
     def __call__(self, frame: bytes) -> bytes | SdboxError:
         if frame[1] == 0x87:
             self.silent.set()
-            self.speak.wait(WAIT_S)
+            self.speak.wait(2 * PATIENCE_S)  # longer than anybody waits for the worker
         return self.piv(frame)
 
 
@@ -305,7 +295,7 @@ def test_a_removal_is_told_at_once_while_the_card_is_mute(tmp_path: Path) -> Non
         bench.answer = mute = Mute(bench.piv)
         core = bench.opened()
         core.send(statement())
-        assert mute.silent.wait(WAIT_S)
+        assert mute.silent.wait(PATIENCE_S)
         delays_ms = []
         for looks in (OUT, (Look("reader", True, 3),), (Look("reader", False, 4),)):
             start_s = time.monotonic()
@@ -313,7 +303,7 @@ def test_a_removal_is_told_at_once_while_the_card_is_mute(tmp_path: Path) -> Non
             told = core.receive()
             delays_ms.append((time.monotonic() - start_s) * 1000)
             assert isinstance(told, ipc.Removed | ipc.Inserted)
-        assert min(delays_ms) < 100, delays_ms  # on a shared machine; alone it takes 0.1 ms
+        assert min(delays_ms) < 1000, delays_ms  # alone it takes 0.1 ms
         mute.speak.set()
         core.send(ipc.CloseCard(n=7))
         assert core.receive() == ipc.CardClosed(n=7), "and the late signature is not told"
@@ -324,22 +314,22 @@ def test_a_removal_is_told_at_once_while_the_card_is_mute(tmp_path: Path) -> Non
 def test_a_mute_card_ends_the_worker_in_time(tmp_path: Path, silence: str) -> None:
     """Fault 10, wherever it falls silent; the core is told first."""
     forever = threading.Event()
-    bench = Bench(tmp_path, deadline_s=0.3)
+    bench = Bench(tmp_path, deadline_s=1.0)
 
     class Card(ScriptedCard):
         def close(self, parting: tuple[bytes, ...] = ()) -> None:
             if silence == "resetting":
-                forever.wait(WAIT_S)
+                forever.wait(PATIENCE_S)
             super().close(parting)
 
     def answer(frame: bytes) -> bytes | SdboxError:
         if (silence, frame[1]) in {("reading", 0xCB), ("signing", 0x87)}:
-            forever.wait(WAIT_S)
+            forever.wait(PATIENCE_S)
         return bench.piv(frame)
 
     def connect(reader: str, events: int) -> ScriptedCard:
         if silence == "connecting":
-            forever.wait(WAIT_S)
+            forever.wait(PATIENCE_S)
         return Card(answer, atr=bench.piv.atr)
 
     bench.worker._connect = connect
@@ -356,8 +346,8 @@ def test_a_mute_card_ends_the_worker_in_time(tmp_path: Path, silence: str) -> No
         told.append(core.receive())
     took_s = time.monotonic() - start_s
     assert told[-1] == ipc.Failed(n=7, code="card-mute")
-    assert 0.29 < took_s < 2.0
-    bench.thread.join(WAIT_S)
+    assert 0.99 < took_s < PATIENCE_S
+    bench.thread.join(PATIENCE_S)
     assert bench.status == EXIT_MUTE
     assert ended(core)
     forever.set()
@@ -365,25 +355,25 @@ def test_a_mute_card_ends_the_worker_in_time(tmp_path: Path, silence: str) -> No
 
 
 def test_a_slow_card_that_answers_each_time_is_not_mute(tmp_path: Path) -> None:
-    """The deadline is an exchange's, not a session's: 8 of them here take three times as long."""
-    with running(tmp_path, deadline_s=0.3) as bench:
+    """The deadline is an exchange's, not a session's: 8 of them here take longer."""
+    with running(tmp_path, deadline_s=1.0) as bench:
 
         def slow(frame: bytes) -> bytes | SdboxError:
-            time.sleep(0.1)
+            time.sleep(0.2)
             return bench.piv(frame)
 
         bench.answer = slow
         core = bench.opened()
-        assert len(bench.cards[0].frames) * 0.1 > 0.6
+        assert len(bench.cards[0].frames) * 0.2 > 1.0
         core.close()
-        wait_for(lambda: bench.cards[0].resets == 1)
+        until(lambda: bench.cards[0].resets == 1)
 
 
 def test_an_idle_worker_does_nothing(tmp_path: Path) -> None:
     with running(tmp_path) as bench:
-        wait_for(lambda: bench.worker._patience_s() is None)
+        until(lambda: bench.worker._patience_s() is None)
         core = bench.opened()
-        wait_for(lambda: bench.worker._patience_s() is None)
+        until(lambda: bench.worker._patience_s() is None)
         core.close()
 
 
@@ -403,10 +393,8 @@ def test_stopping_does_not_wait_for_a_mute_card(
     bench.answer = mute = Mute(bench.piv)
     core = bench.opened()
     core.send(statement())
-    assert mute.silent.wait(WAIT_S)
-    start_s = time.monotonic()
+    assert mute.silent.wait(PATIENCE_S)
     assert bench.end() == 0
-    assert time.monotonic() - start_s < 2.0
     mute.speak.set()
     core.close()
 
@@ -417,7 +405,7 @@ def test_a_core_that_does_not_read_is_given_up(tmp_path: Path) -> None:
         core = bench.opened()  # and never read from again
         for events in range(2, 3000):
             bench.readers((Look("reader", True, 1), Look("other", events % 2 == 0, events)))
-        wait_for(lambda: bench.cards[0].resets == 1)
+        until(lambda: bench.cards[0].resets == 1)
         core.close()
 
 

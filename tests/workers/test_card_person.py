@@ -10,14 +10,15 @@ from sdbox_agent.card.pinframe import Status
 from tests import kinds
 from tests.card.test_conversation_person import PROBE
 from tests.card.test_occ import GROUP
-from tests.workers.test_card import WAIT_S, Bench, running
+from tests.waiting import PATIENCE_S
+from tests.workers.test_card import Bench, running
 
 FAILURE_S = 0.2
 
 
 def give(bench: Bench, *requests: bytes) -> list[tuple[Status, int | None]]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as prompt:
-        prompt.settimeout(WAIT_S)
+        prompt.settimeout(PATIENCE_S)
         prompt.connect(str(bench.directory / "pin"))
         told = []
         for request in requests:
@@ -69,7 +70,7 @@ def test_a_pin_frame_of_a_foreign_uid_is_not_heard(tmp_path: Path) -> None:
         core = bench.opened()
         core.send(ipc.GrantPin(n=7))
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as prompt:
-            prompt.settimeout(WAIT_S)
+            prompt.settimeout(PATIENCE_S)
             prompt.connect(str(bench.directory / "pin"))
             prompt.send(b"x")
             assert pinframe.read_answer(prompt.recv(9)) == (Status.MALFORMED, None)

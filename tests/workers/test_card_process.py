@@ -21,6 +21,7 @@ from sdbox_agent.statements import jws
 from sdbox_agent.workers.card import EXIT_CONFIG, EXIT_MUTE
 from tests.card.test_conversation import point_of
 from tests.card.test_service import KINDS, statement
+from tests.waiting import PATIENCE_S, until
 from tests.workers.test_card import Bench, ended, listener
 
 pytest.importorskip("hil.pcscd")
@@ -31,13 +32,12 @@ from hil.card.slot import Slot
 from hil.net.process import CODE, PYTHON, REPOSITORY
 from hil.pcscd import Pcscd
 from tests.card.double import certificate_of
-from tests.card.test_pcsc import new_card
+from tests.card.test_pcsc import Seen, new_card
 from tests.memory import Search
 
 pytestmark = pytest.mark.rig
 ROOT = Path(__file__).parents[2]
 CARD_UID, FINGER_UID, PROMPT_UID, STRANGER_UID = 61002, 61003, 61006, 61999
-WAIT_S = 15.0
 CARD = new_card()
 
 CLIENT = """
@@ -46,7 +46,7 @@ from pathlib import Path
 from sdbox_agent import ipc
 try:
     channel = ipc.connect(Path(sys.argv[1]), ipc.Unwrapped | ipc.Failed, int(sys.argv[2]))
-    channel.sock.settimeout(10)
+    channel.sock.settimeout(30)
     channel.send(ipc.Unwrap(n=7, algorithm="ecdh", blob=bytes.fromhex(sys.argv[3])))
     answer = channel.receive()
     print(answer.key.hex() if isinstance(answer, ipc.Unwrapped) else answer.code)
@@ -88,7 +88,7 @@ class Worker:
         for sock in sockets:
             sock.close()
         self.core: ipc.Channel = ipc.connect(directory / "core", ipc.FromCard, CARD_UID)
-        self.core.sock.settimeout(WAIT_S)
+        self.core.sock.settimeout(PATIENCE_S)
 
     def until(self, kind: type[ipc.Message]) -> ipc.Message:
         """The next message of that kind; others are readers and cards coming and going."""
@@ -105,7 +105,7 @@ class Worker:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=WAIT_S,
+            timeout=PATIENCE_S,
             check=True,
         )
         return done.stdout.strip()
@@ -115,7 +115,7 @@ class Worker:
         return self.wait()
 
     def wait(self) -> int:
-        status = self.process.wait(WAIT_S)
+        status = self.process.wait(PATIENCE_S)
         self.core.close()
         assert self.process.stderr is not None
         self.errors = self.process.stderr.read()
@@ -143,7 +143,9 @@ def slot() -> Iterator[Slot]:
     taken = Pcscd.shared().reader(2)
     yield taken
     taken.remove()
-    time.sleep(0.5)  # vpcd polls every 400 ms: the next test finds an empty reader
+    seen = Seen(pcsc)
+    seen.gone(taken)  # the next test finds an empty reader
+    seen.watcher.stop()
 
 
 def opened(
@@ -190,7 +192,7 @@ PIN_CARD.install({name: certificate_of(public) for name, public in PIN_CARD.publ
 GIVE = """
 import os, socket, sys
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as prompt:
-    prompt.settimeout(10)
+    prompt.settimeout(30)
     prompt.connect(sys.argv[1])
     prompt.send(bytes.fromhex(sys.argv[2]))
     print(prompt.recv(9).hex())
@@ -201,7 +203,12 @@ def give_pin(worker: Worker, uid: int, digits: bytes, n: int) -> str:
     request = n.to_bytes(4) + b"\0" + digits.ljust(8, b"\xff")
     command = [PYTHON, "-B", "-c", GIVE, str(worker.directory / "pin"), request.hex()]
     done = subprocess.run(
-        as_uid(uid, *command), cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False
+        as_uid(uid, *command),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     return done.stdout.strip()
 
@@ -246,10 +253,7 @@ def test_the_end_of_the_core_resets_the_card(worker: Worker, slot: Slot) -> None
     insertion = slot._thread.insertion
     before = insertion.resets
     worker.core.close()
-    end_s = time.monotonic() + 5
-    while insertion.resets == before:
-        assert time.monotonic() < end_s
-        time.sleep(0.01)
+    until(lambda: insertion.resets > before)
 
 
 def test_killing_the_worker_resets_the_card(worker: Worker, slot: Slot) -> None:
@@ -257,10 +261,7 @@ def test_killing_the_worker_resets_the_card(worker: Worker, slot: Slot) -> None:
     insertion = slot._thread.insertion
     before = insertion.resets
     worker.process.kill()
-    end_s = time.monotonic() + 5
-    while insertion.resets == before:
-        assert time.monotonic() < end_s
-        time.sleep(0.01)
+    until(lambda: insertion.resets > before)
 
 
 def test_it_outlives_pcscd(worker: Worker, slot: Slot) -> None:
@@ -283,7 +284,7 @@ def test_it_wants_its_sockets() -> None:
         [*command, "--core-uid", "0", "--finger-uid", "0", "--prompt-uid", "0"],
         cwd=ROOT,
         capture_output=True,
-        timeout=WAIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode, b"LISTEN_FDS" in done.stderr) == (EXIT_CONFIG, True)
@@ -316,11 +317,9 @@ def bench_open(bench: Bench, slot: Slot, *faults: object) -> ipc.Channel:
 
 def test_a_mute_card_is_given_up_and_told(bench: Bench, slot: Slot) -> None:
     """Fault 10, through pcscd: SCardTransmit hangs, the worker does not."""
-    start_s = time.monotonic()
     core = bench_open(bench, slot, MuteAt(5))
     assert core.receive() == ipc.Failed(n=7, code="card-mute")
-    assert time.monotonic() - start_s < 8.0
-    bench.thread.join(5)
+    bench.thread.join(PATIENCE_S)
     assert bench.status == EXIT_MUTE
     assert ended(core)
 
@@ -330,7 +329,7 @@ def test_a_slow_card_is_waited_for(bench: Bench, slot: Slot) -> None:
     bench.worker._deadline_s = 2.0
     start_s = time.monotonic()
     core = bench_open(bench, slot, SlowBy(300))
-    core.sock.settimeout(WAIT_S)
+    core.sock.settimeout(PATIENCE_S)
     assert isinstance(core.receive(), ipc.Opened)
     assert time.monotonic() - start_s > bench.worker._deadline_s
     core.close()

@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from hil.calibrate import decisions, people, real, work
 from hil.calibrate.decisions import Plan
+from tests.waiting import until
 
 PARENT = """
 import multiprocessing, os, time
@@ -33,10 +33,7 @@ def test_a_process_dies_with_the_one_that_started_it() -> None:
         parent.kill()
         parent.wait()
         parent.stdout.close()
-    end = time.monotonic() + 20
-    while not _gone(child):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: _gone(child))
 
 
 def _gone(process: int) -> bool:

@@ -33,7 +33,7 @@ class Client:
         (names,) = _good(list(scard.SCardListReaders(self._context, [])))
         return names
 
-    def wait(self, reader: str, *, present: bool, deadline_ms: int = 3000) -> None:
+    def wait(self, reader: str, *, present: bool, deadline_ms: int = 30_000) -> None:
         """Until the reader reports a card, or none."""
         state = scard.SCARD_STATE_UNAWARE
         wanted = scard.SCARD_STATE_PRESENT if present else scard.SCARD_STATE_EMPTY

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from hil import scratch
 from hil.card import __main__ as command
 from hil.card import holder
 from hil.pcscd import FIRST_PORT, Pcscd
+from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[3]
 
@@ -106,15 +106,12 @@ def opensc(pcscd: Pcscd, *arguments: str, slot: int = 0) -> str:
 
 def seen(pcscd: Pcscd, slot: int = 0) -> None:
     """Until pcscd knows of the card: `opensc-tool -w` misses one that comes as it starts."""
-    end_s = time.monotonic() + 10
-    while not re.search(
-        rf"^{slot} +Yes", opensc(pcscd, "opensc-tool", "-l", slot=slot), re.MULTILINE
-    ):
-        assert time.monotonic() < end_s
+    line = re.compile(rf"^{slot} +Yes", re.MULTILINE)
+    until(lambda: line.search(opensc(pcscd, "opensc-tool", "-l", slot=slot)))
 
 
 def ended(started: subprocess.Popen[str]) -> str:
-    out, err = started.communicate(timeout=10)
+    out, err = started.communicate(timeout=PATIENCE_S)
     assert (started.returncode, err) == (0, "")
     return out
 
@@ -154,6 +151,6 @@ def test_a_second_card_in_a_slot_is_told_that_nobody_powers_it(pcscd: Pcscd) -> 
 def test_a_reader_that_goes_ends_the_command(pcscd: Pcscd) -> None:
     with inserted(pcscd) as started:
         pcscd.stop()
-        _, err = started.communicate(timeout=10)
+        _, err = started.communicate(timeout=PATIENCE_S)
         pcscd.start()
     assert (started.returncode, err) == (1, "hil.card: the reader is gone\n")

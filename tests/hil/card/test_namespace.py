@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hil.card.namespace import NetworkNamespace
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.rig
 
@@ -23,7 +24,7 @@ def test_it_is_new_has_lo_and_nothing_else_and_only_the_thread_is_in_it() -> Non
         namespace.enter()
         inside.extend([ours(), [name for _, name in socket.if_nameindex()]])
         with socket.create_server(("127.0.0.1", 0)) as server:
-            socket.create_connection(server.getsockname(), timeout=1).close()  # lo is up
+            socket.create_connection(server.getsockname(), timeout=PATIENCE_S).close()  # lo is up
             inside.append(True)
 
     thread = threading.Thread(target=look)

@@ -35,6 +35,7 @@ from tests.hil.card.helpers import (
     verify,
 )
 from tests.hil.card.pcsc_client import Client, PcscError
+from tests.waiting import until
 
 pytestmark = pytest.mark.rig
 
@@ -220,11 +221,11 @@ def test_a_torn_try_is_a_spent_try(client: Client, slot: Slot) -> None:
 def test_a_mute_card_holds_the_client_until_it_is_pulled(client: Client, slot: Slot) -> None:
     connected(client, slot, PivCard.create(), [MuteAt(1)])
     pull = threading.Timer(0.3, slot.remove)
-    pull.start()
     start = time.monotonic()
+    pull.start()
     with pytest.raises((PcscError, AssertionError)):
         assert client.transmit(SELECT_PIV)
-    assert time.monotonic() - start > 0.25
+    assert time.monotonic() - start >= 0.3
     pull.join()
 
 
@@ -232,7 +233,7 @@ def test_a_slow_card_takes_its_time(client: Client, slot: Slot) -> None:
     connected(client, slot, PivCard.create(), [SlowBy(150, at=1)])
     start = time.monotonic()
     assert client.transmit(SELECT_PIV)[-2:] == b"\x90\x00"
-    assert 0.15 <= time.monotonic() - start < 1
+    assert time.monotonic() - start >= 0.15
 
 
 def test_removal_is_reported_and_stamped(client: Client, slot: Slot) -> None:
@@ -250,19 +251,17 @@ def test_after_a_swap_another_card_answers_the_old_connection(client: Client, sl
     client.transmit(SELECT_PIV)
     with pytest.raises((PcscError, AssertionError)):
         assert client.transmit(STATUS)
-    deadline = time.monotonic() + 2
-    while time.monotonic() < deadline:
+
+    def seen() -> str:
         try:
             client.transmit(SELECT_PIV)
         except PcscError as error:
-            if error.code == REMOVED:
-                return  # pcscd's poll was faster: the removal is seen
-            continue
-        guid = get_data(client.transmit, Tag.CHUID)[0]
-        assert other.guid.bytes in guid
+            return "removal" if error.code == REMOVED else ""
+        return "other card"
+
+    if until(seen) == "other card":  # or pcscd's poll was faster
+        assert other.guid.bytes in get_data(client.transmit, Tag.CHUID)[0]
         assert insertion.card is other
-        return
-    pytest.fail("neither the other card nor a removal was seen")
 
 
 @pytest.mark.parametrize("raw", [b"\x90", b"\x00" * 300 + b"\x90\x00"])

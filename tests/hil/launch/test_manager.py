@@ -4,13 +4,14 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hil.box import CARD_UID, CORE_UID, FINGER_UID, TUNNEL_UID
 from hil.rig import Rig
+from tests.waiting import until
 
 pytestmark = pytest.mark.rig
 NET_ADMIN = 1 << 12
@@ -28,13 +29,6 @@ def rig() -> Iterator[Rig]:
         one.start()
         until(lambda: all(one.box.units()[unit].pids for unit in UNITS))
         yield one
-
-
-def until(so: Callable[[], object], within_s: float = 10) -> None:
-    end_s = time.monotonic() + within_s
-    while not so():
-        assert time.monotonic() < end_s, "it never came"
-        time.sleep(0.02)
 
 
 def status(pid: int) -> dict[str, str]:

@@ -11,6 +11,7 @@ import pytest
 
 from hil.net.namespace import NAMED, Claim
 from hil.net.topology import BOX4, CENTRE4, UPLINK, Topology
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.rig
 
@@ -52,7 +53,7 @@ def test_the_cable_carries_and_the_session_has_none() -> None:
         assert len(topology.vm) == 2
         with topology.centre.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
             server.bind((CENTRE4, 9))
-            server.settimeout(2)
+            server.settimeout(PATIENCE_S)
             with topology.box.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
                 client.sendto(b"hello", (CENTRE4, 9))
             assert server.recv(9) == b"hello"

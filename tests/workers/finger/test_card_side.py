@@ -12,6 +12,7 @@ from sdbox_agent.workers.finger import card_side
 from sdbox_centre import authority
 from tests.biometrics.templates import finger
 from tests.pki import grown
+from tests.waiting import until
 from tests.workers.finger_bench import HOLDER, Bench, N, prepare, record, sealed
 
 pytestmark = pytest.mark.rig
@@ -131,8 +132,7 @@ def test_a_silent_card_worker_can_be_cancelled(tmp_path) -> None:
     with Bench(tmp_path, answer=lambda _: None) as bench:
         bench.ready()
         bench.core.send(prepare())
-        while not bench.card.asked:
-            time.sleep(0.005)
+        until(lambda: bench.card.asked)
         bench.core.send(ipc.Cancel(n=N))
         assert bench.ended() == 0
 
@@ -162,13 +162,15 @@ def test_a_card_that_still_compares_can_be_cancelled(tmp_path) -> None:
         bench.prepared(level="card-match")
         assert isinstance(bench.scan(HOLDER.touch(2, 9).pixels), ipc.ProbeReady)
         bench.core.send(ipc.Compare(n=N, attempt=1, key="96"))
-        while not bench.card.asked:
-            time.sleep(0.005)
+        until(lambda: bench.card.asked)
         bench.core.send(ipc.Cancel(n=N))
         assert bench.ended() == 0
 
 
 # -- time ----------------------------------------------------------------------------------------
+
+
+RUNS = 3  # at most: a busy machine delays one or another, a leak all of them
 
 
 def not_the_cards(request: ipc.Unwrap) -> ipc.Message:
@@ -186,33 +188,39 @@ def slow(request: ipc.Unwrap) -> ipc.Message:
 def test_a_failure_to_open_takes_the_same_time_whatever_the_cause(tmp_path, answer) -> None:
     """Never before the period ends, and then at once: no cause is told by the clock."""
     changed = {} if answer else {"sealed": flipped(sealed(), len(sealed()) - 1)}  # the tag
-    with Bench(tmp_path, answer=answer) as bench:
+    failed = ipc.Failed(n=N, code="reference-altered")
+    late_s = []
+    for run in range(RUNS):
+        took_s = prepared_s(tmp_path / str(run), failed, answer, **changed)
+        assert took_s >= card_side.FAILURE_S
+        late_s.append(took_s % card_side.FAILURE_S)
+        if late_s[-1] < 0.1:  # alone below 0.01
+            return
+    raise AssertionError(late_s)
+
+
+def test_what_opens_is_not_held_back(tmp_path) -> None:
+    runs = (prepared_s(tmp_path / str(run), ipc.Prepared(n=N)) for run in range(RUNS))
+    assert any(took_s < card_side.FAILURE_S for took_s in runs)
+
+
+def prepared_s(root, told: ipc.Message, answer=None, **changed) -> float:
+    """How long a preparation takes that ends like this."""
+    root.mkdir()
+    with Bench(root, answer=answer) as bench:
         bench.ready()
         start_s = time.monotonic()
         bench.core.send(prepare(**changed))
-        assert bench.answer() == ipc.Failed(n=N, code="reference-altered")
-        took_s = time.monotonic() - start_s
-    assert took_s >= card_side.FAILURE_S
-    assert took_s % card_side.FAILURE_S < 0.4, took_s  # the machine is shared; alone below 0.01
-
-
-def test_what_opens_is_not_held_back(bench) -> None:
-    bench.ready()
-    start_s = time.monotonic()
-    bench.core.send(prepare())
-    assert bench.answer() == ipc.Prepared(n=N)
-    assert time.monotonic() - start_s < card_side.FAILURE_S
+        assert bench.answer() == told
+        return time.monotonic() - start_s
 
 
 def test_who_cancels_does_not_wait_for_a_failure(tmp_path) -> None:
     with Bench(tmp_path, answer=not_the_cards) as bench:
         bench.ready()
         bench.core.send(prepare())
-        end_s = time.monotonic() + 5
-        while not bench.card.asked:
-            assert time.monotonic() < end_s
-            time.sleep(0.002)
-        start_s = time.monotonic()
+        until(lambda: bench.card.asked)
         bench.core.send(ipc.Cancel(n=N))
+        with pytest.raises(ipc.Closed):  # and not a failure, when it is time for one
+            bench.core.receive()
         assert bench.ended() == 0
-        assert time.monotonic() - start_s < card_side.FAILURE_S / 2
