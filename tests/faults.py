@@ -73,8 +73,8 @@ FAULTS: dict[int, Fault] = {
     ),
     10: _fault(
         "a mute card, a slow one",
-        "card/test_service.py::test_a_mute_card_is_told_to_everyone",
-        "workers/test_card.py::test_a_mute_card_ends_the_worker_in_time",
+        "card/test_service_ends.py::test_a_mute_card_is_told_to_everyone",
+        "workers/test_card_silence.py::test_a_mute_card_ends_the_worker_in_time",
         "workers/test_card_process.py::test_a_mute_card_is_given_up_and_told",
         "workers/test_card_process.py::test_a_slow_card_is_waited_for",
         "hil/test_card_faults.py::"
