@@ -85,3 +85,7 @@ DIRECTION_WIDTH_RAD: Final = 0.35
 PERIOD_WIDTH: Final = 0.35  # of the logarithm
 CERTAINTY_RANGE: Final = (0.25, 0.40)  # from no ridges at all to ridges for certain
 ENHANCED_GAIN_GREY: Final = 60.0  # a window's mean wave is this strong
+
+# Directions from the ridges. Six sets together: 7 and 10 px do alike, 4 and 14 less.
+TENSOR_SIGMA_PX: Final = 8.0  # about a ridge to either side
+MAX_REFINEMENT_RAD: Final = 0.2  # the detector's step; farther off, the ridge bends or ends there

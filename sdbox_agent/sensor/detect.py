@@ -18,6 +18,7 @@ gi.require_version("FPrint", "2.0")
 from gi.repository import FPrint, GLib  # noqa: E402  the version must be named first
 
 from sdbox_agent.biometrics import normalise, ridges  # noqa: E402
+from sdbox_agent.biometrics.direction import refined  # noqa: E402
 from sdbox_agent.biometrics.minutia import (  # noqa: E402
     MM_PER_INCH,
     PPI,
@@ -85,7 +86,7 @@ def extract(pixels: NDArray[np.uint8], dpi: float) -> Template:
 
     Found twice: in the image brought to one contrast, and (`second`) where nothing but its ridges
     is left. The detector errs differently in them, so that both together tell fingers apart better
-    than either.
+    than either. Their directions are the ridges'.
 
     Raises AskAgain("finger-poor") where there are none, Fault("sensor-failed") for an image of an
     impossible size.
@@ -95,8 +96,10 @@ def extract(pixels: NDArray[np.uint8], dpi: float) -> Template:
     if max(grey.shape) > MAX_SIDE_PX:  # 5 cm: no finger
         raise Fault("sensor-failed")
     first = _Detection(normalise.contrast(grey))
-    second = _Detection(ridges.enhanced(grey))  # meanwhile libfprint's own thread does the first
-    template = Template(*(tuple(map(_minutia, one.found())) for one in (first, second)))
+    plain = ridges.enhanced(grey)  # meanwhile libfprint's own thread does the first
+    second = _Detection(plain)
+    found = ([_minutia(one) for one in detection.found()] for detection in (first, second))
+    template = Template(*(refined(minutiae, plain) for minutiae in found))
     if not template.minutiae:
         raise AskAgain("finger-poor")
     return template

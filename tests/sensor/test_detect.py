@@ -42,7 +42,7 @@ def test_known_ridge_endings_are_where_they_are() -> None:
     for x, y, direction in detect._TRIAL:
         minutia = found[round(x / 10), round(y / 10)]
         east = direction == 8
-        assert math.isclose(math.cos(minutia.angle_rad), 1 if east else -1, abs_tol=1e-9)
+        assert math.isclose(math.cos(minutia.angle_rad), 1 if east else -1, abs_tol=0.02)
         assert minutia.quality > 50
 
 
