@@ -27,6 +27,7 @@ class Do(enum.Enum):
     ASK = "ask wireguard-go for the last handshake"
     PROBE = "send an echo request"
     RISE = "tell that it is up"
+    CARRY = "go on over the carrier: UDP brought no handshake"
 
 
 class Over(Exception):  # noqa: N818  a state, told as an exception
@@ -43,17 +44,20 @@ class Life:
 
     opened_s: float
     lease_end_s: float
+    carrier: bool = False  # there is another way than UDP, not tried yet
     handshake_s: float | None = None
     answer_s: float | None = None  # the first one
     up: bool = False
     probes: int = 0  # sent
     unanswered: int = 0  # since the last answer
+    _run_s: float = field(init=False)  # when the present way was first tried
     _probe_s: float = field(init=False)
     _ask_s: float = field(init=False)
     _ask_gap_s: float = ASK_FIRST_S
     _rising_s: float = RISING_PROBE_S
 
     def __post_init__(self) -> None:
+        self._run_s = self.opened_s
         self._probe_s = self.opened_s  # the first one starts the handshake
         self._ask_s = self.opened_s + ASK_FIRST_S
 
@@ -78,8 +82,8 @@ class Life:
     def due(self, now_s: float) -> list[Do]:
         """What is to be done now. Raises Over when the tunnel has to go down."""
         self._check_lease(now_s)
-        if self.handshake_s is None and now_s >= self.opened_s + HANDSHAKE_DEADLINE_S:
-            raise Over("handshake-timeout")
+        if self.handshake_s is None and now_s >= self._run_s + HANDSHAKE_DEADLINE_S:
+            return self._carry(now_s)
         if self.answer_s is None and self.handshake_s is not None:
             self._check_vm(now_s, self.handshake_s)
         tasks = []
@@ -100,12 +104,21 @@ class Life:
         """When `due` has to be asked again at the latest."""
         times = [self.lease_end_s, self._probe_s]
         if self.handshake_s is None:
-            times += [self._ask_s, self.opened_s + HANDSHAKE_DEADLINE_S]
+            times += [self._ask_s, self._run_s + HANDSHAKE_DEADLINE_S]
         elif self.answer_s is None:
             times.append(self.handshake_s + VM_DEADLINE_S)
         elif not self.up:
             times.append(self.opened_s)  # at once
         return min(times)
+
+    def _carry(self, now_s: float) -> list[Do]:
+        """The other way, once, with the same deadlines from now. Raises Over if there is none."""
+        if not self.carrier:
+            raise Over("handshake-timeout")
+        self.carrier = False
+        self._run_s = self._probe_s = now_s
+        self._ask_s, self._ask_gap_s = now_s + ASK_FIRST_S, ASK_FIRST_S
+        return [Do.CARRY]
 
     def _check_lease(self, now_s: float) -> None:
         if now_s >= self.lease_end_s:

@@ -199,6 +199,8 @@ class Helper:
                         self._send_echo(self._life.probes)
                     case Do.RISE:
                         self._rise(self._life)
+                    case Do.CARRY:
+                        raise Over("handshake-timeout")  # no tunnel is given a carrier yet
 
     @contextlib.contextmanager
     def _ending(self) -> Iterator[None]:

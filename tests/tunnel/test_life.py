@@ -60,6 +60,30 @@ def test_no_handshake_ends_it_after_five_seconds() -> None:
     assert over(life) == (5.0, "handshake-timeout")
 
 
+def test_a_carrier_is_tried_once_with_the_same_deadlines() -> None:
+    life = Life(0.0, 60.0, carrier=True)
+    done = run(life, 5.5)
+    assert [at_s for at_s, task in done if task is Do.CARRY] == [5.0]
+    assert (5.0, Do.PROBE) in done[done.index((5.0, Do.CARRY)) :]  # it starts a handshake
+    assert over(life) == (10.0, "handshake-timeout")
+
+
+def test_over_the_carrier_the_vm_has_its_time_from_the_handshake() -> None:
+    life = Life(0.0, 60.0, carrier=True)
+    run(life, 6.0)
+    life.handshake_seen(6.0)
+    assert over(life) == (9.0, "vm-silent")
+
+
+def test_a_handshake_in_time_needs_no_carrier() -> None:
+    life = Life(0.0, 60.0, carrier=True)
+    run(life, 4.0)
+    life.handshake_seen(4.0)
+    life.answer_seen(4.1)
+    assert life.due(4.1) == [Do.PROBE, Do.RISE]
+    assert run(life, 5.5) == [(5.1, Do.PROBE)]
+
+
 def test_a_silent_vm_ends_it_three_seconds_after_the_handshake() -> None:
     life = Life(0.0, 60.0)
     life.due(0.0)
