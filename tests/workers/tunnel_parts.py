@@ -31,7 +31,7 @@ class Core:
         assert isinstance(answer, ipc.TunnelPrepared)
         return answer.wg_public_key
 
-    def open(self, far: FarPeer, psk: bytes, **change: object) -> ipc.Message:
+    def opening(self, far: FarPeer, psk: bytes, **change: object) -> ipc.OpenTunnel:
         fields = {
             "peer": far.public,
             "endpoint": far.endpoint4,
@@ -40,7 +40,10 @@ class Core:
             "vm": VM4,
             "lease_s": 30,
         }
-        return self.ask(ipc.OpenTunnel(n=self.number, **{**fields, **change}))
+        return ipc.OpenTunnel(n=self.number, **{**fields, **change})
+
+    def open(self, far: FarPeer, psk: bytes, **change: object) -> ipc.Message:
+        return self.ask(self.opening(far, psk, **change))
 
     def rise(self, far: FarPeer, **change: object) -> ipc.TunnelUp:
         psk = os.urandom(32)
@@ -63,8 +66,12 @@ def code(answer: ipc.Message) -> str:
     return answer.code
 
 
+def children_of(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def child_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+    return children_of(pid)[0]
 
 
 def has_ended(pid: int) -> bool:
