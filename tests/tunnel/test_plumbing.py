@@ -1,6 +1,7 @@
 """How a tunnel is taken down, over doubles; the rest is seen in workers/test_tunnel."""
 
 import errno
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,16 @@ class Walls:
         if self.error is not None:
             raise self.error
         self.cleared += 1
+
+
+class Peer:
+    """What WireGuard says of the gateway."""
+
+    def __init__(self, handshake_ns: int) -> None:
+        self.handshake_ns = handshake_ns
+
+    def peers(self) -> list["Peer"]:
+        return [self]
 
 
 def plumbing(tmp_path: Path, error: Exception | None) -> tuple[Plumbing, Links, Walls]:
@@ -67,3 +78,19 @@ def test_walls_that_do_not_shut_are_told_and_stop_nothing_else(
     with pytest.raises(Fault, match="tunnel-not-down"):
         made.close()
     assert not there.left
+
+
+@pytest.mark.parametrize(("ahead_s", "set_back"), [(-100, False), (100, True)])
+def test_a_handshake_of_the_future_says_that_the_clock_was_set_back(
+    tmp_path: Path, ahead_s: int, set_back: bool
+) -> None:
+    made, _, _ = plumbing(tmp_path, None)
+    made._wireguard = Peer(time.time_ns() + ahead_s * 10**9)  # type: ignore[assignment]
+    assert made.clock_set_back() == set_back
+
+
+def test_counters_of_an_interface_that_is_gone_are_a_fault(tmp_path: Path) -> None:
+    made, there, _ = plumbing(tmp_path, None)
+    there.named = lambda _name: None  # type: ignore[attr-defined]
+    with pytest.raises(Fault, match="tunnel-fault"):
+        made.carried()

@@ -164,6 +164,7 @@ def test_no_route_is_told_at_once(topology: Topology, far: FarPeer, core: Core) 
         {"addresses": ("0.0.0.0/0",)},
         {"addresses": (f"{CENTRE4}/32",)},
         {"endpoint": "127.0.0.1:51820"},
+        {"endpoint": "gateway.example:51820"},  # no name service here
         {"vm": CENTRE4},
     ],
 )
