@@ -112,30 +112,39 @@ class Plumbing:
             raise Fault("tunnel-fault")
         return link.received_bytes, link.sent_bytes
 
-    def why_no_handshake(self, endpoint: Endpoint) -> str:
-        """The code for it, as far as it can be told from here.
+    def explain(self, code: str, endpoint: Endpoint) -> str:
+        """`code`, by which a tunnel to `endpoint` is over, or one that says more. Never raises."""
+        try:
+            with _faults():
+                if code == "handshake-timeout":
+                    return self._why_no_handshake(endpoint)
+                if code == "tunnel-lost" and self._clock_set_back():
+                    return "clock-set-back"
+        except Fault as fault:
+            return fault.code
+        return code
+
+    def _why_no_handshake(self, endpoint: Endpoint) -> str:
+        """As far as it can be told from here.
 
         WireGuard answers nobody it does not know: silence is a network without UDP as well as a
         gateway that is away or was never told of our key. An answer that did not help is a wrong
         key: the preshared one, or the gateway's own.
         """
-        with _faults():
-            path.mtu_bytes(endpoint)  # raises no-route
-            port = self._wireguard.control.device().listen_port
-            replies = self._walls.dump(conntrack.flows(endpoint.address.version))
-            answered = conntrack.Flow(port, endpoint, answered=True)
-            known = answered in [conntrack.parse_flow(reply) for reply in replies]
+        path.mtu_bytes(endpoint)  # raises no-route
+        port = self._wireguard.control.device().listen_port
+        replies = self._walls.dump(conntrack.flows(endpoint.address.version))
+        answered = conntrack.Flow(port, endpoint, answered=True)
+        known = answered in [conntrack.parse_flow(reply) for reply in replies]
         return "handshake-refused" if known else "udp-blocked"
 
-    def clock_set_back(self) -> bool:
+    def _clock_set_back(self) -> bool:
         """Is the box's clock before its last handshake?
 
         Then the gateway takes no new one from this key until the clock has passed that time:
         WireGuard's initiations carry the time, and none may be older than the one before it.
         """
-        with _faults():
-            peers = self._wireguard.peers()
-        return any(peer.handshake_ns > time.time_ns() for peer in peers)
+        return any(peer.handshake_ns > time.time_ns() for peer in self._wireguard.peers())
 
     def close(self) -> None:
         """Peers, process and interface, walls, key. Raises Fault if something is still there."""

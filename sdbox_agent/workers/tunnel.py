@@ -227,19 +227,8 @@ class Helper:
         try:
             yield
         except (Over, SdboxError) as end:
-            self._end(self._session, self._cause(end.code))
-
-    def _cause(self, code: str) -> str:
-        """What is behind an end that a clock has told."""
-        assert self._tunnel is not None
-        try:
-            if code == "handshake-timeout":
-                return self._plumbing.why_no_handshake(self._tunnel.endpoint)
-            if code == "tunnel-lost" and self._plumbing.clock_set_back():
-                return "clock-set-back"
-        except Fault as fault:
-            return fault.code
-        return code
+            assert self._tunnel is not None
+            self._end(self._session, self._plumbing.explain(end.code, self._tunnel.endpoint))
 
     def _rise(self, life: Life) -> None:
         assert life.handshake_s is not None

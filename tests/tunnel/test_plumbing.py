@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from sdbox_agent.errors import DecodeError, Fault
+from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_agent.tunnel.plumbing import Plumbing
+
+ENDPOINT = parse_endpoint("192.0.2.1:51820")
 
 
 class Links:
@@ -80,13 +83,25 @@ def test_walls_that_do_not_shut_are_told_and_stop_nothing_else(
     assert not there.left
 
 
-@pytest.mark.parametrize(("ahead_s", "set_back"), [(-100, False), (100, True)])
-def test_a_handshake_of_the_future_says_that_the_clock_was_set_back(
-    tmp_path: Path, ahead_s: int, set_back: bool
+@pytest.mark.parametrize(
+    ("code", "ahead_s", "told"),
+    [
+        ("tunnel-lost", -100, "tunnel-lost"),
+        ("tunnel-lost", 100, "clock-set-back"),  # a handshake of the future
+        ("lease-expired", 100, "lease-expired"),
+    ],
+)
+def test_a_loss_under_a_clock_set_back_is_told_as_that(
+    tmp_path: Path, code: str, ahead_s: int, told: str
 ) -> None:
     made, _, _ = plumbing(tmp_path, None)
     made._wireguard = Peer(time.time_ns() + ahead_s * 10**9)  # type: ignore[assignment]
-    assert made.clock_set_back() == set_back
+    assert made.explain(code, ENDPOINT) == told
+
+
+def test_an_explanation_that_fails_is_one(tmp_path: Path) -> None:
+    made, _, _ = plumbing(tmp_path, None)
+    assert made.explain("tunnel-lost", ENDPOINT) == "tunnel-fault"  # nothing runs
 
 
 def test_counters_of_an_interface_that_is_gone_are_a_fault(tmp_path: Path) -> None:
