@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from hil.net.observe import Observer
 from hil.net.peer import VM4, VM6, FarPeer
-from hil.net.topology import CENTRE4, UPLINK, Topology
+from hil.net.topology import CENTRE4, CENTRE_SIDE, UPLINK, Topology
 from sdbox_agent import ipc
 from sdbox_agent.tunnel.config import INTERFACE
 from sdbox_agent.tunnel.life import COUNT_S
@@ -60,6 +61,27 @@ def test_a_way_that_swallows_everything_is_noticed(
     with dropping(topology):
         assert core.hear_down() == "tunnel-lost"
     assert topology.session.links() == {"lo"}
+
+
+def test_a_gateway_that_answers_from_elsewhere_is_not_followed(
+    topology: Topology, far: FarPeer, core: Core
+) -> None:
+    """WireGuard would roam to it; the walls know one endpoint, and it is the granted one."""
+    elsewhere = "192.0.2.77"
+    core.rise(far)
+    topology.centre.ip(f"addr add {elsewhere}/32 dev {CENTRE_SIDE}")
+    topology.centre.nft(f"""table ip moved {{
+        chain going {{
+            type filter hook output priority -400; udp sport 51820 ip saddr set {elsewhere};
+        }}
+    }}""")
+    try:
+        with Observer(topology.centre, CENTRE_SIDE) as observer:
+            assert core.hear_down() == "tunnel-lost"
+        assert observer.arrived(lambda frame: frame.destination == elsewhere) == []
+    finally:
+        topology.centre.nft("delete table ip moved")
+        topology.centre.ip(f"addr del {elsewhere}/32 dev {CENTRE_SIDE}")
 
 
 def test_a_line_that_loses_one_in_ten_carries_a_tunnel(
