@@ -53,7 +53,8 @@ class Width:
     def sizes(self, now_s: float, round_trip_s: float) -> tuple[int, ...]:
         """Sizes to probe now, if any. The first try is of the size in force alone.
 
-        When all tries are spent, `mtu_bytes` has become the largest size that was answered.
+        When all tries are spent, `mtu_bytes` has become the largest size that was answered; if
+        none was, that is no evidence of a narrow way, and the size stays.
         """
         if now_s < self.next_s():
             return ()
@@ -63,8 +64,9 @@ class Width:
             return (self.mtu_bytes,)
         if self._tries <= TRIES:
             return (self.mtu_bytes, *self._narrower)
-        self._narrow_to(self._passed or self.least_bytes)
-        self.look_now(now_s)
+        if self._passed:
+            self._narrow_to(self._passed)
+        self.look_now(now_s + CHECK_S)
         return ()
 
     def answered(self, now_s: float, size_bytes: int) -> None:

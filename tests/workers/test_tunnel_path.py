@@ -161,7 +161,7 @@ def test_a_black_hole_is_found_and_survived(
 def test_a_black_hole_under_a_vm_of_ipv6_leaves_it_its_least(
     topology: Topology, far: FarPeer, core: Core
 ) -> None:
-    with dropping(topology, "meta length > 1000"):
+    with dropping(topology, "meta length > 1400"):
         core.rise(far, vm=VM6)
         until(lambda: mtu_bytes(topology) == 1280)
         assert stays_up(core, 1.2)
