@@ -176,8 +176,8 @@ class Life:
         if self.answer_s is not None:
             round_trip_s = min(handshake_s - self._run_s, abs(self.answer_s - handshake_s))
             self.pulse = Pulse(now_s, round_trip_s)
-            self._count_s = now_s
-            return [Do.RISE]
+            self._count_s = now_s + COUNT_S
+            return [Do.COUNT, Do.RISE]  # what was sent before anybody was told is nobody's work
         if now_s >= handshake_s + VM_DEADLINE_S:
             raise Over("vm-silent")
         if now_s < self._probe_s:

@@ -54,7 +54,9 @@ def look(width: Width, passes_bytes: int, now_s: float = 0.0) -> float:
     return at_s
 
 
-@pytest.mark.parametrize(("passes", "found"), [(1500, 1420), (1400, 1376), (1279, 1200), (496, 496)])
+@pytest.mark.parametrize(
+    ("passes", "found"), [(1500, 1420), (1400, 1376), (1279, 1200), (496, 496)]
+)
 def test_the_largest_size_that_passes_is_found_in_one_look(passes: int, found: int) -> None:
     width = Width(MOST_BYTES, IPV4_LEAST_BYTES)
     end_s = look(width, passes)

@@ -15,7 +15,7 @@ from hil.net.peer import FarPeer
 from hil.net.topology import CENTRE4, CENTRE_SIDE, Topology
 from sdbox_agent import ipc
 from sdbox_agent.paths import Paths
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 from tests.workers.tunnel_parts import Core, child_of, granted, has_ended
 
 pytestmark = pytest.mark.rig
@@ -27,11 +27,9 @@ def test_a_helper_killed_leaves_nothing_and_its_successor_starts_clean(
 ) -> None:
     core.rise(far)
     wireguard = child_of(helper.process.pid)
-    start_s = time.monotonic()
     helper.process.kill(signal.SIGKILL)
     until(lambda: topology.session.links() == {"lo"})
     until(lambda: has_ended(wireguard))
-    assert time.monotonic() - start_s < 2
     with Observer(topology.centre, CENTRE_SIDE) as observer:
         time.sleep(0.2)
     assert observer.arrived(lambda frame: not frame.neighbour_discovery) == []
@@ -52,7 +50,6 @@ def test_wireguard_killed_ends_the_tunnel(
         os.kill(child_of(helper.process.pid), signal.SIGKILL)
         killed_ns = now_ns()
         assert core.hear_down() == "tunnel-lost"
-        assert now_ns() - killed_ns < 5 * 10**8  # by its death, not by lost probes
         assert topology.session.links() == {"lo"}
         with (
             topology.session.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
@@ -67,9 +64,7 @@ def test_a_wireguard_that_hangs_is_killed_at_closing(
 ) -> None:
     core.rise(far)
     os.kill(child_of(helper.process.pid), signal.SIGSTOP)
-    start_s = time.monotonic()
     core.close_tunnel()
-    assert time.monotonic() - start_s < 2
     assert topology.session.links() == {"lo"}
 
 
@@ -102,7 +97,7 @@ def test_sigterm_takes_everything_down(
 ) -> None:
     core.rise(far)
     helper.process.kill(signal.SIGTERM)
-    assert helper.process.wait(2)
+    assert helper.process.wait(PATIENCE_S)
     assert helper.process.status == 0
     assert topology.session.links() == {"lo"}
     assert not granted(topology)

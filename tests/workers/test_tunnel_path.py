@@ -171,7 +171,6 @@ def test_what_the_session_sends_is_told_and_silence_is_not(
     topology: Topology, far: FarPeer, core: Core
 ) -> None:
     core.rise(far)
-    core.channel.sock.settimeout(30)
     assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=True)
     with topology.session.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.sendto(b"typed", (VM4, 9))

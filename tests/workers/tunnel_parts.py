@@ -8,6 +8,7 @@ from hil.net.peer import OWN4, OWN6, VM4, FarPeer
 from hil.net.topology import Topology
 from sdbox_agent import ipc
 from sdbox_agent.paths import Paths
+from tests.waiting import PATIENCE_S
 
 CORE_UID = os.getuid()
 
@@ -19,7 +20,7 @@ class Core:
         self.channel: ipc.Channel[ipc.FromTunnel] = ipc.connect(
             Paths(root).tunnel_socket, ipc.FromTunnel, UID
         )
-        self.channel.sock.settimeout(10)
+        self.channel.sock.settimeout(PATIENCE_S)
         self.number = number
 
     def ask(self, message: ipc.Message) -> ipc.Message:
