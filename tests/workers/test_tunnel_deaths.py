@@ -68,6 +68,17 @@ def test_a_wireguard_that_hangs_is_killed_at_closing(
     assert topology.session.links() == {"lo"}
 
 
+def test_a_helper_that_stood_still_longer_than_the_lease_ends_it_first_thing(
+    topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper
+) -> None:
+    core.rise(far, lease_s=2)
+    helper.process.kill(signal.SIGSTOP)
+    time.sleep(2.5)
+    helper.process.kill(signal.SIGCONT)
+    assert core.hear_down() == "lease-expired"
+    assert topology.session.links() == {"lo"}
+
+
 def test_the_cores_end_is_the_tunnels_end(topology: Topology, far: FarPeer, core: Core) -> None:
     core.rise(far)
     core.channel.close()

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.rig
 
 WHO = ("helper", "core", "wireguard")
 VICTIMS = [*itertools.permutations(WHO, 1), *itertools.permutations(WHO, 2)]
-STATES = ("prepared", "reaching", "up", "closing")
+STATES = ("starting", "prepared", "reaching", "up", "closing")
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,12 @@ def floods(topology: Topology, far: FarPeer) -> Iterator[None]:
         each.end()
 
 
-def bring_to(state: str, core: Core, far: FarPeer) -> None:
+def bring_to(state: str, core: Core, far: FarPeer, helper: TunnelHelper) -> None:
     """The helper in that state, with wireguard-go running."""
-    if state in {"up", "closing"}:
+    if state == "starting":  # wireguard-go is there, its interface perhaps not yet
+        core.channel.send(ipc.PrepareTunnel(n=core.number))
+        until(lambda: children_of(helper.process.pid))
+    elif state in {"up", "closing"}:
         core.rise(far)
     else:
         core.prepare()
@@ -87,7 +90,7 @@ def test_whoever_is_killed_no_way_out_is_left_and_no_orphan(
 ) -> None:
     core = Core(root)
     with Observer(topology.centre, CENTRE_SIDE) as observer:
-        bring_to(state, core, far)
+        bring_to(state, core, far, helper)
         wireguard = children_of(helper.process.pid)
         holder = in_a_process(core) if "core" in victims else None
         for victim in victims:

@@ -97,16 +97,22 @@ def test_a_lost_first_initiation_is_repeated(topology: Topology, far: FarPeer, c
         assert core.rise(far).handshake_ms > 900
 
 
+@pytest.mark.parametrize("v6", [False, True])
 def test_another_address_of_the_box_is_told_to_wireguard(
-    topology: Topology, far: FarPeer, core: Core
+    topology: Topology, far: FarPeer, core: Core, v6: bool
 ) -> None:
-    core.rise(far)
+    core.rise(far, endpoint=far.endpoint6 if v6 else far.endpoint4)
+    net, length, flags, shown = (
+        ("2001:db8:2::", 64, "nodad", "[{}]:") if v6 else ("192.0.2.", 24, "", "{}:")
+    )
     try:
         for old, new in ((2, 102), (102, 2)):
             topology.box.ip(
-                f"addr del 192.0.2.{old}/24 dev {UPLINK}", f"addr add 192.0.2.{new}/24 dev {UPLINK}"
+                f"addr del {net}{old}/{length} dev {UPLINK}",
+                f"addr add {net}{new}/{length} dev {UPLINK} {flags}",
             )
-            until(lambda new=new: str(far.state().endpoint).startswith(f"192.0.2.{new}:"))
+            there = shown.format(f"{net}{new}")
+            until(lambda there=there: str(far.state().endpoint).startswith(there))
             assert stays_up(core, 1.2)
     finally:
         topology.box.ip(
