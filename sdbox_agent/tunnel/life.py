@@ -102,6 +102,7 @@ class Life:
         """What came out of the tunnel and went in, without probes. True: the session is in use."""
         if self.pulse is not None and self.pulse.missing:
             self.pulse.received(now_s, received_bytes)
+            return False  # probes may still lie before WireGuard, in no counter
         before, self._sent_bytes = self._sent_bytes, sent_bytes
         return before is not None and sent_bytes > before
 
@@ -126,7 +127,7 @@ class Life:
         """When `due` has to be asked again at the latest."""
         times = [self.lease_end_s]
         if self.pulse is not None:
-            times += [self.pulse.next_s(), self.width.next_s(), self._count_s]
+            times += [self.pulse.next_s(), self.width.next_s()]
         elif self.handshake_s is None:
             end_s = self._run_s + HANDSHAKE_DEADLINE_S
             times += [self._probe_s, self._ask_s, self._again_s, end_s]
@@ -177,7 +178,7 @@ class Life:
             round_trip_s = min(handshake_s - self._run_s, abs(self.answer_s - handshake_s))
             self.pulse = Pulse(now_s, round_trip_s)
             self._count_s = now_s + COUNT_S
-            return [Do.COUNT, Do.RISE]  # what was sent before anybody was told is nobody's work
+            return [Do.RISE]
         if now_s >= handshake_s + VM_DEADLINE_S:
             raise Over("vm-silent")
         if now_s < self._probe_s:
@@ -193,8 +194,7 @@ class Life:
             raise Over("tunnel-lost")
         probe = pulse.due(now_s)
         tasks: list[Do | Probe] = []
-        if now_s >= self._count_s or (probe and pulse.missing):
-            self._count_s = now_s + COUNT_S
+        if probe and (pulse.missing or self._may_count(now_s, pulse)):
             tasks.append(Do.COUNT)
         if probe:
             tasks.append(self._probe())
@@ -206,6 +206,13 @@ class Life:
         if self.width.mtu_bytes != before_bytes:
             tasks.append(Do.NARROW)
         return tasks
+
+    def _may_count(self, now_s: float, pulse: Pulse) -> bool:
+        """Is it time, and has every probe gone through the interface?"""
+        if now_s < self._count_s or not pulse.settled or not self.width.settled:
+            return False
+        self._count_s = now_s + COUNT_S
+        return True
 
     def _probe(self, size_bytes: int | None = None) -> Probe:
         self._probes = (self._probes + 1) & 0xFFFF  # an echo's sequence number

@@ -45,6 +45,11 @@ class Width:
     def __post_init__(self) -> None:
         self._narrow_to(self.mtu_bytes)
 
+    @property
+    def settled(self) -> bool:
+        """Is no look under way?"""
+        return self._tries == 0
+
     def look_now(self, now_s: float) -> None:
         """The way has changed."""
         self._look_s = now_s

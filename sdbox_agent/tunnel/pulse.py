@@ -36,6 +36,11 @@ class Pulse:
         """Is a probe unanswered for longer than usual?"""
         return len(self._sent) > 1
 
+    @property
+    def settled(self) -> bool:
+        """Has the last probe been answered? Those before it went the same way."""
+        return not self._sent
+
     def probe_now(self, now_s: float) -> None:
         """The way has changed: look at once."""
         self._probe_s = now_s

@@ -179,6 +179,8 @@ def test_what_the_session_sends_is_told_and_silence_is_not(
     core.rise(far)
     assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=True)
     with topology.session.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.sendto(b"typed", (VM4, 9))
+        while not select.select([core.channel], [], [], 0.1)[0]:
+            sock.sendto(b"typed", (VM4, 9))
     assert isinstance(core.channel.receive(), ipc.TunnelActive)
+    assert stays_up(core, COUNT_S + 2)  # what was typed since, and the VM's refusals
     assert not select.select([core.channel], [], [], 2.2 * COUNT_S)[0]
