@@ -107,9 +107,9 @@ class Life:
         return before is not None and sent_bytes > before
 
     def way_changed(self, now_s: float) -> None:
-        """Addresses or routes of the box are not what they were."""
+        """Addresses or routes of the box are not what they were; there is still a way."""
         if self.pulse is not None:
-            self.pulse.probe_now(now_s)
+            self.pulse.way_changed(now_s)
             self.width.look_now(now_s)
         elif self.handshake_s is None:
             self._again_s = now_s

@@ -89,10 +89,15 @@ class Plumbing:
         with _faults():
             self._wireguard.set_peers([peer], replace=True)
 
-    def find_way(self, tunnel: Tunnel) -> None:
-        """Addresses or routes have changed: packets to the gateway start from what is there now."""
+    def find_way(self, tunnel: Tunnel) -> bool:
+        """Packets to the gateway start from the addresses and routes of now. False: no way."""
+        try:
+            path.mtu_bytes(tunnel.endpoint)
+        except Fault:
+            return False
         with _faults():
             self._wireguard.move_endpoint(tunnel.peer, tunnel.endpoint)
+        return True
 
     def narrow(self, mtu_bytes: int) -> None:
         """No larger packets than these."""

@@ -3,6 +3,7 @@
 A probe is an echo request to the VM. One that is missing is not the end, but the next ones follow
 quickly; whatever else the VM's side sent meanwhile is a sign of life too. The end is a silence of
 `SILENCE_S` in which several probes went out: a process that was kept from running counts nothing.
+A way that has just changed is given the time to find its neighbours, once a sign of life.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+# RFC 4861 section 10, RETRANS_TIMER; the kernel's ARP takes as long
+RESOLVE_S: Final = 1.0  # from one question for a neighbour to the next
+# ours
 PROBE_S: Final = 0.4  # while every probe is answered
 MISSING_S: Final = 0.1  # without an answer, beyond the usual time: the probe is missing
 AGAIN_S: Final = 0.05  # between probes while one is missing
@@ -27,6 +31,7 @@ class Pulse:
     _probe_s: float = field(init=False)  # when the next one is due
     _sent: dict[int, float] = field(default_factory=dict)  # unanswered ones: number -> time
     _received: int | None = None  # counter, while a probe is missing
+    _granted_s: float = 0.0  # beyond the last sign of life, for a way that changed
 
     def __post_init__(self) -> None:
         self._probe_s = self.alive_s + PROBE_S
@@ -41,9 +46,11 @@ class Pulse:
         """Has the last probe been answered? Those before it went the same way."""
         return not self._sent
 
-    def probe_now(self, now_s: float) -> None:
-        """The way has changed: look at once."""
+    def way_changed(self, now_s: float) -> None:
+        """Look at once."""
         self._probe_s = now_s
+        if not self._granted_s:
+            self._granted_s = now_s + RESOLVE_S - self.alive_s
 
     def probed(self, now_s: float, number: int) -> None:
         """A probe of that number goes out."""
@@ -69,8 +76,8 @@ class Pulse:
 
     def lost(self, now_s: float) -> bool:
         """Has the silence lasted too long?"""
-        silent = now_s >= self.alive_s + SILENCE_S + 2 * self.round_trip_s
-        return silent and len(self._sent) >= LEAST_PROBES
+        end_s = self.alive_s + self._granted_s + SILENCE_S + 2 * self.round_trip_s
+        return now_s >= end_s and len(self._sent) >= LEAST_PROBES
 
     def next_s(self) -> float:
         """When to look again."""
@@ -81,3 +88,4 @@ class Pulse:
         self._probe_s = now_s + PROBE_S
         self._sent.clear()
         self._received = None
+        self._granted_s = 0.0

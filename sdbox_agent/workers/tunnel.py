@@ -252,8 +252,8 @@ class Helper:
         self._changes.forget()
         if self._life is not None and self._tunnel is not None:
             with self._ending():
-                self._plumbing.find_way(self._tunnel)
-                self._life.way_changed(now_s())
+                if self._plumbing.find_way(self._tunnel):
+                    self._life.way_changed(now_s())
 
     def _child_died(self) -> None:
         self._end(self._session, "tunnel-lost")

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from sdbox_agent.tunnel.life import Over
-from sdbox_agent.tunnel.pulse import LEAST_PROBES, PROBE_S, SILENCE_S, Pulse
+from sdbox_agent.tunnel.pulse import LEAST_PROBES, PROBE_S, RESOLVE_S, SILENCE_S, Pulse
 from tests.tunnel.line import Line, up
 
 
@@ -49,6 +49,23 @@ def test_an_answer_that_nobody_waits_for_is_life_but_tells_no_time() -> None:
     pulse.probed(0.4, 1)
     pulse.answered(0.8, 77)
     assert (pulse.alive_s, pulse.round_trip_s) == (0.8, 0.01)
+
+
+def test_a_way_that_changed_has_time_to_find_its_neighbours_once() -> None:
+    pulse = Pulse(0.0, 0.0)
+    for number in range(LEAST_PROBES):
+        pulse.probed(0.4, number)
+    pulse.way_changed(0.5)
+    assert pulse.due(0.5)
+    end_s = 0.5 + RESOLVE_S + SILENCE_S
+    assert not pulse.lost(end_s - 0.01)
+    pulse.way_changed(1.5)  # over and over, and nobody answers
+    assert pulse.lost(end_s)
+    pulse.answered(end_s, 0)
+    pulse.way_changed(end_s + 0.2)
+    for number in range(LEAST_PROBES):
+        pulse.probed(end_s + 0.2, number)
+    assert not pulse.lost(end_s + 1.0)
 
 
 def test_what_comes_out_of_the_tunnel_is_life_once_it_grows() -> None:
