@@ -346,6 +346,10 @@ class TunnelClosed(Message, frozen=True, kw_only=True, tag="tunnel_closed"):
     """Nothing is up: no interface, no key, no process."""
 
 
+class TunnelActive(Message, frozen=True, kw_only=True, tag="active"):
+    """The session has sent something through the tunnel since this was last told."""
+
+
 class TunnelState(Message, frozen=True, kw_only=True, tag="tunnel_state"):
     """Answer to `status`."""
 
@@ -370,7 +374,9 @@ ToFingerFromCard = Unwrapped | Compared | Failed
 ToFinger = PrepareFinger | Scan | Compare | Cancel
 FromFinger = FingerReady | Prepared | Hint | FrameTaken | ProbeReady | Verdict | Failed
 ToTunnel = PrepareTunnel | OpenTunnel | ExtendLease | CloseTunnel | TunnelStatus
-FromTunnel = TunnelPrepared | TunnelUp | TunnelDown | TunnelClosed | TunnelState | Failed
+FromTunnel = (
+    TunnelPrepared | TunnelUp | TunnelActive | TunnelDown | TunnelClosed | TunnelState | Failed
+)
 
 In = TypeVar("In", bound=Message)
 _encoder: Final = msgspec.json.Encoder()

@@ -72,6 +72,8 @@ class TunnelSide:
                 self._prepared(message)
             case ipc.TunnelUp():
                 self._context.feed(on.TunnelUp(n, message.handshake_ms, message.vm_ms))
+            case ipc.TunnelActive():  # never late: the word that all is closed comes after it
+                self._context.feed(on.UserActive())
             case ipc.TunnelDown() | ipc.Failed():
                 self._context.feed(on.Failed(n, message.code))
             case ipc.TunnelClosed():

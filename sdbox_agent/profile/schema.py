@@ -78,7 +78,6 @@ class Network(_Closed, frozen=True, kw_only=True):
     """What carries the tunnel."""
 
     wireguard: Literal["kernel-or-userspace", "userspace"] = "kernel-or-userspace"
-    mtu_bytes: Annotated[int, Meta(ge=1280, le=1420)] = 1420
 
 
 class Profile(_Closed, frozen=True, kw_only=True):

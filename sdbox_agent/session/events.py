@@ -90,8 +90,7 @@ class Cancelled(Event):
 class UserActive(Event):
     """The person works: the idle clock starts again.
 
-    Only the desktop can tell, and says so from its own issue on; until then no session is ever
-    idle: it ends by its card, its lease, or the policy's session_s.
+    For want of a better sign, whatever the session sends through the tunnel is work.
     """
 
 

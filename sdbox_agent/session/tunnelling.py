@@ -73,6 +73,7 @@ def in_tunnelling(state: at.Tunnelling, event: on.Event, policy: Policy) -> Step
                 do.Record(n, "tunnel-up", access.answer.level),
                 do.ClearTimer(n, Timer.DEADLINE),
                 do.SetTimer(n, Timer.RENEW, lease.lease_s / 2),
+                do.SetTimer(n, Timer.IDLE, limits.idle_s),
                 do.SetTimer(n, Timer.SESSION, limits.session_s),
             )
         case _:
@@ -113,7 +114,6 @@ def in_open(state: at.Open, event: on.Event, policy: Policy) -> Step:
         case on.Failed():
             return end(state, event.code)
         case on.UserActive():
-            # The clock starts with the first sign: what never reports activity is never idle.
             return state, (do.SetTimer(n, Timer.IDLE, access.answer.policy.idle_s),)
         case on.LinkLost() | on.ProjectChosen():
             return state, ()  # the lease decides how long; a session has one project

@@ -6,7 +6,7 @@ Knows the order that leaks nothing. Does not know time, leases, the VM's answer 
 from __future__ import annotations
 
 import contextlib
-import socket
+import time
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError, Fault
-from sdbox_agent.tunnel import nfset, rtnetlink
+from sdbox_agent.tunnel import conntrack, mtu, nfset, path, rtnetlink
 from sdbox_agent.tunnel.config import FWMARK, INTERFACE, KEEPALIVE_S, KEY_BYTES
 from sdbox_agent.tunnel.link import Links, Walls, WireGuardGo, move, wipe
 from sdbox_agent.tunnel.uapi import PeerConfig
 
 if TYPE_CHECKING:
-    from sdbox_agent.tunnel.config import Tunnel
+    from sdbox_agent.tunnel.config import Endpoint, Tunnel
 
 _EVERYWHERE: Final = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 
@@ -58,30 +58,98 @@ class Plumbing:
             self._wireguard.configure(self._key, FWMARK)
             self._index = move(INTERFACE, self._here, self._there, self._namespace)
 
-    def open(self, tunnel: Tunnel) -> None:
+    def open(self, tunnel: Tunnel) -> mtu.Width:
         """Walls, then addresses and routes, then the peer: the first handshake finds all ready."""
         with _faults():
             if {link.name for link in self._there.all()} != {"lo", INTERFACE}:
                 raise Fault("tunnel-fault")  # another way out of the session namespace
-            _check_route(tunnel)
+            width = _width(tunnel)
             self._walls.batch(nfset.allow(tunnel.endpoint))
-            versions = [address.version for address in tunnel.addresses]
+            fitting = [
+                address
+                for address in tunnel.addresses
+                if address.version == 4 or width.mtu_bytes >= mtu.IPV6_LEAST_BYTES
+            ]
             self._there.run(
                 [
                     rtnetlink.be_quiet(self._index),
+                    rtnetlink.set_mtu(self._index, width.mtu_bytes),
                     rtnetlink.raise_up(self._index),
-                    *(rtnetlink.add_address(self._index, each) for each in tunnel.addresses),
-                    *(rtnetlink.default_route(self._index, version) for version in versions),
+                    *(rtnetlink.add_address(self._index, each) for each in fitting),
+                    *(rtnetlink.default_route(self._index, each.version) for each in fitting),
                 ]
             )
-            allowed = tuple(_EVERYWHERE[version] for version in versions)
-            peer = PeerConfig(tunnel.peer, allowed, tunnel.psk, tunnel.endpoint, KEEPALIVE_S)
+        self.introduce(tunnel)
+        return width
+
+    def introduce(self, tunnel: Tunnel) -> None:
+        """Make the gateway the only peer, as if it had never been: the next packet greets it."""
+        allowed = tuple(_EVERYWHERE[address.version] for address in tunnel.addresses)
+        peer = PeerConfig(tunnel.peer, allowed, tunnel.psk, tunnel.endpoint, KEEPALIVE_S)
+        with _faults():
             self._wireguard.set_peers([peer], replace=True)
+
+    def find_way(self, tunnel: Tunnel) -> bool:
+        """Packets to the gateway start from the addresses and routes of now. False: no way."""
+        try:
+            path.mtu_bytes(tunnel.endpoint)
+        except Fault:
+            return False
+        with _faults():
+            self._wireguard.move_endpoint(tunnel.peer, tunnel.endpoint)
+        return True
+
+    def narrow(self, mtu_bytes: int) -> None:
+        """No larger packets than these."""
+        with _faults():
+            self._there.run([rtnetlink.set_mtu(self._index, mtu_bytes)])
 
     def handshake_done(self) -> bool:
         """Has this interface, made for this session, ever had a handshake?"""
         with _faults():
             return any(peer.handshake_ns for peer in self._wireguard.peers())
+
+    def carried(self) -> tuple[int, int]:
+        """Bytes that have come out of the tunnel, and gone into it."""
+        with _faults():
+            link = self._there.named(INTERFACE)
+        if link is None:
+            raise Fault("tunnel-fault")
+        return link.received_bytes, link.sent_bytes
+
+    def explain(self, code: str, endpoint: Endpoint) -> str:
+        """`code`, by which a tunnel to `endpoint` is over, or one that says more. Never raises."""
+        try:
+            with _faults():
+                if code == "handshake-timeout":
+                    return self._why_no_handshake(endpoint)
+                if code == "tunnel-lost" and self._clock_set_back():
+                    return "clock-set-back"
+        except Fault as fault:
+            return fault.code
+        return code
+
+    def _why_no_handshake(self, endpoint: Endpoint) -> str:
+        """As far as it can be told from here.
+
+        WireGuard answers nobody it does not know: silence is a network without UDP as well as a
+        gateway that is away or was never told of our key. An answer that did not help is a wrong
+        key: the preshared one, or the gateway's own.
+        """
+        path.mtu_bytes(endpoint)  # raises no-route
+        port = self._wireguard.control.device().listen_port
+        replies = self._walls.dump(conntrack.flows(endpoint.address.version))
+        answered = conntrack.Flow(port, endpoint, answered=True)
+        known = answered in [conntrack.parse_flow(reply) for reply in replies]
+        return "handshake-refused" if known else "udp-blocked"
+
+    def _clock_set_back(self) -> bool:
+        """Is the box's clock before its last handshake?
+
+        Then the gateway takes no new one from this key until the clock has passed that time:
+        WireGuard's initiations carry the time, and none may be older than the one before it.
+        """
+        return any(peer.handshake_ns > time.time_ns() for peer in self._wireguard.peers())
 
     def close(self) -> None:
         """Peers, process and interface, walls, key. Raises Fault if something is still there."""
@@ -116,12 +184,8 @@ class _faults(contextlib.AbstractContextManager[None]):  # noqa: N801  used as a
             raise Fault("tunnel-fault") from error
 
 
-def _check_route(tunnel: Tunnel) -> None:
-    """Raises Fault if the box has no way to the endpoint. Nothing is sent."""
-    family = socket.AF_INET if tunnel.endpoint.address.version == 4 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, FWMARK)  # as wireguard-go's own
-        try:
-            sock.connect((str(tunnel.endpoint.address), tunnel.endpoint.port))
-        except OSError as error:
-            raise Fault("no-route") from error
+def _width(tunnel: Tunnel) -> mtu.Width:
+    """The sizes this tunnel may have. Raises Fault("no-route") if the box knows no way."""
+    least = mtu.IPV6_LEAST_BYTES if tunnel.vm.version == 6 else mtu.IPV4_LEAST_BYTES
+    way = path.mtu_bytes(tunnel.endpoint)
+    return mtu.Width(mtu.inside(way, tunnel.endpoint.address.version, least), least)

@@ -34,6 +34,8 @@ _RTN_UNICAST: Final = 1
 _RTA_OIF: Final = 4
 # <linux/if_link.h>, <linux/if_addr.h>, <linux/if.h>
 _IFLA_IFNAME: Final = 3
+_IFLA_MTU: Final = 4
+_IFLA_STATS64: Final = 23
 _IFLA_AF_SPEC: Final = 26
 _IFLA_NET_NS_FD: Final = 28
 _IFLA_INET6_ADDR_GEN_MODE: Final = 8
@@ -47,6 +49,7 @@ _AF_INET6: Final = 10
 _FAMILY: Final = {4: _AF_INET, 6: _AF_INET6}
 _IFINFOMSG: Final = struct.Struct("=BBHiII")  # family, pad, type, index, flags, change mask
 _IFADDRMSG: Final = struct.Struct("=BBBBi")  # family, prefix, flags, scope, index
+_STATS64: Final = struct.Struct("=QQQQ")  # packets received and sent, bytes received and sent; …
 _RTMSG: Final = struct.Struct("=BBBBBBBBI")  # family, dst, src, tos, table, proto, scope, type, fl.
 
 
@@ -57,6 +60,8 @@ class Link:
     index: int
     name: str
     up: bool
+    received_bytes: int
+    sent_bytes: int
 
 
 def links() -> Request:
@@ -90,6 +95,15 @@ def be_quiet(index: int) -> Request:
 def raise_up(index: int) -> Request:
     """Set a link up."""
     return Request(RTM_NEWLINK, 0, _IFINFOMSG.pack(0, 0, 0, index, _IFF_UP, _IFF_UP))
+
+
+def set_mtu(index: int, mtu_bytes: int) -> Request:
+    """Set how large a link's packets may be. Below 1280, the kernel takes IPv6 off it."""
+    return Request(
+        RTM_NEWLINK,
+        0,
+        _IFINFOMSG.pack(0, 0, 0, index, 0, 0) + attribute(_IFLA_MTU, struct.pack("=I", mtu_bytes)),
+    )
 
 
 def delete(index: int) -> Request:
@@ -126,7 +140,10 @@ def parse_link(reply: Reply) -> Link:
     if reply.kind != RTM_NEWLINK or len(reply.body) < _IFINFOMSG.size:
         raise DecodeError("not a link")
     _, _, _, index, flags, _ = _IFINFOMSG.unpack_from(reply.body)
-    name = attributes(reply.body[_IFINFOMSG.size :]).get(_IFLA_IFNAME, b"")
-    if not 2 <= len(name) <= 16 or name[-1] != 0:
-        raise DecodeError("not a link's name")
-    return Link(index, name[:-1].decode("utf-8", "replace"), bool(flags & _IFF_UP))
+    fields = attributes(reply.body[_IFINFOMSG.size :])
+    name, counters = fields.get(_IFLA_IFNAME, b""), fields.get(_IFLA_STATS64, b"")
+    if not 2 <= len(name) <= 16 or name[-1] != 0 or len(counters) < _STATS64.size:
+        raise DecodeError("not a link's name and counters")
+    _, _, received, sent = _STATS64.unpack_from(counters)
+    up = bool(flags & _IFF_UP)
+    return Link(index, name[:-1].decode("utf-8", "replace"), up, received, sent)

@@ -101,6 +101,13 @@ def set_peers(peers: Iterable[PeerConfig], *, replace: bool) -> bytes:
     return ("\n".join(lines) + "\n\n").encode()
 
 
+def move_endpoint(public_key: bytes, endpoint: Endpoint) -> bytes:
+    """Tell where a peer is that is already known; one that is not stays unknown."""
+    return (
+        f"set=1\npublic_key={public_key.hex()}\nupdate_only=true\nendpoint={endpoint}\n\n".encode()
+    )
+
+
 def remove_peer(public_key: bytes) -> bytes:
     """Remove one peer: its packets stop at once, which a changed preshared key would not do."""
     return f"set=1\npublic_key={public_key.hex()}\nremove=true\n\n".encode()

@@ -17,7 +17,6 @@ import signal
 import socket
 import struct
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -25,19 +24,20 @@ from sdbox_agent import ipc
 from sdbox_agent.errors import DecodeError, Fault, SdboxError
 from sdbox_agent.hardening import close_memory
 from sdbox_agent.paths import Paths
-from sdbox_agent.tunnel import config, echo
-from sdbox_agent.tunnel.life import Do, Life, Over
+from sdbox_agent.tunnel import config
+from sdbox_agent.tunnel.alarm import Alarm, now_s
+from sdbox_agent.tunnel.life import Do, Life, Over, Probe
 from sdbox_agent.tunnel.link import Links
+from sdbox_agent.tunnel.path import Changes
 from sdbox_agent.tunnel.plumbing import Plumbing
+from sdbox_agent.tunnel.prober import Prober
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from _typeshed import FileDescriptorLike
+
 _UCRED: Final = struct.Struct("iII")  # unix(7): pid, uid, gid
-
-
-def _now_s() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)  # a lease runs while the box sleeps, too
 
 
 class Helper:
@@ -55,21 +55,25 @@ class Helper:
         self._plumbing = plumbing
         self._core_uid = core_uid
         self._selector = selectors.DefaultSelector()
+        self._alarm = Alarm()
+        self._changes = Changes()
         self._core: ipc.Channel[ipc.ToTunnel] | None = None
         self._session: int | None = None  # number of the prepared or open tunnel
         self._life: Life | None = None
         self._tunnel: config.Tunnel | None = None
-        self._cookie = b""
+        self._prober: Prober | None = None
 
     def run(self) -> NoReturn:
         """Until killed. With nothing up it sleeps without a timer."""
         self._plumbing.close()  # whatever a helper before us has left
         self._listener.settimeout(0)
         self._watch(self._listener, self._accept)
+        self._watch(self._alarm, lambda: None)  # the beat follows whatever woke us
+        self._watch(self._changes, self._way_changed)
         try:
             while True:
-                timeout = None if self._life is None else max(self._life.next_s() - _now_s(), 0)
-                for key, _ in self._selector.select(timeout):
+                self._alarm.set(None if self._life is None else self._life.next_s())
+                for key, _ in self._selector.select():
                     if self._selector.get_map().get(key.fd) is key:  # not ended by one before it
                         key.data()
                 self._beat()
@@ -110,7 +114,7 @@ class Helper:
             case ipc.CloseTunnel():
                 self._end(message.n, None)
             case ipc.TunnelStatus():
-                up = self._life is not None and self._life.up
+                up = self._life is not None and self._life.pulse is not None
                 self._tell(ipc.TunnelState(n=message.n, up=up))
 
     def _prepare(self, message: ipc.PrepareTunnel) -> None:
@@ -134,7 +138,7 @@ class Helper:
         if message.n != self._session or self._life is not None:
             self._protocol_broken(message.n)
             return
-        start_s = _now_s()
+        start_s = now_s()
         try:
             tunnel = config.parse(
                 peer=message.peer,
@@ -144,16 +148,16 @@ class Helper:
                 vm=message.vm,
                 lease_s=message.lease_s,
             )
-            self._plumbing.open(tunnel)
+            width = self._plumbing.open(tunnel)
         except DecodeError:
             self._end(message.n, "centre-answer-invalid")
         except Fault as fault:
             self._end(message.n, fault.code)
         else:
             self._tunnel = tunnel
-            self._cookie = os.urandom(echo.COOKIE_BYTES)
-            self._life = Life(start_s, start_s + tunnel.lease_s)
-            self._watch(self._probes[tunnel.vm.version], self._echo_came)
+            self._prober = Prober(self._probes, tunnel.vm)
+            self._life = Life(start_s, start_s + tunnel.lease_s, width)
+            self._watch(self._prober.sock, self._echo_came)
 
     def _extend(self, message: ipc.ExtendLease) -> None:
         if self._life is None:
@@ -162,7 +166,7 @@ class Helper:
             self._protocol_broken(message.n)
         else:
             with self._ending():
-                self._life.extend(_now_s(), message.lease_s)
+                self._life.extend(now_s(), message.lease_s)
 
     def _protocol_broken(self, number: int) -> None:
         """The core asks for what can't be: nothing stays up for a core that is lost."""
@@ -187,18 +191,35 @@ class Helper:
 
     def _beat(self) -> None:
         """Do what is due."""
-        if self._life is None:
+        life = self._life
+        if life is None:
             return
         with self._ending():
-            for task in self._life.due(_now_s()):
-                match task:
-                    case Do.ASK:
-                        if self._plumbing.handshake_done():
-                            self._life.handshake_seen(_now_s())
-                    case Do.PROBE:
-                        self._send_echo(self._life.probes)
-                    case Do.RISE:
-                        self._rise(self._life)
+            for task in life.due(now_s()):
+                if self._life is life:  # telling the core may find that it has left
+                    self._do(task, life)
+
+    def _do(self, task: Do | Probe, life: Life) -> None:
+        assert self._tunnel is not None
+        assert self._prober is not None
+        match task:
+            case Probe():
+                self._prober.send(task.number, task.size_bytes)
+            case Do.ASK:
+                if self._plumbing.handshake_done():
+                    life.handshake_seen(now_s())
+            case Do.AGAIN:
+                self._plumbing.introduce(self._tunnel)
+            case Do.RISE:
+                self._rise(life)
+            case Do.CARRY:
+                raise Over("handshake-timeout")  # no tunnel is given a carrier yet
+            case Do.COUNT:
+                received, sent = self._plumbing.carried()
+                if life.counted(now_s(), received, sent - self._prober.sent_bytes):
+                    self._tell(ipc.TunnelActive(n=self._session or 0))
+            case Do.NARROW:
+                self._plumbing.narrow(life.width.mtu_bytes)
 
     @contextlib.contextmanager
     def _ending(self) -> Iterator[None]:
@@ -206,7 +227,8 @@ class Helper:
         try:
             yield
         except (Over, SdboxError) as end:
-            self._end(self._session, end.code)
+            assert self._tunnel is not None
+            self._end(self._session, self._plumbing.explain(end.code, self._tunnel.endpoint))
 
     def _rise(self, life: Life) -> None:
         assert life.handshake_s is not None
@@ -219,24 +241,19 @@ class Helper:
             )
         )
 
-    def _send_echo(self, sequence: int) -> None:
-        assert self._tunnel is not None
-        vm = self._tunnel.vm
-        with contextlib.suppress(OSError):  # not sent is not answered: the count will tell
-            probe = echo.request(vm.version, sequence, self._cookie)
-            self._probes[vm.version].sendto(probe, (str(vm), 0))
-
     def _echo_came(self) -> None:
-        assert self._tunnel is not None
         assert self._life is not None
-        vm = self._tunnel.vm
-        try:
-            data, source = self._probes[vm.version].recvfrom(256)
-            echo.parse_reply(vm.version, data, self._cookie)
-        except (OSError, DecodeError):
-            return
-        if source[0] == str(vm):
-            self._life.answer_seen(_now_s())
+        assert self._prober is not None
+        reply = self._prober.receive()
+        if reply is not None:
+            self._life.answer_seen(now_s(), reply.sequence, reply.size_bytes)
+
+    def _way_changed(self) -> None:
+        self._changes.forget()
+        if self._life is not None and self._tunnel is not None:
+            with self._ending():
+                if self._plumbing.find_way(self._tunnel):
+                    self._life.way_changed(now_s())
 
     def _child_died(self) -> None:
         self._end(self._session, "tunnel-lost")
@@ -245,10 +262,9 @@ class Helper:
         """Everything down, then told: `closed` if it was asked for, else `down` with its code."""
         if self._plumbing.pidfd is not None:
             self._unwatch(self._plumbing.pidfd)
-        if self._tunnel is not None:
-            self._unwatch(self._probes[self._tunnel.vm.version])
-        self._session = self._life = self._tunnel = None
-        self._cookie = b""
+        if self._prober is not None:
+            self._unwatch(self._prober.sock)
+        self._session = self._life = self._tunnel = self._prober = None
         answer: ipc.Message = (
             ipc.TunnelClosed(n=number or 0)
             if code is None
@@ -263,10 +279,10 @@ class Helper:
 
     # -- the selector ----------------------------------------------------------------------------
 
-    def _watch(self, source: socket.socket | int, handler: Callable[[], None]) -> None:
+    def _watch(self, source: FileDescriptorLike, handler: Callable[[], None]) -> None:
         self._selector.register(source, selectors.EVENT_READ, handler)
 
-    def _unwatch(self, source: socket.socket | int) -> None:
+    def _unwatch(self, source: FileDescriptorLike) -> None:
         with contextlib.suppress(KeyError):
             self._selector.unregister(source)
 

@@ -1,5 +1,7 @@
 """Effects in order, timers that end, and a live session that never outlives a failure."""
 
+import itertools
+
 import pytest
 
 from sdbox_agent.daemon import shell as module
@@ -10,7 +12,7 @@ from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
 from sdbox_agent.session.ends import CLOSING_S
 from tests.daemon.parts import Loop
-from tests.session.explore import FREE_CARD, POLICY
+from tests.session.explore import CHALLENGE, FREE_CARD, KEY, LEASE, NEXT, ONE, POLICY, admitted
 
 
 class Played:
@@ -140,3 +142,98 @@ def test_a_timer_set_again_replaces_the_first(idle: Played) -> None:
     idle.loop.move(1)
     idle.shell.feed(on.CardAccepted(1, FREE_CARD))
     assert idle.loop.waiting() == [1 + POLICY.centre_s + POLICY.card_s]
+
+
+# -- the clocks of an open session ---------------------------------------------------------------
+
+
+class Working(Played):
+    """A session that is open, its card and its centre answering at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.renewed_s: list[float] = []
+        self.link = True
+        self.shell.start()
+        opening = (
+            on.TunnelDown(0),
+            on.CardInserted(1),
+            on.CardAccepted(1, FREE_CARD),
+            on.Challenged(1, CHALLENGE),
+            on.ProofSigned(1, b"jws"),
+            on.Admitted(1, admitted(ONE)),
+            on.FingerPrepared(1, KEY),
+            on.ProbeReady(1),
+            on.AttemptReserved(1, 1, 8, NEXT),
+            on.FingerMatched(1),
+            on.TunnelPrepared(1, KEY, 0),
+            on.ReceiptSigned(1, b"jws"),
+            on.Leased(1, LEASE),
+            on.TunnelUp(1, 1.0, 1.0),
+        )
+        for event in opening:
+            self.shell.feed(event)
+        assert isinstance(self.state, at.Open)
+
+    def perform(self, effect: do.Effect) -> None:
+        super().perform(effect)
+        match effect:
+            case do.Sign() if isinstance(self.state, at.Open):
+                self.shell.feed(on.RenewalSigned(1, b"renewal"))
+            case do.SendRenewal() if self.link:
+                self.renewed_s.append(self.loop.now_s)
+                self.shell.feed(on.Renewed(1, LEASE.lease_s, NEXT))
+            case do.SendRenewal():
+                self.shell.feed(on.Failed(1, "centre-unreachable"))
+
+    def works(self, hours: float, every_s: float = 300.0) -> None:
+        """Somebody sends something, now and then."""
+        for _ in range(round(hours * 3600 / every_s)):
+            self.shell.feed(on.UserActive())
+            self.loop.move(every_s)
+
+
+def test_a_lease_is_renewed_at_half_its_life() -> None:
+    working = Working()
+    working.works(hours=0.5)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(working.renewed_s)]
+    assert set(gaps) == {LEASE.lease_s / 2}
+    assert len(gaps) > 50
+
+
+def test_a_renewal_without_an_answer_is_sent_again_until_the_helper_ends_it() -> None:
+    working = Working()
+    working.link = False
+    working.loop.move(LEASE.lease_s)
+    assert working.done.count("SendRenewal") == (LEASE.lease_s / 2) // POLICY.renewal_retry_s + 1
+    assert isinstance(working.state, at.Open), "the helper holds the lease's clock"
+    working.shell.feed(on.Failed(1, "lease-expired"))
+    assert working.state.code == "lease-expired"
+
+
+def test_nothing_sent_for_fifteen_minutes_ends_the_session() -> None:
+    working = Working()
+    working.loop.move(899)
+    assert isinstance(working.state, at.Open)
+    working.loop.move(2)
+    assert working.state.code == "session-idle"
+    assert working.done.count("TakeTunnelDown") == 2  # at the start, and now
+
+
+def test_work_keeps_a_session_open_until_its_limit() -> None:
+    working = Working()
+    working.works(hours=11.9)
+    assert isinstance(working.state, at.Open)
+    working.works(hours=0.2)
+    assert working.state.code == "session-limit"
+
+
+def test_no_renewal_follows_the_card() -> None:
+    working = Working()
+    working.loop.move(LEASE.lease_s)
+    working.shell.feed(on.CardRemoved(1))
+    working.shell.feed(on.TunnelDown(1))
+    count = len(working.done)
+    working.loop.move(3600)
+    working.shell.feed(on.UserActive())
+    assert working.done[count:] == []

@@ -34,6 +34,7 @@ def test_it_asks_for_a_key_a_tunnel_and_a_longer_lease() -> None:
     ("message", "event"),
     [
         (ipc.TunnelUp(n=N, handshake_ms=3, vm_ms=2), on.TunnelUp(N, 3, 2)),
+        (ipc.TunnelActive(n=N), on.UserActive()),
         (ipc.TunnelDown(n=N, code="lease-expired"), on.Failed(N, "lease-expired")),
         (ipc.Failed(n=N, code="handshake-timeout"), on.Failed(N, "handshake-timeout")),
         (ipc.TunnelClosed(n=N), on.TunnelDown(N)),

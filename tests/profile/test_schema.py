@@ -40,8 +40,8 @@ def test_the_virtual_profile_says_what_the_rig_has() -> None:
         ('kinds = ["piv-match", ', 'kinds = ["piv-free", ', "card.kinds"),
         ('names = ["Virtual PCD"]', 'names = ["a\\nb"]', "reader.names"),
         ('names = ["Virtual PCD"]', 'names = ["x"]\ninterface = "contactless"', "reader.interface"),
-        ("mtu_bytes = 1420", "mtu_bytes = 1500", "network.mtu_bytes"),
-        ("mtu_bytes = 1420", "mtu_byte = 1420", "network.mtu_byte"),
+        ('"kernel-or-userspace"', '"kernel"', "network.wireguard"),
+        ('wireguard = "kernel', 'wire = "kernel', "network.wire"),
     ],
 )
 def test_a_wrong_field_is_refused_with_its_line_and_name(old: str, new: str, word: str) -> None:

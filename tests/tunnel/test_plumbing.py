@@ -1,12 +1,16 @@
 """How a tunnel is taken down, over doubles; the rest is seen in workers/test_tunnel."""
 
 import errno
+import time
 from pathlib import Path
 
 import pytest
 
 from sdbox_agent.errors import DecodeError, Fault
+from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_agent.tunnel.plumbing import Plumbing
+
+ENDPOINT = parse_endpoint("192.0.2.1:51820")
 
 
 class Links:
@@ -31,6 +35,16 @@ class Walls:
         if self.error is not None:
             raise self.error
         self.cleared += 1
+
+
+class Peer:
+    """What WireGuard says of the gateway."""
+
+    def __init__(self, handshake_ns: int) -> None:
+        self.handshake_ns = handshake_ns
+
+    def peers(self) -> list["Peer"]:
+        return [self]
 
 
 def plumbing(tmp_path: Path, error: Exception | None) -> tuple[Plumbing, Links, Walls]:
@@ -67,3 +81,31 @@ def test_walls_that_do_not_shut_are_told_and_stop_nothing_else(
     with pytest.raises(Fault, match="tunnel-not-down"):
         made.close()
     assert not there.left
+
+
+@pytest.mark.parametrize(
+    ("code", "ahead_s", "told"),
+    [
+        ("tunnel-lost", -100, "tunnel-lost"),
+        ("tunnel-lost", 100, "clock-set-back"),  # a handshake of the future
+        ("lease-expired", 100, "lease-expired"),
+    ],
+)
+def test_a_loss_under_a_clock_set_back_is_told_as_that(
+    tmp_path: Path, code: str, ahead_s: int, told: str
+) -> None:
+    made, _, _ = plumbing(tmp_path, None)
+    made._wireguard = Peer(time.time_ns() + ahead_s * 10**9)  # type: ignore[assignment]
+    assert made.explain(code, ENDPOINT) == told
+
+
+def test_an_explanation_that_fails_is_one(tmp_path: Path) -> None:
+    made, _, _ = plumbing(tmp_path, None)
+    assert made.explain("tunnel-lost", ENDPOINT) == "tunnel-fault"  # nothing runs
+
+
+def test_counters_of_an_interface_that_is_gone_are_a_fault(tmp_path: Path) -> None:
+    made, there, _ = plumbing(tmp_path, None)
+    there.named = lambda _name: None  # type: ignore[attr-defined]
+    with pytest.raises(Fault, match="tunnel-fault"):
+        made.carried()

@@ -60,13 +60,25 @@ def test_a_default_route_goes_into_the_link(version: int, family: int) -> None:
     assert message.get_attr("RTA_DST") is None
 
 
+def test_a_links_size_is_set() -> None:
+    message = read(ifinfmsg, rtnetlink.set_mtu(7, 1280))
+    assert (message["index"], message["change"]) == (7, 0)
+    assert message.get_attr("IFLA_MTU") == 1280
+
+
 def test_a_link_of_pyroute2_is_read() -> None:
     message = ifinfmsg()
     message["index"], message["flags"] = 5, 0x1043
-    message["attrs"] = [("IFLA_MTU", 1420), ("IFLA_IFNAME", "sdbox0")]
+    counters = {"rx_packets": 1, "tx_packets": 2, "rx_bytes": 3000, "tx_bytes": 4000}
+    message["attrs"] = [
+        ("IFLA_MTU", 1420),
+        ("IFLA_IFNAME", "sdbox0"),
+        ("IFLA_STATS64", {name: counters.get(name, 0) for name, _ in ifinfmsg.ifstats64.fields}),
+    ]
     message.encode()
     body = bytes(message.data)[16 : message["header"]["length"]]
-    assert rtnetlink.parse_link(Reply(16, 2, 1, body)) == rtnetlink.Link(5, "sdbox0", up=True)
+    link = rtnetlink.Link(5, "sdbox0", up=True, received_bytes=3000, sent_bytes=4000)
+    assert rtnetlink.parse_link(Reply(16, 2, 1, body)) == link
 
 
 @given(st.integers(0, 20), st.binary(max_size=80))
@@ -84,7 +96,14 @@ def test_every_link_is_asked_for() -> None:
 
 @pytest.mark.parametrize("name", [b"", b"\0", b"lo", b"x" * 16 + b"\0"])
 def test_a_link_without_a_sound_name_is_refused(name: bytes) -> None:
-    body = bytes(16) + netlink.attribute(3, name)
+    body = bytes(16) + netlink.attribute(3, name) + netlink.attribute(23, bytes(192))
     for reply in (Reply(16, 2, 1, body), Reply(17, 2, 1, body), Reply(16, 2, 1, b"short")):
         with pytest.raises(DecodeError):
             rtnetlink.parse_link(reply)
+
+
+def test_a_link_without_its_counters_is_refused() -> None:
+    named = bytes(16) + netlink.text(3, "lo")
+    for body in (named, named + netlink.attribute(23, bytes(31))):
+        with pytest.raises(DecodeError):
+            rtnetlink.parse_link(Reply(16, 2, 1, body))

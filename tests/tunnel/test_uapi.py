@@ -134,3 +134,15 @@ def test_keys_are_not_shown_when_a_peer_is_printed() -> None:
 def test_the_answer_to_a_set_is_one_errno(reply: bytes) -> None:
     with pytest.raises(DecodeError, match="not the answer to a set"):
         uapi.parse_set(reply, len(reply))
+
+
+def test_an_endpoint_is_told_anew_to_a_peer_that_is_known_and_no_other() -> None:
+    text = uapi.move_endpoint(KEY, parse_endpoint("[2001:db8::1]:51820"))
+    assert text.decode().split("\n") == [
+        "set=1",
+        f"public_key={KEY.hex()}",
+        "update_only=true",
+        "endpoint=[2001:db8::1]:51820",
+        "",
+        "",
+    ]

@@ -1,136 +1,27 @@
 """The tunnel helper as on a box: own user, one capability, a real peer behind a real cable."""
 
-import contextlib
 import os
-import signal
 import socket
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hil.net.helper import UID, TunnelHelper
 from hil.net.observe import Observer, now_ns
-from hil.net.peer import OWN4, OWN6, VM4, VM6, FarPeer
+from hil.net.peer import VM4, VM6, FarPeer
 from hil.net.process import Process, Unit
-from hil.net.topology import CENTRE4, CENTRE6, CENTRE_SIDE, UPLINK, Topology
+from hil.net.topology import CENTRE4, CENTRE_SIDE, UPLINK, Topology
 from sdbox_agent import ipc
 from sdbox_agent.paths import Paths
-from sdbox_agent.tunnel.config import INTERFACE, parse_endpoint
-from sdbox_agent.tunnel.killswitch import Walls, ruleset
+from sdbox_agent.tunnel.config import INTERFACE
 from tests.memory import Search, forms
 from tests.waiting import PATIENCE_S, until
+from tests.workers.tunnel_parts import CORE_UID, Core, child_of, code, granted
 
 pytestmark = pytest.mark.rig
-
-CENTRE = (parse_endpoint(f"{CENTRE4}:443"), parse_endpoint(f"[{CENTRE6}]:443"))
-CORE_UID = os.getuid()
-LATE_S = 10.0  # what a busy machine may add to a deadline
-
-
-@pytest.fixture(scope="module")
-def topology() -> Iterator[Topology]:
-    with Topology() as made:
-        made.box.nft(ruleset(Walls(CENTRE, (UPLINK,))))
-        yield made
-
-
-@pytest.fixture(scope="module")
-def far(topology: Topology) -> Iterator[FarPeer]:
-    with FarPeer(topology) as peer:
-        yield peer
-
-
-@pytest.fixture
-def root() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="sdbox-rig-") as made:  # pytest's are root's alone
-        Path(made).chmod(0o755)
-        yield Path(made)
-
-
-@pytest.fixture
-def helper(topology: Topology, root: Path) -> Iterator[TunnelHelper]:
-    with TunnelHelper(topology, root, CORE_UID) as running:
-        yield running
-    until(lambda: topology.session.links() == {"lo"})  # whatever the test did
-    assert topology.box.links() == {"lo", UPLINK}
-
-
-@pytest.fixture
-def core(helper: TunnelHelper, root: Path) -> Iterator["Core"]:
-    made = Core(root)
-    yield made
-    made.channel.close()
-
-
-class Core:
-    """The core's side of the channel."""
-
-    def __init__(self, root: Path, number: int = 1) -> None:
-        self.channel: ipc.Channel[ipc.FromTunnel] = ipc.connect(
-            Paths(root).tunnel_socket, ipc.FromTunnel, UID
-        )
-        self.channel.sock.settimeout(PATIENCE_S)
-        self.number = number
-
-    def ask(self, message: ipc.Message) -> ipc.Message:
-        self.channel.send(message)
-        return self.channel.receive()
-
-    def prepare(self) -> bytes:
-        answer = self.ask(ipc.PrepareTunnel(n=self.number))
-        assert isinstance(answer, ipc.TunnelPrepared)
-        return answer.wg_public_key
-
-    def open(self, far: FarPeer, psk: bytes, **change: object) -> ipc.Message:
-        fields = {
-            "peer": far.public,
-            "endpoint": far.endpoint4,
-            "psk": psk,
-            "addresses": (f"{OWN4}/32", f"{OWN6}/128"),
-            "vm": VM4,
-            "lease_s": 30,
-        }
-        return self.ask(ipc.OpenTunnel(n=self.number, **{**fields, **change}))
-
-    def rise(self, far: FarPeer, **change: object) -> ipc.TunnelUp:
-        psk = os.urandom(32)
-        far.admit(self.prepare(), psk)
-        answer = self.open(far, psk, **change)
-        assert isinstance(answer, ipc.TunnelUp), answer
-        return answer
-
-    def hear_down(self) -> str:
-        answer = self.channel.receive()
-        assert isinstance(answer, ipc.TunnelDown)
-        return answer.code
-
-    def close_tunnel(self) -> None:
-        assert self.ask(ipc.CloseTunnel(n=self.number)) == ipc.TunnelClosed(n=self.number)
-
-
-def code(answer: ipc.Message) -> str:
-    assert isinstance(answer, (ipc.TunnelDown, ipc.Failed)), answer
-    return answer.code
-
-
-def child_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
-
-
-def has_ended(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "Z"
-    except FileNotFoundError:
-        return True
-
-
-def granted(topology: Topology) -> bool:
-    shown = [topology.box.nft(f"list set {t} sdbox endpoint4") for t in ("inet", "netdev")]
-    return any("elements" in text for text in shown)
+pytestmark = pytest.mark.rig
 
 
 # -- the good life -------------------------------------------------------------------------------
@@ -212,16 +103,26 @@ def test_a_handshake_that_never_completes_ends_in_time(
     core.prepare()
     start_s = time.monotonic()
     answer = core.open(far, os.urandom(32), endpoint=f"{CENTRE4}:51999")  # nobody there
-    assert code(answer) == "handshake-timeout"
-    assert 4.9 < time.monotonic() - start_s < 5 + LATE_S
+    assert code(answer) == "udp-blocked"
+    assert time.monotonic() - start_s > 4.9
     assert topology.session.links() == {"lo"}
     assert not granted(topology)
 
 
-def test_a_wrong_preshared_key_never_opens(topology: Topology, far: FarPeer, core: Core) -> None:
+@pytest.mark.parametrize("v6", [False, True])
+def test_a_wrong_preshared_key_never_opens_and_is_told_from_silence(
+    topology: Topology, far: FarPeer, core: Core, v6: bool
+) -> None:
     far.admit(core.prepare(), os.urandom(32))
-    assert code(core.open(far, os.urandom(32))) == "handshake-timeout"
+    endpoint = far.endpoint6 if v6 else far.endpoint4
+    assert code(core.open(far, os.urandom(32), endpoint=endpoint)) == "handshake-refused"
     assert topology.session.links() == {"lo"}
+
+
+def test_a_gateway_that_does_not_know_us_is_silent(far: FarPeer, core: Core) -> None:
+    core.prepare()
+    far.admit(os.urandom(32), bytes(32))  # from here, no different from UDP that is blocked
+    assert code(core.open(far, bytes(32))) == "udp-blocked"
 
 
 def test_a_silent_vm_ends_in_time(topology: Topology, far: FarPeer, core: Core) -> None:
@@ -229,7 +130,7 @@ def test_a_silent_vm_ends_in_time(topology: Topology, far: FarPeer, core: Core) 
     far.admit(core.prepare(), psk)
     start_s = time.monotonic()
     assert code(core.open(far, psk, vm="10.77.0.9")) == "vm-silent"
-    assert 2.9 < time.monotonic() - start_s < 3 + LATE_S
+    assert time.monotonic() - start_s > 2.9
     assert topology.session.links() == {"lo"}
 
 
@@ -251,15 +152,6 @@ def test_an_extended_lease_lasts_longer(topology: Topology, far: FarPeer, core: 
     assert time.monotonic() - start_s > 2.9
 
 
-def test_a_vm_that_is_lost_is_noticed(topology: Topology, far: FarPeer, core: Core) -> None:
-    core.rise(far)
-    far.admit(b"\x01" * 32, os.urandom(32))  # the gateway removes our peer
-    start_s = time.monotonic()
-    assert core.hear_down() == "tunnel-lost"
-    assert time.monotonic() - start_s < 7 + LATE_S
-    assert topology.session.links() == {"lo"}
-
-
 def test_no_route_is_told_at_once(topology: Topology, far: FarPeer, core: Core) -> None:
     core.prepare()
     assert code(core.open(far, bytes(32), endpoint="203.0.113.1:51820")) == "no-route"
@@ -272,6 +164,7 @@ def test_no_route_is_told_at_once(topology: Topology, far: FarPeer, core: Core) 
         {"addresses": ("0.0.0.0/0",)},
         {"addresses": (f"{CENTRE4}/32",)},
         {"endpoint": "127.0.0.1:51820"},
+        {"endpoint": "gateway.example:51820"},  # no name service here
         {"vm": CENTRE4},
     ],
 )
@@ -281,92 +174,6 @@ def test_an_absurd_grant_is_refused_and_nothing_stays(
     core.prepare()
     assert code(core.open(far, bytes(32), **change)) == "centre-answer-invalid"
     assert topology.session.links() == {"lo"}
-
-
-# -- deaths --------------------------------------------------------------------------------------
-
-
-def test_a_helper_killed_leaves_nothing_and_its_successor_starts_clean(
-    topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper, root: Path
-) -> None:
-    core.rise(far)
-    wireguard = child_of(helper.process.pid)
-    helper.process.kill(signal.SIGKILL)
-    until(lambda: topology.session.links() == {"lo"})
-    until(lambda: has_ended(wireguard))
-    with Observer(topology.centre, CENTRE_SIDE) as observer:
-        time.sleep(0.2)
-    assert observer.arrived(lambda frame: not frame.neighbour_discovery) == []
-    helper.restart()
-    core.channel.close()
-    again = Core(root, number=2)
-    assert again.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)
-    assert not granted(topology)  # what the dead one had let through
-    again.rise(far)
-    again.channel.close()
-
-
-def test_wireguard_killed_ends_the_tunnel(
-    topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper
-) -> None:
-    core.rise(far)
-    with Observer(topology.centre, CENTRE_SIDE) as observer:
-        os.kill(child_of(helper.process.pid), signal.SIGKILL)
-        killed_ns = now_ns()
-        assert core.hear_down() == "tunnel-lost"
-        assert now_ns() - killed_ns < 2.5 * 10**9  # by its death: lost probes take 3 s
-        assert topology.session.links() == {"lo"}
-        with (
-            topology.session.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
-            pytest.raises(OSError, match="unreachable"),
-        ):
-            sock.sendto(b"out", (CENTRE4, 9))
-    assert [f for f in observer.arrived() if f.time_ns > killed_ns + 10**6 and f.protocol] == []
-
-
-def test_a_wireguard_that_hangs_is_killed_at_closing(
-    topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper
-) -> None:
-    core.rise(far)
-    os.kill(child_of(helper.process.pid), signal.SIGSTOP)
-    core.close_tunnel()
-    assert topology.session.links() == {"lo"}
-
-
-def test_the_cores_end_is_the_tunnels_end(topology: Topology, far: FarPeer, core: Core) -> None:
-    core.rise(far)
-    core.channel.close()
-    until(lambda: topology.session.links() == {"lo"})
-
-
-def test_a_core_that_leaves_while_it_is_answered_leaves_nothing(
-    topology: Topology, far: FarPeer, helper: TunnelHelper, root: Path
-) -> None:
-    hasty = Core(root)
-    hasty.channel.sock.shutdown(socket.SHUT_RD)  # the answer can't be delivered
-    hasty.channel.send(ipc.PrepareTunnel(n=1))
-    with contextlib.suppress(BrokenPipeError, ipc.Closed):
-        while True:  # until the helper has let go
-            hasty.channel.send(ipc.TunnelStatus())
-            time.sleep(0.01)
-    hasty.channel.close()
-    core = Core(root)
-    assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)
-    assert Path(f"/proc/{helper.process.pid}/task/{helper.process.pid}/children").read_text() == ""
-    core.rise(far)
-    core.channel.close()
-
-
-def test_sigterm_takes_everything_down(
-    topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper, root: Path
-) -> None:
-    core.rise(far)
-    helper.process.kill(signal.SIGTERM)
-    assert helper.process.wait(PATIENCE_S)
-    assert helper.process.status == 0
-    assert topology.session.links() == {"lo"}
-    assert not granted(topology)
-    assert [path.name for path in Paths(root).tunnel_runtime.iterdir()] == ["core.sock"]
 
 
 # -- whoever misbehaves --------------------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""[door] The box's own way to an endpoint, as its kernel knows it: route, MTU, and their changes.
+
+Nothing is sent. Does not know WireGuard, nor whether anything answers.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Final
+
+from sdbox_agent.errors import Fault
+from sdbox_agent.tunnel.config import FWMARK
+
+if TYPE_CHECKING:
+    from sdbox_agent.tunnel.config import Endpoint
+
+# <linux/rtnetlink.h>, <linux/in.h>, <linux/in6.h>
+_IPV4_ADDRESSES, _IPV4_ROUTES = 0x10, 0x40
+_IPV6_ADDRESSES, _IPV6_ROUTES = 0x100, 0x400
+_GROUPS: Final = _IPV4_ADDRESSES | _IPV4_ROUTES | _IPV6_ADDRESSES | _IPV6_ROUTES
+_MTU: Final = {4: (socket.IPPROTO_IP, 14), 6: (socket.IPPROTO_IPV6, 24)}  # IP_MTU, IPV6_MTU
+_FAMILY: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+def mtu_bytes(endpoint: Endpoint) -> int:
+    """What the way to `endpoint` takes, for packets with the tunnel's mark.
+
+    From the route, from its device, or as an ICMP message has taught. Raises Fault("no-route").
+    """
+    version = endpoint.address.version
+    with socket.socket(_FAMILY[version], socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, FWMARK)
+        try:
+            sock.connect((str(endpoint.address), endpoint.port))
+            return sock.getsockopt(*_MTU[version])
+        except OSError as error:
+            raise Fault("no-route") from error
+
+
+class Changes:
+    """Readable when an address or a route of this process's namespace has come or gone."""
+
+    def __init__(self) -> None:
+        self._sock = socket.socket(
+            socket.AF_NETLINK,
+            socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
+            socket.NETLINK_ROUTE,
+        )
+        self._sock.bind((0, _GROUPS))
+
+    def fileno(self) -> int:
+        """The descriptor, for a selector."""
+        return self._sock.fileno()
+
+    def forget(self) -> None:
+        """Read away what has come: that something changed is all that matters, not what."""
+        while True:
+            try:
+                self._sock.recv(1)  # the rest of the datagram goes with it
+            except BlockingIOError:
+                return
+            except OSError:  # ENOBUFS: more had come than it could keep
+                continue
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._sock.close()

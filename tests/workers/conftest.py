@@ -1,0 +1,52 @@
+"""The tunnel helper's surroundings: cables, walls, a gateway with a VM, and the helper itself."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hil.net.helper import TunnelHelper
+from hil.net.peer import FarPeer
+from hil.net.topology import CENTRE4, CENTRE6, UPLINK, Topology
+from sdbox_agent.tunnel.config import parse_endpoint
+from sdbox_agent.tunnel.killswitch import Walls, ruleset
+from tests.waiting import until
+from tests.workers.tunnel_parts import CORE_UID, Core
+
+CENTRE = (parse_endpoint(f"{CENTRE4}:443"), parse_endpoint(f"[{CENTRE6}]:443"))
+
+
+@pytest.fixture(scope="module")
+def topology() -> Iterator[Topology]:
+    with Topology() as made:
+        made.box.nft(ruleset(Walls(CENTRE, (UPLINK,))))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def far(topology: Topology) -> Iterator[FarPeer]:
+    with FarPeer(topology) as peer:
+        yield peer
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="sdbox-rig-") as made:  # pytest's are root's alone
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.fixture
+def helper(topology: Topology, root: Path) -> Iterator[TunnelHelper]:
+    with TunnelHelper(topology, root, CORE_UID) as running:
+        yield running
+    until(lambda: topology.session.links() == {"lo"})  # whatever the test did
+    assert topology.box.links() == {"lo", UPLINK}
+
+
+@pytest.fixture
+def core(helper: TunnelHelper, root: Path) -> Iterator[Core]:
+    made = Core(root)
+    yield made
+    made.channel.close()

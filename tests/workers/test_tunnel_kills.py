@@ -1,0 +1,123 @@
+"""Helper, core, WireGuard: each of them and any two, killed -9 in every state, under two floods.
+
+The session namespace sends to the VM and the VM to the box all the while. What is asked: nothing
+but neighbour discovery leaves the box once they are dead, nobody is orphaned, and whoever comes
+next opens a tunnel as if nothing had been.
+"""
+
+import contextlib
+import itertools
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hil.net import linux
+from hil.net.helper import TunnelHelper
+from hil.net.observe import Observer, now_ns
+from hil.net.peer import OWN4, VM4, FarPeer
+from hil.net.process import Process, Unit
+from hil.net.topology import CENTRE4, CENTRE_SIDE, Topology
+from sdbox_agent import ipc
+from tests.waiting import until
+from tests.workers.tunnel_parts import Core, children_of, granted, has_ended
+
+pytestmark = pytest.mark.rig
+
+WHO = ("helper", "core", "wireguard")
+VICTIMS = [*itertools.permutations(WHO, 1), *itertools.permutations(WHO, 2)]
+STATES = ("starting", "prepared", "reaching", "up", "closing")
+
+
+@pytest.fixture(scope="module")
+def floods(topology: Topology, far: FarPeer) -> Iterator[None]:
+    """From the session to the VM, and from the VM to the box."""
+    argv = [sys.executable, "-m", "hil.net.flood"]
+    ways = ((topology.session, VM4), (topology.vm[0], OWN4))
+    running = [
+        Process(Unit([*argv, to, "9", "1000", "600"], network=where, output=Path(os.devnull)))
+        for where, to in ways
+    ]
+    yield
+    for each in running:
+        each.end()
+
+
+def bring_to(state: str, core: Core, far: FarPeer, helper: TunnelHelper) -> None:
+    """The helper in that state, with wireguard-go running."""
+    if state == "starting":  # wireguard-go is there, its interface perhaps not yet
+        core.channel.send(ipc.PrepareTunnel(n=core.number))
+        until(lambda: children_of(helper.process.pid))
+    elif state in {"up", "closing"}:
+        core.rise(far)
+    else:
+        core.prepare()
+        assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)  # started behind it
+    if state == "reaching":
+        core.channel.send(core.opening(far, os.urandom(32), endpoint=f"{CENTRE4}:51999"))
+        assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)
+    if state == "closing":
+        core.channel.send(ipc.CloseTunnel(n=core.number))
+
+
+def in_a_process(core: Core) -> int:
+    """The core's end of the channel, held by a process of its own and by nobody else."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+        while os.getppid() == parent:
+            signal.pause()
+        os._exit(0)
+    core.channel.close()
+    return pid
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("victims", VICTIMS, ids="-".join)
+@pytest.mark.usefixtures("floods")
+def test_whoever_is_killed_no_way_out_is_left_and_no_orphan(
+    topology: Topology,
+    far: FarPeer,
+    helper: TunnelHelper,
+    root: Path,
+    state: str,
+    victims: tuple[str, ...],
+) -> None:
+    core = Core(root)
+    with Observer(topology.centre, CENTRE_SIDE) as observer:
+        bring_to(state, core, far, helper)
+        wireguard = children_of(helper.process.pid)
+        holder = in_a_process(core) if "core" in victims else None
+        for victim in victims:
+            if victim == "helper":
+                helper.process.kill(signal.SIGKILL)
+            elif victim == "core":
+                os.kill(holder, signal.SIGKILL)
+            else:
+                for pid in wireguard:
+                    with contextlib.suppress(ProcessLookupError):  # closing has been quicker
+                        os.kill(pid, signal.SIGKILL)
+        if holder is not None:
+            os.waitpid(holder, 0)
+        until(lambda: all(has_ended(pid) for pid in wireguard))
+        until(lambda: topology.session.links() == {"lo"})
+        dead_ns = now_ns()
+        time.sleep(0.1)  # both floods go on: two hundred datagrams that want to get through
+    later = observer.arrived(lambda f: f.time_ns > dead_ns and not f.neighbour_discovery)
+    assert later == []
+    if state == "up":
+        assert observer.arrived(lambda frame: frame.port == 51820)  # the witness can see
+    if "helper" in victims:
+        helper.restart()
+    core.channel.close()
+    again = Core(root, number=2)
+    assert again.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)
+    assert not granted(topology)
+    again.rise(far)
+    again.close_tunnel()
+    again.channel.close()

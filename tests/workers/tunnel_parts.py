@@ -1,0 +1,87 @@
+"""The core's side of the tunnel helper, and what tests of the helper look at."""
+
+import os
+from pathlib import Path
+
+from hil.net.helper import UID
+from hil.net.peer import OWN4, OWN6, VM4, FarPeer
+from hil.net.topology import Topology
+from sdbox_agent import ipc
+from sdbox_agent.paths import Paths
+from tests.waiting import PATIENCE_S
+
+CORE_UID = os.getuid()
+
+
+class Core:
+    """The core's side of the channel."""
+
+    def __init__(self, root: Path, number: int = 1) -> None:
+        self.channel: ipc.Channel[ipc.FromTunnel] = ipc.connect(
+            Paths(root).tunnel_socket, ipc.FromTunnel, UID
+        )
+        self.channel.sock.settimeout(PATIENCE_S)
+        self.number = number
+
+    def ask(self, message: ipc.Message) -> ipc.Message:
+        self.channel.send(message)
+        return self.channel.receive()
+
+    def prepare(self) -> bytes:
+        answer = self.ask(ipc.PrepareTunnel(n=self.number))
+        assert isinstance(answer, ipc.TunnelPrepared)
+        return answer.wg_public_key
+
+    def opening(self, far: FarPeer, psk: bytes, **change: object) -> ipc.OpenTunnel:
+        fields = {
+            "peer": far.public,
+            "endpoint": far.endpoint4,
+            "psk": psk,
+            "addresses": (f"{OWN4}/32", f"{OWN6}/128"),
+            "vm": VM4,
+            "lease_s": 30,
+        }
+        return ipc.OpenTunnel(n=self.number, **{**fields, **change})
+
+    def open(self, far: FarPeer, psk: bytes, **change: object) -> ipc.Message:
+        return self.ask(self.opening(far, psk, **change))
+
+    def rise(self, far: FarPeer, **change: object) -> ipc.TunnelUp:
+        psk = os.urandom(32)
+        far.admit(self.prepare(), psk)
+        answer = self.open(far, psk, **change)
+        assert isinstance(answer, ipc.TunnelUp), answer
+        return answer
+
+    def hear_down(self) -> str:
+        answer = self.channel.receive()
+        assert isinstance(answer, ipc.TunnelDown)
+        return answer.code
+
+    def close_tunnel(self) -> None:
+        assert self.ask(ipc.CloseTunnel(n=self.number)) == ipc.TunnelClosed(n=self.number)
+
+
+def code(answer: ipc.Message) -> str:
+    assert isinstance(answer, (ipc.TunnelDown, ipc.Failed)), answer
+    return answer.code
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def child_of(pid: int) -> int:
+    return children_of(pid)[0]
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def granted(topology: Topology) -> bool:
+    shown = [topology.box.nft(f"list set {t} sdbox endpoint4") for t in ("inet", "netdev")]
+    return any("elements" in text for text in shown)
