@@ -29,6 +29,7 @@ KEY_BYTES: Final = 32
 # ours
 INTERFACE: Final = "sdbox0"  # the box has one tunnel at a time
 FWMARK: Final = 0x5DB0  # set by wireguard-go on its own packets; the walls let no others out
+CARRIER_UID: Final = 61007  # sdbox-carrier (systemd/sdbox.sysusers): whose TCP the walls let out
 KEEPALIVE_S: Final = 25  # wireguard.com/quickstart, "NAT and Firewall Traversal Persistence"
 MAX_ADDRESSES: Final = 2  # one a family
 

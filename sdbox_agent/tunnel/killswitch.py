@@ -1,7 +1,8 @@
 """The walls of a box, as nftables text: loaded once, before the network comes up.
 
 Default drop, in and out, IPv4 and IPv6. What passes: neighbour discovery, DHCP, HTTPS to the
-centre, and WireGuard (by mark) to the one endpoint that stands in a set, empty without a session.
+centre, and the tunnel to the one endpoint that stands in a set, empty without a session: WireGuard
+by its mark, or, where it is carried over TLS, the carrier by its user.
 The second table sits at the devices' egress hook, where frames written raw (AF_PACKET) pass too.
 Does not know who loads it (`nft -f`, own unit) nor who fills the set (`nfset`).
 """
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.tunnel.config import FWMARK
-from sdbox_agent.tunnel.nfset import SETS, TABLE
+from sdbox_agent.tunnel.config import CARRIER_UID, FWMARK
+from sdbox_agent.tunnel.nfset import TABLE, VERSIONS, Protocol, set_name
 
 if TYPE_CHECKING:
     from sdbox_agent.tunnel.config import Endpoint
@@ -25,8 +26,10 @@ _INPUT: Final = """\
     iif "lo" accept
     ip saddr . tcp sport @centre4 ct state established accept
     ip6 saddr . tcp sport @centre6 ct state established accept
-    ip saddr . udp sport @{set4} accept
-    ip6 saddr . udp sport @{set6} accept
+    ip saddr . udp sport @{udp4} ct state established accept
+    ip6 saddr . udp sport @{udp6} ct state established accept
+    ip saddr . tcp sport @{tcp4} ct state established accept
+    ip6 saddr . tcp sport @{tcp6} ct state established accept
     ct state related icmp type destination-unreachable accept
     ct state related icmpv6 type {{ destination-unreachable, packet-too-big }} accept
     icmpv6 type {{ {nd_in} }} ip6 hoplimit 255 accept
@@ -34,8 +37,10 @@ _INPUT: Final = """\
 _OUTPUT: Final = """\
     ip daddr . tcp dport @centre4 accept
     ip6 daddr . tcp dport @centre6 accept
-    meta mark {mark} ip daddr . udp dport @{set4} accept
-    meta mark {mark} ip6 daddr . udp dport @{set6} accept
+    meta mark {mark} ip daddr . udp dport @{udp4} accept
+    meta mark {mark} ip6 daddr . udp dport @{udp6} accept
+    meta skuid {carrier} ip daddr . tcp dport @{tcp4} accept
+    meta skuid {carrier} ip6 daddr . tcp dport @{tcp6} accept
     icmpv6 type {{ {nd_out} }} ip6 hoplimit 255 accept
 """
 _DHCP_INPUT: Final = """\
@@ -66,8 +71,12 @@ def ruleset(walls: Walls) -> str:
     sets = _sets(walls)
     words = {
         "mark": f"{FWMARK:#x}",
-        "set4": SETS[4],
-        "set6": SETS[6],
+        "carrier": CARRIER_UID,
+        **{
+            f"{protocol.name.lower()}{version}": set_name(protocol, version)
+            for protocol in Protocol
+            for version in VERSIONS
+        },
         "nd_in": "nd-neighbor-solicit, nd-neighbor-advert"
         + (", nd-router-advert" if walls.router_advertisements else ""),
         "nd_out": "nd-neighbor-solicit, nd-neighbor-advert"
@@ -106,5 +115,6 @@ def _sets(walls: Walls) -> str:
         elements = ", ".join(f"{e.address} . {e.port}" for e in centre)
         filled = f" elements = {{ {elements} }};" if elements else ""
         text += f"  set centre{version} {{ type {key} . inet_service;{filled} }}\n"
-        text += f"  set {SETS[version]} {{ type {key} . inet_service; }}\n"
+        for protocol in Protocol:
+            text += f"  set {set_name(protocol, version)} {{ type {key} . inet_service; }}\n"
     return text

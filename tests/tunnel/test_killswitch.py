@@ -5,17 +5,20 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from hil.net.namespace import Namespace
 from hil.net.observe import Frame, Observer
+from hil.net.process import Process, Unit
 from hil.net.topology import BOX4, BOX6, CENTRE4, CENTRE6, CENTRE_SIDE, UPLINK, Topology
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.tunnel import nfset
-from sdbox_agent.tunnel.config import FWMARK, parse_endpoint
+from sdbox_agent.tunnel.config import CARRIER_UID, FWMARK, parse_endpoint
 from sdbox_agent.tunnel.killswitch import Walls, ruleset
 from sdbox_agent.tunnel.link import Walls as Sets
+from sdbox_agent.tunnel.nfset import Protocol
 from tests.waiting import PATIENCE_S
 
 CENTRE = (parse_endpoint(f"{CENTRE4}:443"), parse_endpoint(f"[{CENTRE6}]:443"))
@@ -118,6 +121,101 @@ def test_only_marked_packets_reach_the_granted_endpoint(topology: Topology, gran
     finally:
         sets.batch(nfset.clear())
         sets.close()
+
+
+KNOCK = (  # as whoever it is run by: a connection to the carrier's endpoint, and to the next port
+    "import socket,sys\n"
+    "for port in (8443, 8444):\n"
+    "  with socket.socket(int(sys.argv[2])) as s:\n"
+    "    s.settimeout(0.2)\n"
+    "    try: s.connect((sys.argv[1], port))\n"
+    "    except OSError: pass\n"
+)
+
+
+def knock(topology: Topology, uid: int, host: str, family: int) -> list[Frame]:
+    argv = ["/usr/bin/python3", "-c", KNOCK, host, str(int(family))]
+    with Observer(topology.centre, CENTRE_SIDE) as observer:
+        process = Process(Unit(argv=argv, network=topology.box, uid=uid, directory=Path("/")))
+        assert process.wait(10)
+        process.end()
+    return observer.arrived(lambda frame: not frame.neighbour_discovery)
+
+
+@pytest.mark.rig
+@pytest.mark.parametrize(
+    ("family", "host"), [(socket.AF_INET, CENTRE4), (socket.AF_INET6, CENTRE6)]
+)
+def test_in_carrier_mode_only_the_carriers_user_leaves_and_wireguard_does_not(
+    topology: Topology, family: int, host: str
+) -> None:
+    endpoint = parse_endpoint(
+        f"{CENTRE4}:8443" if family == socket.AF_INET else f"[{CENTRE6}]:8443"
+    )
+    assert knock(topology, CARRIER_UID, host, family) == []
+    sets = topology.box.run(Sets.here)
+    sets.batch(nfset.allow(endpoint, Protocol.TCP))
+    try:
+        through = knock(topology, CARRIER_UID, host, family)
+        assert {(f.destination, f.port, f.protocol) for f in through} == {(host, 8443, 6)}
+        assert knock(topology, CARRIER_UID + 1, host, family) == []
+        assert seen(topology, FWMARK) == []
+    finally:
+        sets.batch(nfset.clear())
+        sets.close()
+    assert knock(topology, CARRIER_UID, host, family) == []
+
+
+@pytest.mark.rig
+@pytest.mark.parametrize(
+    ("family", "host"), [(socket.AF_INET, CENTRE4), (socket.AF_INET6, CENTRE6)]
+)
+def test_the_carriers_endpoint_answers_and_cannot_call(
+    topology: Topology, family: int, host: str
+) -> None:
+    """What comes from it belongs to a connection that the box began."""
+    endpoint = parse_endpoint(
+        f"{CENTRE4}:8443" if family == socket.AF_INET else f"[{CENTRE6}]:8443"
+    )
+    sets = topology.box.run(Sets.here)
+    sets.batch(nfset.allow(endpoint, Protocol.TCP))
+    with topology.box.socket(family, socket.SOCK_STREAM) as server:
+        own = BOX4 if family == socket.AF_INET else BOX6
+        server.bind((own, 8443))
+        server.listen()
+        with topology.centre.socket(family, socket.SOCK_STREAM) as client:
+            client.bind((host, 8443))
+            client.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                client.connect((own, 8443))
+    sets.batch(nfset.clear())
+    sets.close()
+
+
+@pytest.mark.rig
+def test_the_granted_endpoint_answers_and_cannot_call(topology: Topology) -> None:
+    """Its address and port are no key: only what answers WireGuard's own packets comes in."""
+    sets = topology.box.run(Sets.here)
+    sets.batch(nfset.allow(parse_endpoint(GRANTED4)))
+    with (
+        topology.box.socket(socket.AF_INET, socket.SOCK_DGRAM) as wireguard,
+        topology.centre.socket(socket.AF_INET, socket.SOCK_DGRAM) as gateway,
+    ):
+        wireguard.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, FWMARK)
+        wireguard.bind((BOX4, 7777))
+        gateway.bind((CENTRE4, 51820))
+        wireguard.settimeout(0.3)
+        gateway.sendto(b"call", (BOX4, 7777))
+        with pytest.raises(TimeoutError):
+            wireguard.recv(9)
+        wireguard.settimeout(10)
+        wireguard.sendto(b"question", (CENTRE4, 51820))
+        gateway.settimeout(10)
+        assert gateway.recv(9) == b"question"
+        gateway.sendto(b"answer", (BOX4, 7777))
+        assert wireguard.recv(9) == b"answer"
+    sets.batch(nfset.clear())
+    sets.close()
 
 
 @pytest.mark.rig
