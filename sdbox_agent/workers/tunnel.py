@@ -26,8 +26,8 @@ from sdbox_agent.hardening import close_memory
 from sdbox_agent.paths import Paths
 from sdbox_agent.tunnel import config
 from sdbox_agent.tunnel.alarm import Alarm, now_s
+from sdbox_agent.tunnel.kernel import Links
 from sdbox_agent.tunnel.life import Do, Life, Over, Probe
-from sdbox_agent.tunnel.link import Links
 from sdbox_agent.tunnel.path import Changes
 from sdbox_agent.tunnel.plumbing import Plumbing
 from sdbox_agent.tunnel.prober import Prober

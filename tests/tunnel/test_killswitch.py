@@ -16,8 +16,8 @@ from hil.net.topology import BOX4, BOX6, CENTRE4, CENTRE6, CENTRE_SIDE, UPLINK, 
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.tunnel import nfset
 from sdbox_agent.tunnel.config import CARRIER_UID, FWMARK, parse_endpoint
+from sdbox_agent.tunnel.kernel import Sets
 from sdbox_agent.tunnel.killswitch import Walls, ruleset
-from sdbox_agent.tunnel.link import Walls as Sets
 from sdbox_agent.tunnel.nfset import Protocol
 from tests.waiting import PATIENCE_S
 
