@@ -6,6 +6,8 @@ know wireguard-go, nor why anything is asked.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import socket
 from typing import TYPE_CHECKING, Final
@@ -52,6 +54,14 @@ class Netlink:
             found.append(reply)
         return found
 
+    def ask(self, request: netlink.Request) -> netlink.Reply:
+        """The one answer to a question. Raises OSError with the kernel's errno."""
+        self._send([(request, 0)])
+        reply = next(iter(self._replies()))
+        if reply.kind == netlink.NLMSG_ERROR:
+            self._raise_on_error(reply)
+        return reply
+
     def close(self) -> None:
         """Let go of the socket."""
         self._sock.close()
@@ -82,6 +92,39 @@ class Netlink:
     def _raise_on_error(reply: netlink.Reply) -> None:
         if number := netlink.errno(reply):
             raise OSError(number, os.strerror(number))
+
+
+class Bell:
+    """Rings when something of its groups has changed, and does not say what: look it up.
+
+    So nothing is lost when it rings more often than it can count.
+    """
+
+    def __init__(self, protocol: int, groups: int) -> None:
+        """`groups` as netlink(7) has them for `bind`. Raises OSError."""
+        self._sock = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol
+        )
+        self._sock.bind((0, groups))
+        self._sock.settimeout(0)
+
+    def fileno(self) -> int:
+        """Readable when it has rung."""
+        return self._sock.fileno()
+
+    def hush(self) -> None:
+        """Let it be silent until the next change."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                try:
+                    self._sock.recv(1)  # the rest of the datagram goes with it
+                except OSError as error:
+                    if error.errno != errno.ENOBUFS:
+                        raise
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._sock.close()
 
 
 class Links(Netlink):

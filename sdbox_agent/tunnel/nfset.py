@@ -38,9 +38,9 @@ BATCH_BEGIN: Final = Request(0x10, 0, struct.pack("!BBH", 0, 0, 10))  # res_id: 
 BATCH_END: Final = Request(0x11, 0, struct.pack("!BBH", 0, 0, 10))
 _NEWSETELEM: Final = (10 << 8) | 12
 _DELSETELEM: Final = (10 << 8) | 14
-_NFPROTO_INET: Final = 1
-_NFPROTO_NETDEV: Final = 5
-_FAMILIES: Final = (_NFPROTO_INET, _NFPROTO_NETDEV)  # both tables of the walls
+NFPROTO_INET: Final = 1
+NFPROTO_NETDEV: Final = 5
+FAMILIES: Final = (NFPROTO_INET, NFPROTO_NETDEV)  # both tables of the walls
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
 _LIST_ELEM: Final = 1
 _ELEM_KEY: Final = 1
@@ -59,7 +59,7 @@ def clear() -> list[Request]:
     """Empty every set of endpoints."""
     return [
         Request(_DELSETELEM, 0, _head(family, protocol, version))
-        for family in _FAMILIES
+        for family in FAMILIES
         for protocol in Protocol
         for version in VERSIONS
     ]
@@ -76,5 +76,5 @@ def allow(endpoint: Endpoint, protocol: Protocol = Protocol.UDP) -> list[Request
             NLM_F_CREATE,
             _head(family, protocol, endpoint.address.version) + nested(_LIST_ELEMENTS, element),
         )
-        for family in _FAMILIES
+        for family in FAMILIES
     ]

@@ -46,6 +46,7 @@ _IFA_F_NODAD: Final = 2
 _IFF_UP: Final = 1
 _AF_INET: Final = 2
 _AF_INET6: Final = 10
+RTMGRP_LINK: Final = 1  # <linux/rtnetlink.h>: a link has come, changed or gone
 _FAMILY: Final = {4: _AF_INET, 6: _AF_INET6}
 _IFINFOMSG: Final = struct.Struct("=BBHiII")  # family, pad, type, index, flags, change mask
 _IFADDRMSG: Final = struct.Struct("=BBBBi")  # family, prefix, flags, scope, index
@@ -104,6 +105,11 @@ def set_mtu(index: int, mtu_bytes: int) -> Request:
         0,
         _IFINFOMSG.pack(0, 0, 0, index, 0, 0) + attribute(_IFLA_MTU, struct.pack("=I", mtu_bytes)),
     )
+
+
+def lower(index: int) -> Request:
+    """Set a link down."""
+    return Request(RTM_NEWLINK, 0, _IFINFOMSG.pack(0, 0, 0, index, 0, _IFF_UP))
 
 
 def delete(index: int) -> Request:

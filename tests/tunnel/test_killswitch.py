@@ -2,9 +2,9 @@
 
 import contextlib
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
+from ipaddress import IPv6Network, ip_address
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from sdbox_agent.errors import DecodeError
 from sdbox_agent.tunnel import nfset
 from sdbox_agent.tunnel.config import CARRIER_UID, FWMARK, parse_endpoint
 from sdbox_agent.tunnel.kernel import Sets
-from sdbox_agent.tunnel.killswitch import Walls, ruleset
+from sdbox_agent.tunnel.killswitch import Purpose, Walls, hook, openings, remove, ruleset
 from sdbox_agent.tunnel.nfset import Protocol
 from tests.waiting import PATIENCE_S
 
@@ -28,22 +28,70 @@ GRANTED4, GRANTED6 = f"{CENTRE4}:51820", f"[{CENTRE6}]:51820"
 def test_every_hook_drops_by_default() -> None:
     text = ruleset(Walls(CENTRE, ("uplink", "eth1")))
     hooks = [line for line in text.splitlines() if "hook" in line]
-    assert len(hooks) == 4
-    assert all(line.endswith("policy drop;") for line in hooks)
-    assert 'devices = { "uplink", "eth1" }' in text
+    assert len(hooks) == 5  # three chains, two devices
+    assert all("policy drop;" in line for line in hooks)
 
 
 def test_dhcp_and_router_advertisements_pass_only_where_the_box_needs_them() -> None:
-    bare = ruleset(Walls(CENTRE, (), dhcp=False))
+    bare = ruleset(Walls(CENTRE, (UPLINK,), dhcp=False))
     assert "67" not in bare
     assert "router" not in bare
-    assert "nd-router-advert" in ruleset(Walls(CENTRE, (), router_advertisements=True))
+    assert "nd-router-advert" in ruleset(Walls(CENTRE, (UPLINK,), router_advertisements=True))
+
+
+def test_names_and_time_pass_only_to_the_servers_named() -> None:
+    assert not {Purpose.NAMES, Purpose.TIME} & {
+        each.purpose for each in openings(Walls(CENTRE, (UPLINK,))) if each.out
+    }
+    served = openings(
+        Walls(
+            CENTRE,
+            (UPLINK,),
+            resolvers=(ip_address("192.0.2.53"),),
+            time_servers=(ip_address("2001:db8:2::7b"),),
+        )
+    )
+    out = {each.purpose: each.out for each in served}
+    assert out[Purpose.NAMES] == (
+        "ip daddr { 192.0.2.53 } udp dport 53",
+        "ip daddr { 192.0.2.53 } tcp dport 53",
+    )
+    assert out[Purpose.TIME] == ("ip6 daddr { 2001:db8:2::7b } udp dport 123",)
+
+
+def test_neighbours_are_looked_for_on_the_cable_and_nowhere_else() -> None:
+    named = ruleset(Walls(CENTRE, (UPLINK,), prefixes=(IPv6Network("2001:db8:2::/64"),)))
+    assert "2001:db8:2::/64" in named
+    assert "2000::/3" not in named
+    assert "2000::/3" in ruleset(Walls(CENTRE, (UPLINK,)))
+
+
+def test_a_box_without_an_uplink_lets_nothing_out() -> None:
+    bare = Walls(CENTRE, ())
+    assert openings(bare) == ()
+    assert {line.strip() for line in ruleset(bare).splitlines() if "accept" in line} == {
+        'iif "lo" accept comment "loopback"',
+        'oif "lo" accept comment "loopback"',
+    }
+
+
+def test_output_and_egress_say_the_same() -> None:
+    text = ruleset(Walls(CENTRE, (UPLINK,), router_advertisements=True))
+    chains = {
+        part.split(" {")[0]: [line.strip() for line in part.splitlines() if "comment" in line]
+        for part in text.split("  chain ")[1:]
+    }
+    assert chains["output"][1:] == chains["leaving"][1:]
+    assert chains["output"][0].startswith('oif "lo"')
+    assert chains["leaving"][0].startswith("arp ")
 
 
 @pytest.mark.parametrize("name", ["", "a" * 16, 'x" }; policy accept; #', "a b", "-x", "a\nb"])
 def test_no_device_name_can_write_rules(name: str) -> None:
     with pytest.raises(DecodeError):
         ruleset(Walls(CENTRE, (name,)))
+    with pytest.raises(DecodeError):
+        hook(name)
 
 
 @pytest.fixture(scope="module")
@@ -270,11 +318,24 @@ def test_a_knock_from_outside_is_not_even_refused(topology: Topology) -> None:
 
 
 @pytest.mark.rig
-def test_loading_the_walls_twice_fails_and_changes_nothing(topology: Topology) -> None:
+def test_loading_the_walls_again_says_the_same_again(topology: Topology) -> None:
+    """Whatever somebody has added to our chains is gone."""
     before = topology.box.nft("list ruleset")
-    with pytest.raises(subprocess.CalledProcessError):
-        topology.box.nft(ruleset(Walls(CENTRE, (UPLINK,))))
+    topology.box.nft("insert rule inet sdbox output accept")
+    topology.box.nft("add rule netdev sdbox leaving accept")
+    assert topology.box.nft("list ruleset") != before
+    topology.box.nft(ruleset(Walls(CENTRE, (UPLINK,))))
     assert topology.box.nft("list ruleset") == before
+
+
+@pytest.mark.rig
+def test_the_walls_come_down_only_by_name(topology: Topology) -> None:
+    topology.box.nft("add table ip stranger")
+    topology.box.nft(remove())
+    assert topology.box.nft("list ruleset").split() == ["table", "ip", "stranger", "{", "}"]
+    topology.box.nft(remove())  # nothing there is no error
+    topology.box.nft("delete table ip stranger")
+    topology.box.nft(ruleset(Walls(CENTRE, (UPLINK,))))
 
 
 @pytest.mark.rig

@@ -35,6 +35,11 @@ def test_a_link_is_made_quiet_without_being_raised() -> None:
     assert (message["flags"], message["change"]) == (0, 0)
 
 
+def test_a_link_is_set_down() -> None:
+    message = read(ifinfmsg, rtnetlink.lower(7))
+    assert (message["index"], message["flags"], message["change"]) == (7, 0, 1)
+
+
 def test_a_link_is_raised_and_deleted() -> None:
     message = read(ifinfmsg, rtnetlink.raise_up(7))
     assert (message["index"], message["flags"], message["change"]) == (7, 1, 1)
