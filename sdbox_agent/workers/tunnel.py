@@ -26,6 +26,7 @@ from sdbox_agent.hardening import close_memory
 from sdbox_agent.paths import Paths
 from sdbox_agent.tunnel import config
 from sdbox_agent.tunnel.alarm import Alarm, now_s
+from sdbox_agent.tunnel.guard import Guard
 from sdbox_agent.tunnel.kernel import Links
 from sdbox_agent.tunnel.life import Do, Life, Over, Probe
 from sdbox_agent.tunnel.path import Changes
@@ -62,6 +63,8 @@ class Helper:
         self._life: Life | None = None
         self._tunnel: config.Tunnel | None = None
         self._prober: Prober | None = None
+        self._guard = Guard()
+        self._walls: tuple[bytes, ...] = ()  # as they stood when the tunnel was opened
 
     def run(self) -> NoReturn:
         """Until killed. With nothing up it sleeps without a timer."""
@@ -70,6 +73,7 @@ class Helper:
         self._watch(self._listener, self._accept)
         self._watch(self._alarm, lambda: None)  # the beat follows whatever woke us
         self._watch(self._changes, self._way_changed)
+        self._watch(self._guard.bell, self._rule_changed)
         try:
             while True:
                 self._alarm.set(None if self._life is None else self._life.next_s())
@@ -148,6 +152,7 @@ class Helper:
                 vm=message.vm,
                 lease_s=message.lease_s,
             )
+            self._walls = self._look_at_walls()
             width = self._plumbing.open(tunnel)
         except DecodeError:
             self._end(message.n, "centre-answer-invalid")
@@ -254,6 +259,20 @@ class Helper:
             with self._ending():
                 self._plumbing.find_way(self._tunnel)
                 self._life.way_changed(now_s())
+
+    def _look_at_walls(self) -> tuple[bytes, ...]:
+        """The rules of the walls. Raises Fault where they do not stand."""
+        found = self._guard.look()
+        if found is None:
+            raise Fault("walls-missing")
+        return found.words
+
+    def _rule_changed(self) -> None:
+        """By us, who fill sets, or by anybody: no tunnel outlives a change of the walls."""
+        self._guard.bell.hush()
+        with self._ending():
+            if self._life is not None and self._look_at_walls() != self._walls:
+                raise Fault("walls-missing")
 
     def _child_died(self) -> None:
         self._end(self._session, "tunnel-lost")
