@@ -7,7 +7,6 @@ import contextlib
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,69 +14,18 @@ from pathlib import Path
 import pytest
 
 from hil.box import WALLS_UID
-from hil.net import linux
 from hil.net.namespace import Namespace
 from hil.net.observe import Observer
-from hil.net.process import Process, Unit
 from hil.net.topology import CENTRE4, CENTRE_SIDE, UPLINK, Topology
-from sdbox_agent.paths import Paths
 from sdbox_agent.tunnel import nfset
 from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_agent.tunnel.guard import Guard
 from sdbox_agent.tunnel.kernel import Sets
 from tests.waiting import until
+from tests.workers.walls_parts import SETTINGS, Keeper, settle
 
 pytestmark = pytest.mark.rig
 ENDPOINT = parse_endpoint(f"{CENTRE4}:51820")
-SETTINGS = f"""v = 1
-box = "box-test-01"
-profile = "virtual"
-[centre]
-host = "centre.test"
-addresses = ["{CENTRE4}"]
-[lan]
-uplinks = ["{UPLINK}", "late0"]
-dhcp = false
-"""
-
-
-class Keeper:
-    """A running one, and what its service manager hears."""
-
-    def __init__(self, topology: Topology, root: Path) -> None:
-        self.box = topology.box
-        self._heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        path = root / "notify"
-        path.unlink(missing_ok=True)
-        self._heard.bind(str(path))
-        path.chmod(0o666)
-        self._heard.settimeout(30)
-        self._log = root / "log"
-        self._unit = Unit(
-            argv=[sys.executable, "-m", "sdbox_agent.workers.walls", "--root", str(root)],
-            network=topology.box,
-            uid=WALLS_UID,
-            capabilities=(linux.CAP_NET_ADMIN,),
-            environment={"NOTIFY_SOCKET": str(path)},
-            output=self._log,
-        )
-        self.process = Process(self._unit)
-
-    def hear(self) -> str:
-        return self._heard.recv(400).decode()
-
-    def restart(self) -> None:
-        self.process.end()
-        self.process = Process(self._unit)
-        assert self.hear() == "READY=1"
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def end(self) -> None:
-        self.process.end()
-        self._heard.close()
 
 
 @pytest.fixture
@@ -91,8 +39,7 @@ def root() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="sdbox-rig-") as made:  # pytest's are root's alone
         path = Path(made)
         path.chmod(0o755)
-        Paths(path).config.mkdir(parents=True)
-        (Paths(path).config / "box.toml").write_text(SETTINGS)
+        settle(path)
         yield path
 
 
@@ -189,7 +136,7 @@ def test_its_end_leaves_the_walls_and_its_successor_makes_them_its_own(
 
 def test_without_settings_it_does_not_start(topology: Topology, root: Path) -> None:
     for settings in (SETTINGS.replace("uplink", "up link"), SETTINGS.replace("addresses", "x")):
-        (Paths(root).config / "box.toml").write_text(settings)
+        settle(root, settings)
         running = Keeper(topology, root)
         assert running.process.wait(30)
         assert running.process.status == 1
