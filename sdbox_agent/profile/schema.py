@@ -104,6 +104,15 @@ class Centre(_Closed, frozen=True, kw_only=True):
     addresses: Annotated[tuple[Address, ...], Meta(max_length=8)] = ()
 
     @property
+    def is_named(self) -> bool:
+        """Is `host` a name? Then it stands, to be read by anybody, in each TLS greeting."""
+        try:
+            ip_address(self.host)
+        except ValueError:
+            return True
+        return False
+
+    @property
     def url(self) -> str:
         """The base URL; the certificate must name `host`."""
         host = f"[{self.host}]" if ":" in self.host else self.host

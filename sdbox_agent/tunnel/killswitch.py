@@ -32,6 +32,7 @@ _KEYS: Final = {4: "ipv4_addr", 6: "ipv6_addr"}
 _FAMILY: Final = {4: "ip", 6: "ip6"}
 # RFC 4291: global unicast, unique local (RFC 4193), link-local; section 2.7.1, multicast on a link
 _UNICAST: Final = ("2000::/3", "fc00::/7")
+_BROADCAST: Final = "255.255.255.255"  # RFC 919: on this cable
 _LINK_LOCAL: Final = "fe80::/10"
 _ALL_NODES: Final = "ff02::1"
 _ALL_ROUTERS: Final = "ff02::2"
@@ -70,9 +71,12 @@ class Walls:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What passes for one purpose: matches of nftables, without their verdict."""
+    """What passes for one purpose: for people, and as matches of nftables without their verdict."""
 
     purpose: Purpose
+    protocols: tuple[str, ...]
+    to: tuple[str, ...] = ()  # addresses, prefixes, groups; none: an endpoint that is granted
+    ports: tuple[int, ...] = ()  # at the other end
     out: tuple[str, ...] = ()
     into: tuple[str, ...] = ()
     cable: tuple[str, ...] = ()  # what is no IP, and so at the egress hook alone
@@ -89,16 +93,19 @@ def openings(walls: Walls) -> tuple[Opening, ...]:
         _by_set(Purpose.TUNNEL, Protocol.UDP, f"meta mark {FWMARK:#x}"),
         _by_set(Purpose.CARRIER, Protocol.TCP, f"meta skuid {CARRIER_UID}"),
         _neighbours(walls.prefixes or _UNICAST),
-        _service(Purpose.NAMES, walls.resolvers, 53, ("udp", "tcp")),
-        _service(Purpose.TIME, walls.time_servers, 123, ("udp",)),
         Opening(
             Purpose.ERRORS,
+            ("icmp", "icmpv6"),
             into=(
                 "ct state related icmp type destination-unreachable",
                 "ct state related icmpv6 type { destination-unreachable, packet-too-big }",
             ),
         ),
     ]
+    if walls.resolvers:
+        found.append(_service(Purpose.NAMES, walls.resolvers, 53, ("udp", "tcp")))
+    if walls.time_servers:
+        found.append(_service(Purpose.TIME, walls.time_servers, 123, ("udp",)))
     if walls.router_advertisements:
         found.append(_routers())
     if walls.dhcp:
@@ -163,7 +170,7 @@ def check_device(name: str) -> None:
 # -- the openings ----------------------------------------------------------------------------------
 
 
-def _tcp(purpose: Purpose, endpoints: Iterable[Endpoint]) -> Opening:
+def _tcp(purpose: Purpose, endpoints: tuple[Endpoint, ...]) -> Opening:
     """Conversations that the box begins with these endpoints."""
     out, into = [], []
     for version, at in _by_version([(each.address, each.port) for each in endpoints]):
@@ -171,7 +178,9 @@ def _tcp(purpose: Purpose, endpoints: Iterable[Endpoint]) -> Opening:
         family = _FAMILY[version]
         out.append(f"{family} daddr . tcp dport {{ {elements} }}")
         into.append(f"{family} saddr . tcp sport {{ {elements} }} ct state established")
-    return Opening(purpose, tuple(out), tuple(into))
+    to = tuple(str(each.address) for each in endpoints)
+    ports = tuple(sorted({each.port for each in endpoints}))
+    return Opening(purpose, ("tcp",), to, ports, tuple(out), tuple(into))
 
 
 def _by_set(purpose: Purpose, protocol: Protocol, sender: str) -> Opening:
@@ -180,15 +189,16 @@ def _by_set(purpose: Purpose, protocol: Protocol, sender: str) -> Opening:
     names = [(_FAMILY[version], set_name(protocol, version)) for version in VERSIONS]
     return Opening(
         purpose,
-        tuple(f"{sender} {family} daddr . {word} dport @{name}" for family, name in names),
-        tuple(
+        (word,),
+        out=tuple(f"{sender} {family} daddr . {word} dport @{name}" for family, name in names),
+        into=tuple(
             f"{family} saddr . {word} sport @{name} ct state established" for family, name in names
         ),
     )
 
 
 def _service(
-    purpose: Purpose, servers: Iterable[Address], port: int, protocols: tuple[str, ...]
+    purpose: Purpose, servers: tuple[Address, ...], port: int, protocols: tuple[str, ...]
 ) -> Opening:
     """A service of the host's network, at these addresses."""
     out, into = [], []
@@ -198,17 +208,22 @@ def _service(
         for word in protocols:
             out.append(f"{family} daddr {{ {elements} }} {word} dport {port}")
             into.append(f"{family} saddr {{ {elements} }} {word} sport {port} ct state established")
-    return Opening(purpose, tuple(out), tuple(into))
+    return Opening(purpose, protocols, tuple(map(str, servers)), (port,), tuple(out), tuple(into))
 
 
 def _neighbours(unicast: Iterable[object]) -> Opening:
     """RFC 826 and RFC 4861: hop limit 255 says that no router has passed it on."""
     kinds = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255"
-    near = ", ".join([_LINK_LOCAL, *map(str, unicast)])
+    near = (_LINK_LOCAL, *map(str, unicast))
+    to = (*near, _ALL_NODES, _SOLICITED_NODE)
     return Opening(
         Purpose.NEIGHBOURS,
-        out=(f"{kinds} ip6 daddr {{ {near}, {_ALL_NODES}, {_SOLICITED_NODE} }}",),
-        into=(f"{kinds} ip6 saddr {{ {near}, :: }}",),  # ::, of who looks whether it is alone
+        ("arp", "icmpv6"),
+        to,
+        out=(f"{kinds} ip6 daddr {{ {', '.join(to)} }}",),
+        into=(
+            f"{kinds} ip6 saddr {{ {', '.join((*near, '::'))} }}",
+        ),  # ::, who asks if it is alone
         cable=("arp operation { request, reply }",),
     )
 
@@ -216,6 +231,8 @@ def _neighbours(unicast: Iterable[object]) -> Opening:
 def _routers() -> Opening:
     return Opening(
         Purpose.ROUTERS,
+        ("icmpv6",),
+        (_ALL_ROUTERS,),
         out=(f"icmpv6 type nd-router-solicit ip6 hoplimit 255 ip6 daddr {_ALL_ROUTERS}",),
         into=(f"icmpv6 type nd-router-advert ip6 hoplimit 255 ip6 saddr {_LINK_LOCAL}",),
     )
@@ -229,8 +246,11 @@ def _dhcp() -> Opening:
     """
     return Opening(
         Purpose.DHCP,
+        ("udp",),
+        (_BROADCAST, _DHCP_AGENTS),
+        (67, 547),
         out=(
-            "ip daddr 255.255.255.255 udp sport 68 udp dport 67",
+            f"ip daddr {_BROADCAST} udp sport 68 udp dport 67",
             f"ip6 saddr {_LINK_LOCAL} ip6 daddr {_DHCP_AGENTS} udp sport 546 udp dport 547",
         ),
         into=(
