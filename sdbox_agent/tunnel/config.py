@@ -12,20 +12,26 @@ from ipaddress import (
     IPv4Interface,
     IPv6Address,
     IPv6Interface,
+    IPv6Network,
     ip_address,
     ip_interface,
 )
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from sdbox_agent.errors import DecodeError
+from sdbox_agent.errors import DecodeError, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
 
 # wireguard.com/papers/wireguard.pdf, section 5.4
 KEY_BYTES: Final = 32
+# RFC 4291, section 2.4, and RFC 4193: all that is handed out to hosts
+_UNICAST6: Final = (IPv6Network("2000::/3"), IPv6Network("fc00::/7"))
 # ours
 INTERFACE: Final = "sdbox0"  # the box has one tunnel at a time
 FWMARK: Final = 0x5DB0  # set by wireguard-go on its own packets; the walls let no others out
@@ -95,6 +101,20 @@ def parse(
     return Tunnel(peer, psk, far, own, machine, lease_s)
 
 
+def check_place(tunnel: Tunnel, around: Iterable[Interface]) -> None:
+    """Raises Fault where the tunnel's inside lies in a network that the box itself stands in.
+
+    The session's namespace has no other way out, so nothing would leak; but an address that means
+    two machines is somebody's mistake, or worse. `around`: the box's own addresses.
+    """
+    inside = [tunnel.vm, *(address.ip for address in tunnel.addresses)]
+    for interface in around:
+        if tunnel.endpoint.address == interface.ip:
+            raise Fault("address-conflict")
+        if any(address in interface.network for address in inside):
+            raise Fault("address-conflict")
+
+
 def _own(text: str) -> Interface:
     """An address of ours inside the tunnel: a host prefix, so it can't claim a network."""
     host, slash, length = text.partition("/")
@@ -118,4 +138,8 @@ def _address(text: str) -> Address:
         raise DecodeError("address of no other host")
     if address.is_multicast or address.is_link_local or int(address) >> 24 == 0:
         raise DecodeError("address is not a routable unicast one")
+    if isinstance(address, IPv6Address) and not any(address in each for each in _UNICAST6):
+        raise DecodeError("address is not a routable unicast one")
+    if isinstance(address, IPv6Address) and (address.sixtofour or address.teredo):
+        raise DecodeError("address hides another one")
     return address

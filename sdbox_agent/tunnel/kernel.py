@@ -17,6 +17,8 @@ from sdbox_agent.tunnel import netlink, nfset, rtnetlink
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from sdbox_agent.tunnel.config import Interface
+
 NETLINK_NETFILTER: Final = 12  # <linux/netlink.h>
 # ours
 DEADLINE_S: Final = 1.0
@@ -142,6 +144,10 @@ class Links(Netlink):
     def all(self) -> list[rtnetlink.Link]:
         """Every interface."""
         return [rtnetlink.parse_link(reply) for reply in self.dump(rtnetlink.links())]
+
+    def addresses(self) -> list[Interface]:
+        """Every address, with the prefix that is on its link."""
+        return [rtnetlink.parse_address(reply) for reply in self.dump(rtnetlink.addresses())]
 
     def named(self, name: str) -> rtnetlink.Link | None:
         """The interface of that name."""

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.tunnel import conntrack, mtu, nfset, path, rtnetlink
-from sdbox_agent.tunnel.config import FWMARK, INTERFACE, KEEPALIVE_S, KEY_BYTES
+from sdbox_agent.tunnel.config import FWMARK, INTERFACE, KEEPALIVE_S, KEY_BYTES, check_place
 from sdbox_agent.tunnel.kernel import Links, Sets
 from sdbox_agent.tunnel.link import WireGuardGo, move, wipe
 from sdbox_agent.tunnel.uapi import PeerConfig
@@ -64,6 +64,7 @@ class Plumbing:
         with _faults():
             if {link.name for link in self._there.all()} != {"lo", INTERFACE}:
                 raise Fault("tunnel-fault")  # another way out of the session namespace
+            check_place(tunnel, self._here.addresses())
             width = _width(tunnel)
             self._walls.batch(nfset.allow(tunnel.endpoint))
             fitting = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from ipaddress import ip_interface
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import DecodeError
@@ -26,6 +27,7 @@ RTM_NEWLINK: Final = 16
 RTM_DELLINK: Final = 17
 RTM_GETLINK: Final = 18
 RTM_NEWADDR: Final = 20
+RTM_GETADDR: Final = 22
 RTM_NEWROUTE: Final = 24
 _RT_TABLE_MAIN: Final = 254
 _RTPROT_STATIC: Final = 4
@@ -130,6 +132,11 @@ def add_address(index: int, address: Interface) -> Request:
     )
 
 
+def addresses() -> Request:
+    """Ask for every address."""
+    return Request(RTM_GETADDR, NLM_F_DUMP, _IFADDRMSG.pack(0, 0, 0, 0, 0))
+
+
 def default_route(index: int, version: int) -> Request:
     """Send everything of one family into a link."""
     kind = (_RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_LINK if version == 4 else 0, _RTN_UNICAST)
@@ -153,3 +160,15 @@ def parse_link(reply: Reply) -> Link:
     _, _, received, sent = _STATS64.unpack_from(counters)
     up = bool(flags & _IFF_UP)
     return Link(index, name[:-1].decode("utf-8", "replace"), up, received, sent)
+
+
+def parse_address(reply: Reply) -> Interface:
+    """One answer to `addresses`. Raises DecodeError."""
+    if reply.kind != RTM_NEWADDR or len(reply.body) < _IFADDRMSG.size:
+        raise DecodeError("not an address")
+    _, prefix, _, _, _ = _IFADDRMSG.unpack_from(reply.body)
+    told = attributes(reply.body[_IFADDRMSG.size :])
+    try:  # over a line to one neighbour, IFA_ADDRESS is the neighbour's: its prefix is ours too
+        return ip_interface((told.get(_IFA_ADDRESS, b""), prefix))
+    except ValueError:
+        raise DecodeError("not an address") from None
