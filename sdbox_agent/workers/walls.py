@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from sdbox_agent import notify
 from sdbox_agent.errors import Fault
+from sdbox_agent.hardening import close_memory
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import load
 from sdbox_agent.provision.walls import walls_of
@@ -129,6 +130,7 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(prog="sdbox-walls")
     parser.add_argument("--root", type=Path, default=Path("/"))
     options = parser.parse_args()
+    close_memory()  # nobody of our uid borrows the capability
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         walls = walls_of(load.load_box(Paths(options.root).config))
