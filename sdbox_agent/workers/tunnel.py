@@ -24,12 +24,11 @@ from sdbox_agent import ipc
 from sdbox_agent.errors import DecodeError, Fault, SdboxError
 from sdbox_agent.hardening import close_memory
 from sdbox_agent.paths import Paths
-from sdbox_agent.tunnel import config
+from sdbox_agent.tunnel import config, path
 from sdbox_agent.tunnel.alarm import Alarm, now_s
 from sdbox_agent.tunnel.guard import Guard
 from sdbox_agent.tunnel.kernel import Links
 from sdbox_agent.tunnel.life import Do, Life, Over, Probe
-from sdbox_agent.tunnel.path import Changes
 from sdbox_agent.tunnel.plumbing import Plumbing
 from sdbox_agent.tunnel.prober import Prober
 
@@ -57,7 +56,7 @@ class Helper:
         self._core_uid = core_uid
         self._selector = selectors.DefaultSelector()
         self._alarm = Alarm()
-        self._changes = Changes()
+        self._changes = path.changes()
         self._core: ipc.Channel[ipc.ToTunnel] | None = None
         self._session: int | None = None  # number of the prepared or open tunnel
         self._life: Life | None = None
@@ -254,7 +253,7 @@ class Helper:
             self._life.answer_seen(now_s(), reply.sequence, reply.size_bytes)
 
     def _way_changed(self) -> None:
-        self._changes.forget()
+        self._changes.hush()
         if self._life is not None and self._tunnel is not None:
             with self._ending():
                 self._plumbing.find_way(self._tunnel)
