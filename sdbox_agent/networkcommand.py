@@ -47,7 +47,10 @@ def _loaded() -> networksheet.Loaded | None:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as process:
-            listed, _ = process.communicate(timeout=NFT_S)
+            try:
+                listed, _ = process.communicate(timeout=NFT_S)
+            finally:
+                process.kill()  # if it hangs
     except FileNotFoundError:
         return None
     return networksheet.read(listed) if process.returncode == 0 else None

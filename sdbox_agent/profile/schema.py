@@ -29,6 +29,7 @@ HexName = Annotated[str, Meta(pattern=r"^([0-9A-F]{2}){5,16}\Z")]
 UsbId = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")]
 Device = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}\Z")]
 Prefix = Annotated[str, Meta(pattern=r"^[0-9a-f:]{2,39}/[0-9]{1,3}\Z")]
+_GLOBAL, _LOCAL = IPv6Network("2000::/3"), IPv6Network("fc00::/7")
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -209,6 +210,13 @@ def parse_profile(data: bytes) -> Profile:
     return profile
 
 
+def _unicast_prefix(text: str) -> None:
+    """Raises ValueError for a network that hosts are given no addresses of (RFC 4291, 2.4)."""
+    network = IPv6Network(text)
+    if not network.subnet_of(_GLOBAL) and not network.subnet_of(_LOCAL):
+        raise ValueError("not unicast")
+
+
 def parse_box(data: bytes) -> Box:
     """Read box.toml. Raises TomlRefused (line and reason)."""
     box = toml.parse(data, Box)
@@ -216,7 +224,7 @@ def parse_box(data: bytes) -> Box:
         (("centre", "addresses"), box.centre.addresses, ip_address),
         (("lan", "resolvers"), box.lan.resolvers, ip_address),
         (("lan", "time_servers"), box.lan.time_servers, ip_address),
-        (("lan", "prefixes"), box.lan.prefixes, IPv6Network),
+        (("lan", "prefixes"), box.lan.prefixes, _unicast_prefix),
     ):
         for value in values:
             try:

@@ -99,7 +99,8 @@ def text(made: Sheet, language: str) -> Iterator[str]:
     yield f"{say('title')} {made.box}"
     yield f"({say('source-' + made.source)})"
     for line in made.lines:
-        ports = "/".join(map(str, line.ports)) or ("" if line.to else say("granted-port"))
+        granted = say("granted-port") if line.session else ""
+        ports = "/".join(map(str, line.ports)) or granted
         to = ", ".join(line.to) or say(f"to-{line.purpose}")
         yield ""
         yield f"- {say('for-' + line.purpose)}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import enum
 import re
 from dataclasses import dataclass
+from ipaddress import collapse_addresses
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import DecodeError
@@ -92,7 +93,7 @@ def openings(walls: Walls) -> tuple[Opening, ...]:
         _tcp(Purpose.CENTRE, walls.centre),
         _by_set(Purpose.TUNNEL, Protocol.UDP, f"meta mark {FWMARK:#x}"),
         _by_set(Purpose.CARRIER, Protocol.TCP, f"meta skuid {CARRIER_UID}"),
-        _neighbours(walls.prefixes or _UNICAST),
+        _neighbours(tuple(collapse_addresses(walls.prefixes)) or _UNICAST),
         Opening(
             Purpose.ERRORS,
             ("icmp", "icmpv6"),

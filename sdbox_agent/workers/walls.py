@@ -103,12 +103,13 @@ class Keeper:
         return {link.name for link in self._links.all()} & set(self._walls.uplinks)
 
     def _load(self) -> None:
-        """One transaction; what stands under our names and can't be ours goes first."""
+        """One transaction. Where it can't be done, what stands under our names is none of ours."""
         tables = killswitch.tables(self._walls)
         hooks = "".join(killswitch.hook(device) for device in self._present())
         if _nft(tables + hooks) or _nft(tables):  # a device may have left in between
             return
-        _nft(killswitch.remove())
+        if self._guard.look() is None:  # else nft itself has failed: what stands stays
+            _nft(killswitch.remove())
 
     def _refuse(self, link: Link) -> None:
         try:
@@ -121,7 +122,10 @@ class Keeper:
 def _nft(text: str) -> bool:
     """Run nft on `text`; did it do all of it? What it did not, it did nothing of."""
     with subprocess.Popen([NFT, "-f", "-"], stdin=subprocess.PIPE) as process:  # noqa: S603
-        process.communicate(text.encode(), NFT_S)
+        try:
+            process.communicate(text.encode(), NFT_S)
+        finally:
+            process.kill()  # if it hangs
         return process.returncode == 0
 
 

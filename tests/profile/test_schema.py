@@ -105,6 +105,8 @@ def test_the_hosts_network_is_addresses_and_devices() -> None:
         ("2001:db8:2::7b", "2001:db8:2:7b", "lan.time_servers"),
         ("2001:db8:2::/64", "2001:db8:2::1/64", "lan.prefixes"),
         ("2001:db8:2::/64", "192.0.2.0/24", "lan.prefixes"),
+        ("2001:db8:2::/64", "fe80::/64", "lan.prefixes"),
+        ("2001:db8:2::/64", "::/0", "lan.prefixes"),
         ("10.0.0.1", "10.0.0.256", "centre.addresses"),
     ],
 )

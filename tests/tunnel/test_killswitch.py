@@ -66,6 +66,24 @@ def test_neighbours_are_looked_for_on_the_cable_and_nowhere_else() -> None:
     assert "2000::/3" in ruleset(Walls(CENTRE, (UPLINK,)))
 
 
+@pytest.mark.rig
+def test_what_is_named_twice_is_no_error(topology: Topology) -> None:
+    twice = (IPv6Network("2001:db8::/32"), IPv6Network("2001:db8:2::/64"), IPv6Network("fd00::/8"))
+    server = ip_address("192.0.2.53")
+    topology.box.nft(
+        ruleset(
+            Walls(
+                CENTRE * 2,
+                (UPLINK, UPLINK),
+                prefixes=twice * 2,
+                resolvers=(server, server),
+                time_servers=(server, server),
+            )
+        )
+    )
+    topology.box.nft(ruleset(Walls(CENTRE, (UPLINK,))))
+
+
 def test_a_box_without_an_uplink_lets_nothing_out() -> None:
     bare = Walls(CENTRE, ())
     assert openings(bare) == ()
