@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
+    IPv4Network,
     IPv6Address,
     IPv6Interface,
     IPv6Network,
@@ -30,6 +31,10 @@ Interface = IPv4Interface | IPv6Interface
 
 # wireguard.com/papers/wireguard.pdf, section 5.4
 KEY_BYTES: Final = 32
+# RFC 6890: "this" network, loopback, link-local; RFC 5771: multicast; RFC 1112, section 4: no use
+_NO_HOST4: Final = tuple(
+    map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"))
+)
 # RFC 4291, section 2.4, and RFC 4193: all that is handed out to hosts
 _UNICAST6: Final = (IPv6Network("2000::/3"), IPv6Network("fc00::/7"))
 # ours
@@ -132,14 +137,11 @@ def _address(text: str) -> Address:
         raise DecodeError("not an address") from None
     if str(address) != text or "%" in text:
         raise DecodeError("address is not in canonical form")
-    mapped = isinstance(address, IPv6Address) and address.ipv4_mapped is not None
-    reserved = isinstance(address, IPv4Address) and address.is_reserved  # 240.0.0.0/4
-    if mapped or reserved or address.is_unspecified or address.is_loopback:
-        raise DecodeError("address of no other host")
-    if address.is_multicast or address.is_link_local or int(address) >> 24 == 0:
-        raise DecodeError("address is not a routable unicast one")
-    if isinstance(address, IPv6Address) and not any(address in each for each in _UNICAST6):
-        raise DecodeError("address is not a routable unicast one")
-    if isinstance(address, IPv6Address) and (address.sixtofour or address.teredo):
-        raise DecodeError("address hides another one")
+    if isinstance(address, IPv6Address):
+        given = any(address in network for network in _UNICAST6)
+        given = given and address.sixtofour is None and address.teredo is None  # another one inside
+    else:
+        given = not any(address in network for network in _NO_HOST4)
+    if not given:
+        raise DecodeError("not an address that hosts are given")
     return address

@@ -77,7 +77,9 @@ def test_box_toml_says_which_box_this_is() -> None:
     ("host", "url"), [("10.1.2.3", "https://10.1.2.3:8443"), ("fd00::1", "https://[fd00::1]:8443")]
 )
 def test_the_centre_may_be_an_address(host: str, url: str) -> None:
-    assert schema.parse_box(BOX.replace(b"centre.test", host.encode())).centre.url == url
+    centre = schema.parse_box(BOX.replace(b"centre.test", host.encode())).centre
+    assert (centre.url, centre.is_named) == (url, False)
+    assert schema.parse_box(BOX).centre.is_named
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,12 @@ def test_output_and_egress_say_the_same() -> None:
     assert chains["leaving"][0].startswith("arp ")
 
 
+def test_what_is_taken_down_has_our_name() -> None:
+    lines = remove().splitlines()
+    assert all(line.endswith((" inet sdbox", " netdev sdbox")) for line in lines)
+    assert sum(line.startswith("delete ") for line in lines) == 2
+
+
 @pytest.mark.parametrize("name", ["", "a" * 16, 'x" }; policy accept; #', "a b", "-x", "a\nb"])
 def test_no_device_name_can_write_rules(name: str) -> None:
     with pytest.raises(DecodeError):
