@@ -86,7 +86,7 @@ class Opening:
 def openings(walls: Walls) -> tuple[Opening, ...]:
     """Everything that passes, through an uplink. Raises DecodeError for what is no device."""
     for device in walls.uplinks:
-        check_device(device)
+        _check_device(device)
     if not walls.uplinks:
         return ()
     found = [
@@ -125,8 +125,9 @@ def tables(walls: Walls) -> str:
     One transaction: no packet meets walls without rules.
     """
     found = openings(walls)
-    into = _rules(found, "into")
-    out = _rules(found, "out")
+    into = _rules((each.purpose, each.into) for each in found)
+    out = _rules((each.purpose, each.out) for each in found)
+    cable = _rules((each.purpose, each.cable) for each in found)
     input_, output = _at_uplinks("iif", walls, into), _at_uplinks("oif", walls, out)
     hooked = "type filter hook {} priority filter; policy drop;"
     inet = (
@@ -135,7 +136,7 @@ def tables(walls: Walls) -> str:
         + _chain("output", hooked.format("output"), output)
         + _chain("forward", hooked.format("forward"), [])
     )
-    netdev = _sets() + _chain("leaving", "", _rules(found, "cable") + out)
+    netdev = _sets() + _chain("leaving", "", cable + out)
     return "".join(
         f"add table {family} {TABLE}\nflush table {family} {TABLE}\n"
         f"table {family} {TABLE} {{\n{body}}}\n"
@@ -145,7 +146,7 @@ def tables(walls: Walls) -> str:
 
 def hook(device: str) -> str:
     """The text that hangs the walls at one device's egress. Raises DecodeError."""
-    check_device(device)
+    _check_device(device)
     chain = f"netdev {TABLE} {EGRESS}{device}"
     return (
         f"add chain {chain} "
@@ -162,7 +163,7 @@ def remove() -> str:
     )
 
 
-def check_device(name: str) -> None:
+def _check_device(name: str) -> None:
     """Raises DecodeError for a name that no device has, or that could write rules."""
     if not _DEVICE.fullmatch(name):
         raise DecodeError("not a device's name")
@@ -272,11 +273,9 @@ def _by_version(
 # -- as text ---------------------------------------------------------------------------------------
 
 
-def _rules(found: Iterable[Opening], side: str) -> list[str]:
+def _rules(matches: Iterable[tuple[Purpose, tuple[str, ...]]]) -> list[str]:
     return [
-        f'{match} accept comment "{each.purpose.value}"'
-        for each in found
-        for match in getattr(each, side)
+        f'{match} accept comment "{purpose.value}"' for purpose, each in matches for match in each
     ]
 
 

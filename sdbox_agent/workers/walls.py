@@ -53,17 +53,17 @@ class Keeper:
 
     def run(self) -> NoReturn:
         """Until killed. Raises Fault if the walls can't be raised."""
-        self.raise_walls()
-        self.see_to_devices()
+        self._raise_walls()
+        self._see_to_devices()
         notify.ready()
         with selectors.DefaultSelector() as selector:
-            selector.register(self._guard.bell, selectors.EVENT_READ, self.see_to_walls)
-            selector.register(self._news, selectors.EVENT_READ, self.see_to_devices)
+            selector.register(self._guard.bell, selectors.EVENT_READ, self._see_to_walls)
+            selector.register(self._news, selectors.EVENT_READ, self._see_to_devices)
             while True:
                 for key, _ in selector.select():
                     key.data()
 
-    def raise_walls(self) -> None:
+    def _raise_walls(self) -> None:
         """Until they stand as this very transaction has left them. Raises Fault."""
         for _ in range(TRIES):
             before = self._guard.generation()
@@ -74,14 +74,14 @@ class Keeper:
                 return
         raise Fault("walls-missing")
 
-    def see_to_walls(self) -> None:
+    def _see_to_walls(self) -> None:
         """A rule has changed: if it was one of ours, say so, and put all of them back."""
         self._guard.bell.hush()
         if not self._as_raised(self._guard.look()):
             notify.event(notify.Event.FAULT, "walls-missing")
-            self.raise_walls()
+            self._raise_walls()
 
-    def see_to_devices(self) -> None:
+    def _see_to_devices(self) -> None:
         """Hooks for uplinks; every other device is set down."""
         self._news.hush()
         links = self._links.all()
