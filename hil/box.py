@@ -18,8 +18,6 @@ from hil.net.topology import CENTRE4, UPLINK
 from sdbox_agent.paths import Paths
 from sdbox_agent.state import store
 from sdbox_agent.state.filesystem import RealFileSystem
-from sdbox_agent.tunnel.config import parse_endpoint
-from sdbox_agent.tunnel.killswitch import Walls, ruleset
 from sdbox_centre.authority import pem_of
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from hil.net.topology import Topology
 
 CORE_UID, CARD_UID, FINGER_UID, TUNNEL_UID = 61001, 61002, 61003, 61004
-PEERS_GID, PROMPT_UID = 61005, 61006
+PEERS_GID, PROMPT_UID, WALLS_UID = 61005, 61006, 61008
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 START_S: Final = 20.0
 PROMPT_S: Final = 20.0
@@ -63,13 +61,12 @@ class Box:
         (config / "box.toml").write_text(
             f'v = 1\nbox = "{self.name}"\nprofile = "virtual"\nlanguage = "en"\n'
             f'[centre]\nhost = "{CENTRE4}"\nport = 443\naddresses = ["{CENTRE4}"]\n'
+            f'[lan]\nuplinks = ["{UPLINK}"]\ndhcp = false\n'
         )
         anchors = {"cards": issuing.cards, "desk": issuing.desks, "centre": issuing.servers}
         for name, authority in anchors.items():
             (config / f"anchors/{name}.pem").write_bytes(pem_of(authority.certificate))
         self.set_identity(self.tls, self.statement)
-        walls = Walls(centre=(parse_endpoint(f"{CENTRE4}:443"),), uplinks=(UPLINK,), dhcp=False)
-        (config / "walls.nft").write_text(ruleset(walls))
         self.paths.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = RealFileSystem(self.paths.state)
         store.create(files)

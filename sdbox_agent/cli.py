@@ -77,8 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     give.add_argument("--last-try", action="store_true", help="even if the card has one try left")
     give.add_argument("--card-user", type=_uid, default=61002)
     give.add_argument("--prompt-user", type=_uid, default=61006, help="whom root becomes first")
-    explain = _command(commands, "explain", _explain, "what a code means and what to do")
-    explain.add_argument("code")
+    _command(commands, "explain", _explain, "what a code means and what to do").add_argument("code")
     text = "the record of what happened on this box"
     acts = commands.add_parser("audit", help=text, description=text)
     verify = _command(
@@ -93,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("--reader", help="its name or a part of it; default: the one with a card")
     card.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
     fingeroptions.add(commands, _command, _finger)
+    _command(commands, "network-sheet", _network_sheet, "what the box asks of its network")
     text = "check a profile, or a kind in cards/ or sensors/"
     profile = _command(commands, "profile", _profile, text)
     profile.add_argument("act", choices=["check"])
@@ -206,6 +206,12 @@ def _finger(options: argparse.Namespace) -> int:
     from sdbox_agent import fingercommand  # noqa: PLC0415  other commands start quicker
 
     return fingercommand.act(options, _say)
+
+
+def _network_sheet(options: argparse.Namespace) -> int:
+    from sdbox_agent import networkcommand  # noqa: PLC0415  other commands start quicker
+
+    return networkcommand.act(options, _say)
 
 
 def _profile(options: argparse.Namespace) -> None:

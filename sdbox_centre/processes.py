@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sdbox_agent.centre.wire import Policy
 from sdbox_agent.errors import Fault
-from sdbox_agent.tunnel.link import Links
+from sdbox_agent.tunnel.kernel import Links
 from sdbox_centre.api import make_app
 from sdbox_centre.book import (
     ApiSettings,

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.tunnel import rtnetlink
-from sdbox_agent.tunnel.link import Links, WireGuardGo, move
+from sdbox_agent.tunnel.kernel import Links
+from sdbox_agent.tunnel.link import WireGuardGo, move
 from sdbox_agent.tunnel.uapi import PeerConfig
 from sdbox_centre.book import pools
 

@@ -98,6 +98,10 @@ STORIES = {
     "tests/workers/test_card_process.py",  # the worker as a process
     "tests/workers/test_card_person.py",  # workers/card.py: PINs, and how long a failure takes
     "tests/workers/test_card_silence.py",  # workers/card.py: a card that is mute or slow
+    "tests/workers/test_tunnel_grants.py",  # workers/tunnel.py: what the centre may not grant
+    "tests/tunnel/test_killswitch_wire.py",  # killswitch.py: what is bound to the cable
+    "tests/workers/test_tunnel_session.py",  # the session's namespace, from inside and from afar
+    "tests/workers/test_tunnel_walls.py",  # workers/tunnel.py and workers/walls.py together
     "tests/workers/test_tunnel_path.py",  # workers/tunnel.py: what the way there does
     "tests/workers/test_tunnel_kills.py",  # workers/tunnel.py: any two, in every state
     "tests/workers/test_tunnel_clock.py",  # workers/tunnel.py: fault 85

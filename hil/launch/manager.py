@@ -32,6 +32,7 @@ BOX_PYTHON: Final = "/usr/lib/sdbox-agent/bin/python"
 SESSION_NETNS: Final = "/run/netns/sdbox-session"
 OURS: Final = ("/run/sdbox", "/var/lib/sdbox", "/etc/sdbox")
 STOP_S: Final = 4.0
+BOOT_S: Final = 20.0  # until the walls stand
 
 
 class Spec(msgspec.Struct, forbid_unknown_fields=True):
@@ -108,18 +109,15 @@ class Manager:
     # -- start-up ----------------------------------------------------------------------------------
 
     def boot(self) -> None:
-        """The boot units, then those that are started at boot; the rest wait for a connection."""
-        for running in self.services.values():
-            if running.service.kind == "oneshot":
-                self._oneshot(running.service)
+        """The walls, until they stand; then the core; the rest wait for a connection."""
+        walls = self.services["sdbox-walls"]
+        self.start(walls)
+        end_s = time.monotonic() + BOOT_S
+        while not walls.ready:
+            if time.monotonic() > end_s:
+                raise units.UnitError("sdbox-walls: not ready")
+            self._turn(0.1)
         self.start(self.services["sdbox-agent"])
-
-    def _oneshot(self, service: units.Service) -> None:
-        for command in service.start:
-            process = Process(Unit(argv=self._argv(service, command), environment=_ENVIRONMENT))
-            if not process.wait(10) or process.status != 0:
-                raise units.UnitError(f"{service.name}: failed")
-            process.end()
 
     def _listen(self, unit: units.Socket) -> None:
         running = self.services[unit.service]
@@ -331,10 +329,13 @@ class Manager:
     def run(self) -> None:
         """Serve until stopped."""
         while not self._stopping:
-            for key, _ in self._selector.select(self._pause()):
-                if key.fileobj in self._selector.get_map():
-                    key.data()
-            self._due()
+            self._turn(self._pause())
+
+    def _turn(self, pause_s: float | None) -> None:
+        for key, _ in self._selector.select(pause_s):
+            if key.fileobj in self._selector.get_map():
+                key.data()
+        self._due()
 
     def _pause(self) -> float | None:
         now = time.monotonic()

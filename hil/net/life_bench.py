@@ -28,8 +28,8 @@ from hil.net.topology import CENTRE4, CENTRE_SIDE, UPLINK, Topology
 from sdbox_agent import ipc
 from sdbox_agent.tunnel import rtnetlink
 from sdbox_agent.tunnel.config import INTERFACE, parse_endpoint
+from sdbox_agent.tunnel.kernel import Links
 from sdbox_agent.tunnel.killswitch import Walls, ruleset
-from sdbox_agent.tunnel.link import Links
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hil.net.topology import CENTRE4, CENTRE6
-from sdbox_agent.tunnel.link import Links, WireGuardGo, move
+from sdbox_agent.tunnel.kernel import Links
+from sdbox_agent.tunnel.link import WireGuardGo, move
 from sdbox_agent.tunnel.uapi import PeerConfig
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ an error, not a wish. Pure.
 
 from __future__ import annotations
 
+from ipaddress import IPv6Network, ip_address
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -26,6 +27,9 @@ Host = Annotated[
 Address = Annotated[str, Meta(pattern=r"^[0-9.]{7,15}\Z|^[0-9a-fA-F:.]{2,45}\Z")]
 HexName = Annotated[str, Meta(pattern=r"^([0-9A-F]{2}){5,16}\Z")]
 UsbId = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")]
+Device = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}\Z")]
+Prefix = Annotated[str, Meta(pattern=r"^[0-9a-f:]{2,39}/[0-9]{1,3}\Z")]
+_GLOBAL, _LOCAL = IPv6Network("2000::/3"), IPv6Network("fc00::/7")
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -101,10 +105,34 @@ class Centre(_Closed, frozen=True, kw_only=True):
     addresses: Annotated[tuple[Address, ...], Meta(max_length=8)] = ()
 
     @property
+    def is_named(self) -> bool:
+        """Is `host` a name? Then it stands, to be read by anybody, in each TLS greeting."""
+        try:
+            ip_address(self.host)
+        except ValueError:
+            return True
+        return False
+
+    @property
     def url(self) -> str:
         """The base URL; the certificate must name `host`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"https://{host}:{self.port}"
+
+
+class Lan(_Closed, frozen=True, kw_only=True):
+    """The host's network, as far as the walls let the box use it: addresses, never names.
+
+    With no uplink nothing passes at all. `prefixes`: IPv6 on the cable, where neighbours are looked
+    for; where none is named (a router advertises them), at any unicast address.
+    """
+
+    uplinks: Annotated[tuple[Device, ...], Meta(max_length=8)] = ()
+    dhcp: bool = True
+    router_advertisements: bool = False
+    prefixes: Annotated[tuple[Prefix, ...], Meta(max_length=8)] = ()
+    resolvers: Annotated[tuple[Address, ...], Meta(max_length=8)] = ()
+    time_servers: Annotated[tuple[Address, ...], Meta(max_length=8)] = ()
 
 
 class Box(_Closed, frozen=True, kw_only=True):
@@ -115,6 +143,7 @@ class Box(_Closed, frozen=True, kw_only=True):
     profile: Name
     language: Literal["fr", "en"] = "fr"
     centre: Centre
+    lan: Lan = Lan()
 
 
 class Kind(_Closed, frozen=True, kw_only=True):
@@ -181,6 +210,26 @@ def parse_profile(data: bytes) -> Profile:
     return profile
 
 
+def _unicast_prefix(text: str) -> None:
+    """Raises ValueError for a network that hosts are given no addresses of (RFC 4291, 2.4)."""
+    network = IPv6Network(text)
+    if not network.subnet_of(_GLOBAL) and not network.subnet_of(_LOCAL):
+        raise ValueError("not unicast")
+
+
 def parse_box(data: bytes) -> Box:
     """Read box.toml. Raises TomlRefused (line and reason)."""
-    return toml.parse(data, Box)
+    box = toml.parse(data, Box)
+    for path, values, kind in (
+        (("centre", "addresses"), box.centre.addresses, ip_address),
+        (("lan", "resolvers"), box.lan.resolvers, ip_address),
+        (("lan", "time_servers"), box.lan.time_servers, ip_address),
+        (("lan", "prefixes"), box.lan.prefixes, _unicast_prefix),
+    ):
+        for value in values:
+            try:
+                kind(value)
+            except ValueError:
+                line = toml.line_of(data.decode(), path)
+                raise TomlRefused(line, f"{'.'.join(path)}: no such address") from None
+    return box

@@ -10,25 +10,37 @@ from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
+    IPv4Network,
     IPv6Address,
     IPv6Interface,
+    IPv6Network,
     ip_address,
     ip_interface,
 )
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from sdbox_agent.errors import DecodeError
+from sdbox_agent.errors import DecodeError, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
 
 # wireguard.com/papers/wireguard.pdf, section 5.4
 KEY_BYTES: Final = 32
+# RFC 6890: "this" network, loopback, link-local; RFC 5771: multicast; RFC 1112, section 4: no use
+_NO_HOST4: Final = tuple(
+    map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"))
+)
+# RFC 4291, section 2.4, and RFC 4193: all that is handed out to hosts
+_UNICAST6: Final = (IPv6Network("2000::/3"), IPv6Network("fc00::/7"))
 # ours
 INTERFACE: Final = "sdbox0"  # the box has one tunnel at a time
 FWMARK: Final = 0x5DB0  # set by wireguard-go on its own packets; the walls let no others out
+CARRIER_UID: Final = 61007  # sdbox-carrier (systemd/sdbox.sysusers): whose TCP the walls let out
 KEEPALIVE_S: Final = 25  # wireguard.com/quickstart, "NAT and Firewall Traversal Persistence"
 MAX_ADDRESSES: Final = 2  # one a family
 
@@ -94,6 +106,20 @@ def parse(
     return Tunnel(peer, psk, far, own, machine, lease_s)
 
 
+def check_place(tunnel: Tunnel, around: Iterable[Interface]) -> None:
+    """Raises Fault where the tunnel's inside lies in a network that the box itself stands in.
+
+    The session's namespace has no other way out, so nothing would leak; but an address that means
+    two machines is somebody's mistake, or worse. `around`: the box's own addresses.
+    """
+    inside = [tunnel.vm, *(address.ip for address in tunnel.addresses)]
+    for interface in around:
+        if tunnel.endpoint.address == interface.ip:
+            raise Fault("address-conflict")
+        if any(address in interface.network for address in inside):
+            raise Fault("address-conflict")
+
+
 def _own(text: str) -> Interface:
     """An address of ours inside the tunnel: a host prefix, so it can't claim a network."""
     host, slash, length = text.partition("/")
@@ -111,10 +137,11 @@ def _address(text: str) -> Address:
         raise DecodeError("not an address") from None
     if str(address) != text or "%" in text:
         raise DecodeError("address is not in canonical form")
-    mapped = isinstance(address, IPv6Address) and address.ipv4_mapped is not None
-    reserved = isinstance(address, IPv4Address) and address.is_reserved  # 240.0.0.0/4
-    if mapped or reserved or address.is_unspecified or address.is_loopback:
-        raise DecodeError("address of no other host")
-    if address.is_multicast or address.is_link_local or int(address) >> 24 == 0:
-        raise DecodeError("address is not a routable unicast one")
+    if isinstance(address, IPv6Address):
+        given = any(address in network for network in _UNICAST6)
+        given = given and address.sixtofour is None and address.teredo is None  # another one inside
+    else:
+        given = not any(address in network for network in _NO_HOST4)
+    if not given:
+        raise DecodeError("not an address that hosts are given")
     return address

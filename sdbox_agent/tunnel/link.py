@@ -1,8 +1,7 @@
-"""[door] wireguard-go, links and the walls' sets: every socket and child of a tunnel.
+"""[door] wireguard-go: every child of a tunnel, and the socket it is spoken to over.
 
 Serves the box's helper and the gateway alike: `WireGuardGo` is one interface in a process of its
-own, `Links` one namespace seen through a netlink socket opened in it (by us or by whoever passed
-it). Every error is an `errors.Fault("tunnel-fault")` or a DecodeError, and after one the device is
+own. Every error is an `errors.Fault("tunnel-fault")` or a DecodeError, and after one the device is
 to be destroyed: a set that failed may have been half done.
 """
 
@@ -23,24 +22,23 @@ from pywireguard.base.userspace.interface import UserspaceInterface
 from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError, Fault
-from sdbox_agent.tunnel import netlink, nfset, rtnetlink, uapi
+from sdbox_agent.tunnel import rtnetlink, uapi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from sdbox_agent.tunnel.config import Endpoint
+    from sdbox_agent.tunnel.kernel import Links
     from sdbox_agent.tunnel.uapi import Device, PeerConfig, PeerState
 
-# <linux/prctl.h>, <linux/netlink.h>
+# <linux/prctl.h>
 _PR_SET_PDEATHSIG: Final = 1
-_NETLINK_NETFILTER: Final = 12
 # ours
 BINARY: Final = "/usr/bin/wireguard-go"
 START_DEADLINE_S: Final = 2.0  # from spawning to the first answer: 5 ms on a quiet box
 UAPI_DEADLINE_S: Final = 0.5  # one set or get: 0.3 ms
 STOP_DEADLINE_S: Final = 1.0  # from SIGKILL to reaped: 30 ms, the kernel taking the device down
-NETLINK_DEADLINE_S: Final = 1.0
 REPLY_MAX_BYTES: Final = 64 * 1024
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -227,108 +225,6 @@ class _DieWith:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != self._parent:
             os._exit(1)
-
-
-class Netlink:
-    """Requests over one netlink socket, each acknowledged by the kernel."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        sock.settimeout(NETLINK_DEADLINE_S)
-        self._sock = sock
-        self._sequence = 0  # of the last request
-        self._first = 1  # of what was sent last
-
-    def run(self, requests: Sequence[netlink.Request]) -> None:
-        """All of them, in order. Raises OSError with the kernel's errno at the first refusal."""
-        self._send([(request, netlink.NLM_F_ACK) for request in requests])
-        self._acknowledged(len(requests))
-
-    def batch(self, requests: Sequence[netlink.Request]) -> None:
-        """One nftables transaction. Raises OSError, and then nothing of it is done."""
-        inner = [(request, netlink.NLM_F_ACK) for request in requests]
-        self._send([(nfset.BATCH_BEGIN, 0), *inner, (nfset.BATCH_END, 0)])
-        self._acknowledged(len(requests))
-
-    def dump(self, request: netlink.Request) -> list[netlink.Reply]:
-        """Every answer to a dump."""
-        self._send([(request, 0)])
-        found = []
-        for reply in self._replies():
-            if reply.kind in {netlink.NLMSG_DONE, netlink.NLMSG_ERROR}:
-                self._raise_on_error(reply)
-                break
-            found.append(reply)
-        return found
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._sock.close()
-
-    def _send(self, requests: Sequence[tuple[netlink.Request, int]]) -> None:
-        self._first = self._sequence + 1
-        frames = []
-        for request, flags in requests:
-            self._sequence += 1
-            frames.append(netlink.frame(request, self._sequence, netlink.NLM_F_REQUEST | flags))
-        self._sock.sendto(b"".join(frames), (0, 0))
-
-    def _replies(self) -> Iterable[netlink.Reply]:
-        """Answers to what was sent last; anything older is of a request that had failed."""
-        while True:
-            datagram, (port, _groups) = self._sock.recvfrom(REPLY_MAX_BYTES)
-            if port != 0:
-                continue  # not the kernel
-            for reply in netlink.parse(datagram):
-                if self._first <= reply.sequence <= self._sequence:
-                    yield reply
-
-    def _acknowledged(self, count: int) -> None:
-        for _, reply in zip(range(count), self._replies(), strict=False):
-            self._raise_on_error(reply)
-
-    @staticmethod
-    def _raise_on_error(reply: netlink.Reply) -> None:
-        if number := netlink.errno(reply):
-            raise OSError(number, os.strerror(number))
-
-
-class Links(Netlink):
-    """The interfaces of one namespace."""
-
-    @classmethod
-    def here(cls) -> Links:
-        """Of the namespace this process is in."""
-        return cls(
-            socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
-            )
-        )
-
-    def all(self) -> list[rtnetlink.Link]:
-        """Every interface."""
-        return [rtnetlink.parse_link(reply) for reply in self.dump(rtnetlink.links())]
-
-    def named(self, name: str) -> rtnetlink.Link | None:
-        """The interface of that name."""
-        return next((link for link in self.all() if link.name == name), None)
-
-    def index(self, name: str) -> int | None:
-        """The number of the interface of that name."""
-        link = self.named(name)
-        return None if link is None else link.index
-
-
-class Walls(Netlink):
-    """The sets in the walls of this process's namespace. Absent walls are an error: ENOENT."""
-
-    @classmethod
-    def here(cls) -> Walls:
-        """Of the namespace this process is in."""
-        return cls(
-            socket.socket(
-                socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER
-            )
-        )
 
 
 def move(name: str, here: Links, there: Links, namespace: int) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import Fault
 from sdbox_agent.tunnel.config import FWMARK
+from sdbox_agent.tunnel.kernel import Bell
 
 if TYPE_CHECKING:
     from sdbox_agent.tunnel.config import Endpoint
@@ -37,31 +38,6 @@ def mtu_bytes(endpoint: Endpoint) -> int:
             raise Fault("no-route") from error
 
 
-class Changes:
-    """Readable when an address or a route of this process's namespace has come or gone."""
-
-    def __init__(self) -> None:
-        self._sock = socket.socket(
-            socket.AF_NETLINK,
-            socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
-            socket.NETLINK_ROUTE,
-        )
-        self._sock.bind((0, _GROUPS))
-
-    def fileno(self) -> int:
-        """The descriptor, for a selector."""
-        return self._sock.fileno()
-
-    def forget(self) -> None:
-        """Read away what has come: that something changed is all that matters, not what."""
-        while True:
-            try:
-                self._sock.recv(1)  # the rest of the datagram goes with it
-            except BlockingIOError:
-                return
-            except OSError:  # ENOBUFS: more had come than it could keep
-                continue
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._sock.close()
+def changes() -> Bell:
+    """Rings when an address or a route of this process's namespace has come or gone."""
+    return Bell(socket.NETLINK_ROUTE, _GROUPS)

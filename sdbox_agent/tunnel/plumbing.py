@@ -16,8 +16,9 @@ from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.tunnel import conntrack, mtu, nfset, path, rtnetlink
-from sdbox_agent.tunnel.config import FWMARK, INTERFACE, KEEPALIVE_S, KEY_BYTES
-from sdbox_agent.tunnel.link import Links, Walls, WireGuardGo, move, wipe
+from sdbox_agent.tunnel.config import FWMARK, INTERFACE, KEEPALIVE_S, KEY_BYTES, check_place
+from sdbox_agent.tunnel.kernel import Links, Sets
+from sdbox_agent.tunnel.link import WireGuardGo, move, wipe
 from sdbox_agent.tunnel.uapi import PeerConfig
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Plumbing:
         self._here = Links.here()
         self._there = there
         self._namespace = namespace
-        self._walls = Walls.here()
+        self._walls = Sets.here()
         self._wireguard = WireGuardGo(INTERFACE, directory)
         self._key = bytearray()
         self._index = 0
@@ -63,6 +64,7 @@ class Plumbing:
         with _faults():
             if {link.name for link in self._there.all()} != {"lo", INTERFACE}:
                 raise Fault("tunnel-fault")  # another way out of the session namespace
+            check_place(tunnel, self._here.addresses())
             width = _width(tunnel)
             self._walls.batch(nfset.allow(tunnel.endpoint))
             fitting = [

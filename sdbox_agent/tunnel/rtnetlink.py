@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from ipaddress import ip_interface
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import DecodeError
@@ -26,6 +27,7 @@ RTM_NEWLINK: Final = 16
 RTM_DELLINK: Final = 17
 RTM_GETLINK: Final = 18
 RTM_NEWADDR: Final = 20
+RTM_GETADDR: Final = 22
 RTM_NEWROUTE: Final = 24
 _RT_TABLE_MAIN: Final = 254
 _RTPROT_STATIC: Final = 4
@@ -46,6 +48,7 @@ _IFA_F_NODAD: Final = 2
 _IFF_UP: Final = 1
 _AF_INET: Final = 2
 _AF_INET6: Final = 10
+RTMGRP_LINK: Final = 1  # <linux/rtnetlink.h>: a link has come, changed or gone
 _FAMILY: Final = {4: _AF_INET, 6: _AF_INET6}
 _IFINFOMSG: Final = struct.Struct("=BBHiII")  # family, pad, type, index, flags, change mask
 _IFADDRMSG: Final = struct.Struct("=BBBBi")  # family, prefix, flags, scope, index
@@ -106,6 +109,11 @@ def set_mtu(index: int, mtu_bytes: int) -> Request:
     )
 
 
+def lower(index: int) -> Request:
+    """Set a link down."""
+    return Request(RTM_NEWLINK, 0, _IFINFOMSG.pack(0, 0, 0, index, 0, _IFF_UP))
+
+
 def delete(index: int) -> Request:
     """Delete a link."""
     return Request(RTM_DELLINK, 0, _IFINFOMSG.pack(0, 0, 0, index, 0, 0))
@@ -122,6 +130,11 @@ def add_address(index: int, address: Interface) -> Request:
         + attribute(_IFA_LOCAL, address.ip.packed)
         + attribute(_IFA_ADDRESS, address.ip.packed),
     )
+
+
+def addresses() -> Request:
+    """Ask for every address."""
+    return Request(RTM_GETADDR, NLM_F_DUMP, _IFADDRMSG.pack(0, 0, 0, 0, 0))
 
 
 def default_route(index: int, version: int) -> Request:
@@ -147,3 +160,15 @@ def parse_link(reply: Reply) -> Link:
     _, _, received, sent = _STATS64.unpack_from(counters)
     up = bool(flags & _IFF_UP)
     return Link(index, name[:-1].decode("utf-8", "replace"), up, received, sent)
+
+
+def parse_address(reply: Reply) -> Interface:
+    """One answer to `addresses`. Raises DecodeError."""
+    if reply.kind != RTM_NEWADDR or len(reply.body) < _IFADDRMSG.size:
+        raise DecodeError("not an address")
+    _, prefix, _, _, _ = _IFADDRMSG.unpack_from(reply.body)
+    told = attributes(reply.body[_IFADDRMSG.size :])
+    try:  # over a line to one neighbour, IFA_ADDRESS is the neighbour's: its prefix is ours too
+        return ip_interface((told.get(_IFA_ADDRESS, b""), prefix))
+    except ValueError:
+        raise DecodeError("not an address") from None

@@ -24,11 +24,11 @@ from sdbox_agent import ipc
 from sdbox_agent.errors import DecodeError, Fault, SdboxError
 from sdbox_agent.hardening import close_memory
 from sdbox_agent.paths import Paths
-from sdbox_agent.tunnel import config
+from sdbox_agent.tunnel import config, path
 from sdbox_agent.tunnel.alarm import Alarm, now_s
+from sdbox_agent.tunnel.guard import Guard
+from sdbox_agent.tunnel.kernel import Links
 from sdbox_agent.tunnel.life import Do, Life, Over, Probe
-from sdbox_agent.tunnel.link import Links
-from sdbox_agent.tunnel.path import Changes
 from sdbox_agent.tunnel.plumbing import Plumbing
 from sdbox_agent.tunnel.prober import Prober
 
@@ -56,12 +56,14 @@ class Helper:
         self._core_uid = core_uid
         self._selector = selectors.DefaultSelector()
         self._alarm = Alarm()
-        self._changes = Changes()
+        self._changes = path.changes()
         self._core: ipc.Channel[ipc.ToTunnel] | None = None
         self._session: int | None = None  # number of the prepared or open tunnel
         self._life: Life | None = None
         self._tunnel: config.Tunnel | None = None
         self._prober: Prober | None = None
+        self._guard = Guard()
+        self._walls: tuple[bytes, ...] = ()  # as they stood when the tunnel was opened
 
     def run(self) -> NoReturn:
         """Until killed. With nothing up it sleeps without a timer."""
@@ -70,6 +72,7 @@ class Helper:
         self._watch(self._listener, self._accept)
         self._watch(self._alarm, lambda: None)  # the beat follows whatever woke us
         self._watch(self._changes, self._way_changed)
+        self._watch(self._guard.bell, self._rule_changed)
         try:
             while True:
                 self._alarm.set(None if self._life is None else self._life.next_s())
@@ -148,6 +151,7 @@ class Helper:
                 vm=message.vm,
                 lease_s=message.lease_s,
             )
+            self._walls = self._look_at_walls()
             width = self._plumbing.open(tunnel)
         except DecodeError:
             self._end(message.n, "centre-answer-invalid")
@@ -249,11 +253,25 @@ class Helper:
             self._life.answer_seen(now_s(), reply.sequence, reply.size_bytes)
 
     def _way_changed(self) -> None:
-        self._changes.forget()
+        self._changes.hush()
         if self._life is not None and self._tunnel is not None:
             with self._ending():
                 if self._plumbing.find_way(self._tunnel):
                     self._life.way_changed(now_s())
+
+    def _look_at_walls(self) -> tuple[bytes, ...]:
+        """The rules of the walls. Raises Fault where they do not stand."""
+        found = self._guard.look()
+        if found is None:
+            raise Fault("walls-missing")
+        return found.words
+
+    def _rule_changed(self) -> None:
+        """By us, who fill sets, or by anybody: no tunnel outlives a change of the walls."""
+        self._guard.bell.hush()
+        with self._ending():
+            if self._life is not None and self._look_at_walls() != self._walls:
+                raise Fault("walls-missing")
 
     def _child_died(self) -> None:
         self._end(self._session, "tunnel-lost")

@@ -17,6 +17,13 @@ host = "centre.test"
 port = 8443
 addresses = ["10.0.0.1", "fd00::1"]
 """
+LAN = b"""[lan]
+uplinks = ["eth0", "enx00e04c680001"]
+dhcp = false
+prefixes = ["2001:db8:2::/64"]
+resolvers = ["192.0.2.53"]
+time_servers = ["2001:db8:2::7b"]
+"""
 PROFILE = b"""v = 1
 name = "x"
 model = "X"
@@ -54,6 +61,7 @@ token_serial = "0123"
 SEEDS: list[bytes] = [
     *(path.read_bytes() for path in sorted(SHIPPED.glob("**/*.toml"))),
     BOX,
+    BOX + LAN,
     PROFILE.replace(b'kinds = ["piv-pin"]', b'kinds = ["piv-pin", "piv-pin"]'),
     BOX.replace(b"centre.test", b"fd00::2"),
     BOX.replace(b"port", b"prot"),

@@ -3,11 +3,12 @@
 import contextlib
 import os
 import socket
+from ipaddress import ip_interface
 
 import msgspec
 
 from sdbox_agent import ipc
-from sdbox_agent.errors import DecodeError
+from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.tunnel import config
 
 PARSERS = (config, ipc.Channel.receive, ipc.Channel._decode)
@@ -39,6 +40,10 @@ ABSURD: list[dict[str, object]] = [
     {"vm": "224.0.0.1"},
     {"vm": "0.0.0.5"},
     {"vm": "fe80::1%eth0"},
+    {"vm": "fec0::1"},
+    {"vm": "2002:a4d:1::1"},
+    {"vm": "192.0.2.77"},
+    {"endpoint": "192.0.2.2:51820"},
     {"peer": bytes(32)},
     {"psk": b"k"},
 ]
@@ -56,6 +61,7 @@ SEEDS: list[bytes] = [
     b'{"type":"\xff"}',
     bytes(ipc.MAX_FRAME_BYTES + 1),
 ]
+AROUND = [ip_interface("127.0.0.1/8"), ip_interface("192.0.2.2/24")]
 TOKENS = [b'"%s":' % name.encode() for name in OPEN]
 
 
@@ -78,4 +84,6 @@ def target(data: bytes) -> None:
                 vm=message.vm,
                 lease_s=message.lease_s,
             )
+            with contextlib.suppress(Fault):
+                config.check_place(tunnel, AROUND)
             assert str(tunnel.endpoint) == message.endpoint

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sdbox_agent.profile import schema
 from sdbox_agent.profile.toml import TomlRefused
 from sdbox_agent.terms import Level
-from tests.fuzz.fuzz_profile import BOX, target
+from tests.fuzz.fuzz_profile import BOX, LAN, target
 
 PROFILES = sorted((Path(__file__).parents[2] / "firmware_profiles").glob("*.toml"))
 VIRTUAL = next(p for p in PROFILES if p.stem == "virtual").read_text("utf-8")
@@ -77,7 +77,9 @@ def test_box_toml_says_which_box_this_is() -> None:
     ("host", "url"), [("10.1.2.3", "https://10.1.2.3:8443"), ("fd00::1", "https://[fd00::1]:8443")]
 )
 def test_the_centre_may_be_an_address(host: str, url: str) -> None:
-    assert schema.parse_box(BOX.replace(b"centre.test", host.encode())).centre.url == url
+    centre = schema.parse_box(BOX.replace(b"centre.test", host.encode())).centre
+    assert (centre.url, centre.is_named) == (url, False)
+    assert schema.parse_box(BOX).centre.is_named
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,38 @@ def test_the_centre_is_a_host_and_nothing_more(evil: str) -> None:
     with pytest.raises(TomlRefused) as caught:
         schema.parse_box(BOX.replace(b"centre.test", evil.encode()))
     assert caught.value.reason.startswith("centre.host")
+
+
+def test_the_hosts_network_is_addresses_and_devices() -> None:
+    lan = schema.parse_box(BOX + LAN).lan
+    assert (lan.uplinks, lan.dhcp) == (("eth0", "enx00e04c680001"), False)
+    assert schema.parse_box(BOX).lan == schema.Lan(), "no uplink: nothing passes"
+
+
+@pytest.mark.parametrize(
+    ("good", "evil", "where"),
+    [
+        ("eth0", "eth 0", "lan.uplinks"),
+        ("eth0", 'x\\" } ; accept', "lan.uplinks"),
+        ("192.0.2.53", "192.0.2.530", "lan.resolvers"),
+        ("192.0.2.53", "dns.example", "lan.resolvers"),
+        ("2001:db8:2::7b", "2001:db8:2:7b", "lan.time_servers"),
+        ("2001:db8:2::/64", "2001:db8:2::1/64", "lan.prefixes"),
+        ("2001:db8:2::/64", "192.0.2.0/24", "lan.prefixes"),
+        ("2001:db8:2::/64", "fe80::/64", "lan.prefixes"),
+        ("2001:db8:2::/64", "::/0", "lan.prefixes"),
+        ("10.0.0.1", "10.0.0.256", "centre.addresses"),
+    ],
+)
+def test_what_is_no_device_or_address_is_refused_with_its_line(
+    good: str, evil: str, where: str
+) -> None:
+    text = (BOX + LAN).decode()
+    assert good in text
+    with pytest.raises(TomlRefused) as caught:
+        schema.parse_box(text.replace(good, evil).encode())
+    assert caught.value.reason.startswith(where)
+    assert caught.value.line > 1
 
 
 # -- kinds of card -----------------------------------------------------------------------------

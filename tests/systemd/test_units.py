@@ -30,6 +30,7 @@ UIDS = {
     "sdbox-finger": 61003,
     "sdbox-tunnel": 61004,
     "sdbox-prompt": 61006,
+    "sdbox-walls": 61008,
 }
 systemd_analyze = pytest.mark.skipif(
     not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed"

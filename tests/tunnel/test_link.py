@@ -12,7 +12,8 @@ import pytest
 from hil.net.namespace import Claim, Namespace
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.tunnel import rtnetlink, uapi
-from sdbox_agent.tunnel.link import Links, UapiSocket, WireGuardGo, move, wipe
+from sdbox_agent.tunnel.kernel import Links
+from sdbox_agent.tunnel.link import UapiSocket, WireGuardGo, move, wipe
 
 DEADLINE_S = 0.1
 RUNTIME = Path("/run/wireguard")  # wireguard-go's own place
@@ -163,12 +164,3 @@ def test_a_taken_name_is_a_fault(namespaces: tuple[Namespace, Namespace]) -> Non
         wireguard.start()
     assert wireguard.pid is None
     assert not (RUNTIME / f"{NAME}.sock").exists()
-
-
-@pytest.mark.rig
-def test_a_kernels_refusal_has_its_errno(namespaces: tuple[Namespace, Namespace]) -> None:
-    links = namespaces[0].run(Links.here)
-    with pytest.raises(OSError, match="No such device"):
-        links.run([rtnetlink.raise_up(4242)])
-    assert [link.name for link in links.all()] == ["lo"]  # and the socket is still in step
-    links.close()

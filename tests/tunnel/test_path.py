@@ -9,6 +9,7 @@ from hil.net.namespace import Claim, Namespace
 from sdbox_agent.errors import Fault
 from sdbox_agent.tunnel import path
 from sdbox_agent.tunnel.config import FWMARK, parse_endpoint
+from sdbox_agent.tunnel.kernel import Bell
 from tests.waiting import until
 
 pytestmark = pytest.mark.rig
@@ -63,7 +64,7 @@ def test_the_way_is_that_of_the_tunnels_own_packets(box: Namespace) -> None:
     ],
 )
 def test_a_change_is_told(box: Namespace, command: str) -> None:
-    changes = box.run(path.Changes)
+    changes = box.run(path.changes)
     until(lambda: is_quiet(changes))
     box.ip(command)
     until(lambda: told(changes))
@@ -72,7 +73,7 @@ def test_a_change_is_told(box: Namespace, command: str) -> None:
 
 
 def test_more_changes_than_are_kept_are_a_change(box: Namespace) -> None:
-    changes = box.run(path.Changes)
+    changes = box.run(path.changes)
     routes = [f"route {{}} 203.0.113.{n}/32 via 192.0.2.1" for n in range(1, 200)]
     for _ in range(10):
         box.ip(*(route.format("add") for route in routes))
@@ -82,10 +83,10 @@ def test_more_changes_than_are_kept_are_a_change(box: Namespace) -> None:
     changes.close()
 
 
-def is_quiet(changes: path.Changes) -> bool:
-    changes.forget()
+def is_quiet(changes: Bell) -> bool:
+    changes.hush()
     return not told(changes)
 
 
-def told(changes: path.Changes) -> bool:
+def told(changes: Bell) -> bool:
     return bool(select.select([changes], [], [], 0)[0])

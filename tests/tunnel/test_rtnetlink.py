@@ -35,6 +35,11 @@ def test_a_link_is_made_quiet_without_being_raised() -> None:
     assert (message["flags"], message["change"]) == (0, 0)
 
 
+def test_a_link_is_set_down() -> None:
+    message = read(ifinfmsg, rtnetlink.lower(7))
+    assert (message["index"], message["flags"], message["change"]) == (7, 0, 1)
+
+
 def test_a_link_is_raised_and_deleted() -> None:
     message = read(ifinfmsg, rtnetlink.raise_up(7))
     assert (message["index"], message["flags"], message["change"]) == (7, 1, 1)
@@ -107,3 +112,38 @@ def test_a_link_without_its_counters_is_refused() -> None:
     for body in (named, named + netlink.attribute(23, bytes(31))):
         with pytest.raises(DecodeError):
             rtnetlink.parse_link(Reply(16, 2, 1, body))
+
+
+@pytest.mark.parametrize("text", ["192.0.2.2/24", "2001:db8:2::2/64", "10.0.0.1/32"])
+def test_an_address_of_pyroute2_is_read(text: str) -> None:
+    address = ip_interface(text)
+    message = ifaddrmsg()
+    message["family"] = {4: 2, 6: 10}[address.version]
+    message["prefixlen"] = address.network.prefixlen
+    message["attrs"] = [("IFA_ADDRESS", str(address.ip)), ("IFA_CACHEINFO", {})]
+    message.encode()
+    body = bytes(message.data)[16 : message["header"]["length"]]
+    assert rtnetlink.parse_address(Reply(20, 2, 1, body)) == address
+
+
+@given(st.integers(0, 25), st.binary(max_size=80))
+def test_arbitrary_bytes_are_an_address_or_refused(kind: int, body: bytes) -> None:
+    with contextlib.suppress(DecodeError):
+        rtnetlink.parse_address(Reply(kind, 0, 1, body))
+
+
+def test_an_address_of_no_length_is_refused() -> None:
+    for body in (
+        b"short",
+        bytes(8),
+        bytes(8) + netlink.attribute(1, b"123"),
+        b"\2\x21" + bytes(6) + netlink.attribute(1, bytes(4)),
+    ):
+        with pytest.raises(DecodeError):
+            rtnetlink.parse_address(Reply(20, 2, 1, body))
+
+
+def test_every_address_is_asked_for() -> None:
+    message = read(ifaddrmsg, rtnetlink.addresses())
+    assert (message["index"], message["family"]) == (0, 0)
+    assert rtnetlink.addresses().flags & 0x300 == 0x300

@@ -237,7 +237,7 @@ def test_without_walls_no_tunnel_opens(root: Path) -> None:
     ):
         core = Core(root)
         far.admit(core.prepare(), bytes(32))
-        assert code(core.open(far, bytes(32))) == "tunnel-fault"
+        assert code(core.open(far, bytes(32))) == "walls-missing"
         assert bare.session.links() == {"lo"}
         core.channel.close()
 

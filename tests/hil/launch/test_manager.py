@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hil.box import CARD_UID, CORE_UID, FINGER_UID, TUNNEL_UID
+from hil.box import CARD_UID, CORE_UID, FINGER_UID, TUNNEL_UID, WALLS_UID
 from hil.rig import Rig
 from tests.waiting import until
 
@@ -20,6 +20,7 @@ UNITS = {
     "sdbox-card": (CARD_UID, 0),
     "sdbox-finger@": (FINGER_UID, 0),
     "sdbox-tunnel": (TUNNEL_UID, NET_ADMIN),
+    "sdbox-walls": (WALLS_UID, NET_ADMIN),
 }
 
 

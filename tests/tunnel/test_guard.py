@@ -1,0 +1,138 @@
+"""A watch on the walls: it hears of every change, and sees which of them matter."""
+
+import errno
+import select
+from collections.abc import Iterator
+
+import pytest
+
+from hil.net.namespace import Claim, Namespace
+from sdbox_agent.errors import Fault
+from sdbox_agent.tunnel import nfset, standing
+from sdbox_agent.tunnel.config import parse_endpoint
+from sdbox_agent.tunnel.guard import Guard
+from sdbox_agent.tunnel.kernel import Sets
+from sdbox_agent.tunnel.killswitch import Walls, ruleset
+
+pytestmark = pytest.mark.rig
+WALLS = Walls((parse_endpoint("192.0.2.1:443"),), ("eth0",))
+PATIENCE_S = 30
+
+
+@pytest.fixture
+def box() -> Iterator[Namespace]:
+    claim = Claim()
+    made = claim.namespace("box")
+    made.ip("link add eth0 type veth peer name cable")
+    made.nft(ruleset(WALLS))
+    yield made
+    claim.release()
+
+
+@pytest.fixture
+def guard(box: Namespace) -> Iterator[Guard]:
+    made = box.run(Guard)
+    yield made
+    made.close()
+
+
+def rung(guard: Guard) -> bool:
+    heard = bool(select.select([guard.bell], [], [], PATIENCE_S)[0])
+    guard.bell.hush()
+    assert not select.select([guard.bell], [], [], 0)[0]
+    return heard
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "insert rule inet sdbox output accept",
+        "add rule netdev sdbox leaving accept",
+        "flush chain inet sdbox output",
+        "flush chain netdev sdbox leaving",
+        ruleset(WALLS),
+    ],
+)
+def test_rules_that_are_touched_have_other_words(box: Namespace, guard: Guard, change: str) -> None:
+    before = guard.look()
+    box.nft(change)
+    assert rung(guard)
+    after = guard.look()
+    assert before is not None
+    assert after is not None
+    assert before.words != after.words
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "flush ruleset",
+        "flush ruleset netdev",
+        "delete table inet sdbox",
+        "delete table netdev sdbox",
+        "add table inet sdbox { flags dormant; }",
+        "add chain inet sdbox input { policy accept; }",
+        "flush chain inet sdbox input; delete chain inet sdbox input",
+    ],
+)
+def test_walls_that_are_down_asleep_or_open_do_not_stand(
+    box: Namespace, guard: Guard, change: str
+) -> None:
+    assert guard.look() is not None
+    box.nft(change)
+    assert rung(guard)
+    assert guard.look() is None
+
+
+def test_other_peoples_tables_and_our_endpoints_change_nothing_of_the_walls(
+    box: Namespace, guard: Guard
+) -> None:
+    before = guard.look()
+    sets = box.run(Sets.here)
+    for change in (nfset.allow(parse_endpoint("192.0.2.9:51820")), nfset.clear()):
+        sets.batch(change)
+        assert rung(guard)
+        assert guard.look() == before
+    sets.close()
+    box.nft("add table ip nat { chain post { type nat hook postrouting priority 100; }; }")
+    assert rung(guard)
+    assert guard.look() == before
+
+
+def test_a_hook_that_is_gone_is_seen(box: Namespace, guard: Guard) -> None:
+    before = guard.look()
+    assert before is not None
+    assert before.devices == {"eth0"}
+    box.nft("flush chain netdev sdbox egress-eth0; delete chain netdev sdbox egress-eth0")
+    after = guard.look()
+    assert after is not None
+    assert (after.devices, after.words) == (frozenset(), before.words)
+
+
+def test_rules_that_never_hold_still_are_no_walls(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = iter(range(1000))
+    monkeypatch.setattr(guard, "generation", lambda: next(numbers))
+    with pytest.raises(Fault, match="walls-missing"):
+        guard.look()
+
+
+def test_a_kernel_that_does_not_answer_is_no_walls(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_request: object) -> None:
+        raise PermissionError(errno.EPERM, "no")
+
+    monkeypatch.setattr(guard._kernel, "ask", refuse)
+    with pytest.raises(Fault, match="walls-missing"):
+        guard.look()
+
+
+def test_the_number_of_the_last_change_grows_by_one_a_transaction(
+    box: Namespace, guard: Guard
+) -> None:
+    before = guard.generation()
+    box.nft(ruleset(WALLS))
+    assert guard.generation() == before + 1
+    assert standing.GENERATION.kind == 0x0A10
