@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
-from typing import Final, NewType
+from typing import Annotated, Final, Literal, NewType
+
+from msgspec import Meta
 
 SessionNumber = NewType(
     "SessionNumber", int
@@ -11,6 +13,16 @@ SessionNumber = NewType(
 
 SHA256_BYTES: Final = 32
 CHALLENGE_BYTES: Final = 32
+# FIPS 203 table 3, of ML-KEM-768
+KEM_KEY_BYTES: Final = 1184
+KEM_CIPHERTEXT_BYTES: Final = 1088
+KemKey = Annotated[bytes, Meta(min_length=KEM_KEY_BYTES, max_length=KEM_KEY_BYTES)]
+KemCiphertext = Annotated[
+    bytes, Meta(min_length=KEM_CIPHERTEXT_BYTES, max_length=KEM_CIPHERTEXT_BYTES)
+]
+
+PostQuantum = Literal["ml-kem-768"]
+POST_QUANTUM: Final = "ml-kem-768"  # what every tunnel's preshared key is made with
 
 
 @enum.unique
