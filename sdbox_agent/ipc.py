@@ -21,7 +21,7 @@ from typing_extensions import override
 from sdbox_agent.cardkind import Bit, CardKind, FingerKey, KeyName  # noqa: TC001  msgspec's
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.sensorkind import SensorKind  # noqa: TC001  msgspec's
-from sdbox_agent.terms import Band  # noqa: TC001  msgspec's
+from sdbox_agent.terms import Band, KemCiphertext, KemKey  # noqa: TC001  msgspec's
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -292,7 +292,7 @@ class Verdict(Message, frozen=True, kw_only=True, tag="verdict"):
 
 
 class PrepareTunnel(Message, frozen=True, kw_only=True, tag="prepare_tunnel"):
-    """Make a fresh WireGuard key pair for session `n`."""
+    """Make fresh key pairs for session `n`: WireGuard's and ML-KEM-768's."""
 
 
 class OpenTunnel(Message, frozen=True, kw_only=True, tag="open_tunnel"):
@@ -300,7 +300,9 @@ class OpenTunnel(Message, frozen=True, kw_only=True, tag="open_tunnel"):
 
     peer: Key
     endpoint: Text  # "192.0.2.1:51820" or "[2001:db8::1]:51820": never a name
-    psk: Key
+    psk_salt: Key  # the preshared key itself is derived by the helper: tunnel.psk
+    kem_ciphertext: KemCiphertext
+    receipt_sha256: Hash
     addresses: tuple[Text, ...]  # the box's own, inside the tunnel: "10.77.0.2/32"
     vm: Text  # the VM's address inside the tunnel: it must answer an echo request
     lease_s: Annotated[int, Meta(ge=1, le=3600)]
@@ -324,9 +326,10 @@ class TunnelStatus(Message, frozen=True, kw_only=True, tag="status"):
 
 
 class TunnelPrepared(Message, frozen=True, kw_only=True, tag="tunnel_prepared"):
-    """The public half of the session's key."""
+    """The public halves of the session's keys."""
 
     wg_public_key: Key
+    kem_key: KemKey
 
 
 class TunnelUp(Message, frozen=True, kw_only=True, tag="up"):

@@ -110,8 +110,7 @@ def claim(receipt: fields.Receipt, *, match_bound: bool) -> None:
     By PIV's rules a PIN opens 9A as a match does, so card-match is believed only of a card whose
     9A certificate says that it has no PIN, and nothing else is believed of that card. Raises
     Refused: card-not-match-bound; level-not-accepted (a match-bound card at another level);
-    statement-invalid (a reference at a level that uses none, or none where one is compared with;
-    the digest of a post-quantum key, which nobody here could check).
+    statement-invalid (a reference at a level that uses none, or none where one is compared with).
     """
     if receipt.level is Level.CARD_MATCH and not match_bound:
         raise Refused("card-not-match-bound")
@@ -119,8 +118,6 @@ def claim(receipt: fields.Receipt, *, match_bound: bool) -> None:
         raise Refused("level-not-accepted")
     compared = receipt.level is Level.HOST_MATCH
     if (receipt.reference_sha256 is not None) is not compared:
-        raise Refused("statement-invalid")
-    if receipt.kem_key_sha256 is not None:
         raise Refused("statement-invalid")
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sdbox_agent.errors import Refused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
+from sdbox_agent.tunnel import psk
 from sdbox_centre import access
 from sdbox_centre.gateway_wire import (
     Answer,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from sdbox_centre.peers import Peers
 
 FRESH_S: Final = 600  # between the box's clock in a receipt and ours
-PSK_BYTES: Final = 32
 
 log = logging.getLogger("sdbox.gateway")
 
@@ -140,13 +140,14 @@ class Gateway:
 
         Steps: (1) signatures of card and box; (2) the very receipt of a live lease: the same answer
         again; (3) the card's path and CRL; (4) fresh, and never seen; (5) this card can have proved
-        that level, and may enter the project at it; (6) room for it; (7) the peer is in.
+        that level, and may enter the project at it; (6) the post-quantum key is the one that was
+        signed for; (7) room for it; (8) the peer is in.
         """
         signers = [request.auth, self._book.box(request.box)]
         receipt = jws.open_as(fields.Receipt, request.statement, signers)  # (1)
         if receipt.box != request.box:
             raise Refused("statement-not-yours")
-        digest = _digest(receipt)
+        digest = fields.digest(receipt)
         key = f"{receipt.box}/{receipt.session}"
         live = self._leases.find(key, self._clocks.mono_s())
         if live is not None and live.receipt_sha256 == digest:  # (2)
@@ -157,16 +158,19 @@ class Gateway:
         card = hashlib.sha256(request.auth).digest()
         access.claim(receipt, match_bound=checked.match_bound)  # (5)
         project = self._allowed(receipt, card)
+        kem_key = psk.encapsulation_key(request.kem_key, receipt.kem_key_sha256)  # (6)
         taken = self._leases.addresses_in_use(project.name)
-        addresses = free_addresses(project.pools, taken)  # (6)
-        peer = Peer(receipt.wg_public_key, self._random(PSK_BYTES), addresses)
+        peer = Peer(receipt.wg_public_key, free_addresses(project.pools, taken))  # (7)
+        peers = self._peers_of(project.name)
+        bound = psk.Bound(digest, peer.public_key, peers.public_key)
+        offer, preshared_key = psk.make_offer(kem_key, self._random(psk.SALT_BYTES), bound)
         now_s = self._clocks.mono_s()
         ends_s = now_s + self._lease_s
         level = receipt.level.value
-        lease = Lease(key, project.name, level, certificates, card, digest, peer, ends_s)
+        lease = Lease(key, project.name, level, certificates, card, digest, peer, offer, ends_s)
         self._leases.add(lease)
         self._seen[digest] = now_s + 2 * FRESH_S
-        self._peers_of(project.name).add(peer)  # (7)
+        peers.add(peer, preshared_key)  # (8)
         log.info("peer in: %s, project %s", key, project.name)
         return self._installed(lease, now_s)
 
@@ -190,7 +194,8 @@ class Gateway:
         project = self._book.project(lease.project)
         return Installed(
             peer=self._peers_of(lease.project).public_key,
-            psk=lease.peer.psk,
+            psk_salt=lease.offer.salt,
+            kem_ciphertext=lease.offer.ciphertext,
             endpoint=project.endpoint,
             addresses=lease.peer.addresses,
             vm=project.vm,
@@ -210,7 +215,9 @@ class Gateway:
         self._book.box(renewal.box)
         self._cards.check(*lease.certificates, self._clocks.utc_s())
         self._book.project(lease.project).admit(lease.card, lease.level)
-        longer = self._leases.extend(lease, renewal.n, _digest(renewal), now_s + self._lease_s)
+        longer = self._leases.extend(
+            lease, renewal.n, fields.digest(renewal), now_s + self._lease_s
+        )
         return Renewed(lease_s=_whole_s(longer.ends_s - now_s))
 
     def _remove(self, key: str) -> None:
@@ -232,11 +239,6 @@ class Gateway:
             self._peers_of(project).remove(stranger)
         if ours - present:
             raise OSError("the interface lost a peer")
-
-
-def _digest(statement: fields.Statement) -> bytes:
-    """Of what is said: around it, other bytes may carry the same statement and still verify."""
-    return hashlib.sha256(fields.encode(statement)).digest()
 
 
 def _whole_s(left_s: float) -> int:

@@ -27,6 +27,7 @@ from sdbox_agent.centre.wire import (  # noqa: TC001  msgspec reads annotations 
     Name,
 )
 from sdbox_agent.errors import DecodeError, Fault, Refused
+from sdbox_agent.terms import KemCiphertext, KemKey  # noqa: TC001  msgspec's
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,6 +61,7 @@ class Install(_Message, frozen=True, kw_only=True, tag="install"):
 
     box: Name
     statement: Jws
+    kem_key: KemKey
     auth: Certificate
     key_management: Certificate
     card_auth: Certificate
@@ -80,10 +82,11 @@ class Remove(_Message, frozen=True, kw_only=True, tag="remove"):
 
 
 class Installed(_Message, frozen=True, kw_only=True, tag="installed"):
-    """The peer is in."""
+    """The peer is in; its preshared key the box derives, and nobody else (tunnel.psk)."""
 
     peer: Key  # the project's WireGuard public key
-    psk: Key
+    psk_salt: Key
+    kem_ciphertext: KemCiphertext
     endpoint: Label
     addresses: tuple[Label, ...]
     vm: Label
@@ -91,7 +94,7 @@ class Installed(_Message, frozen=True, kw_only=True, tag="installed"):
 
     @override
     def __repr__(self) -> str:
-        """Without its key."""
+        """Without its salt."""
         return "<Installed>"
 
 

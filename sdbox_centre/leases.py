@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import ipaddress
     from collections.abc import Iterable, Sequence
 
+    from sdbox_agent.tunnel.psk import Offer
     from sdbox_centre.peers import Peer
 
 FIRST_HOST = 2  # of a pool: 0 is the network, 1 the VM
@@ -30,6 +31,7 @@ class Lease:
     card: bytes  # SHA-256 of the 9A certificate
     receipt_sha256: bytes  # of what the receipt says
     peer: Peer
+    offer: Offer = field(repr=False)  # what its preshared key came of
     ends_s: float  # on the gateway's clock
     n: int = 0  # renewals
     renewal_sha256: bytes = b""

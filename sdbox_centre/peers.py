@@ -5,7 +5,7 @@ The double keeps the rules of the real thing (sdbox_centre.wireguard) and passes
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -14,7 +14,6 @@ class Peer:
     """One box for one session."""
 
     public_key: bytes
-    psk: bytes = field(repr=False)
     addresses: tuple[str, ...]  # its own inside the tunnel, a /32 or /128 each: nothing else passes
 
 
@@ -25,8 +24,8 @@ class Peers(Protocol):
     def public_key(self) -> bytes:
         """The interface's own."""
 
-    def add(self, peer: Peer) -> None:
-        """Let the peer in; one with that key is replaced."""
+    def add(self, peer: Peer, psk: bytearray) -> None:
+        """Let the peer in; one with that key is replaced. `psk` is wiped: nobody keeps it."""
 
     def remove(self, public_key: bytes) -> None:
         """Put the peer out; its packets end at once. Unknown keys are out already."""
@@ -44,6 +43,7 @@ class MemoryPeers:
     def __init__(self, public_key: bytes = bytes(32)) -> None:
         self._public_key = public_key
         self.peers: dict[bytes, Peer] = {}
+        self.psks: dict[bytes, bytes] = {}  # of those and of earlier ones, for a test to see
         self.broken = False  # set by a test: the next call fails, as a dead interface does
 
     @property
@@ -51,10 +51,11 @@ class MemoryPeers:
         """See Peers."""
         return self._public_key
 
-    def add(self, peer: Peer) -> None:
+    def add(self, peer: Peer, psk: bytearray) -> None:
         """See Peers."""
         self._alive()
-        self.peers[peer.public_key] = peer
+        self.peers[peer.public_key], self.psks[peer.public_key] = peer, bytes(psk)
+        psk[:] = bytes(len(psk))
 
     def remove(self, public_key: bytes) -> None:
         """See Peers."""

@@ -13,6 +13,7 @@ from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
+from sdbox_agent.tunnel import psk
 from sdbox_centre import access, challenges, rows
 from sdbox_centre.core import box_of, key_of, session_of
 from sdbox_centre.gateway_wire import Install, Renewal
@@ -42,12 +43,12 @@ def receipt(
 ) -> bytes:
     """What the session proved, signed by card (9A) and box: the gateway lets its peer in.
 
-    Steps: (1) the session is live; (2) both signatures hold and name this box and session; (3) its
-    challenge is fresh; (4) the card can have done what is said, level, enrolment, reference and
-    attempt are those of the session, and at card-pin that attempt's code was right; (5) the project
-    is granted; (6) the gateway finds the same and installs the peer; (7) the session
-    was not ended meanwhile; only now the card's attempts are whole again, and the match counts
-    for the ageing of its reference.
+    Steps: (1) the session is live; (2) both signatures hold and name this box and session, and the
+    post-quantum key beside them; (3) its challenge is fresh; (4) the card can have done what is
+    said, level, enrolment, reference and attempt are those of the session, and at card-pin that
+    attempt's code was right; (5) the project is granted; (6) the gateway finds the same and
+    installs the peer; (7) the session was not ended meanwhile; only now the card's attempts are
+    whole again, and the match counts for the ageing of its reference.
     """
     call = _Call(centre.utc_s(), digest, fingerprint, request.session, request.band)
     with centre.store.begin() as tx:  # (1)
@@ -58,6 +59,7 @@ def receipt(
     signers = [session.auth, box.statement_certificate]
     signed = jws.open_as(fields.Receipt, request.statement, signers)  # (2)
     _belongs(signed, session)
+    psk.encapsulation_key(request.kem_key, signed.kem_key_sha256)
     three = (session.auth, session.key_management, session.card_auth)
     card = centre.cards.check(*three, call.now_s)
     access.claim(signed, match_bound=card.match_bound)  # (4)
@@ -67,6 +69,7 @@ def receipt(
         Install(
             box=session.box,
             statement=request.statement,
+            kem_key=request.kem_key,
             auth=session.auth,
             key_management=session.key_management,
             card_auth=session.card_auth,
@@ -76,7 +79,8 @@ def receipt(
     return wire.encode(
         wire.ReceiptAnswer(
             peer=installed.peer,
-            psk=installed.psk,
+            psk_salt=installed.psk_salt,
+            kem_ciphertext=installed.kem_ciphertext,
             endpoint=installed.endpoint,
             addresses=installed.addresses,
             vm=installed.vm,

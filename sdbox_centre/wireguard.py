@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.tunnel import rtnetlink
 from sdbox_agent.tunnel.kernel import Links
-from sdbox_agent.tunnel.link import WireGuardGo, move
+from sdbox_agent.tunnel.link import WireGuardGo, move, wipe
 from sdbox_agent.tunnel.uapi import PeerConfig
 from sdbox_centre.book import pools
 
@@ -69,14 +69,16 @@ class WireGuardPeers:
             raise OSError("the interface is gone")
         return self._wireguard.pidfd
 
-    def add(self, peer: Peer) -> None:
+    def add(self, peer: Peer, psk: bytearray) -> None:
         """See Peers."""
         allowed = tuple(ip_network(address) for address in peer.addresses)
-        config = PeerConfig(peer.public_key, allowed, psk=peer.psk)
+        config = PeerConfig(peer.public_key, allowed, psk)
         try:
             self._wireguard.set_peers([config], replace=False)
         except (Fault, DecodeError) as error:
             raise OSError("the peer was not added") from error
+        finally:
+            wipe(psk)
 
     def remove(self, public_key: bytes) -> None:
         """See Peers."""

@@ -25,7 +25,7 @@ from hil.bench_figures import timing
 from hil.bench_processes import pss_mb
 from hil.net.helper import UID, TunnelHelper
 from hil.net.observe import Observer, now_ns
-from hil.net.peer import OWN4, OWN6, VM4, FarPeer
+from hil.net.peer import VM4, FarPeer
 from hil.net.process import Process, Unit
 from hil.net.topology import CENTRE4, CENTRE_SIDE, UPLINK, Topology
 from sdbox_agent import ipc
@@ -64,21 +64,11 @@ class Core:
     def open(self) -> tuple[float, float, float]:
         """Milliseconds of prepare, of the start behind it, and of open."""
         self._number += 1
-        psk = os.urandom(32)
         prepared_ms = self.ask(ipc.PrepareTunnel(n=self._number))
         assert isinstance(self.answer, ipc.TunnelPrepared)
-        key = self.answer.wg_public_key
+        prepared = self.answer
         started_ms = prepared_ms + self.ask(ipc.TunnelStatus())
-        self._far.admit(key, psk)
-        message = ipc.OpenTunnel(
-            n=self._number,
-            peer=self._far.public,
-            endpoint=self._far.endpoint4,
-            psk=psk,
-            addresses=(f"{OWN4}/32", f"{OWN6}/128"),
-            vm=VM4,
-            lease_s=60,
-        )
+        message = self._far.invite(prepared)
         opened_ms = self.ask(message)
         assert isinstance(self.answer, ipc.TunnelUp)
         return prepared_ms, started_ms, opened_ms

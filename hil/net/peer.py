@@ -6,6 +6,7 @@ interface is moved into the VM's, whose kernel answers echo requests.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from ipaddress import ip_network
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hil.net.topology import CENTRE4, CENTRE6
+from sdbox_agent import ipc
+from sdbox_agent.tunnel import psk
 from sdbox_agent.tunnel.kernel import Links
 from sdbox_agent.tunnel.link import WireGuardGo, move
 from sdbox_agent.tunnel.uapi import PeerConfig
@@ -71,10 +74,28 @@ class FarPeer:
     def __exit__(self, *error: object) -> None:
         self.wireguard.stop()
 
-    def admit(self, public_key: bytes, psk: bytes) -> None:
+    def admit(self, public_key: bytes, key: bytes | bytearray) -> None:
         """Let one box in, and nobody else."""
         allowed = (ip_network(f"{OWN4}/32"), ip_network(f"{OWN6}/128"))
-        self.wireguard.set_peers([PeerConfig(public_key, allowed, psk)], replace=True)
+        self.wireguard.set_peers([PeerConfig(public_key, allowed, bytearray(key))], replace=True)
+
+    def invite(self, box: ipc.TunnelPrepared) -> ipc.OpenTunnel:
+        """Let that box in, and nobody else; what its helper is to be told."""
+        kem_key = psk.encapsulation_key(box.kem_key, hashlib.sha256(box.kem_key).digest())
+        bound = psk.Bound(os.urandom(32), box.wg_public_key, self.public)
+        offer, key = psk.make_offer(kem_key, os.urandom(psk.SALT_BYTES), bound)
+        self.admit(box.wg_public_key, key)
+        return ipc.OpenTunnel(
+            n=box.n,
+            peer=self.public,
+            endpoint=self.endpoint4,
+            psk_salt=offer.salt,
+            kem_ciphertext=offer.ciphertext,
+            receipt_sha256=bound.receipt_sha256,
+            addresses=(f"{OWN4}/32", f"{OWN6}/128"),
+            vm=VM4,
+            lease_s=60,
+        )
 
     def state(self) -> PeerState:
         """What is known of that box."""

@@ -1,4 +1,4 @@
-"""What box and centre say to each other: JSON over HTTPS, version 1, every type closed.
+"""What box and centre say to each other: JSON over HTTPS, version 2, every type closed.
 
 Who the box is comes from its TLS certificate; `box` here is only checked against it. Each answer
 carries the next challenge (one use, bound to box and session). Bytes are base64 (RFC 4648).
@@ -14,10 +14,11 @@ from msgspec import Meta, Struct
 from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.terms import CHALLENGE_BYTES, Band, Level
+from sdbox_agent.terms import CHALLENGE_BYTES, Band, KemCiphertext, KemKey, Level
 
-WIRE_MIN: Final = 1
-WIRE_MAX: Final = 1
+# Version 1 let the API hand out the tunnel's preshared key, and is not spoken any more.
+WIRE_MIN: Final = 2
+WIRE_MAX: Final = 2
 MAX_REQUEST_BYTES: Final = 64 * 1024  # a proof with three certificates at their limit, in base64
 MAX_BODY_BYTES: Final = 512 * 1024  # of an answer: CRLs of every card authority
 
@@ -39,14 +40,14 @@ class _Closed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class _Request(_Closed, frozen=True, kw_only=True):
-    v: Literal[1] = 1
+    v: Literal[2] = 2
     session: Name
 
 
 class HelloRequest(_Closed, frozen=True, kw_only=True):
     """POST /v1/hello: at boot without `session`, and at each card insertion with it."""
 
-    v: Literal[1] = 1
+    v: Literal[1] = 1  # in every version: here it is agreed on
     box: Name
     session: Name | None = None
     boot_id: Name
@@ -137,14 +138,19 @@ class ReceiptRequest(_Request, frozen=True, kw_only=True):
     """
 
     statement: Jws
+    kem_key: KemKey  # the receipt names its digest
     band: Band | None = None  # of the match, at host-match
 
 
 class ReceiptAnswer(_Closed, frozen=True, kw_only=True):
-    """The peer is installed: the tunnel may be built."""
+    """The peer is installed: the tunnel may be built.
+
+    Salt and ciphertext are of use to the box alone, which holds the key they were made for.
+    """
 
     peer: Key
-    psk: Key
+    psk_salt: Key
+    kem_ciphertext: KemCiphertext
     endpoint: Label  # "192.0.2.1:51820" or "[2001:db8::1]:51820"
     addresses: Annotated[
         tuple[Label, ...], Meta(min_length=1, max_length=8)
@@ -155,7 +161,7 @@ class ReceiptAnswer(_Closed, frozen=True, kw_only=True):
 
     @override
     def __repr__(self) -> str:
-        """Without its key."""
+        """Without its salt."""
         return "<ReceiptAnswer>"
 
 

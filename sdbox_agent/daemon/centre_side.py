@@ -9,7 +9,7 @@ import msgspec
 
 from sdbox_agent import __version__
 from sdbox_agent.centre import wire
-from sdbox_agent.errors import Fault, SdboxError
+from sdbox_agent.errors import Fault, Refused, SdboxError
 from sdbox_agent.session import events as on
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ class CentreSide:
         self._ask(n, lambda client: client.hello(request), greeted)
 
     def _note(self, answer: wire.HelloAnswer) -> None:
-        """Clock, wire and policy versions never go back."""
+        """Clock, wire and policy versions never go back; the wire's is one that we speak."""
+        if not wire.WIRE_MIN <= answer.wire <= wire.WIRE_MAX:
+            raise Refused("wire-unsupported")
         self._context.marks.hello(
             utc_s=answer.utc_s, wire=answer.wire, policy_version=answer.policy_version
         )
@@ -126,7 +128,10 @@ class CentreSide:
         """-> Leased. An accepted receipt, and nothing else, gives the card its attempts back."""
         n, card = effect.n, effect.card
         request = wire.ReceiptRequest(
-            session=self._context.session(n), statement=effect.jws, band=effect.band
+            session=self._context.session(n),
+            statement=effect.jws,
+            kem_key=effect.kem_key,
+            band=effect.band,
         )
 
         def leased(answer: wire.ReceiptAnswer) -> None:

@@ -67,7 +67,7 @@ class Performer:
             case do.SendReceipt():
                 self.centre.send_receipt(effect)
             case do.OpenTunnel():
-                self.tunnel.open(n, effect.lease)
+                self.tunnel.open(n, effect.lease, effect.receipt_sha256)
             case do.SendRenewal():
                 self.centre.send_renewal(n, effect.jws)
             case do.ExtendLease():

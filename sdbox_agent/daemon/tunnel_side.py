@@ -1,4 +1,4 @@
-"""The tunnel's side: a key, a tunnel, and the word that nothing is up."""
+"""The tunnel's side: its keys, a tunnel, and the word that nothing is up."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ class TunnelSide:
         """-> TunnelPrepared."""
         self.link.send(ipc.PrepareTunnel(n=n))
 
-    def open(self, n: int, lease: wire.ReceiptAnswer) -> None:
+    def open(self, n: int, lease: wire.ReceiptAnswer, receipt_sha256: bytes) -> None:
         """-> TunnelUp."""
         self.link.send(
             ipc.OpenTunnel(
                 n=n,
                 peer=lease.peer,
                 endpoint=lease.endpoint,
-                psk=lease.psk,
+                psk_salt=lease.psk_salt,
+                kem_ciphertext=lease.kem_ciphertext,
+                receipt_sha256=receipt_sha256,
                 addresses=lease.addresses,
                 vm=lease.vm,
                 lease_s=lease.lease_s,
@@ -84,5 +86,5 @@ class TunnelSide:
                 pass
 
     def _prepared(self, message: ipc.TunnelPrepared) -> None:
-        utc_s = self._context.utc_s()
-        self._context.feed(on.TunnelPrepared(message.n, message.wg_public_key, utc_s))
+        keys = (message.wg_public_key, message.kem_key)
+        self._context.feed(on.TunnelPrepared(message.n, *keys, self._context.utc_s()))

@@ -138,10 +138,15 @@ class PrepareTunnel(Effect):
 
 @dataclass(frozen=True, slots=True)
 class SendReceipt(Effect):
-    """-> Leased. `band` goes beside the statement, unsigned: it decides nothing."""
+    """-> Leased.
+
+    Beside the statement go `kem_key`, whose digest is in it, and `band`, unsigned: it decides
+    nothing.
+    """
 
     card: Card
     jws: bytes
+    kem_key: bytes
     band: Band | None = None
 
 
@@ -150,6 +155,7 @@ class OpenTunnel(Effect):
     """-> TunnelUp."""
 
     lease: wire.ReceiptAnswer
+    receipt_sha256: bytes  # of the receipt it was given for
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,9 +243,10 @@ class FingerRejected(Answer):
 
 @dataclass(frozen=True, slots=True)
 class TunnelPrepared(Answer):
-    """The helper made this session's WireGuard key pair."""
+    """The helper made this session's key pairs, WireGuard's and ML-KEM's."""
 
     wg_public_key: bytes
+    kem_key: bytes
     utc_s: int  # when, by the box's clock
 
 

@@ -134,13 +134,21 @@ class Choosing(_InSession):
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What the card has been asked to sign, and the post-quantum key that goes beside it."""
+
+    receipt_sha256: bytes
+    kem_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Signing(_InSession):
-    """The helper makes a key; card and box sign the receipt for it."""
+    """The helper makes its keys; card and box sign the receipt for them."""
 
     access: Access
     attempt: int
     project: str
-    asked: bool = False  # the card has been asked to sign
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +157,7 @@ class Tunnelling(_InSession):
 
     access: Access
     project: str
+    receipt_sha256: bytes
     lease: wire.ReceiptAnswer | None = None
 
 

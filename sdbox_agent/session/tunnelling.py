@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def sign(
     session: at.Session, access: at.Access, attempt: int, project: str, policy: Policy
 ) -> Step:
-    """Make a key for the tunnel; the receipt names it."""
+    """Make the tunnel's keys; the receipt names them."""
     return at.Signing(session, access, attempt, project), (
         do.SetTimer(session.n, Timer.DEADLINE, policy.card_s),
         do.PrepareTunnel(session.n),
@@ -28,10 +29,10 @@ def sign(
 
 
 def in_signing(state: at.Signing, event: on.Event, policy: Policy) -> Step:
-    """The key is there: card and box sign for it."""
+    """The keys are there: card and box sign for them."""
     n, access = state.session.n, state.access
     match event:
-        case on.TunnelPrepared() if not state.asked:
+        case on.TunnelPrepared() if state.asked is None:
             receipt = fields.Receipt(
                 box=policy.box,
                 session=policy.session_id(n),
@@ -42,15 +43,18 @@ def in_signing(state: at.Signing, event: on.Event, policy: Policy) -> Step:
                 level=access.answer.level,
                 project=state.project,
                 wg_public_key=event.wg_public_key,
+                kem_key_sha256=hashlib.sha256(event.kem_key).digest(),
                 utc_s=event.utc_s,
             )
-            return replace(state, asked=True), (do.Sign(n, receipt),)
-        case on.ReceiptSigned() if state.asked:
+            asked = at.Asked(fields.digest(receipt), event.kem_key)
+            return replace(state, asked=asked), (do.Sign(n, receipt),)
+        case on.ReceiptSigned() if state.asked is not None:
             told = replace(access, band=None)
-            return at.Tunnelling(state.session, told, state.project), (
+            signed = state.asked
+            return at.Tunnelling(state.session, told, state.project, signed.receipt_sha256), (
                 do.Record(n, "receipt-signed", access.answer.level),
                 do.SetTimer(n, Timer.DEADLINE, policy.centre_s),
-                do.SendReceipt(n, access.card, event.jws, access.band),
+                do.SendReceipt(n, access.card, event.jws, signed.kem_key, access.band),
             )
         case _:
             return unforeseen(state)
@@ -64,7 +68,7 @@ def in_tunnelling(state: at.Tunnelling, event: on.Event, policy: Policy) -> Step
             leased = replace(access, challenge=event.answer.challenge)
             return replace(state, access=leased, lease=event.answer), (
                 do.SetTimer(n, Timer.DEADLINE, policy.tunnel_s),
-                do.OpenTunnel(n, event.answer),
+                do.OpenTunnel(n, event.answer, state.receipt_sha256),
             )
         case on.TunnelUp() if lease is not None:
             limits = access.answer.policy

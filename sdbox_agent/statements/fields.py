@@ -6,6 +6,7 @@ compares, so each statement has exactly one form in bytes. Bytes are base64 (RFC
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -42,7 +43,7 @@ class Receipt(_Statement, frozen=True, kw_only=True):
     level: Level
     project: Name
     wg_public_key: Key
-    kem_key_sha256: Digest | None = None  # reserved: the post-quantum key's digest
+    kem_key_sha256: Digest  # of the ML-KEM-768 key that goes beside the receipt
     utc_s: Annotated[int, Meta(ge=0, le=2**40)]
 
 
@@ -72,6 +73,11 @@ def typ_of(statement: Statement) -> Typ:
 def encode(statement: Statement) -> bytes:
     """The payload bytes."""
     return _encoder.encode(statement)
+
+
+def digest(statement: Statement) -> bytes:
+    """What it is known by: around what it says, other bytes may stand and still verify."""
+    return hashlib.sha256(encode(statement)).digest()
 
 
 def parse(typ: str, payload: bytes) -> Statement:

@@ -60,12 +60,11 @@ class Endpoint:
         return f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True)
 class Tunnel:
-    """One session's tunnel as it shall be. `repr` is the default one: keys are never shown."""
+    """One session's tunnel as it shall be, but for its preshared key."""
 
     peer: bytes
-    psk: bytes
     endpoint: Endpoint
     addresses: tuple[Interface, ...]  # the box's own, each a host prefix (/32, /128)
     vm: Address
@@ -87,7 +86,7 @@ def parse_endpoint(text: str) -> Endpoint:
 
 
 def parse(
-    *, peer: bytes, endpoint: str, psk: bytes, addresses: tuple[str, ...], vm: str, lease_s: int
+    *, peer: bytes, endpoint: str, addresses: tuple[str, ...], vm: str, lease_s: int
 ) -> Tunnel:
     """The checked description. Raises DecodeError for anything a project's network can't be."""
     if not 1 <= len(addresses) <= MAX_ADDRESSES:
@@ -101,9 +100,9 @@ def parse(
         raise DecodeError("the VM's family has no address of ours")
     if len({machine, far.address, *(address.ip for address in own)}) != len(own) + 2:
         raise DecodeError("one address stands for two parties")
-    if len(peer) != KEY_BYTES or len(psk) != KEY_BYTES or not any(peer):
+    if len(peer) != KEY_BYTES or not any(peer):
         raise DecodeError("not a key")
-    return Tunnel(peer, psk, far, own, machine, lease_s)
+    return Tunnel(peer, far, own, machine, lease_s)
 
 
 def check_place(tunnel: Tunnel, around: Iterable[Interface]) -> None:

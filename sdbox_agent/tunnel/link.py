@@ -150,9 +150,13 @@ class WireGuardGo:
             wipe(text)
             wipe(private_key)
 
-    def set_peers(self, peers: Iterable[PeerConfig], *, replace: bool) -> None:
+    def set_peers(self, peers: Sequence[PeerConfig], *, replace: bool) -> None:
         """Add or change peers; with `replace`, nobody else remains. Raises Fault."""
-        self.control.set(uapi.set_peers(peers, replace=replace))
+        text = uapi.set_peers(peers, replace=replace)
+        try:
+            self.control.set(text)
+        finally:
+            wipe(text)
 
     def move_endpoint(self, public_key: bytes, endpoint: Endpoint) -> None:
         """Where that peer is, once more: its packets find their way and source anew. Raises Fault.

@@ -1,4 +1,4 @@
-"""[door] One box's tunnel put together and taken apart: key, interface, addresses, routes, walls.
+"""[door] One box's tunnel put together and taken apart: keys, interface, addresses, routes, walls.
 
 Knows the order that leaks nothing. Does not know time, leases, the VM's answer or the core.
 """
@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError, Fault
-from sdbox_agent.tunnel import conntrack, mtu, nfset, path, rtnetlink
+from sdbox_agent.hardening import overwrite_freed
+from sdbox_agent.tunnel import conntrack, mtu, nfset, path, psk, rtnetlink
 from sdbox_agent.tunnel.config import FWMARK, INTERFACE, KEEPALIVE_S, KEY_BYTES, check_place
 from sdbox_agent.tunnel.kernel import Links, Sets
 from sdbox_agent.tunnel.link import WireGuardGo, move, wipe
@@ -38,6 +39,9 @@ class Plumbing:
         self._walls = Sets.here()
         self._wireguard = WireGuardGo(INTERFACE, directory)
         self._key = bytearray()
+        self._public_key = b""
+        self._kem: psk.KemPair | None = None
+        self._agreed: tuple[psk.Offer, psk.Bound] | None = None  # with it: the preshared key
         self._index = 0
 
     @property
@@ -45,12 +49,18 @@ class Plumbing:
         """Readable when wireguard-go has died; None while none runs."""
         return self._wireguard.pidfd
 
-    def make_key(self) -> bytes:
-        """Make the session's key pair; its public half. The private one lies in one bytearray."""
+    def make_keys(self) -> tuple[bytes, bytes]:
+        """Make the session's key pairs; the public halves, WireGuard's and ML-KEM's.
+
+        WireGuard's private one lies in one bytearray.
+        """
         self._key = bytearray(KEY_BYTES)
         with Path("/dev/urandom").open("rb", buffering=0) as source:
             source.readinto(self._key)
-        return X25519PrivateKey.from_private_bytes(self._key).public_key().public_bytes_raw()
+        private = X25519PrivateKey.from_private_bytes(self._key)
+        self._public_key = private.public_key().public_bytes_raw()
+        self._kem = psk.KemPair()
+        return self._public_key, self._kem.public
 
     def start(self) -> None:
         """Start wireguard-go with that key and move its interface over; nothing passes yet."""
@@ -59,7 +69,7 @@ class Plumbing:
             self._wireguard.configure(self._key, FWMARK)
             self._index = move(INTERFACE, self._here, self._there, self._namespace)
 
-    def open(self, tunnel: Tunnel) -> mtu.Width:
+    def open(self, tunnel: Tunnel, offer: psk.Offer, receipt_sha256: bytes) -> mtu.Width:
         """Walls, then addresses and routes, then the peer: the first handshake finds all ready."""
         with _faults():
             if {link.name for link in self._there.all()} != {"lo", INTERFACE}:
@@ -81,15 +91,22 @@ class Plumbing:
                     *(rtnetlink.default_route(self._index, each.version) for each in fitting),
                 ]
             )
+        self._agreed = (offer, psk.Bound(receipt_sha256, self._public_key, tunnel.peer))
         self.introduce(tunnel)
         return width
 
     def introduce(self, tunnel: Tunnel) -> None:
         """Make the gateway the only peer, as if it had never been: the next packet greets it."""
+        assert self._kem is not None
+        assert self._agreed is not None
+        preshared_key = self._kem.psk(*self._agreed)
         allowed = tuple(_EVERYWHERE[address.version] for address in tunnel.addresses)
-        peer = PeerConfig(tunnel.peer, allowed, tunnel.psk, tunnel.endpoint, KEEPALIVE_S)
-        with _faults():
-            self._wireguard.set_peers([peer], replace=True)
+        peer = PeerConfig(tunnel.peer, allowed, preshared_key, tunnel.endpoint, KEEPALIVE_S)
+        try:
+            with _faults():
+                self._wireguard.set_peers([peer], replace=True)
+        finally:
+            wipe(preshared_key)
 
     def find_way(self, tunnel: Tunnel) -> bool:
         """Packets to the gateway start from the addresses and routes of now. False: no way."""
@@ -154,16 +171,18 @@ class Plumbing:
         return any(peer.handshake_ns > time.time_ns() for peer in self._wireguard.peers())
 
     def close(self) -> None:
-        """Peers, process and interface, walls, key. Raises Fault if something is still there."""
+        """Peers, process and interface, walls, keys. Raises Fault if something is still there."""
         self._wireguard.stop()
         wipe(self._key)
         self._key = bytearray()
+        self._kem = self._agreed = None
         troubles: list[Exception] = []
         for undo in (self._shut_walls, self._delete_interface):  # the second whatever the first did
             try:
                 undo()
             except (OSError, DecodeError) as error:
                 troubles.append(error)
+        overwrite_freed()  # the shared secret was `bytes`
         if troubles:
             raise Fault("tunnel-not-down") from troubles[0]
 

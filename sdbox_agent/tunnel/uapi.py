@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 from pywireguard.base.userspace.peer import UserspacePeer
 
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.tunnel.config import Endpoint, parse_endpoint
+from sdbox_agent.tunnel.config import KEY_BYTES, Endpoint, parse_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
 Network = IPv4Network | IPv6Network
 
@@ -27,6 +27,7 @@ GET: Final = b"get=1\n\n"
 REMOVE_PEERS: Final = b"set=1\nreplace_peers=true\n\n"
 _HEX: Final = b"0123456789abcdef"
 _KEY_CHARS: Final = 64  # 32 bytes in lower-case hexadecimal
+_PSK_LINE: Final = b"\npreshared_key="
 _SECRET: Final = frozenset({"private_key", "preshared_key"})
 _DEVICE: Final = frozenset({"private_key", "listen_port", "fwmark"})
 _PEER: Final = frozenset(
@@ -42,6 +43,7 @@ _PEER: Final = frozenset(
     }
 )
 # ours
+_NO_PSK: Final = b64encode(bytes(KEY_BYTES))
 MAX_PEERS: Final = 1024
 MAX_ALLOWED_IPS: Final = 64  # a peer
 MAX_LINE_CHARS: Final = 128
@@ -55,7 +57,7 @@ class PeerConfig:
 
     public_key: bytes
     allowed_ips: tuple[Network, ...]
-    psk: bytes | None = None
+    psk: bytearray | None = None
     endpoint: Endpoint | None = None
     keepalive_s: int | None = None
 
@@ -89,16 +91,28 @@ def set_identity(private_key: bytearray, fwmark: int = 0, listen_port: int = 0) 
     head = b"set=1\nprivate_key="
     rest = f"\nfwmark={fwmark}\nlisten_port={listen_port}\n\n".encode()
     text = bytearray(head + bytes(_KEY_CHARS) + rest)  # whole at once: growing leaves copies behind
-    for at, byte in enumerate(private_key):
-        text[len(head) + 2 * at] = _HEX[byte >> 4]
-        text[len(head) + 2 * at + 1] = _HEX[byte & 15]
+    _write_hex(text, len(head), private_key)
     return text
 
 
-def set_peers(peers: Iterable[PeerConfig], *, replace: bool) -> bytes:
-    """Add or change peers; with `replace`, whoever is not named is gone."""
+def _write_hex(text: bytearray, start: int, key: bytearray) -> None:
+    for at, byte in enumerate(key):
+        text[start + 2 * at] = _HEX[byte >> 4]
+        text[start + 2 * at + 1] = _HEX[byte & 15]
+
+
+def set_peers(peers: Sequence[PeerConfig], *, replace: bool) -> bytearray:
+    """Add or change peers; with `replace`, whoever is not named is gone.
+
+    The result holds the preshared keys: its owner wipes it after use.
+    """
     lines = ["set=1", *(["replace_peers=true"] if replace else []), *map(_peer_text, peers)]
-    return ("\n".join(lines) + "\n\n").encode()
+    text = bytearray(("\n".join(lines) + "\n\n").encode())
+    at = 0
+    for psk in (peer.psk for peer in peers if peer.psk is not None):
+        at = text.index(_PSK_LINE, at) + len(_PSK_LINE)
+        _write_hex(text, at, psk)
+    return text
 
 
 def move_endpoint(public_key: bytes, endpoint: Endpoint) -> bytes:
@@ -114,9 +128,10 @@ def remove_peer(public_key: bytes) -> bytes:
 
 
 def _peer_text(peer: PeerConfig) -> str:
+    """In the place of a preshared key, one of zeros: text can't be wiped."""
     text: str = UserspacePeer(
         b64encode(peer.public_key),
-        preshared_key=None if peer.psk is None else b64encode(peer.psk),
+        preshared_key=None if peer.psk is None else _NO_PSK,
         endpoint=None if peer.endpoint is None else str(peer.endpoint),
         allowed_ips=[str(network) for network in peer.allowed_ips],
         persistent_keepalive_interval=peer.keepalive_s,

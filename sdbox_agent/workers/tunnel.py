@@ -31,6 +31,7 @@ from sdbox_agent.tunnel.kernel import Links
 from sdbox_agent.tunnel.life import Do, Life, Over, Probe
 from sdbox_agent.tunnel.plumbing import Plumbing
 from sdbox_agent.tunnel.prober import Prober
+from sdbox_agent.tunnel.psk import Offer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,8 +126,9 @@ class Helper:
             self._protocol_broken(message.n)
             return
         self._session = message.n
-        public = self._plumbing.make_key()
-        self._tell(ipc.TunnelPrepared(n=message.n, wg_public_key=public))  # the card signs while…
+        wg_key, kem_key = self._plumbing.make_keys()
+        prepared = ipc.TunnelPrepared(n=message.n, wg_public_key=wg_key, kem_key=kem_key)
+        self._tell(prepared)  # the card signs while…
         if self._core is None:
             return  # gone meanwhile, and everything with it
         try:
@@ -146,13 +148,13 @@ class Helper:
             tunnel = config.parse(
                 peer=message.peer,
                 endpoint=message.endpoint,
-                psk=message.psk,
                 addresses=message.addresses,
                 vm=message.vm,
                 lease_s=message.lease_s,
             )
             self._walls = self._look_at_walls()
-            width = self._plumbing.open(tunnel)
+            offer = Offer(message.psk_salt, message.kem_ciphertext)
+            width = self._plumbing.open(tunnel, offer, message.receipt_sha256)
         except DecodeError:
             self._end(message.n, "centre-answer-invalid")
         except Fault as fault:

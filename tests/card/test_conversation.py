@@ -29,6 +29,7 @@ RECEIPT = fields.Receipt(
     level=Level.HOST_MATCH,
     project="test-project-01",
     wg_public_key=bytes(32),
+    kem_key_sha256=bytes(32),
     utc_s=1,
 )
 KINDS = (kinds.FREE,)

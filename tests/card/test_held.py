@@ -84,7 +84,7 @@ def test_a_pin_is_taken_once_a_grant() -> None:
 def receipt(level: Level) -> fields.Receipt:
     return fields.Receipt(
         box="b", session="boot-7", challenge=bytes(32), enrolment="e", attempt=1, level=level,
-        project="p", wg_public_key=bytes(32), utc_s=1,
+        project="p", wg_public_key=bytes(32), kem_key_sha256=bytes(32), utc_s=1,
     )  # fmt: skip
 
 

@@ -115,6 +115,7 @@ def statement(
             "level": "host-match",
             "project": "p",
             "wg_public_key": bytes(32),
+            "kem_key_sha256": bytes(32),
             "utc_s": 1,
         }
     if typ == "renew":

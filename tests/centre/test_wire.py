@@ -1,3 +1,4 @@
+import base64
 import json
 
 import msgspec
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.terms import Level
+from sdbox_agent.terms import KEM_CIPHERTEXT_BYTES, KEM_KEY_BYTES, Level
 from tests.fuzz import fuzz_wire
 
 names = st.from_regex(r"\A[A-Za-z0-9._:-]{1,100}\Z")
@@ -32,7 +33,12 @@ requests = st.one_of(
         statement=st.binary(max_size=64),
         levels=st.lists(st.sampled_from(Level), max_size=8).map(tuple),
     ),
-    st.builds(wire.ReceiptRequest, session=names, statement=st.binary(max_size=64)),
+    st.builds(
+        wire.ReceiptRequest,
+        session=names,
+        statement=st.binary(max_size=64),
+        kem_key=st.binary(min_size=KEM_KEY_BYTES, max_size=KEM_KEY_BYTES),
+    ),
     st.builds(wire.EndRequest, session=names, code=st.just("card-removed")),
 )
 json_values = st.recursive(
@@ -101,11 +107,28 @@ def test_every_struct_is_closed() -> None:
         assert msgspec.json.schema(kind)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [(wire.ReceiptRequest, "kem_key"), (wire.ReceiptAnswer, "kem_ciphertext")]
+)
+def test_a_post_quantum_key_or_ciphertext_is_there_and_of_its_size(kind: type, name: str) -> None:
+    whole = json.loads(next(seed for seed in fuzz_wire.SEEDS if name.encode() in seed))
+    said = base64.b64decode(whole[name])
+    wire.decode(json.dumps(whole).encode(), kind)
+    for wrong in (None, b"", said[:-1], said + b"k"):
+        coded = None if wrong is None else base64.b64encode(wrong).decode()
+        with pytest.raises(DecodeError):
+            wire.decode(json.dumps({**whole, name: coded}).encode(), kind)
+    del whole[name]
+    with pytest.raises(DecodeError):
+        wire.decode(json.dumps(whole).encode(), kind)
+
+
 def test_no_key_is_ever_shown() -> None:
     """What is logged, or stands in an exception or a state, is a repr."""
     answer = wire.ReceiptAnswer(
         peer=bytes(32),
-        psk=b"test-secret-" + bytes(20),
+        psk_salt=b"test-secret-" + bytes(20),
+        kem_ciphertext=bytes(KEM_CIPHERTEXT_BYTES),
         endpoint="192.0.2.1:51820",
         addresses=("10.77.0.2/32",),
         vm="10.77.0.1",

@@ -19,7 +19,8 @@ from tests.daemon.parts import UTC_S, Bench, Calls, Link, N
 PROOF = fields.Proof(box="box-01", session="boot-7", challenge=bytes(32))
 RECEIPT = fields.Receipt(
     box="box-01", session="boot-7", challenge=bytes(32), enrolment="e1", reference_sha256=bytes(32),
-    attempt=1, level=Level.HOST_MATCH, project="p1", wg_public_key=bytes(32), utc_s=UTC_S,
+    attempt=1, level=Level.HOST_MATCH, project="p1", wg_public_key=bytes(32),
+    kem_key_sha256=bytes(32), utc_s=UTC_S,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from sdbox_agent.session import events as on
 from sdbox_agent.state.attempts import LIMIT
 from sdbox_agent.terms import Band, Level
 from tests.daemon.parts import UTC_S, Bench, Calls, N
-from tests.session.explore import CHALLENGE, FREE_CARD, LEASE, NEXT, ONE, admitted
+from tests.session.explore import CHALLENGE, FREE_CARD, KEM_KEY, LEASE, NEXT, ONE, admitted
 
 CARD = hashlib.sha256(FREE_CARD.auth).digest()
 
@@ -28,7 +28,12 @@ class Side(CentreSide):
 
 
 def hello(**changed: object) -> wire.HelloAnswer:
-    values = {"utc_s": UTC_S + 100, "wire": 1, "policy_version": 1, "challenge": CHALLENGE}
+    values = {
+        "utc_s": UTC_S + 100,
+        "wire": wire.WIRE_MAX,
+        "policy_version": 1,
+        "challenge": CHALLENGE,
+    }
     return wire.HelloAnswer(**{**values, **changed})  # type: ignore[arg-type]
 
 
@@ -48,7 +53,8 @@ def test_hello_names_box_session_and_start() -> None:
     [
         (hello(challenge=None), "centre-answer-invalid"),
         (hello(policy_version=0), "centre-answer-invalid"),
-        (hello(wire=0), "wire-unsupported"),
+        (hello(wire=wire.WIRE_MIN - 1), "wire-unsupported"),
+        (hello(wire=wire.WIRE_MAX + 1), "wire-unsupported"),
     ],
 )
 def test_a_hello_that_goes_back_is_refused(answer: wire.HelloAnswer, code: str) -> None:
@@ -114,8 +120,9 @@ def test_an_attempt_is_counted_here_before_it_is_asked_for() -> None:
 def test_only_an_accepted_receipt_gives_attempts_back() -> None:
     side = Side()
     side.bench.attempts.lower(CARD, 4)
-    side.send_receipt(do.SendReceipt(N, FREE_CARD, b"jws", Band.WEAK))
-    assert side.calls.request()[1].band is Band.WEAK
+    side.send_receipt(do.SendReceipt(N, FREE_CARD, b"jws", KEM_KEY, Band.WEAK))
+    request = side.calls.request()[1]
+    assert (request.band, request.kem_key) == (Band.WEAK, KEM_KEY)
     side.calls.fail("statement-invalid")
     assert (side.left, side.bench.failed()) == (4, "statement-invalid")
     side.calls.answer(LEASE)

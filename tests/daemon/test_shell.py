@@ -12,7 +12,17 @@ from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
 from sdbox_agent.session.ends import CLOSING_S
 from tests.daemon.parts import Loop
-from tests.session.explore import CHALLENGE, FREE_CARD, KEY, LEASE, NEXT, ONE, POLICY, admitted
+from tests.session.explore import (
+    CHALLENGE,
+    FREE_CARD,
+    KEM_KEY,
+    KEY,
+    LEASE,
+    NEXT,
+    ONE,
+    POLICY,
+    admitted,
+)
 
 
 class Played:
@@ -166,7 +176,7 @@ class Working(Played):
             on.ProbeReady(1),
             on.AttemptReserved(1, 1, 8, NEXT),
             on.FingerMatched(1),
-            on.TunnelPrepared(1, KEY, 0),
+            on.TunnelPrepared(1, KEY, KEM_KEY, 0),
             on.ReceiptSigned(1, b"jws"),
             on.Leased(1, LEASE),
             on.TunnelUp(1, 1.0, 1.0),

@@ -6,7 +6,7 @@ from sdbox_agent import ipc
 from sdbox_agent.daemon.tunnel_side import TunnelSide
 from sdbox_agent.session import events as on
 from tests.daemon.parts import UTC_S, Bench, Link, N
-from tests.session.explore import KEY, LEASE
+from tests.session.explore import KEM_KEY, KEY, LEASE
 
 
 class Side(TunnelSide):
@@ -23,11 +23,13 @@ class Side(TunnelSide):
 def test_it_asks_for_a_key_a_tunnel_and_a_longer_lease() -> None:
     side = Side()
     side.prepare(N)
-    side.open(N, LEASE)
+    side.open(N, LEASE, b"r" * 32)
     side.extend(N, 60)
     assert side.asked == [ipc.PrepareTunnel, ipc.OpenTunnel, ipc.ExtendLease]
-    assert side.spy.sent[1].psk == LEASE.psk
-    assert "psk" not in repr(side.spy.sent[1])
+    asked = side.spy.sent[1]
+    assert (asked.psk_salt, asked.kem_ciphertext) == (LEASE.psk_salt, LEASE.kem_ciphertext)
+    assert asked.receipt_sha256 == b"r" * 32
+    assert "psk" not in repr(asked)
 
 
 @pytest.mark.parametrize(
@@ -49,10 +51,12 @@ def test_its_words_become_events(message: ipc.FromTunnel, event: on.Event) -> No
 
 def test_a_key_is_told_with_the_trusted_time_or_the_session_fails() -> None:
     side = Side()
-    side.heard(ipc.TunnelPrepared(n=N, wg_public_key=KEY))
-    assert side.bench.fed[0].utc_s >= UTC_S
+    side.heard(ipc.TunnelPrepared(n=N, wg_public_key=KEY, kem_key=KEM_KEY))
+    told = side.bench.fed[0]
+    assert (told.wg_public_key, told.kem_key) == (KEY, KEM_KEY)
+    assert told.utc_s >= UTC_S
     unset = Side(clock_set=False)
-    unset.heard(ipc.TunnelPrepared(n=N, wg_public_key=KEY))
+    unset.heard(ipc.TunnelPrepared(n=N, wg_public_key=KEY, kem_key=KEM_KEY))
     assert unset.bench.failed() == "clock-unset"
 
 

@@ -42,7 +42,7 @@ def states() -> list[at.State]:
         at.Comparing(SESSION, access(), 1, "finger-wet", waits=True),
         at.Choosing(SESSION, access(), 1),
         at.Signing(SESSION, access(), 1, "p1"),
-        at.Tunnelling(SESSION, access(), "p1", LEASE),
+        at.Tunnelling(SESSION, access(), "p1", KEY, LEASE),
         at.Open(SESSION, access(), "p1", 3.0, 2.0, pending=b"jws"),
         at.Closing(3, "card-removed", frozenset(), 1),
         at.Spent(3, "card-removed", frozenset()),

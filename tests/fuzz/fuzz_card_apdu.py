@@ -34,7 +34,7 @@ PARSERS = (apdu, Conversation)
 MINE = {"box": "b", "session": "s-1", "challenge": bytes(32)}
 RECEIPT = fields.Receipt(
     **MINE, enrolment="e", attempt=1, level=Level.HOST_MATCH, project="p",
-    wg_public_key=bytes(32), utc_s=1,
+    wg_public_key=bytes(32), kem_key_sha256=bytes(32), utc_s=1,
 )  # fmt: skip
 PROOF, RENEW = fields.Proof(**MINE), fields.Renew(**MINE, n=1)
 CODES = {

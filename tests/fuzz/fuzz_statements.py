@@ -26,6 +26,7 @@ STATEMENTS = (
         level=Level.HOST_MATCH,
         project="p",
         wg_public_key=bytes(32),
+        kem_key_sha256=bytes(32),
         utc_s=1,
     ),
 )

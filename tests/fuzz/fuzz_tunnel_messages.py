@@ -9,6 +9,7 @@ import msgspec
 
 from sdbox_agent import ipc
 from sdbox_agent.errors import DecodeError, Fault
+from sdbox_agent.terms import KEM_CIPHERTEXT_BYTES
 from sdbox_agent.tunnel import config
 
 PARSERS = (config, ipc.Channel.receive, ipc.Channel._decode)
@@ -18,7 +19,9 @@ _stranger: ipc.Channel[ipc.ToTunnel] = ipc.Channel(_ours, ipc.ToTunnel, os.getui
 OPEN = {
     "peer": b"p" * 32,
     "endpoint": "[2001:db8::1]:51820",
-    "psk": b"k" * 32,
+    "psk_salt": b"s" * 32,
+    "kem_ciphertext": b"c" * KEM_CIPHERTEXT_BYTES,
+    "receipt_sha256": b"r" * 32,
     "addresses": ("10.77.0.2/32", "fd77::2/128"),
     "vm": "10.77.0.1",
     "lease_s": 60,
@@ -45,7 +48,7 @@ ABSURD: list[dict[str, object]] = [
     {"vm": "192.0.2.77"},
     {"endpoint": "192.0.2.2:51820"},
     {"peer": bytes(32)},
-    {"psk": b"k"},
+    {"kem_ciphertext": b"c"},
 ]
 SEEDS: list[bytes] = [
     *map(
@@ -79,11 +82,11 @@ def target(data: bytes) -> None:
             tunnel = config.parse(
                 peer=message.peer,
                 endpoint=message.endpoint,
-                psk=message.psk,
                 addresses=message.addresses,
                 vm=message.vm,
                 lease_s=message.lease_s,
             )
             with contextlib.suppress(Fault):
                 config.check_place(tunnel, AROUND)
+            assert len(message.kem_ciphertext) == KEM_CIPHERTEXT_BYTES
             assert str(tunnel.endpoint) == message.endpoint

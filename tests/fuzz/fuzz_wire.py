@@ -4,6 +4,7 @@ import contextlib
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import DecodeError
+from sdbox_agent.terms import KEM_CIPHERTEXT_BYTES, KEM_KEY_BYTES
 
 PARSERS = (wire,)
 KINDS = (
@@ -49,7 +50,8 @@ SEEDS: list[bytes] = [
     wire.encode(
         wire.ReceiptAnswer(
             peer=KEY,
-            psk=KEY,
+            psk_salt=KEY,
+            kem_ciphertext=bytes(KEM_CIPHERTEXT_BYTES),
             endpoint="192.0.2.1:51820",
             addresses=("10.77.0.2/32",),
             vm="10.77.0.1",
@@ -57,6 +59,7 @@ SEEDS: list[bytes] = [
             challenge=KEY,
         )
     ),
+    wire.encode(wire.ReceiptRequest(session="b-1", statement=b"jws", kem_key=bytes(KEM_KEY_BYTES))),
     wire.encode(wire.RenewAnswer(lease_s=60, challenge=KEY)),
     wire.encode(wire.EndAnswer()),
     wire.encode(wire.CrlsAnswer(crls=(b"a", b"b"))),

@@ -6,6 +6,7 @@ whatever receipt it is told to. It has no reader: the card lies straight on it (
 
 import contextlib
 import ctypes
+import hashlib
 import itertools
 import os
 import secrets
@@ -25,6 +26,7 @@ from sdbox_agent.centre.https import CentreClient, Where
 from sdbox_agent.identity import keys as identity
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
+from sdbox_agent.tunnel.psk import KemPair
 from sdbox_centre.authority import pem_of
 from sdbox_centre.gateway_wire import GatewayClient, Install
 
@@ -125,6 +127,7 @@ class HostileSession:
         self.admitted = self._box.inside(lambda: self._client.proof(request))
         self._challenge = self.admitted.challenge
         self._attempt = 0
+        self.kem = KemPair()
 
     def give_pin(self) -> None:
         """It was left on a note beside the card."""
@@ -149,6 +152,7 @@ class HostileSession:
             "level": level,
             "project": "p-alpha",
             "wg_public_key": secrets.token_bytes(32),
+            "kem_key_sha256": hashlib.sha256(self.kem.public).digest(),
             "utc_s": int(time.time()),
         }
         signed = self.card.sign(fields.Receipt(**{**honest, **said}), key)  # type: ignore[arg-type]
@@ -161,7 +165,7 @@ class HostileSession:
 
     def post(self, receipt: bytes) -> wire.ReceiptAnswer:
         """To the API. Raises what the centre answers."""
-        request = wire.ReceiptRequest(session=self.name, statement=receipt)
+        request = wire.ReceiptRequest(session=self.name, statement=receipt, kem_key=self.kem.public)
         answer: wire.ReceiptAnswer = self._box.inside(lambda: self._client.receipt(request))
         return answer
 
@@ -172,6 +176,7 @@ class HostileSession:
             Install(
                 box=self._box.name,
                 statement=receipt,
+                kem_key=self.kem.public,
                 auth=shown.auth,
                 key_management=shown.key_management,
                 card_auth=shown.card_auth,

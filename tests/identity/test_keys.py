@@ -105,6 +105,7 @@ def receipt() -> bytes:
             level=Level.HOST_MATCH,
             project="p1",
             wg_public_key=bytes(32),
+            kem_key_sha256=bytes(32),
             utc_s=1,
         )
     )

@@ -18,6 +18,7 @@ from sdbox_agent.pki import oids
 from sdbox_agent.pki.holder import CardCertificates
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
+from sdbox_agent.tunnel import psk
 from sdbox_centre import authority
 from sdbox_centre.staff import CardShown
 
@@ -123,6 +124,7 @@ class Box:
     statement_key: ec.EllipticCurvePrivateKey
     boot_id: str
     boot_counter: int = 1
+    kem: psk.KemPair = dataclasses.field(default_factory=psk.KemPair)  # of every session of its
 
     @property
     def fingerprint(self) -> bytes:
@@ -165,6 +167,7 @@ class Box:
                 "level": Level.HOST_MATCH,
                 "project": PROJECT,
                 "wg_public_key": os.urandom(32),
+                "kem_key_sha256": hashlib.sha256(self.kem.public).digest(),
                 "utc_s": utc_s,
                 **changed,
             }
@@ -175,7 +178,9 @@ class Box:
             (card.certificates.auth, card.auth),
             (self.statement_der, self.statement_key),
         )
-        return wire.ReceiptRequest(session=said.session, statement=statement(said, *signers))
+        return wire.ReceiptRequest(
+            session=said.session, statement=statement(said, *signers), kem_key=self.kem.public
+        )
 
     def renew(self, card: Card, session: str, challenge: bytes, n: int) -> wire.RenewRequest:
         said = fields.Renew(box=self.name, session=session, challenge=challenge, n=n)

@@ -3,8 +3,9 @@ import pytest
 from cryptography import x509
 
 from sdbox_agent.errors import SdboxError
-from sdbox_agent.statements import fields
-from sdbox_agent.terms import Level
+from sdbox_agent.statements import fields, jws
+from sdbox_agent.terms import KEM_KEY_BYTES, Level
+from sdbox_agent.tunnel import psk
 from sdbox_centre import authority, gateway
 from sdbox_centre.gateway_wire import Install, Installed, Remove, Renewal, Renewed
 from tests.sdbox_centre import world as w
@@ -16,9 +17,11 @@ def install(world: World, n: int = 1, card=None, by=None, **changed) -> Install:
     card, box = card or world.card, by or world.box
     said = box.receipt_of(f"{box.boot_id}-{n}", bytes([n]) * 32, 1, world.clock.utc, changed)
     three = card.certificates
+    request = box.receipt(card, said)
     return Install(
         box=box.name,
-        statement=box.receipt(card, said).statement,
+        statement=request.statement,
+        kem_key=request.kem_key,
         auth=three.auth,
         key_management=three.key_management,
         card_auth=three.card_auth,
@@ -44,8 +47,12 @@ def test_a_receipt_lets_exactly_one_peer_in_and_repeated_changes_nothing(world: 
     assert isinstance(first, Installed)
     assert world.gateway.answer(request) == first
     (peer,) = world.peers.peers.values()
-    assert (peer.psk, peer.addresses) == (first.psk, first.addresses)
-    assert first.psk.hex() not in repr(first) + repr(peer)
+    assert peer.addresses == first.addresses
+    payload = jws.unb64url(msgspec.json.decode(request.statement)["payload"])
+    bound = psk.Bound(w.hashlib.sha256(payload).digest(), peer.public_key, first.peer)
+    key = world.box.kem.psk(psk.Offer(first.psk_salt, first.kem_ciphertext), bound)
+    assert world.peers.psks == {peer.public_key: key}
+    assert "psk" not in f"{first!r}{world.gateway._leases._by_key}"
 
 
 def test_a_lease_ends_by_the_gateways_own_clock(world: World) -> None:
@@ -177,7 +184,7 @@ def test_a_receipt_of_another_time_is_refused(world: World, skew_s: int) -> None
     [
         ({"level": Level.CARD_MATCH, "reference_sha256": None}, "card-not-match-bound"),
         ({"reference_sha256": None}, "statement-invalid"),
-        ({"kem_key_sha256": bytes(32)}, "statement-invalid"),
+        ({"kem_key_sha256": bytes(32)}, "kem-key-mismatch"),
         ({"project": "test-project-09"}, "project-not-granted"),
         ({"project": ".."}, "project-not-granted"),
         ({"attempt": 0}, "project-not-granted"),
@@ -188,6 +195,20 @@ def test_the_gateway_judges_by_its_own_files(world: World, change: dict, code: s
     with refused(code):
         world.gateway.answer(install(world, **change))
     assert not world.peers.peers
+
+
+def test_another_key_beside_the_receipt_lets_nobody_in(world: World) -> None:
+    """Whoever owns the API would like to know the tunnel's key."""
+    request = install(world)
+    own = psk.KemPair().public
+    with refused("kem-key-mismatch"):
+        world.gateway.answer(msgspec.structs.replace(request, kem_key=own))
+    invalid = b"\xff" * KEM_KEY_BYTES
+    named = install(world, kem_key_sha256=w.hashlib.sha256(invalid).digest())
+    with refused("kem-key-invalid"):
+        world.gateway.answer(msgspec.structs.replace(named, kem_key=invalid))
+    assert not world.peers.peers
+    world.gateway.answer(request)  # nothing was lost
 
 
 def test_a_card_in_the_database_alone_opens_nothing(world: World) -> None:
@@ -300,7 +321,7 @@ def test_a_renewal_asks_card_box_and_project_again(world: World) -> None:
 
 def test_a_peer_that_nobody_leased_is_put_out(world: World) -> None:
     world.gateway.answer(install(world))
-    world.peers.add(w.Peer(b"x" * 32, b"y" * 32, ("10.77.0.6/32",)))
+    world.peers.add(w.Peer(b"x" * 32, ("10.77.0.6/32",)), bytearray(32))
     world.gateway.reconcile(w.PROJECT)
     assert b"x" * 32 not in world.peers.present()
     assert len(world.peers.present()) == 1

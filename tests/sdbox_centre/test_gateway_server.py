@@ -172,7 +172,7 @@ def test_a_stranger_on_the_interface_is_put_out_by_itself(
 ) -> None:
     monkeypatch.setattr(gateway_server, "RECONCILE_S", 0.1)
     one = Running(world, may(ME, ME))
-    world.peers.add(w.Peer(b"x" * 32, b"y" * 32, ("10.77.0.6/32",)))
+    world.peers.add(w.Peer(b"x" * 32, ("10.77.0.6/32",)), bytearray(32))
     until(lambda: not world.peers.peers)
     one.close()
 

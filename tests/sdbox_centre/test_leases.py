@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdbox_agent.errors import Refused
+from sdbox_agent.tunnel.psk import Offer
 from sdbox_centre.leases import Lease, Leases, free_addresses
 from sdbox_centre.peers import Peer
 
@@ -17,7 +18,8 @@ def lease(n: int, ends_s: float = 60.0, project: str = "p", **other) -> Lease:
         "certificates": (b"a", b"b", b"c"),
         "card": b"card%d" % n,
         "receipt_sha256": b"r",
-        "peer": Peer(b"key%d" % n, b"psk", (f"10.0.0.{n}/32",)),
+        "peer": Peer(b"key%d" % n, (f"10.0.0.{n}/32",)),
+        "offer": Offer(b"salt", b"ciphertext"),
         "ends_s": ends_s,
     }
     return Lease(**{**values, **other})
@@ -42,7 +44,7 @@ def test_sessions_cards_and_keys_are_never_shared() -> None:
     for other, code in (
         (lease(1, card=b"other"), "lease-refused"),
         (lease(2, card=b"card1"), "session-elsewhere"),
-        (lease(2, peer=Peer(b"key1", b"x", ())), "lease-refused"),
+        (lease(2, peer=Peer(b"key1", ())), "lease-refused"),
     ):
         with pytest.raises(Refused, match=code):
             leases.add(other)

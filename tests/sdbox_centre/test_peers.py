@@ -15,11 +15,13 @@ def contract(peers: Peers) -> None:
     """What the gateway rests on."""
     assert len(peers.public_key) == 32
     assert peers.present() == frozenset()
-    one, two = (Peer(os.urandom(32), os.urandom(32), (f"10.77.0.{n}/32",)) for n in (2, 3))
-    peers.add(one)
-    peers.add(two)
+    one, two = (Peer(os.urandom(32), (f"10.77.0.{n}/32",)) for n in (2, 3))
+    psks = [bytearray(os.urandom(32)) for _ in range(3)]
+    peers.add(one, psks[0])
+    peers.add(two, psks[1])
     assert peers.present() == {one.public_key, two.public_key}
-    peers.add(Peer(one.public_key, os.urandom(32), ("10.77.0.4/32", "fd77::4/128")))
+    peers.add(Peer(one.public_key, ("10.77.0.4/32", "fd77::4/128")), psks[2])
+    assert not any(map(any, psks)), "wiped"
     assert peers.present() == {one.public_key, two.public_key}
     peers.remove(one.public_key)
     peers.remove(one.public_key)
@@ -27,7 +29,7 @@ def contract(peers: Peers) -> None:
     peers.close()
     for call in (
         peers.present,
-        lambda: peers.add(one),
+        lambda: peers.add(one, bytearray(32)),
         lambda: peers.remove(two.public_key),
     ):
         with pytest.raises(OSError, match=r".+"):

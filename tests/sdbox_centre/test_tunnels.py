@@ -7,7 +7,8 @@ from cryptography import x509
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import SdboxError
 from sdbox_agent.statements import fields
-from sdbox_agent.terms import Band, Level
+from sdbox_agent.terms import KEM_KEY_BYTES, Band, Level
+from sdbox_agent.tunnel import psk
 from sdbox_centre.gateway_wire import Install, Renewal
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import World, session
@@ -28,6 +29,45 @@ def test_a_renewal_is_of_this_box_and_session(world: World) -> None:
                 wire.RenewRequest(session=one.name, statement=w.statement(said, signer))
             )
     one.renew()  # none of that spent the challenge
+
+
+def test_the_api_neither_stores_nor_says_the_preshared_key(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[object] = []
+    answer = world.gateway.answer
+
+    def overheard(request: Install) -> object:
+        said.append(answer(request))
+        return said[-1]
+
+    monkeypatch.setattr(world.gateway, "answer", overheard)
+    lease = session(world).to_open()
+    (key,) = world.peers.psks.values()
+    assert key not in b"".join(map(msgspec.msgpack.encode, [lease, *said]))
+    world.store.close()
+    stored = b"".join(path.read_bytes() for path in world.root.glob("centre.db*"))
+    assert not any(part in stored for part in (key, lease.psk_salt, lease.kem_ciphertext))
+    assert w.SEALED in stored  # the search finds what is there
+
+
+def test_the_post_quantum_key_is_the_one_that_was_signed_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = session(world)
+    one.hello()
+    one.prove()
+    one.attempt()
+    honest = one.receipt_request()
+    invalid = b"\xff" * KEM_KEY_BYTES
+    with monkeypatch.context() as api_alone:
+        api_alone.setattr(world.gateway, "answer", lambda _request: pytest.fail("asked"))
+        with refused("kem-key-mismatch"):
+            one.client.receipt(msgspec.structs.replace(honest, kem_key=psk.KemPair().public))
+        named = one.receipt_request(kem_key_sha256=w.hashlib.sha256(invalid).digest())
+        with refused("kem-key-invalid"):
+            one.client.receipt(msgspec.structs.replace(named, kem_key=invalid))
+    one.client.receipt(honest)  # nothing was spent
 
 
 @pytest.fixture

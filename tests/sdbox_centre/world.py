@@ -10,9 +10,11 @@ import os
 import time
 from pathlib import Path
 
+import msgspec
 from cryptography import x509
 
 from sdbox_agent.centre import wire
+from sdbox_agent.statements import fields
 from sdbox_agent.terms import Band, Level
 from sdbox_centre import api, authority
 from sdbox_centre.book import Book
@@ -225,6 +227,7 @@ class Session:
     name: str
 
     challenge: bytes = b""
+    receipt_sha256: bytes = b""
     n: int = 0
 
     def hello(self) -> None:
@@ -243,13 +246,12 @@ class Session:
 
     def receipt_request(self, **changed) -> wire.ReceiptRequest:
         said = self.box.receipt_of(self.name, self.challenge, 1, self.world.clock.utc, changed)
+        self.receipt_sha256 = fields.digest(said)
         return self.box.receipt(self.card, said)
 
     def receipt(self, band: Band | None = None, **changed):
         said = self.receipt_request(**changed)
-        answer = self.client.receipt(
-            wire.ReceiptRequest(session=self.name, statement=said.statement, band=band)
-        )
+        answer = self.client.receipt(msgspec.structs.replace(said, session=self.name, band=band))
         self.challenge = answer.challenge
         return answer
 

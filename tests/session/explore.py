@@ -21,7 +21,7 @@ from sdbox_agent.session import states as at
 from sdbox_agent.session.events import Timer
 from sdbox_agent.session.machine import start, step
 from sdbox_agent.session.policy import Policy
-from sdbox_agent.terms import Band, Level
+from sdbox_agent.terms import KEM_CIPHERTEXT_BYTES, KEM_KEY_BYTES, Band, Level
 from tests import kinds
 from tests.session.promises import BOOKED, NEXT, Book, judge, judge_step
 
@@ -37,6 +37,7 @@ MAX_RENEWALS = 1
 MAX_TRIES = 1
 
 CHALLENGE, KEY = bytes(32), b"\2" * 32
+KEM_KEY = b"\3" * KEM_KEY_BYTES
 FREE_CARD = on.Card(b"9A", b"9D", b"9E", kinds.FREE)
 PIN_CARD = on.Card(b"9A", b"9D", b"9E", kinds.PIN, pin_left=2)
 BITS = tuple(
@@ -67,7 +68,8 @@ def admitted(grants: tuple[wire.Grant, ...], **other: object) -> wire.ProofAnswe
 
 
 LEASE = wire.ReceiptAnswer(
-    peer=KEY, psk=KEY, endpoint="192.0.2.1:51820", addresses=("10.77.0.2/32",), vm="10.77.0.1",
+    peer=KEY, psk_salt=KEY, kem_ciphertext=bytes(KEM_CIPHERTEXT_BYTES),
+    endpoint="192.0.2.1:51820", addresses=("10.77.0.2/32",), vm="10.77.0.1",
     lease_s=60, challenge=NEXT,
 )  # fmt: skip
 
@@ -106,7 +108,7 @@ def answers(n: int) -> tuple[on.Event, ...]:
         on.FingerRejected(n),
         on.FingerRejected(n, 0),
         on.FingerRejected(n, advice="other-finger-better"),
-        on.TunnelPrepared(n, KEY, 1_800_000_000),
+        on.TunnelPrepared(n, KEY, KEM_KEY, 1_800_000_000),
         on.ReceiptSigned(n, b"jws"),
         on.Leased(n, LEASE),
         on.TunnelUp(n, 1.0, 1.0),

@@ -127,8 +127,8 @@ def the_end_is_not_told(state: at.State, event: on.Event, policy: Policy) -> Ste
 
 def the_receipt_goes_out_unsigned(state: at.State, event: on.Event, policy: Policy) -> Step:
     if isinstance(state, at.Signing) and isinstance(event, on.TunnelPrepared):
-        tunnelling = at.Tunnelling(state.session, state.access, state.project)
-        return tunnelling, (do.SendReceipt(event.n, state.access.card, b""),)
+        tunnelling = at.Tunnelling(state.session, state.access, state.project, bytes(32))
+        return tunnelling, (do.SendReceipt(event.n, state.access.card, b"", event.kem_key),)
     return step(state, event, policy)
 
 
@@ -158,7 +158,8 @@ def _receipt(state: at.Opening) -> fields.Receipt:
     answer = state.access.answer
     return fields.Receipt(
         box="box-01", session="boot-1", challenge=answer.challenge, enrolment=answer.enrolment,
-        attempt=1, level=answer.level, project="p1", wg_public_key=bytes(32), utc_s=0,
+        attempt=1, level=answer.level, project="p1", wg_public_key=bytes(32),
+        kem_key_sha256=bytes(32), utc_s=0,
     )  # fmt: skip
 
 
@@ -209,6 +210,20 @@ def a_hint_within_an_attempt_is_a_match(state: at.State, event: on.Event, policy
     return step(state, event, policy)
 
 
+def another_key_goes_beside_the_receipt(state: at.State, event: on.Event, policy: Policy) -> Step:
+    after, effects = step(state, event, policy)
+    return after, tuple(
+        replace(effect, kem_key=b"other") if isinstance(effect, do.SendReceipt) else effect
+        for effect in effects
+    )
+
+
+def a_tunnel_is_for_another_receipt(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Tunnelling):
+        state = replace(state, receipt_sha256=bytes(32))
+    return step(state, event, policy)
+
+
 def a_band_is_made_up(state: at.State, event: on.Event, policy: Policy) -> Step:
     after, effects = step(state, event, policy)
     return after, tuple(
@@ -222,6 +237,8 @@ FAULTS: tuple[Fault, ...] = (
     a_touch_gives_the_transaction_more_time,
     a_hint_within_an_attempt_is_a_match,
     a_band_is_made_up,
+    another_key_goes_beside_the_receipt,
+    a_tunnel_is_for_another_receipt,
     a_right_code_needs_no_pin,
     a_wrong_code_is_as_good,
     a_finger_that_fails_turns_into_a_code,

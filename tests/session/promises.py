@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -206,11 +207,16 @@ def _book_effect(
             promise(receipt.level is book.level, "a receipt names the level that was decided")
             promise(receipt.project in book.offered, "no receipt for a project not granted")
             promise(receipt.challenge == NEXT, "a receipt signs the newest challenge")
-        case do.SendReceipt(band=band):
+            signed = {f"signs {fields.digest(receipt)!r}", f"names {receipt.kem_key_sha256!r}"}
+            return replace(book, facts=book.facts | signed)
+        case do.SendReceipt(band=band, kem_key=kem_key):
+            named = f"names {hashlib.sha256(kem_key).digest()!r}"
+            promise(named in book.facts, "the key beside a receipt is the one it names")
             promise(not band or f"matched {band}" in book.facts, "a band is a match's own")
             told = {fact for fact in book.facts if fact.startswith("matched ")}
             return replace(book, facts=book.facts - told)
-        case do.OpenTunnel():
+        case do.OpenTunnel(receipt_sha256=signed_sha256):
+            promise(f"signs {signed_sha256!r}" in book.facts, "a tunnel is for what was signed")
             needed = NEEDED | VERIFIED[book.level or Level.HOST_MATCH]
             for fact in sorted(needed - book.facts):
                 promise(False, f"no tunnel without {fact}")

@@ -13,6 +13,7 @@ from tests.session.dialogue import Dialogue
 from tests.session.explore import (
     CHALLENGE,
     FREE_CARD,
+    KEM_KEY,
     KEY,
     LEASE,
     MATCH_CARD,
@@ -46,7 +47,7 @@ def compared(story: Dialogue, decision: on.Event, left: int = 8) -> Dialogue:
 
 def opened() -> Dialogue:
     story = compared(scanning(), on.FingerMatched(1)) << "PrepareTunnel"
-    story >> on.TunnelPrepared(1, KEY, 0) << "Sign(receipt)"
+    story >> on.TunnelPrepared(1, KEY, KEM_KEY, 0) << "Sign(receipt)"
     story >> on.ReceiptSigned(1, b"jws") << "SendReceipt"
     story >> on.Leased(1, LEASE) << "OpenTunnel"
     story >> on.TunnelUp(1, 1.0, 1.0) << ""
@@ -139,7 +140,7 @@ def test_a_finger_that_failed_again_may_be_told_of_the_other() -> None:
 
 def test_how_clear_the_match_was_goes_with_the_receipt_and_no_further() -> None:
     story = compared(scanning(), on.FingerMatched(1, Band.WEAK)) << "PrepareTunnel"
-    story >> on.TunnelPrepared(1, KEY, 0) << "Sign(receipt)"
+    story >> on.TunnelPrepared(1, KEY, KEM_KEY, 0) << "Sign(receipt)"
     story >> on.ReceiptSigned(1, b"jws") << "SendReceipt"
     assert story.effects[-1].band is Band.WEAK
     assert story.state.access.band is None
@@ -237,7 +238,7 @@ def on_card() -> Dialogue:
 
 def test_the_card_compares_and_no_reference_is_in_the_receipt() -> None:
     story = compared(on_card(), on.FingerMatched(1)) << "PrepareTunnel"
-    story >> on.TunnelPrepared(1, KEY, 0) << "Sign(receipt)"
+    story >> on.TunnelPrepared(1, KEY, KEM_KEY, 0) << "Sign(receipt)"
     receipt = story.effects[-1].statement
     assert (receipt.level, receipt.reference_sha256) == (Level.CARD_MATCH, None)
 

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -25,7 +26,7 @@ statements = st.one_of(
         level=st.sampled_from(Level),
         project=names,
         wg_public_key=digests,
-        kem_key_sha256=st.none() | digests,
+        kem_key_sha256=digests,
         utc_s=st.integers(0, 2**40),
     ),
 )
@@ -66,6 +67,19 @@ def test_a_name_holds_no_line_end_at_its_end() -> None:
     payload = fields.encode(fields.Proof(box="b", session="s", challenge=bytes(32)))
     with pytest.raises(DecodeError):
         fields.parse("proof", payload.replace(b'"b"', b'"b\\n"'))
+
+
+def test_a_receipt_that_names_no_post_quantum_key_is_none() -> None:
+    payload = json.loads(fuzz_statements.SEEDS[2])
+    without = {name: said for name, said in payload.items() if name != "kem_key_sha256"}
+    for said in (without, {**payload, "kem_key_sha256": None}, {**payload, "kem_key_sha256": ""}):
+        with pytest.raises(DecodeError):
+            fields.parse("receipt", json.dumps(said, separators=(",", ":")).encode())
+
+
+def test_a_statement_is_known_by_what_it_says() -> None:
+    for typ, payload in zip(("proof", "renew", "receipt"), fuzz_statements.SEEDS, strict=False):
+        assert fields.digest(fields.parse(typ, payload)) == hashlib.sha256(payload).digest()
 
 
 def test_every_flipped_bit_is_another_statement_or_none() -> None:

@@ -13,7 +13,6 @@ from sdbox_agent.tunnel.config import Endpoint
 
 GOOD = {
     "peer": b"p" * 32,
-    "psk": b"k" * 32,
     "endpoint": "192.0.2.1:51820",
     "addresses": ("10.77.0.2/32", "fd77::2/128"),
     "vm": "10.77.0.1",
@@ -81,7 +80,6 @@ def test_no_key_is_shown_when_a_tunnel_is_printed() -> None:
         {"endpoint": "[2001:DB8::1]:51820"},
         {"peer": bytes(32)},
         {"peer": b"p" * 31},
-        {"psk": b"k" * 33},
     ],
 )
 def test_an_absurd_grant_is_refused(change: dict[str, object]) -> None:

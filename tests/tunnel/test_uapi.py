@@ -104,7 +104,8 @@ def test_mark_and_key_are_said_in_one_set() -> None:
 
 
 def test_a_peer_is_said_with_its_endpoint_and_allowed_ips_replaced() -> None:
-    peer = PeerConfig(KEY, (ip_network("::/0"),), b"k" * 32, parse_endpoint("[2001:db8::1]:9"), 25)
+    psk = bytearray(b"k" * 32)
+    peer = PeerConfig(KEY, (ip_network("::/0"),), psk, parse_endpoint("[2001:db8::1]:9"), 25)
     assert (
         uapi.set_peers([peer], replace=True)
         == (
@@ -125,9 +126,19 @@ def test_a_peer_without_allowed_ips_does_not_end_the_request() -> None:
     assert text.find(b"\n\n") == len(text) - 2
 
 
+def test_each_peer_gets_its_own_preshared_key() -> None:
+    keys = [bytearray([n]) * 32 for n in (0, 1, 2)]
+    peers = [PeerConfig(b"p" * 32, (), psk) for psk in keys]
+    peers.insert(1, PeerConfig(b"n" * 32, ()))
+    said = uapi.set_peers(peers, replace=False).decode().split("public_key=")[1:]
+    shown = [text.partition("preshared_key=")[2][:64] for text in said]
+    assert shown == ["00" * 32, "", "01" * 32, "02" * 32]
+
+
 def test_keys_are_not_shown_when_a_peer_is_printed() -> None:
-    assert "6b6b" not in repr(PeerConfig(KEY, (), b"k" * 32))
-    assert "kkkk" not in repr(PeerConfig(KEY, (), b"k" * 32))
+    peer = PeerConfig(KEY, (), bytearray(b"k" * 32))
+    assert "6b6b" not in repr(peer)
+    assert "kkkk" not in repr(peer)
 
 
 @pytest.mark.parametrize("reply", [b"errno=0\nerrno=0\n\n", b"listen_port=7\n\n"])

@@ -15,12 +15,12 @@ from hil.net.process import Process, Unit
 from hil.net.topology import CENTRE4, CENTRE_SIDE, UPLINK, Topology
 from sdbox_agent import ipc
 from sdbox_agent.paths import Paths
+from sdbox_agent.terms import KEM_CIPHERTEXT_BYTES
 from sdbox_agent.tunnel.config import INTERFACE
 from tests.memory import Search, forms
 from tests.waiting import PATIENCE_S, until
 from tests.workers.tunnel_parts import CORE_UID, Core, child_of, code, granted
 
-pytestmark = pytest.mark.rig
 pytestmark = pytest.mark.rig
 
 
@@ -59,7 +59,7 @@ def test_the_same_helper_serves_session_after_session_with_new_keys(
     keys = set()
     for number in (1, 2, 3):
         core.number = number
-        keys.add(core.prepare())
+        keys.add(core.prepare().wg_public_key)
         core.close_tunnel()
         core.rise(far)
         core.close_tunnel()
@@ -102,34 +102,42 @@ def test_a_handshake_that_never_completes_ends_in_time(
 ) -> None:
     core.prepare()
     start_s = time.monotonic()
-    answer = core.open(far, os.urandom(32), endpoint=f"{CENTRE4}:51999")  # nobody there
+    answer = core.open(far, endpoint=f"{CENTRE4}:51999")  # nobody there
     assert code(answer) == "udp-blocked"
     assert time.monotonic() - start_s > 4.9
     assert topology.session.links() == {"lo"}
     assert not granted(topology)
 
 
-@pytest.mark.parametrize("v6", [False, True])
-def test_a_wrong_preshared_key_never_opens_and_is_told_from_silence(
-    topology: Topology, far: FarPeer, core: Core, v6: bool
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"psk_salt": bytes(32)},
+        {"kem_ciphertext": bytes(KEM_CIPHERTEXT_BYTES)},
+        {"receipt_sha256": bytes(32)},
+        {"receipt_sha256": bytes(32), "endpoint": FarPeer.endpoint6},
+    ],
+    ids=" ".join,
+)
+def test_a_preshared_key_made_of_anything_else_never_opens_and_is_told_from_silence(
+    topology: Topology, far: FarPeer, core: Core, change: dict[str, object]
 ) -> None:
-    far.admit(core.prepare(), os.urandom(32))
-    endpoint = far.endpoint6 if v6 else far.endpoint4
-    assert code(core.open(far, os.urandom(32), endpoint=endpoint)) == "handshake-refused"
+    core.prepare()
+    assert code(core.open(far, **change)) == "handshake-refused"
     assert topology.session.links() == {"lo"}
 
 
 def test_a_gateway_that_does_not_know_us_is_silent(far: FarPeer, core: Core) -> None:
     core.prepare()
+    opening = core.opening(far)
     far.admit(os.urandom(32), bytes(32))  # from here, no different from UDP that is blocked
-    assert code(core.open(far, bytes(32))) == "udp-blocked"
+    assert code(core.ask(opening)) == "udp-blocked"
 
 
 def test_a_silent_vm_ends_in_time(topology: Topology, far: FarPeer, core: Core) -> None:
-    psk = os.urandom(32)
-    far.admit(core.prepare(), psk)
+    core.prepare()
     start_s = time.monotonic()
-    assert code(core.open(far, psk, vm="10.77.0.9")) == "vm-silent"
+    assert code(core.open(far, vm="10.77.0.9")) == "vm-silent"
     assert time.monotonic() - start_s > 2.9
     assert topology.session.links() == {"lo"}
 
@@ -154,7 +162,7 @@ def test_an_extended_lease_lasts_longer(topology: Topology, far: FarPeer, core: 
 
 def test_no_route_is_told_at_once(topology: Topology, far: FarPeer, core: Core) -> None:
     core.prepare()
-    assert code(core.open(far, bytes(32), endpoint="203.0.113.1:51820")) == "no-route"
+    assert code(core.open(far, endpoint="203.0.113.1:51820")) == "no-route"
     assert topology.session.links() == {"lo"}
 
 
@@ -172,7 +180,7 @@ def test_an_absurd_grant_is_refused_and_nothing_stays(
     topology: Topology, far: FarPeer, core: Core, change: dict[str, object]
 ) -> None:
     core.prepare()
-    assert code(core.open(far, bytes(32), **change)) == "centre-answer-invalid"
+    assert code(core.open(far, **change)) == "centre-answer-invalid"
     assert topology.session.links() == {"lo"}
 
 
@@ -182,7 +190,7 @@ def test_an_absurd_grant_is_refused_and_nothing_stays(
 def test_an_order_out_of_turn_takes_everything_down(
     topology: Topology, far: FarPeer, core: Core
 ) -> None:
-    assert code(core.open(far, bytes(32))) == "worker-protocol"
+    assert code(core.open(far)) == "worker-protocol"
     core.rise(far)
     assert code(core.ask(ipc.PrepareTunnel(n=2))) == "worker-protocol"
     assert topology.session.links() == {"lo"}
@@ -236,8 +244,8 @@ def test_without_walls_no_tunnel_opens(root: Path) -> None:
         TunnelHelper(bare, root, CORE_UID),
     ):
         core = Core(root)
-        far.admit(core.prepare(), bytes(32))
-        assert code(core.open(far, bytes(32))) == "walls-missing"
+        core.prepare()
+        assert code(core.open(far)) == "walls-missing"
         assert bare.session.links() == {"lo"}
         core.channel.close()
 
@@ -248,7 +256,7 @@ def test_another_way_out_of_the_session_refuses_the_tunnel(
     topology.session.ip("link add stray type veth peer name yarts")
     try:
         core.prepare()
-        assert code(core.open(far, bytes(32))) == "tunnel-fault"
+        assert code(core.open(far)) == "tunnel-fault"
     finally:
         topology.session.ip("link del stray")
 

@@ -58,7 +58,7 @@ def bring_to(state: str, core: Core, far: FarPeer, helper: TunnelHelper) -> None
         core.prepare()
         assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)  # started behind it
     if state == "reaching":
-        core.channel.send(core.opening(far, os.urandom(32), endpoint=f"{CENTRE4}:51999"))
+        core.channel.send(core.opening(far, endpoint=f"{CENTRE4}:51999"))
         assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)
     if state == "closing":
         core.channel.send(ipc.CloseTunnel(n=core.number))

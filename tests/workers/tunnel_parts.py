@@ -3,11 +3,14 @@
 import os
 from pathlib import Path
 
+import msgspec
+
 from hil.net.helper import UID
-from hil.net.peer import OWN4, OWN6, VM4, FarPeer
+from hil.net.peer import FarPeer
 from hil.net.topology import Topology
 from sdbox_agent import ipc
 from sdbox_agent.paths import Paths
+from sdbox_agent.tunnel import psk
 from tests.waiting import PATIENCE_S
 
 CORE_UID = os.getuid()
@@ -22,34 +25,28 @@ class Core:
         )
         self.channel.sock.settimeout(PATIENCE_S)
         self.number = number
+        self.prepared = ipc.TunnelPrepared(wg_public_key=b"n" * 32, kem_key=psk.KemPair().public)
 
     def ask(self, message: ipc.Message) -> ipc.Message:
         self.channel.send(message)
         return self.channel.receive()
 
-    def prepare(self) -> bytes:
+    def prepare(self) -> ipc.TunnelPrepared:
         answer = self.ask(ipc.PrepareTunnel(n=self.number))
         assert isinstance(answer, ipc.TunnelPrepared)
-        return answer.wg_public_key
+        self.prepared = answer
+        return answer
 
-    def opening(self, far: FarPeer, psk: bytes, **change: object) -> ipc.OpenTunnel:
-        fields = {
-            "peer": far.public,
-            "endpoint": far.endpoint4,
-            "psk": psk,
-            "addresses": (f"{OWN4}/32", f"{OWN6}/128"),
-            "vm": VM4,
-            "lease_s": 30,
-        }
-        return ipc.OpenTunnel(n=self.number, **{**fields, **change})
+    def opening(self, far: FarPeer, **change: object) -> ipc.OpenTunnel:
+        invitation = msgspec.structs.replace(far.invite(self.prepared), n=self.number)
+        return msgspec.structs.replace(invitation, **change)
 
-    def open(self, far: FarPeer, psk: bytes, **change: object) -> ipc.Message:
-        return self.ask(self.opening(far, psk, **change))
+    def open(self, far: FarPeer, **change: object) -> ipc.Message:
+        return self.ask(self.opening(far, **change))
 
     def rise(self, far: FarPeer, **change: object) -> ipc.TunnelUp:
-        psk = os.urandom(32)
-        far.admit(self.prepare(), psk)
-        answer = self.open(far, psk, **change)
+        self.prepare()
+        answer = self.open(far, **change)
         assert isinstance(answer, ipc.TunnelUp), answer
         return answer
 
