@@ -189,6 +189,7 @@ trace: Final = Table(
     Column("card", LargeBinary),
     Column("level", String),
     Column("project", String),
+    Column("post_quantum", String),  # of a lease: how its tunnel's preshared key was made
     Column("motive", String),  # of a staff act
     Column("staff", String),  # where two are needed: who proposed
     Column("second", String),  # and who confirmed

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused
 from sdbox_agent.statements import fields, jws
-from sdbox_agent.terms import Level
+from sdbox_agent.terms import POST_QUANTUM, Level
 from sdbox_agent.tunnel import psk
 from sdbox_centre import access, challenges, rows
 from sdbox_centre.core import box_of, key_of, session_of
@@ -142,7 +142,8 @@ def _open(centre: Centre, signed: fields.Receipt, installed: Installed, call: _C
             challenge = challenges.issue(tx, session.id, "renew", until_s, centre.random_bytes)
             challenges.keep(tx, signed.challenge, challenge)
             about = {"box": session.box, "session": session.name, "card": session.card}
-            note(tx, call.now_s, "lease", level=session.level, project=session.project, **about)
+            about |= {"level": session.level, "project": session.project}
+            note(tx, call.now_s, "lease", post_quantum=POST_QUANTUM, **about)
             return challenge
         if session and session.state == "open":  # the same call, come twice, was answered meanwhile
             return challenges.kept(tx, session.id, signed.challenge)

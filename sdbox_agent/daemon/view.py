@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from sdbox_agent.ipc import Code, Message, Text
 from sdbox_agent.session import states as at
+from sdbox_agent.terms import POST_QUANTUM, PostQuantum
 
 MAX_PROJECTS: Final = 128  # on show: with the longest names there are, a frame holds that many
 
@@ -59,6 +60,7 @@ class View(Message, frozen=True, kw_only=True, tag="view"):
     attempts_left: int | None = None  # the least of all that count: session, centre, box, card
     handshake_ms: float | None = None
     vm_ms: float | None = None
+    post_quantum: PostQuantum | None = None  # how the open tunnel's preshared key was made
     pin_left: int | None = None  # the card's own tries, while it waits for its PIN
     finger: int | None = None  # the one asked for (ISO/IEC 19794-2:2005), where the card says which
     expires_in_days: int | None = None  # when the card ends soon
@@ -137,6 +139,7 @@ def _inside(state: _Inside, name: str, mono_ms: float) -> View:
         attempts_left=_attempts_left(state.access),
         handshake_ms=state.handshake_ms if isinstance(state, at.Open) else None,
         vm_ms=state.vm_ms if isinstance(state, at.Open) else None,
+        post_quantum=POST_QUANTUM if isinstance(state, at.Open) else None,
         pin_left=state.left if isinstance(state, at.PinEntry) else None,
         finger=_finger(state),
         expires_in_days=state.access.card.expires_in_days,

@@ -75,6 +75,7 @@ def in_tunnelling(state: at.Tunnelling, event: on.Event, policy: Policy) -> Step
             up = at.Open(state.session, access, state.project, event.handshake_ms, event.vm_ms)
             return up, (
                 do.Record(n, "tunnel-up", access.answer.level),
+                do.Record(n, "post-quantum", access.answer.level),  # the handshake proved it
                 do.ClearTimer(n, Timer.DEADLINE),
                 do.SetTimer(n, Timer.RENEW, lease.lease_s / 2),
                 do.SetTimer(n, Timer.IDLE, limits.idle_s),

@@ -104,6 +104,13 @@ def test_projects_are_shown_only_while_one_is_chosen() -> None:
     assert (opening.projects, opening.project) == ((), "p2")
 
 
+def test_post_quantum_is_said_of_an_open_tunnel_and_of_nothing_else() -> None:
+    opened = view.view(at.Open(SESSION, access(), "p1", 1.0, 2.0), 0)
+    assert opened.post_quantum == "ml-kem-768"
+    building = view.view(at.Tunnelling(SESSION, access(), "p1", KEY, LEASE), 0)
+    assert building.post_quantum is None
+
+
 def test_the_longest_list_there_may_be_fits_a_frame() -> None:
     grants = tuple(
         wire.Grant(project=f"{n:03}" + "p" * 97, label="\U0001f4a9" * 200, code="a" * 41)

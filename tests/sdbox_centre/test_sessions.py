@@ -41,6 +41,9 @@ def test_a_session_goes_from_hello_to_a_renewed_lease_and_its_end(world: World) 
         "boot", "proof", "attempt", "receipt", "lease", "renew", "renew", "renew",
     ]  # fmt: skip
     assert world.trace()[-1] == ("end", "card-removed")
+    with world.store.begin() as tx:
+        made = tx.exec_driver_sql("SELECT act, post_quantum FROM trace WHERE post_quantum <> ''")
+        assert [tuple(row) for row in made] == [("lease", "ml-kem-768")]
 
 
 def test_the_same_bytes_again_get_the_same_answer(world: World) -> None:

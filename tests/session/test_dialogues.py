@@ -51,7 +51,7 @@ def opened() -> Dialogue:
     story >> on.ReceiptSigned(1, b"jws") << "SendReceipt"
     story >> on.Leased(1, LEASE) << "OpenTunnel"
     story >> on.TunnelUp(1, 1.0, 1.0) << ""
-    return story.records("tunnel-up").now(at.Open)
+    return story.records("tunnel-up", "post-quantum").now(at.Open)
 
 
 def test_card_finger_tunnel_and_card_out() -> None:
