@@ -69,12 +69,25 @@ class Netlink:
         self._sock.close()
 
     def _send(self, requests: Sequence[tuple[netlink.Request, int]]) -> None:
+        self._forget()
         self._first = self._sequence + 1
         frames = []
         for request, flags in requests:
             self._sequence += 1
             frames.append(netlink.frame(request, self._sequence, netlink.NLM_F_REQUEST | flags))
         self._sock.sendto(b"".join(frames), (0, 0))
+
+    def _forget(self) -> None:
+        """Read away what an exchange that was cut short has left.
+
+        It may have been another's: the helper's socket outlives the helper. The kernel begins no
+        dump while another one has not been read to its end (EBUSY).
+        """
+        self._sock.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._sock.recv(REPLY_MAX_BYTES)
+        self._sock.settimeout(DEADLINE_S)
 
     def _replies(self) -> Iterable[netlink.Reply]:
         """Answers to what was sent last; anything older is of a request that had failed."""

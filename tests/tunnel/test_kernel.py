@@ -38,3 +38,13 @@ def test_a_bell_that_rang_more_than_it_can_count_has_rung(namespace: Namespace) 
     namespace.ip("link set d1 up")
     assert select.select([bell], [], [], 30)[0]
     bell.close()
+
+
+def test_a_dump_that_somebody_left_unread_hinders_no_other() -> None:
+    """A helper that is killed while it asks leaves its socket, and that to its successor."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
+        for _ in range(2):
+            sock.sendto(netlink.frame(rtnetlink.links(), 1, netlink.NLM_F_REQUEST), (0, 0))
+            names = [link.name for link in Links(sock).all()]
+            assert "lo" in names
+            assert len(set(names)) == len(names), "of one dump"
