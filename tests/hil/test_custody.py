@@ -9,6 +9,7 @@ longer follows, at most to the session's end.
 import contextlib
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,10 +26,13 @@ from hil.issuing import Holder, reference_record
 from sdbox_agent.biometrics import oncard
 from sdbox_agent.sensor.detect import extract
 from sdbox_agent.terms import Level
+from sdbox_agent.tunnel import uapi
+from sdbox_agent.tunnel.config import INTERFACE
+from sdbox_agent.tunnel.psk import PSK_BYTES
 from tests.hil import needles
 from tests.hil.fault_bench import alive, children, name_of, stopped
 from tests.hil.refusals import HERE, Bench
-from tests.memory import PART_BYTES, Search
+from tests.memory import PART_BYTES, Search, forms
 from tests.waiting import until
 
 pytestmark = pytest.mark.rig
@@ -175,6 +179,43 @@ def test_card_pin(bench: Bench, people: dict[Level, Known]) -> None:
     bench.rig.operator.code(who.holder.device.code())
     assert bench.watch.state("open", "spent").state == "open"
     left_nothing(bench, who)
+
+
+def test_the_preshared_key_of_a_tunnel(bench: Bench, people: dict[Level, Known]) -> None:
+    """Where packets are encrypted with it: not even helper and gateway, which derived it, keep it.
+
+    The gateway's wireguard-go may remember a peer that has left; it is not ours to wipe.
+    """
+    assert bench.enter(people[Level.HOST_MATCH].holder).state == "open"
+    sockets = (
+        bench.rig.box.paths.tunnel_runtime / f"{INTERFACE}.sock",
+        bench.rig.centre.root / "gateway/run/wg-vm1.sock",
+    )
+    box, gateway = map(preshared_key, sockets)
+    assert box == gateway != bytes(PSK_BYTES)
+    search = Search({"preshared key": forms(box)})
+
+    def encrypting_alone() -> bool:  # an interface that is asked answers with it: wiped when read
+        held = holders_of(search, bench)
+        return len(held) == 2 and all("wireguard-go" in name for name in held)
+
+    until(encrypting_alone)
+    assert written(search, bench) == {}
+    bench.leave()
+    assert all(name.startswith("gateway: wireguard-go") for name in holders_of(search, bench))
+
+
+def preshared_key(path: Path) -> bytes:
+    """As that interface has it, of its one peer."""
+    with socket.socket(socket.AF_UNIX) as control:
+        control.settimeout(10)
+        control.connect(str(path))
+        control.sendall(uapi.GET)
+        text = b""
+        while not text.endswith(b"\n\n"):
+            text += control.recv(4096)
+    (key,) = re.findall(rb"preshared_key=(\w+)", text)
+    return bytes.fromhex(key.decode())
 
 
 @pytest.mark.parametrize("level", list(Level))
