@@ -18,6 +18,7 @@ Writes build/bench.json and prints it as a table; exit status 1 if an aim is mis
     unwrap_<kind>_ms               the reference served .. a finger asked for (good), or refused
     image_to_decision_ms           the finger laid down .. match, decided and recorded
     decision_to_vm_ms              the match .. handshake seen and the VM has answered
+    pq_*_ms                        of that, what post-quantum costs: see hil.bench_psk
     card_out_to_last_packet_ms     PC/SC tells of the removal .. last WireGuard frame on the cable
     card_pulled_to_last_packet_ms  the rig's card is gone .. that frame (vpcd polls every 400 ms)
     session_total_ms               card_in_to_prompt, and finger laid .. open: without the person
@@ -46,6 +47,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hil import bench_psk
 from hil.bench_cards import Cards
 from hil.bench_figures import Figures, missed, table, timing
 from hil.bench_processes import idle_percent, pids, pss_mb, settle
@@ -94,6 +96,7 @@ def measure(plan: Plan) -> Figures:
         figures: Figures = {name: timing(each) for name, each in rounds.figures_ms.items()}
         figures["card_exchanges"] = rounds.exchanges
         figures |= _others(cards, watch, plan)
+        figures |= bench_psk.measure(plan.rounds)
         figures |= {"spoilt_rounds": rounds.spoilt, "load_average": round(load, 2)}
         settle(rig.box)
         ours = pids(rig.box)

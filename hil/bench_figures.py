@@ -30,6 +30,7 @@ AIMS: Final[dict[str, tuple[Aim, ...]]] = {
     "mute_card_s": (Aim(10.5),),  # the card's 10 s, and what is shown after them
     "image_to_decision_ms": (Aim(150, "p50"),),
     "decision_to_vm_ms": (Aim(60, "p50"),),
+    "pq_total_ms": (Aim(3, "p50"),),
     "card_out_to_last_packet_ms": (Aim(5, "p50"),),
     "card_pulled_to_last_packet_ms": (Aim(450, "p99"),),
     "pss_mb": (Aim(45, "core"), Aim(15, "card"), Aim(45, "finger"), Aim(35, "tunnel")),

@@ -58,6 +58,7 @@ TESTED_ELSEWHERE = {
     "hil/bench_entry.py": "tests/hil/test_bench.py",
     "hil/bench_figures.py": "tests/hil/test_bench.py",
     "hil/bench_processes.py": "tests/hil/test_bench.py",
+    "hil/bench_psk.py": "tests/hil/test_bench.py",
     "hil/bench_reader.py": "tests/hil/test_bench.py",
     "hil/bench_rounds.py": "tests/hil/test_bench.py",
     "hil/finger/survey.py": "hil/finger/judge.py",
