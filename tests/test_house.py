@@ -39,7 +39,6 @@ TESTED_ELSEWHERE = {
     # one concept, tested where it is used
     "sdbox_agent/centre/deadline.py": "tests/centre/test_https.py",
     "sdbox_centre/core.py": "tests/sdbox_centre/test_sessions.py",
-    "sdbox_centre/gateway_wire.py": "tests/sdbox_centre/test_gateway_server.py",
     "sdbox_centre/gatewayfiles.py": "tests/sdbox_centre/test_staff.py",
     "sdbox_centre/rows.py": "tests/sdbox_centre/test_sessions.py",
     "sdbox_centre/tables.py": "tests/sdbox_centre/test_store.py",
