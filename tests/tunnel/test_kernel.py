@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from hil.net.namespace import Claim, Namespace
-from sdbox_agent.tunnel import rtnetlink
+from sdbox_agent.tunnel import netlink, rtnetlink
 from sdbox_agent.tunnel.kernel import Bell, Links
 
 
