@@ -25,7 +25,7 @@ from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.tunnel import rtnetlink, uapi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sdbox_agent.tunnel.config import Endpoint
