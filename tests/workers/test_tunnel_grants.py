@@ -27,7 +27,7 @@ def test_a_grant_into_the_hosts_network_is_told_as_such(
     topology: Topology, far: FarPeer, core: Core, change: dict[str, object]
 ) -> None:
     core.prepare()
-    assert code(core.open(far, bytes(32), **change)) == "address-conflict"
+    assert code(core.open(far, **change)) == "address-conflict"
     assert topology.session.links() == {"lo"}
     assert not granted(topology)
     core.rise(far)  # and the next one is none the worse
@@ -52,7 +52,7 @@ def test_a_grant_of_no_machine_at_all_is_refused(
 ) -> None:
     before = topology.box.show("route"), topology.box.show("addr")
     core.prepare()
-    assert code(core.open(far, bytes(32), **change)) == "centre-answer-invalid"
+    assert code(core.open(far, **change)) == "centre-answer-invalid"
     assert topology.session.links() == {"lo"}
     assert (topology.box.show("route"), topology.box.show("addr")) == before
 

@@ -69,7 +69,7 @@ def test_a_tunnel_does_not_open_into_walls_that_do_not_stand(
 ) -> None:
     core.prepare()
     topology.box.nft(touch)
-    assert code(core.open(far, bytes(32))) == "walls-missing"
+    assert code(core.open(far)) == "walls-missing"
     assert topology.session.links() == {"lo"}
 
 
