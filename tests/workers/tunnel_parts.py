@@ -75,7 +75,7 @@ def child_of(pid: int) -> int:
 def has_ended(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # before opening it, or before reading
         return True
 
 
