@@ -21,7 +21,7 @@ from typing_extensions import override
 from sdbox_agent.cardkind import Bit, CardKind, FingerKey, KeyName  # noqa: TC001  msgspec's
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.sensorkind import SensorKind  # noqa: TC001  msgspec's
-from sdbox_agent.terms import Band, KemCiphertext, KemKey  # noqa: TC001  msgspec's
+from sdbox_agent.terms import Band, CarriedBy, KemCiphertext, KemKey  # noqa: TC001  msgspec's
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -295,6 +295,19 @@ class PrepareTunnel(Message, frozen=True, kw_only=True, tag="prepare_tunnel"):
     """Make fresh key pairs for session `n`: WireGuard's and ML-KEM-768's."""
 
 
+class Carrier(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another way for WireGuard than UDP: over TLS, to the gateway's own end."""
+
+    endpoint: Text
+    pin: Hash  # SHA-256 of its certificate (DER)
+    token: Key  # taken once
+    proxy: Text | None = None  # to be asked for the connection (HTTP CONNECT)
+
+    @override
+    def __repr__(self) -> str:
+        return "<Carrier>"  # never the token
+
+
 class OpenTunnel(Message, frozen=True, kw_only=True, tag="open_tunnel"):
     """Bring the tunnel up, and keep it no longer than the lease without an `extend`."""
 
@@ -306,6 +319,7 @@ class OpenTunnel(Message, frozen=True, kw_only=True, tag="open_tunnel"):
     addresses: tuple[Text, ...]  # the box's own, inside the tunnel: "10.77.0.2/32"
     vm: Text  # the VM's address inside the tunnel: it must answer an echo request
     lease_s: Annotated[int, Meta(ge=1, le=3600)]
+    carrier: Carrier | None = None  # tried when UDP brings no handshake
 
 
 class ExtendLease(Message, frozen=True, kw_only=True, tag="extend"):
@@ -337,12 +351,14 @@ class TunnelUp(Message, frozen=True, kw_only=True, tag="up"):
 
     handshake_ms: Milliseconds
     vm_ms: Milliseconds
+    carrier: CarriedBy = "udp"
 
 
 class TunnelDown(Message, frozen=True, kw_only=True, tag="down"):
     """It is not up, or no longer; the interface is gone when this is sent."""
 
     code: Code
+    issuer: Text = ""  # with `tls-inspected`: who opens the connection, as its certificate says
 
 
 class TunnelClosed(Message, frozen=True, kw_only=True, tag="tunnel_closed"):

@@ -25,6 +25,9 @@ PostQuantum = Literal["ml-kem-768"]
 POST_QUANTUM: Final = "ml-kem-768"  # what every tunnel's preshared key is made with
 
 
+CarriedBy = Literal["udp", "tls"]  # what WireGuard's packets travel in
+
+
 @enum.unique
 class Level(enum.StrEnum):
     """What a session proved (design: host-match trusts the box for the comparison)."""

@@ -142,6 +142,19 @@ class ReceiptRequest(_Request, frozen=True, kw_only=True):
     band: Band | None = None  # of the match, at host-match
 
 
+class Carrier(_Closed, frozen=True, kw_only=True):
+    """Where WireGuard is carried over TLS, for hosts that let no UDP through."""
+
+    endpoint: Label  # "192.0.2.3:443" or "[2001:db8::3]:443"
+    pin: Annotated[bytes, Meta(min_length=32, max_length=32)]  # SHA-256 of its certificate (DER)
+    token: Key  # taken once, while the lease lasts, for this session's WireGuard key alone
+
+    @override
+    def __repr__(self) -> str:
+        """Without its token."""
+        return "<Carrier>"
+
+
 class ReceiptAnswer(_Closed, frozen=True, kw_only=True):
     """The peer is installed: the tunnel may be built.
 
@@ -157,6 +170,7 @@ class ReceiptAnswer(_Closed, frozen=True, kw_only=True):
     ]  # the box's own inside the tunnel, "10.77.0.2/32"
     vm: Label  # the VM's address inside the tunnel: it answers an echo request
     lease_s: Annotated[int, Meta(ge=1, le=3600)]
+    carrier: Carrier | None = None
     challenge: Challenge
 
     @override

@@ -10,9 +10,9 @@ import msgspec
 from sdbox_agent import ipc
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.terms import KEM_CIPHERTEXT_BYTES
-from sdbox_agent.tunnel import config
+from sdbox_agent.tunnel import carriage, config
 
-PARSERS = (config, ipc.Channel.receive, ipc.Channel._decode)
+PARSERS = (config, carriage.parse, ipc.Channel.receive, ipc.Channel._decode)
 _ours, _theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 _channel: ipc.Channel[ipc.ToTunnel] = ipc.Channel(_ours, ipc.ToTunnel, os.getuid())
 _stranger: ipc.Channel[ipc.ToTunnel] = ipc.Channel(_ours, ipc.ToTunnel, os.getuid() + 1)
@@ -50,12 +50,21 @@ ABSURD: list[dict[str, object]] = [
     {"peer": bytes(32)},
     {"kem_ciphertext": b"c"},
 ]
+CARRIERS: list[dict[str, object]] = [
+    {"carrier": ipc.Carrier(endpoint=endpoint, pin=b"p" * 32, token=b"t" * 32, proxy=proxy)}
+    for endpoint, proxy in (
+        ("192.0.2.3:443", None),
+        ("[2001:db8::3]:443", "192.0.2.9:3128"),
+        ("gateway.test:443", None),
+        ("192.0.2.3:443", "127.0.0.1:3128"),
+    )
+]
 SEEDS: list[bytes] = [
     *map(
         msgspec.json.encode,
         (
             ipc.PrepareTunnel(n=1),
-            *(ipc.OpenTunnel(n=1, **{**OPEN, **change}) for change in ({}, *ABSURD)),
+            *(ipc.OpenTunnel(n=1, **{**OPEN, **change}) for change in ({}, *ABSURD, *CARRIERS)),
             ipc.ExtendLease(n=1, lease_s=60),
         ),
     ),
@@ -90,3 +99,7 @@ def target(data: bytes) -> None:
                 config.check_place(tunnel, AROUND)
             assert len(message.kem_ciphertext) == KEM_CIPHERTEXT_BYTES
             assert str(tunnel.endpoint) == message.endpoint
+            if message.carrier is not None:
+                way = carriage.parse(message.carrier)
+                assert str(way.gateway) == message.carrier.endpoint
+                assert str(way.first) == message.carrier.proxy or way.proxy is None
