@@ -6,6 +6,7 @@ read at each question, so what an operator takes away is gone at once. The datab
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 import tomllib
@@ -17,8 +18,9 @@ from msgspec import Meta, Struct
 
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads annotations at run time
+from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_centre.cardrules import certificates_of
-from sdbox_centre.gateway import Project
+from sdbox_centre.gateway import CarrierEnd, Project
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")  # no slash: it can't leave the directory
 MAX_FILE_BYTES: Final = 1024 * 1024
@@ -65,6 +67,14 @@ class ApiSettings(_Settings, frozen=True, kw_only=True):
     policy_version: Annotated[int, Meta(ge=1, le=2**31)] = 1
 
 
+class CarrierAt(_Settings, frozen=True, kw_only=True):
+    """In gateway.toml: where boxes reach the carrier's end, and who it is."""
+
+    endpoint: str  # "192.0.2.3:443"
+    certificate: str  # what it shows there: boxes know it by its hash
+    uid: Uid
+
+
 class GatewaySettings(_Settings, frozen=True, kw_only=True):
     """gateway.toml. Paths are taken from the file's own directory."""
 
@@ -77,16 +87,34 @@ class GatewaySettings(_Settings, frozen=True, kw_only=True):
     test_issuers: bool = False
     boxes: str
     projects: str
+    carrier: CarrierAt | None = None
     runtime: str  # directory of the interfaces' control sockets
     lease_s: Annotated[int, Meta(ge=2, le=3600)] = 60
+
+
+class CarrierSettings(_Settings, frozen=True, kw_only=True):
+    """carrier.toml. Paths are taken from the file's own directory."""
+
+    address: str
+    port: Annotated[int, Meta(ge=0, le=65535)]
+    certificate: str
+    key: str
+    gateway_socket: str
+    gateway_uid: Uid
+    connections: Annotated[int, Meta(ge=1, le=400)] = 200
+    rate_bytes_s: Annotated[int, Meta(ge=100_000, le=10**9)] = 25_000_000  # of each, from its box
 
 
 class Book:
     """See gateway.Book."""
 
-    def __init__(self, boxes: Path, projects: Path) -> None:
+    def __init__(
+        self, boxes: Path, projects: Path, carrier: tuple[str, Path] | None = None
+    ) -> None:
+        """`carrier`: its end's address and the file of its certificate."""
         self._boxes = boxes
         self._projects = projects
+        self._carrier = carrier
 
     def box(self, name: str) -> bytes:
         """Raises Refused: box-refused."""
@@ -114,6 +142,18 @@ class Book:
             )
         except ValueError:
             raise Fault("config-invalid") from None
+
+    def carrier(self) -> CarrierEnd | None:
+        """Raises Fault: config-invalid."""
+        if self._carrier is None:
+            return None
+        endpoint, file = self._carrier
+        try:
+            (certificate,) = certificates_of(file)
+            parse_endpoint(endpoint)
+        except (OSError, ValueError) as error:  # DecodeError is a ValueError
+            raise Fault("config-invalid") from error
+        return CarrierEnd(endpoint, hashlib.sha256(certificate).digest())
 
     def settings(self, name: str) -> ProjectFile:
         """The project's file. Raises as `project`."""

@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command("api", lambda o: processes.run_api(o.config), "serve the boxes")
     command("gateway", lambda o: processes.run_gateway(o.config), "keep the peers")
+    command("carrier", lambda o: processes.run_carrier(o.config), "WireGuard over TLS: its end")
     command("openapi", _openapi, "print the description of the API")
     command("init", _init, "make the database")
     command("add-box", _add_box, "a box: certificates, PEM", "name", "tls", "statement")

@@ -13,12 +13,15 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sdbox_agent.centre.wire import Carrier
 from sdbox_agent.errors import Refused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
 from sdbox_agent.tunnel import psk
 from sdbox_centre import access
 from sdbox_centre.gateway_wire import (
+    Admit,
+    Admitted,
     Answer,
     Install,
     Installed,
@@ -30,6 +33,7 @@ from sdbox_centre.gateway_wire import (
 )
 from sdbox_centre.leases import Lease, Leases, free_addresses
 from sdbox_centre.peers import Peer
+from sdbox_centre.tokens import Tokens
 
 if TYPE_CHECKING:
     import ipaddress
@@ -55,6 +59,11 @@ class Project:
     pools: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
     @property
+    def port(self) -> int:
+        """WireGuard's own."""
+        return int(self.endpoint.rpartition(":")[2])
+
+    @property
     def vm(self) -> str:
         """The VM's address inside the tunnel: the first host of the first pool."""
         return str(self.pools[0][1])
@@ -73,6 +82,14 @@ class Project:
             raise Refused("level-not-accepted")
 
 
+@dataclass(frozen=True, slots=True)
+class CarrierEnd:
+    """Where WireGuard may be carried to, and the hash of the certificate that is shown there."""
+
+    endpoint: str
+    pin: bytes
+
+
 class Book(Protocol):
     """The gateway's own list of boxes and projects; read at each question."""
 
@@ -81,6 +98,9 @@ class Book(Protocol):
 
     def project(self, name: str) -> Project:
         """The project. Raises Refused: project-not-granted."""
+
+    def carrier(self) -> CarrierEnd | None:
+        """The gateway's end of carriers, if it has one. Raises Fault: config-invalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +130,7 @@ class Gateway:
         self._random = random_bytes
         self._lease_s = lease_s
         self._leases = Leases()
+        self._tokens = Tokens(random_bytes)
         self._started_utc_s = clocks.utc_s()
         self._seen: dict[bytes, float] = {}  # receipt digest -> when it is too old by its date
 
@@ -125,6 +146,8 @@ class Gateway:
                 for key in request.keys:
                     self._remove(key)
                 return Removed()
+            case Admit():
+                return self._admit(request)
 
     def expire(self) -> float | None:
         """Remove what is over; returns the seconds until the next end, None if nothing is up."""
@@ -167,7 +190,10 @@ class Gateway:
         now_s = self._clocks.mono_s()
         ends_s = now_s + self._lease_s
         level = receipt.level.value
-        lease = Lease(key, project.name, level, certificates, card, digest, peer, offer, ends_s)
+        carrier = self._carrier(key, now_s)
+        lease = Lease(
+            key, project.name, level, certificates, card, digest, peer, offer, ends_s, carrier
+        )
         self._leases.add(lease)
         self._seen[digest] = now_s + 2 * FRESH_S
         peers.add(peer, preshared_key)  # (8)
@@ -200,7 +226,25 @@ class Gateway:
             addresses=lease.peer.addresses,
             vm=project.vm,
             lease_s=_whole_s(lease.ends_s - now_s),
+            carrier=lease.carrier,
         )
+
+    def _carrier(self, key: str, now_s: float) -> Carrier | None:
+        """The other way in, with what admits this session there once."""
+        end = self._book.carrier()
+        if end is None:
+            return None
+        return Carrier(endpoint=end.endpoint, pin=end.pin, token=self._tokens.issue(key, now_s))
+
+    def _admit(self, request: Admit) -> Admitted:
+        """A token's one connection: from now on its peer is answered there, and nowhere else."""
+        now_s = self._clocks.mono_s()
+        lease = self._leases.find(self._tokens.take(request.token, now_s), now_s)
+        if lease is None:
+            raise Refused("carrier-refused")
+        self._peers_of(lease.project).carry(lease.peer, request.port)
+        log.info("peer carried: %s", lease.key)
+        return Admitted(port=self._book.project(lease.project).port)
 
     def _renew(self, request: Renewal) -> Renewed:
         """The card signs again; box, card and project are asked again too."""

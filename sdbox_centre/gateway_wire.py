@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from sdbox_agent import errors
 from sdbox_agent.centre.wire import (  # noqa: TC001  msgspec reads annotations at run time
+    Carrier,
     Certificate,
     Challenge,
     Code,
@@ -42,6 +43,7 @@ _CREDENTIALS: Final = struct.Struct("iII")  # struct ucred: pid, uid, gid
 SessionKey = Annotated[
     str, Meta(min_length=3, max_length=201, pattern=r"^[A-Za-z0-9._:-]+/[A-Za-z0-9._:-]+\Z")
 ]
+Port = Annotated[int, Meta(ge=1, le=65535)]
 LeaseSeconds = Annotated[int, Meta(ge=1, le=3600)]
 
 
@@ -81,6 +83,16 @@ class Remove(_Message, frozen=True, kw_only=True, tag="remove"):
     keys: Annotated[tuple[SessionKey, ...], Meta(max_length=MAX_REMOVED)]
 
 
+class Admit(_Message, frozen=True, kw_only=True, tag="admit"):
+    """The carrier's end was given this token; it sends the peer's packets from that port.
+
+    Of the loopback address: from now on the peer has no other endpoint.
+    """
+
+    token: Key
+    port: Port
+
+
 class Installed(_Message, frozen=True, kw_only=True, tag="installed"):
     """The peer is in; its preshared key the box derives, and nobody else (tunnel.psk)."""
 
@@ -91,6 +103,7 @@ class Installed(_Message, frozen=True, kw_only=True, tag="installed"):
     addresses: tuple[Label, ...]
     vm: Label
     lease_s: LeaseSeconds
+    carrier: Carrier | None = None
 
     @override
     def __repr__(self) -> str:
@@ -108,15 +121,21 @@ class Removed(_Message, frozen=True, kw_only=True, tag="removed"):
     """None of them is in."""
 
 
+class Admitted(_Message, frozen=True, kw_only=True, tag="admitted"):
+    """One connection: its packets go to this port of the loopback address, and nowhere else."""
+
+    port: Port
+
+
 class No(_Message, frozen=True, kw_only=True, tag="no"):
     """Refused, or not possible: `code` stands in errors.toml."""
 
     code: Code
 
 
-Request = Install | Renewal | Remove
-Answer = Installed | Renewed | Removed | No
-Expected = TypeVar("Expected", Installed, Renewed, Removed)
+Request = Install | Renewal | Remove | Admit
+Answer = Installed | Renewed | Removed | Admitted | No
+Expected = TypeVar("Expected", Installed, Renewed, Removed, Admitted)
 _encoder: Final = msgspec.json.Encoder()
 _requests: Final[msgspec.json.Decoder[Request]] = msgspec.json.Decoder(Request)
 _answers: Final[msgspec.json.Decoder[Answer]] = msgspec.json.Decoder(Answer)
@@ -173,6 +192,10 @@ class GatewayClient:
         while rest:
             self._exchange(Remove(keys=rest[:MAX_REMOVED]), Removed)
             rest = rest[MAX_REMOVED:]
+
+    def admit(self, token: bytes, port: int) -> int:
+        """WireGuard's port. Raises Refused (carrier-refused), Fault if the gateway is away."""
+        return self._exchange(Admit(token=token, port=port), Admitted).port
 
     def close(self) -> None:
         """Let go of the connection."""

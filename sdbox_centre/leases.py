@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import ipaddress
     from collections.abc import Iterable, Sequence
 
+    from sdbox_agent.centre.wire import Carrier
     from sdbox_agent.tunnel.psk import Offer
     from sdbox_centre.peers import Peer
 
@@ -33,6 +34,7 @@ class Lease:
     peer: Peer
     offer: Offer = field(repr=False)  # what its preshared key came of
     ends_s: float  # on the gateway's clock
+    carrier: Carrier | None = None  # as it was told
     n: int = 0  # renewals
     renewal_sha256: bytes = b""
 

@@ -27,6 +27,13 @@ class Peers(Protocol):
     def add(self, peer: Peer, psk: bytearray) -> None:
         """Let the peer in; one with that key is replaced. `psk` is wiped: nobody keeps it."""
 
+    def carry(self, peer: Peer, port: int) -> None:
+        """From now on this peer is at that port of the loopback address, and nowhere else.
+
+        Until a packet of its own comes from elsewhere, as WireGuard has it: the box's walls let
+        none out, and none in.
+        """
+
     def remove(self, public_key: bytes) -> None:
         """Put the peer out; its packets end at once. Unknown keys are out already."""
 
@@ -44,6 +51,7 @@ class MemoryPeers:
         self._public_key = public_key
         self.peers: dict[bytes, Peer] = {}
         self.psks: dict[bytes, bytes] = {}  # of those and of earlier ones, for a test to see
+        self.carried: dict[bytes, int] = {}  # who is at which port
         self.broken = False  # set by a test: the next call fails, as a dead interface does
 
     @property
@@ -57,9 +65,15 @@ class MemoryPeers:
         self.peers[peer.public_key], self.psks[peer.public_key] = peer, bytes(psk)
         psk[:] = bytes(len(psk))
 
+    def carry(self, peer: Peer, port: int) -> None:
+        """See Peers."""
+        self._alive()
+        self.carried[peer.public_key] = port
+
     def remove(self, public_key: bytes) -> None:
         """See Peers."""
         self._alive()
+        self.carried.pop(public_key, None)
         self.peers.pop(public_key, None)
 
     def present(self) -> frozenset[bytes]:

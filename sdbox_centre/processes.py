@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from sdbox_agent.centre.wire import Policy
 from sdbox_agent.errors import Fault
 from sdbox_agent.tunnel.kernel import Links
+from sdbox_centre import carrier_server
 from sdbox_centre.api import make_app
 from sdbox_centre.book import (
     ApiSettings,
     Book,
+    CarrierSettings,
     GatewaySettings,
     beside,
     load,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 API_SOCKET = "api"  # LISTEN_FDNAMES
 GATEWAY_SOCKET = "gateway"
+CARRIER_SOCKET = "carrier"
 VM_PREFIX = "vm."  # and the project's name: a netlink socket opened in its VM's namespace
 
 
@@ -107,7 +110,7 @@ def card_rules(settings_file: Path, settings: ApiSettings | GatewaySettings) -> 
 def run_gateway(settings_file: Path) -> None:
     """Serve until a signal. Raises OSError if an interface failed: all of them end then."""
     settings = load(settings_file, GatewaySettings)
-    book = Book(beside(settings_file, settings.boxes), beside(settings_file, settings.projects))
+    book = _book(settings_file, settings)
     descriptors = named_descriptors()
     interfaces: dict[str, WireGuardPeers] = {}
 
@@ -131,7 +134,8 @@ def run_gateway(settings_file: Path) -> None:
         for project in book.projects():
             peers_of(project)
         listener = descriptors.get(GATEWAY_SOCKET) or listen(path, settings.api_gid)
-        allowed = may(settings.api_uid, settings.staff_uid)
+        carrier_uid = None if settings.carrier is None else settings.carrier.uid
+        allowed = may(settings.api_uid, settings.staff_uid, carrier_uid)
         server = GatewayServer(gateway, listener, allowed, lambda: tuple(interfaces))
         for interface in interfaces.values():
             server.watch(interface.pidfd)
@@ -141,6 +145,29 @@ def run_gateway(settings_file: Path) -> None:
     finally:
         for interface in interfaces.values():
             interface.close()
+
+
+def _book(settings_file: Path, settings: GatewaySettings) -> Book:
+    at = settings.carrier
+    carrier = None if at is None else (at.endpoint, beside(settings_file, at.certificate))
+    boxes, projects = (beside(settings_file, each) for each in (settings.boxes, settings.projects))
+    return Book(boxes, projects, carrier)
+
+
+def run_carrier(settings_file: Path) -> None:
+    """Serve until a signal."""
+    settings = load(settings_file, CarrierSettings)
+    context = carrier_server.tls_context(
+        beside(settings_file, settings.certificate), beside(settings_file, settings.key)
+    )
+    listener = named_descriptors().get(CARRIER_SOCKET) or _tcp(settings.address, settings.port)
+    limits = carrier_server.Limits(settings.connections, settings.rate_bytes_s)
+    socket_path = beside(settings_file, settings.gateway_socket)
+    with GatewayClient(socket_path, settings.gateway_uid) as gateway:
+        server = carrier_server.CarrierServer(listener, context, gateway.admit, limits)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: server.stop())
+        server.run()
 
 
 def _place(

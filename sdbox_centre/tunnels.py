@@ -85,6 +85,7 @@ def receipt(
             addresses=installed.addresses,
             vm=installed.vm,
             lease_s=installed.lease_s,
+            carrier=installed.carrier,
             challenge=challenge,
         )
     )

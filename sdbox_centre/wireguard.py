@@ -10,13 +10,14 @@ import os
 import secrets
 import socket
 from dataclasses import dataclass
-from ipaddress import ip_interface, ip_network
-from typing import TYPE_CHECKING
+from ipaddress import IPv4Address, ip_interface, ip_network
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.tunnel import rtnetlink
+from sdbox_agent.tunnel.config import Endpoint
 from sdbox_agent.tunnel.kernel import Links
 from sdbox_agent.tunnel.link import WireGuardGo, move, wipe
 from sdbox_agent.tunnel.uapi import PeerConfig
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from sdbox_centre.book import ProjectFile
     from sdbox_centre.peers import Peer
+
+_LOOPBACK: Final = IPv4Address("127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,13 @@ class WireGuardPeers:
             raise OSError("the peer was not added") from error
         finally:
             wipe(psk)
+
+    def carry(self, peer: Peer, port: int) -> None:
+        """See Peers."""
+        try:
+            self._wireguard.move_endpoint(peer.public_key, Endpoint(_LOOPBACK, port))
+        except (Fault, DecodeError) as error:
+            raise OSError("the peer was not moved") from error
 
     def remove(self, public_key: bytes) -> None:
         """See Peers."""

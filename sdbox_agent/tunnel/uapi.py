@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
 from pywireguard.base.userspace.peer import UserspacePeer
 
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.tunnel.config import KEY_BYTES, Endpoint, parse_endpoint
+from sdbox_agent.tunnel.config import KEY_BYTES, Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -179,12 +179,24 @@ def _peer(lines: list[tuple[str, str]]) -> PeerState:
     endpoint = fields.get("endpoint")
     return PeerState(
         bytes.fromhex(public_key),
-        None if endpoint is None else parse_endpoint(endpoint),
+        None if endpoint is None else _endpoint(endpoint),
         sec * 10**9 + nsec,
         _number(fields.get("tx_bytes", "0")),
         _number(fields.get("rx_bytes", "0")),
         tuple(_network(text) for text in allowed),
     )
+
+
+def _endpoint(text: str) -> Endpoint:
+    """Where the peer is: any address, also a carrier's on this machine."""
+    host, _, port = text.rpartition(":")
+    try:
+        endpoint = Endpoint(ip_address(host.strip("[]")), _number(port, 0xFFFF))
+    except ValueError:  # DecodeError is one
+        raise DecodeError("not an endpoint") from None
+    if str(endpoint) != text:
+        raise DecodeError("endpoint is not in canonical form")
+    return endpoint
 
 
 def _lines(reply: bytearray | bytes, size: int) -> Iterator[tuple[str, str]]:

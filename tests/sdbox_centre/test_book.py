@@ -85,3 +85,12 @@ def test_settings_name_what_is_wrong_with_them(tmp_path: Path, kind: type) -> No
 def test_paths_stand_beside_their_file(tmp_path: Path) -> None:
     assert beside(tmp_path / "api.toml", "centre.db") == tmp_path / "centre.db"
     assert beside(tmp_path / "api.toml", "/run/x") == Path("/run/x")
+
+
+@pytest.mark.parametrize("endpoint", ["192.0.2.3", "gateway.test:443", "127.0.0.1:443"])
+def test_a_carriers_end_is_an_address_a_box_can_reach(world: World, endpoint: str) -> None:
+    files = (world.root / "boxes", world.root / "projects")
+    assert Book(*files, (w.CARRIER, world.root / "carrier.pem")).carrier() is not None
+    for carrier in ((endpoint, world.root / "carrier.pem"), (w.CARRIER, world.root / "none.pem")):
+        with pytest.raises(Fault, match="config-invalid"):
+            Book(*files, carrier).carrier()

@@ -7,7 +7,13 @@ from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import KEM_KEY_BYTES, Level
 from sdbox_agent.tunnel import psk
 from sdbox_centre import authority, gateway
-from sdbox_centre.gateway_wire import Install, Installed, Remove, Renewal, Renewed
+from sdbox_centre.gateway_wire import (
+    Install,
+    Installed,
+    Remove,
+    Renewal,
+    Renewed,
+)
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import World
 

@@ -86,6 +86,20 @@ def test_staff_can_only_take_away(world: World) -> None:
     assert not world.peers.peers
 
 
+def test_the_carriers_end_can_only_redeem_tokens(world: World) -> None:
+    one = Running(world, may(ME + 1, ME + 2, ME))
+    with GatewayClient(one.path, ME) as client:
+        carrier = world.gateway.answer(install(world)).carrier
+        assert client.admit(carrier.token, 4000) == 51820
+        with pytest.raises(Refused, match=r"^carrier-refused$"):
+            client.admit(carrier.token, 4000)
+        for ask in (lambda: client.remove(["box/1"]), lambda: client.install(install(world))):
+            with pytest.raises(Fault, match="centre-fault"):
+                ask()
+    one.close()
+    assert len(world.peers.peers) == 1
+
+
 def test_a_client_asks_who_listens(world: World, running: Running) -> None:
     with GatewayClient(running.path, ME + 1) as client, pytest.raises(Fault, match="centre-fault"):
         client.install(install(world))

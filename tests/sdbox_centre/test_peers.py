@@ -23,6 +23,8 @@ def contract(peers: Peers) -> None:
     peers.add(Peer(one.public_key, ("10.77.0.4/32", "fd77::4/128")), psks[2])
     assert not any(map(any, psks)), "wiped"
     assert peers.present() == {one.public_key, two.public_key}
+    peers.carry(two, 40000)
+    assert peers.present() == {one.public_key, two.public_key}
     peers.remove(one.public_key)
     peers.remove(one.public_key)
     assert peers.present() == {two.public_key}
@@ -30,6 +32,7 @@ def contract(peers: Peers) -> None:
     for call in (
         peers.present,
         lambda: peers.add(one, bytearray(32)),
+        lambda: peers.carry(one, 40000),
         lambda: peers.remove(two.public_key),
     ):
         with pytest.raises(OSError, match=r".+"):

@@ -43,6 +43,7 @@ from tests.sdbox_centre.parties import (
 # For tests that build their own:
 _REEXPORTED = (Book, Clocks, MemoryPeers, Peer, os, hashlib, mirrored, spaced, statement)
 
+CARRIER = "192.0.2.3:443"
 LEASE_S = 60
 CODES_KEY = b"k" * 32
 YEAR_S = 365 * 86400
@@ -119,10 +120,11 @@ class World:
         self.staff = Staff(self.store, self.clock.utc_s)
         self.no_finger = NoFinger(self.store, self.clock.utc_s)
         self._gateway_files()
+        (root / "carrier.pem").write_bytes(authority.pem_of(self.servers.certificate))
         self.peers = MemoryPeers(b"p" * 32)
         self.gateway = Gateway(
             self.rules(),
-            Book(root / "boxes", root / "projects"),
+            Book(root / "boxes", root / "projects", (CARRIER, root / "carrier.pem")),
             lambda _project: self.peers,
             Clocks(self.clock.utc_s, self.clock.mono_s),
             os.urandom,

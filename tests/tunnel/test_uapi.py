@@ -157,3 +157,17 @@ def test_an_endpoint_is_told_anew_to_a_peer_that_is_known_and_no_other() -> None
         "",
         "",
     ]
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:40000", "[::1]:9", "192.0.2.1:51820"])
+def test_a_peer_may_be_anywhere_a_carrier_on_this_machine_included(endpoint: str) -> None:
+    answer = f"public_key={KEY.hex()}\nendpoint={endpoint}\nerrno=0\n\n".encode()
+    (peer,) = uapi.parse_get(answer, len(answer)).peers
+    assert str(peer.endpoint) == endpoint
+
+
+@pytest.mark.parametrize("endpoint", ["", "1:2:3", "[192.0.2.1]:9", "192.0.2.1:65536", "::1:9"])
+def test_but_it_is_somewhere(endpoint: str) -> None:
+    answer = f"public_key={KEY.hex()}\nendpoint={endpoint}\nerrno=0\n\n".encode()
+    with pytest.raises(DecodeError):
+        uapi.parse_get(answer, len(answer))
