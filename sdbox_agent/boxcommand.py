@@ -219,6 +219,6 @@ def details(shown: view.View) -> tuple[tuple[str, object], ...]:
     """What is worth telling beside the state, None where it is not known."""
     names = (
         "level", "project", "attempts_left", "pin_left", "finger", "expires_in_days",
-        "handshake_ms", "vm_ms", "post_quantum",
+        "handshake_ms", "vm_ms", "carrier", "issuer", "post_quantum",
     )  # fmt: skip
     return tuple((name, getattr(shown, name)) for name in names)

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from sdbox_agent.ipc import Code, Message, Text
 from sdbox_agent.session import states as at
-from sdbox_agent.terms import POST_QUANTUM, PostQuantum
+from sdbox_agent.terms import POST_QUANTUM, CarriedBy, PostQuantum
 
 MAX_PROJECTS: Final = 128  # on show: with the longest names there are, a frame holds that many
 
@@ -61,6 +61,8 @@ class View(Message, frozen=True, kw_only=True, tag="view"):
     handshake_ms: float | None = None
     vm_ms: float | None = None
     post_quantum: PostQuantum | None = None  # how the open tunnel's preshared key was made
+    carrier: CarriedBy | None = None  # what the tunnel travels in
+    issuer: Text | None = None  # of tls-inspected: who opens the connection, by its own word
     pin_left: int | None = None  # the card's own tries, while it waits for its PIN
     finger: int | None = None  # the one asked for (ISO/IEC 19794-2:2005), where the card says which
     expires_in_days: int | None = None  # when the card ends soon
@@ -91,7 +93,8 @@ def view(state: at.State, mono_ms: float) -> View:
         case at.Broken():  # why the session ended would say "insert your card": nothing opens
             return View(n=state.n, state=name, mono_ms=mono_ms, code="tunnel-not-down")
         case at.Closing() | at.Spent():
-            return View(n=state.n, state=name, mono_ms=mono_ms, code=state.code)
+            issuer = _plain(state.issuer) or None
+            return View(n=state.n, state=name, mono_ms=mono_ms, code=state.code, issuer=issuer)
         case at.Checking() | at.Proving():
             return View(n=state.session.n, state=name, mono_ms=mono_ms)
         case _:
@@ -140,6 +143,7 @@ def _inside(state: _Inside, name: str, mono_ms: float) -> View:
         handshake_ms=state.handshake_ms if isinstance(state, at.Open) else None,
         vm_ms=state.vm_ms if isinstance(state, at.Open) else None,
         post_quantum=POST_QUANTUM if isinstance(state, at.Open) else None,
+        carrier=state.carrier if isinstance(state, at.Open) else None,
         pin_left=state.left if isinstance(state, at.PinEntry) else None,
         finger=_finger(state),
         expires_in_days=state.access.card.expires_in_days,

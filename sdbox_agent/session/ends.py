@@ -60,14 +60,14 @@ def _may_retry(state: at.Spent, policy: Policy) -> bool:
     return state.code in policy.retryable and len(state.cards) == 1
 
 
-def end(state: at.Live, code: str, cards: frozenset[int] | None = None) -> Step:
+def end(state: at.Live, code: str, cards: frozenset[int] | None = None, issuer: str = "") -> Step:
     """Close for the reason `code`: the tunnel first. The effects' order is the promise.
 
-    `cards` are the insertions still in a reader; by default the session's own.
+    `cards` are the insertions still in a reader; by default the session's own. `issuer`: for show.
     """
     n, insertion, tries = state.session.n, state.session.insertion, state.session.tries
     cards = frozenset({insertion}) if cards is None else cards
-    return at.Closing(n, code, cards, insertion, tries), (
+    return at.Closing(n, code, cards, insertion, tries, issuer), (
         do.TakeTunnelDown(n),
         do.ClearTimers(n),
         do.SetTimer(n, Timer.DEADLINE, CLOSING_S),
@@ -117,7 +117,7 @@ def _finish(state: at.Closing, policy: Policy) -> Step:
     if not state.cards and state.used is None:
         return at.Idle(state.n), (do.ClearTimers(state.n), *reported)
     code = "ambiguous-card" if len(state.cards) > 1 else state.code
-    spent = at.Spent(state.n, code, state.cards, state.tries)
+    spent = at.Spent(state.n, code, state.cards, state.tries, state.issuer)
     timer: Effects = ()
     if not state.cards:
         timer = (do.SetTimer(state.n, Timer.SETTLE, policy.settled_s),)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sdbox_agent.cardkind import Bit, CardKind
     from sdbox_agent.centre import wire
-    from sdbox_agent.terms import Band
+    from sdbox_agent.terms import Band, CarriedBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,7 @@ class Failed(Answer):
     """Something session `n` asked for can't be done, or a part it stands on broke."""
 
     code: str
+    issuer: str = ""  # of tls-inspected: to be shown, and believed by nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +271,7 @@ class TunnelUp(Answer):
 
     handshake_ms: float
     vm_ms: float
+    carrier: CarriedBy = "udp"
 
 
 @dataclass(frozen=True, slots=True)

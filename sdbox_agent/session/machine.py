@@ -153,7 +153,7 @@ def _always(state: at.Live, event: on.Event) -> Step | None:
         case on.ProjectChosen() | on.UserActive() | on.LinkLost():
             return None if isinstance(state, at.Choosing | at.Open) else (state, ())
         case on.Failed() if not isinstance(state, at.Open):
-            return end(state, event.code)
+            return end(state, event.code, issuer=event.issuer)
         case _:
             code = _ENDS.get(type(event))
             return end(state, code) if code else None

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from sdbox_agent.cardkind import FingerKey
     from sdbox_agent.centre import wire
     from sdbox_agent.session.events import Card
-    from sdbox_agent.terms import Band
+    from sdbox_agent.terms import Band, CarriedBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +169,7 @@ class Open(_InSession):
     project: str
     handshake_ms: float
     vm_ms: float
+    carrier: CarriedBy = "udp"
     renewals: int = 0  # granted so far
     signing: bool = False
     pending: bytes | None = None
@@ -183,6 +184,7 @@ class Closing:
     cards: frozenset[int]  # insertions that are in a reader now
     used: int | None  # the insertion this session stood on
     tries: int = 0
+    issuer: str = ""  # of a certificate that was not the gateway's
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ class Spent:
     code: str
     cards: frozenset[int]
     tries: int = 0
+    issuer: str = ""  # of a certificate that was not the gateway's
 
 
 @dataclass(frozen=True, slots=True)

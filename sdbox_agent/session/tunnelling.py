@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
@@ -16,6 +16,9 @@ from sdbox_agent.statements import fields
 if TYPE_CHECKING:
     from sdbox_agent.session.ends import Step
     from sdbox_agent.session.policy import Policy
+    from sdbox_agent.terms import CarriedBy
+
+_RISEN: Final[dict[CarriedBy, str]] = {"udp": "tunnel-up", "tls": "tunnel-up-carried"}
 
 
 def sign(
@@ -72,9 +75,10 @@ def in_tunnelling(state: at.Tunnelling, event: on.Event, policy: Policy) -> Step
             )
         case on.TunnelUp() if lease is not None:
             limits = access.answer.policy
-            up = at.Open(state.session, access, state.project, event.handshake_ms, event.vm_ms)
+            measured = (event.handshake_ms, event.vm_ms, event.carrier)
+            up = at.Open(state.session, access, state.project, *measured)
             return up, (
-                do.Record(n, "tunnel-up", access.answer.level),
+                do.Record(n, _RISEN[event.carrier], access.answer.level),
                 do.Record(n, "post-quantum", access.answer.level),  # the handshake proved it
                 do.ClearTimer(n, Timer.DEADLINE),
                 do.SetTimer(n, Timer.RENEW, lease.lease_s / 2),

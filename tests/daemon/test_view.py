@@ -142,3 +142,9 @@ def test_what_the_centre_has_to_say_is_shown_from_the_finger_to_the_end() -> Non
     told = access(answer=admitted(ONE, notices=("re-enrol-soon",)))
     for state in (at.Scanning(SESSION, told, "x-y"), at.Open(SESSION, told, "p1", 3.0, 2.0)):
         assert view.view(state, 0).notices == ("re-enrol-soon",)
+
+
+def test_who_opens_tls_is_shown_and_nothing_of_it_is_obeyed() -> None:
+    spent = at.Spent(3, "tls-inspected", frozenset(), issuer="CN=x\x1b[2J")
+    assert view.view(spent, 0).issuer == "CN=x [2J"
+    assert view.view(at.Spent(3, "card-revoked", frozenset()), 0).issuer is None

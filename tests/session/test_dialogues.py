@@ -45,11 +45,15 @@ def compared(story: Dialogue, decision: on.Event, left: int = 8) -> Dialogue:
     return story >> decision
 
 
-def opened() -> Dialogue:
+def leased() -> Dialogue:
     story = compared(scanning(), on.FingerMatched(1)) << "PrepareTunnel"
     story >> on.TunnelPrepared(1, KEY, KEM_KEY, 0) << "Sign(receipt)"
     story >> on.ReceiptSigned(1, b"jws") << "SendReceipt"
-    story >> on.Leased(1, LEASE) << "OpenTunnel"
+    return story >> on.Leased(1, LEASE) << "OpenTunnel"
+
+
+def opened() -> Dialogue:
+    story = leased()
     story >> on.TunnelUp(1, 1.0, 1.0) << ""
     return story.records("tunnel-up", "post-quantum").now(at.Open)
 
@@ -61,6 +65,21 @@ def test_card_finger_tunnel_and_card_out() -> None:
     story.records("card-removed").now(at.Spent)
     story >> on.TimedOut(1, Timer.SETTLE) << ""
     story.now(at.Idle)
+
+
+def test_where_no_udp_gets_through_the_record_says_what_carries() -> None:
+    story = leased()
+    story >> on.TunnelUp(1, 1.0, 1.0, "tls") << ""
+    story.records("tunnel-up-carried").now(at.Open)
+    assert story.state.carrier == "tls"
+
+
+def test_who_opens_tls_is_remembered_until_the_card_is_out() -> None:
+    story = leased()
+    story >> on.Failed(1, "tls-inspected", "CN=Test") << CLOSE
+    story >> on.TunnelDown(1) << "TellCentre"
+    story.records("tls-inspected").now(at.Spent)
+    assert story.state.issuer == "CN=Test"
 
 
 def test_faults_46_and_52_a_silent_sensor_and_touches_without_end_have_a_minute() -> None:
