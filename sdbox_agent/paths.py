@@ -64,3 +64,8 @@ class Paths:
     def tunnel_runtime(self) -> Path:
         """The tunnel helper's runtime directory: wireguard-go's control socket."""
         return self.root / "run/sdbox-tunnel"
+
+    @property
+    def carrier_socket(self) -> Path:
+        """Tunnel helper to carrier; each connection starts a process of its own."""
+        return self.root / "run/sdbox-carrier/tunnel.sock"

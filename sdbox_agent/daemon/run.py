@@ -139,7 +139,8 @@ class _Core:
             configured.sensor.kind,
             secrets.token_bytes(32),
         )
-        self._tunnel = TunnelSide(context)
+        proxy = configured.box.proxy
+        self._tunnel = TunnelSide(context, None if proxy is None else str(proxy))
         self._greeting = Greeting(
             loop,
             self._centre.hello_at_boot,

@@ -20,8 +20,10 @@ class TunnelSide:
 
     link: Link[ipc.FromTunnel]
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, proxy: str | None = None) -> None:
+        """`proxy`: who a carrier asks for its connection, where the host has one."""
         self._context = context
+        self._proxy = proxy
         self._down_asked: int | None = None  # session whose tunnel must be confirmed down
 
     def prepare(self, n: int) -> None:
@@ -41,7 +43,15 @@ class TunnelSide:
                 addresses=lease.addresses,
                 vm=lease.vm,
                 lease_s=lease.lease_s,
+                carrier=self._carrier(lease.carrier),
             )
+        )
+
+    def _carrier(self, offered: wire.Carrier | None) -> ipc.Carrier | None:
+        if offered is None:
+            return None
+        return ipc.Carrier(
+            endpoint=offered.endpoint, pin=offered.pin, token=offered.token, proxy=self._proxy
         )
 
     def extend(self, n: int, lease_s: int) -> None:
@@ -73,10 +83,13 @@ class TunnelSide:
             case ipc.TunnelPrepared():
                 self._prepared(message)
             case ipc.TunnelUp():
-                self._context.feed(on.TunnelUp(n, message.handshake_ms, message.vm_ms))
+                measured = (message.handshake_ms, message.vm_ms, message.carrier)
+                self._context.feed(on.TunnelUp(n, *measured))
             case ipc.TunnelActive():  # never late: the word that all is closed comes after it
                 self._context.feed(on.UserActive())
-            case ipc.TunnelDown() | ipc.Failed():
+            case ipc.TunnelDown():
+                self._context.feed(on.Failed(n, message.code, message.issuer))
+            case ipc.Failed():
                 self._context.feed(on.Failed(n, message.code))
             case ipc.TunnelClosed():
                 if n == self._down_asked:

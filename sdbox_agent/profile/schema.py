@@ -11,6 +11,7 @@ from ipaddress import IPv6Network, ip_address
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+from typing_extensions import override
 
 from sdbox_agent.cardkind import Algorithm, CardKind, KeyName, KindName, VerifyForm
 from sdbox_agent.profile import toml
@@ -135,6 +136,18 @@ class Lan(_Closed, frozen=True, kw_only=True):
     time_servers: Annotated[tuple[Address, ...], Meta(max_length=8)] = ()
 
 
+class Proxy(_Closed, frozen=True, kw_only=True):
+    """The host's HTTP proxy: asked for a connection where no UDP gets through. Never a name."""
+
+    address: Address
+    port: Port
+
+    @override
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}"
+
+
 class Box(_Closed, frozen=True, kw_only=True):
     """box.toml: which box this is."""
 
@@ -144,6 +157,7 @@ class Box(_Closed, frozen=True, kw_only=True):
     language: Literal["fr", "en"] = "fr"
     centre: Centre
     lan: Lan = Lan()
+    proxy: Proxy | None = None
 
 
 class Kind(_Closed, frozen=True, kw_only=True):

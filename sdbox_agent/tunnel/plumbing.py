@@ -17,9 +17,11 @@ from typing_extensions import override
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.hardening import overwrite_freed
 from sdbox_agent.tunnel import conntrack, mtu, nfset, path, psk, rtnetlink
+from sdbox_agent.tunnel.carriage import LOOPBACK
 from sdbox_agent.tunnel.config import FWMARK, INTERFACE, KEEPALIVE_S, KEY_BYTES, check_place
 from sdbox_agent.tunnel.kernel import Links, Sets
 from sdbox_agent.tunnel.link import WireGuardGo, move, wipe
+from sdbox_agent.tunnel.nfset import Protocol
 from sdbox_agent.tunnel.uapi import PeerConfig
 
 if TYPE_CHECKING:
@@ -95,6 +97,15 @@ class Plumbing:
         self.introduce(tunnel)
         return width
 
+    def let_carry(self, first: Endpoint) -> int:
+        """Walls for a carrier that begins at `first`, and none of WireGuard's own; its port.
+
+        From here on no packet of WireGuard's leaves or enters the box but through a carrier.
+        """
+        with _faults():
+            self._walls.batch(nfset.allow(first, Protocol.TCP))
+            return self._wireguard.control.device().listen_port
+
     def introduce(self, tunnel: Tunnel) -> None:
         """Make the gateway the only peer, as if it had never been: the next packet greets it."""
         assert self._kem is not None
@@ -137,10 +148,13 @@ class Plumbing:
         return link.received_bytes, link.sent_bytes
 
     def explain(self, code: str, endpoint: Endpoint) -> str:
-        """`code`, by which a tunnel to `endpoint` is over, or one that says more. Never raises."""
+        """`code`, by which a tunnel to `endpoint` is over, or one that says more. Never raises.
+
+        Of a handshake over a carrier, its port on this machine tells nothing.
+        """
         try:
             with _faults():
-                if code == "handshake-timeout":
+                if code == "handshake-timeout" and endpoint.address != LOOPBACK:
                     return self._why_no_handshake(endpoint)
                 if code == "tunnel-lost" and self._clock_set_back():
                     return "clock-set-back"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import select
 import selectors
@@ -24,8 +25,9 @@ from sdbox_agent import ipc
 from sdbox_agent.errors import DecodeError, Fault, SdboxError
 from sdbox_agent.hardening import close_memory
 from sdbox_agent.paths import Paths
-from sdbox_agent.tunnel import config, path
+from sdbox_agent.tunnel import carriage, config, path
 from sdbox_agent.tunnel.alarm import Alarm, now_s
+from sdbox_agent.tunnel.carried import Carried
 from sdbox_agent.tunnel.guard import Guard
 from sdbox_agent.tunnel.kernel import Links
 from sdbox_agent.tunnel.life import Do, Life, Over, Probe
@@ -50,6 +52,7 @@ class Helper:
         probes: dict[int, socket.socket],
         plumbing: Plumbing,
         core_uid: int,
+        carrier_path: Path,
     ) -> None:
         self._listener = listener
         self._probes = probes
@@ -65,6 +68,8 @@ class Helper:
         self._prober: Prober | None = None
         self._guard = Guard()
         self._walls: tuple[bytes, ...] = ()  # as they stood when the tunnel was opened
+        self._carrier_path = carrier_path
+        self._carried: Carried | None = None  # the other way than UDP, if there is one
 
     def run(self) -> NoReturn:
         """Until killed. With nothing up it sleeps without a timer."""
@@ -153,6 +158,7 @@ class Helper:
                 lease_s=message.lease_s,
             )
             self._walls = self._look_at_walls()
+            self._carried = self._other_way(message.carrier)
             offer = Offer(message.psk_salt, message.kem_ciphertext)
             width = self._plumbing.open(tunnel, offer, message.receipt_sha256)
         except DecodeError:
@@ -162,8 +168,13 @@ class Helper:
         else:
             self._tunnel = tunnel
             self._prober = Prober(self._probes, tunnel.vm)
-            self._life = Life(start_s, start_s + tunnel.lease_s, width)
+            lease_end_s = start_s + tunnel.lease_s
+            self._life = Life(start_s, lease_end_s, width, carrier=self._carried is not None)
             self._watch(self._prober.sock, self._echo_came)
+
+    def _other_way(self, carrier: ipc.Carrier | None) -> Carried | None:
+        """Raises DecodeError for one that can't be."""
+        return None if carrier is None else Carried(carrier, self._carrier_path, config.CARRIER_UID)
 
     def _extend(self, message: ipc.ExtendLease) -> None:
         if self._life is None:
@@ -219,7 +230,7 @@ class Helper:
             case Do.RISE:
                 self._rise(life)
             case Do.CARRY:
-                raise Over("handshake-timeout")  # no tunnel is given a carrier yet
+                self._carry()
             case Do.COUNT:
                 received, sent = self._plumbing.carried()
                 if life.counted(now_s(), received, sent - self._prober.sent_bytes):
@@ -232,6 +243,8 @@ class Helper:
         """What ends the tunnel ends it here."""
         try:
             yield
+        except carriage.Inspected as end:
+            self._end(self._session, end.code, issuer=end.issuer)
         except (Over, SdboxError) as end:
             assert self._tunnel is not None
             self._end(self._session, self._plumbing.explain(end.code, self._tunnel.endpoint))
@@ -244,8 +257,28 @@ class Helper:
                 n=self._session or 0,
                 handshake_ms=(life.handshake_s - life.opened_s) * 1000,
                 vm_ms=(life.answer_s - life.opened_s) * 1000,
+                carrier="tls" if self._carrying else "udp",
             )
         )
+
+    @property
+    def _carrying(self) -> bool:
+        return self._carried is not None and self._carried.under_way
+
+    def _carry(self) -> None:
+        """UDP brought nothing: the carrier's turn. A Fault ends the tunnel."""
+        assert self._carried is not None
+        port = self._plumbing.let_carry(self._carried.way.first)
+        self._watch(self._carried.ask(self._session or 0, port), self._carrier_spoke)
+
+    def _carrier_spoke(self) -> None:
+        """It has a port for WireGuard, which greets anew there; or it can't carry, or is gone."""
+        assert self._carried is not None
+        assert self._tunnel is not None
+        with self._ending():
+            there = config.Endpoint(carriage.LOOPBACK, self._carried.answer())
+            self._tunnel = dataclasses.replace(self._tunnel, endpoint=there)
+            self._plumbing.introduce(self._tunnel)
 
     def _echo_came(self) -> None:
         assert self._life is not None
@@ -278,8 +311,11 @@ class Helper:
     def _child_died(self) -> None:
         self._end(self._session, "tunnel-lost")
 
-    def _end(self, number: int | None, code: str | None, *, tell: bool = True) -> None:
+    def _end(
+        self, number: int | None, code: str | None, *, tell: bool = True, issuer: str = ""
+    ) -> None:
         """Everything down, then told: `closed` if it was asked for, else `down` with its code."""
+        self._drop_carrier()
         if self._plumbing.pidfd is not None:
             self._unwatch(self._plumbing.pidfd)
         if self._prober is not None:
@@ -288,7 +324,7 @@ class Helper:
         answer: ipc.Message = (
             ipc.TunnelClosed(n=number or 0)
             if code is None
-            else ipc.TunnelDown(n=number or 0, code=code)
+            else ipc.TunnelDown(n=number or 0, code=code, issuer=issuer)
         )
         try:
             self._plumbing.close()
@@ -296,6 +332,13 @@ class Helper:
             answer = ipc.Failed(n=number or 0, code=fault.code)
         if tell:
             self._tell(answer)
+
+    def _drop_carrier(self) -> None:
+        carried, self._carried = self._carried, None
+        if carried is not None:
+            if carried.sock is not None:
+                self._unwatch(carried.sock)
+            carried.close()
 
     # -- the selector ----------------------------------------------------------------------------
 
@@ -331,7 +374,8 @@ def main() -> NoReturn:
     namespace = os.open(options.session_netns, os.O_RDONLY | os.O_CLOEXEC)
     plumbing = Plumbing(Paths(options.root).tunnel_runtime, Links(route), namespace)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    Helper(listener, {4: echo4, 6: echo6}, plumbing, options.core_uid).run()
+    carriers = Paths(options.root).carrier_socket
+    Helper(listener, {4: echo4, 6: echo6}, plumbing, options.core_uid, carriers).run()
 
 
 if __name__ == "__main__":

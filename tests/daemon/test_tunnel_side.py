@@ -1,8 +1,10 @@
 """The helper is asked until somebody has said that nothing is up."""
 
+import msgspec
 import pytest
 
 from sdbox_agent import ipc
+from sdbox_agent.centre import wire
 from sdbox_agent.daemon.tunnel_side import TunnelSide
 from sdbox_agent.session import events as on
 from tests.daemon.parts import UTC_S, Bench, Link, N
@@ -32,12 +34,32 @@ def test_it_asks_for_a_key_a_tunnel_and_a_longer_lease() -> None:
     assert "psk" not in repr(asked)
 
 
+def test_a_carrier_is_handed_on_with_the_hosts_proxy() -> None:
+    side = Side()
+    offered = wire.Carrier(endpoint="192.0.2.3:443", pin=KEY, token=b"t" * 32)
+    side.open(N, msgspec.structs.replace(LEASE, carrier=offered))
+    side._proxy = "192.0.2.9:3128"
+    side.open(N, msgspec.structs.replace(LEASE, carrier=offered))
+    side.open(N, LEASE)
+    plain = ipc.Carrier(endpoint="192.0.2.3:443", pin=KEY, token=b"t" * 32)
+    through = msgspec.structs.replace(plain, proxy="192.0.2.9:3128")
+    assert [message.carrier for message in side.spy.sent] == [plain, through, None]
+
+
 @pytest.mark.parametrize(
     ("message", "event"),
     [
         (ipc.TunnelUp(n=N, handshake_ms=3, vm_ms=2), on.TunnelUp(N, 3, 2)),
+        (
+            ipc.TunnelUp(n=N, handshake_ms=3, vm_ms=2, carrier="tls"),
+            on.TunnelUp(N, 3, 2, "tls"),
+        ),
         (ipc.TunnelActive(n=N), on.UserActive()),
         (ipc.TunnelDown(n=N, code="lease-expired"), on.Failed(N, "lease-expired")),
+        (
+            ipc.TunnelDown(n=N, code="tls-inspected", issuer="CN=x"),
+            on.Failed(N, "tls-inspected", "CN=x"),
+        ),
         (ipc.Failed(n=N, code="handshake-timeout"), on.Failed(N, "handshake-timeout")),
         (ipc.TunnelClosed(n=N), on.TunnelDown(N)),
     ],

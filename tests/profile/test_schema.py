@@ -123,6 +123,18 @@ def test_what_is_no_device_or_address_is_refused_with_its_line(
     assert caught.value.line > 1
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [("192.0.2.9", "192.0.2.9:3128"), ("2001:db8::9", "[2001:db8::9]:3128")],
+)
+def test_the_hosts_proxy_is_an_address_and_a_port(address: str, shown: str) -> None:
+    proxy = f'[proxy]\naddress = "{address}"\nport = 3128\n'.encode()
+    assert str(schema.parse_box(BOX + proxy).proxy) == shown
+    assert schema.parse_box(BOX).proxy is None
+    with pytest.raises(TomlRefused):
+        schema.parse_box(BOX + proxy.replace(address.encode(), b"proxy.test"))
+
+
 # -- kinds of card -----------------------------------------------------------------------------
 
 KINDS = sorted((Path(__file__).parents[2] / "firmware_profiles/cards").glob("*.toml"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sdbox_agent.paths import Paths
+from sdbox_agent.tunnel.config import CARRIER_UID
 
 ROOT = Path(__file__).parents[2]
 UNITS = sorted([*ROOT.glob("systemd/*.service"), *ROOT.glob("systemd/*.socket")])
@@ -20,6 +21,7 @@ PYTHON = "/usr/lib/sdbox-agent/bin/python"
 EXPOSURE = {
     "sdbox-agent.service": 13,
     "sdbox-card.service": 5,
+    "sdbox-carrier@.service": 12,
     "sdbox-finger@.service": 6,
     "sdbox-tunnel.service": 18,
     "sdbox-walls.service": 16,
@@ -31,6 +33,7 @@ UIDS = {
     "sdbox-tunnel": 61004,
     "sdbox-prompt": 61006,
     "sdbox-walls": 61008,
+    "sdbox-carrier": CARRIER_UID,
 }
 systemd_analyze = pytest.mark.skipif(
     not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed"
@@ -120,6 +123,7 @@ def test_units_users_and_peer_numbers_agree() -> None:
         ("card", "core finger prompt"),
         ("finger@", "core card"),
         ("tunnel", "core"),
+        ("carrier@", "tunnel"),
     ):
         (command,) = read(f"sdbox-{worker}.service")["Service"]["ExecStart"]
         for peer in peers.split():
@@ -127,13 +131,15 @@ def test_units_users_and_peer_numbers_agree() -> None:
             assert f"--{peer}-uid {UIDS[user]}" in command, worker
 
 
-@pytest.mark.parametrize("name", ["sdbox-card", "sdbox-finger@", "sdbox-tunnel", "sdbox-agent"])
+@pytest.mark.parametrize(
+    "name", ["sdbox-card", "sdbox-carrier@", "sdbox-finger@", "sdbox-tunnel", "sdbox-agent"]
+)
 def test_no_unit_hides_the_uids_of_its_peers(name: str) -> None:
     """With PrivateUsers= the kernel would name every other end 65534, and we refuse that."""
     assert "PrivateUsers" not in read(f"{name}.service")["Service"]
 
 
-@pytest.mark.parametrize("name", ["sdbox-card", "sdbox-finger", "sdbox-tunnel"])
+@pytest.mark.parametrize("name", ["sdbox-card", "sdbox-carrier", "sdbox-finger", "sdbox-tunnel"])
 def test_every_socket_names_its_senders_and_is_for_its_peers_alone(name: str) -> None:
     section = read(f"{name}.socket")["Socket"]
     assert section["PassCredentials"] == ["yes"]
@@ -145,10 +151,11 @@ def test_sockets_lie_where_the_agent_looks_for_them_and_in_the_workers_order() -
     paths = Paths(Path("/"))
     listens = {
         name: read(f"sdbox-{name}.socket")["Socket"]["ListenSequentialPacket"]
-        for name in ("card", "finger", "tunnel")
+        for name in ("card", "carrier", "finger", "tunnel")
     }
     assert listens == {
         "card": [str(paths.card_socket), str(paths.unwrap_socket), str(paths.pin_socket)],
+        "carrier": [str(paths.carrier_socket)],
         "finger": [str(paths.finger_socket)],
         "tunnel": [str(paths.tunnel_socket)],
     }
@@ -188,7 +195,7 @@ def test_what_is_freed_in_the_card_worker_is_filled(whose: str) -> None:
 
 
 def test_only_the_tunnel_helper_has_a_capability_and_card_and_finger_have_no_network() -> None:
-    for name in ("sdbox-agent", "sdbox-card", "sdbox-finger@"):
+    for name in ("sdbox-agent", "sdbox-card", "sdbox-carrier@", "sdbox-finger@"):
         section = read(f"{name}.service")["Service"]
         assert section["CapabilityBoundingSet"] == [""]
         assert "AmbientCapabilities" not in section
@@ -201,7 +208,7 @@ def test_only_the_tunnel_helper_has_a_capability_and_card_and_finger_have_no_net
 
 
 def test_nothing_starts_without_its_walls() -> None:
-    for name in ("sdbox-agent", "sdbox-tunnel"):
+    for name in ("sdbox-agent", "sdbox-carrier@", "sdbox-tunnel"):
         unit = read(f"{name}.service")["Unit"]
         for key in ("Requires", "After"):
             assert "sdbox-walls.service" in " ".join(unit[key])
