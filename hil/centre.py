@@ -1,4 +1,4 @@
-"""A real centre in the rig: API and gateway as processes of their own, with their own users."""
+"""A real centre in the rig: API, gateway and the end of carriers, each process its own user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cryptography import x509
 from hil.device import Device
 from hil.net import linux
 from hil.net.process import Process, Unit
-from hil.net.topology import CENTRE4
+from hil.net.topology import CARRIER4, CENTRE4
 from sdbox_agent.pki import certificate
 from sdbox_agent.terms import Level
 from sdbox_centre.authority import pem_of
@@ -33,11 +33,19 @@ if TYPE_CHECKING:
     from hil.issuing import Holder, Issuing, Pair
     from hil.net.topology import Topology
 
-API_UID, GATEWAY_UID = 61011, 61012
+API_UID, GATEWAY_UID, CARRIER_UID = 61011, 61012, 61013
 PORT: Final = 443
 FIRST_WIREGUARD_PORT: Final = 51820
 START_S: Final = 20.0
 NO_FINGER_S: Final = 180 * 86400  # an enrolment without a finger
+
+
+_CARRIER_AT: Final = f"""
+            [carrier]
+            endpoint = "{CARRIER4}:{PORT}"
+            certificate = "carrier.pem"
+            uid = {CARRIER_UID}
+            """
 
 
 @dataclass(frozen=True)
@@ -58,10 +66,20 @@ PROJECTS: Final = (
 
 
 class Centre:
-    """Files, store, two processes."""
+    """Files, store, processes."""
 
-    def __init__(self, root: Path, topology: Topology, issuing: Issuing, lease_s: int = 60) -> None:
+    def __init__(
+        self,
+        root: Path,
+        topology: Topology,
+        issuing: Issuing,
+        lease_s: int = 60,
+        *,
+        carries: bool = False,
+    ) -> None:
+        """`carries`: WireGuard over TLS, too."""
         self.root = root
+        self._carries = carries
         self._topology = topology
         self._issuing = issuing
         self._lease_s = lease_s
@@ -70,6 +88,7 @@ class Centre:
         self._otp_key = secrets.token_bytes(KEY_BYTES)
         self.api: Process
         self.gateway: Process
+        self.carrier: Process | None = None
         for directory in ("", "db", "gateway", "gateway/boxes", "gateway/projects", "gateway/run"):
             (root / directory).mkdir(mode=0o755, exist_ok=True)
         self._settings()
@@ -121,6 +140,24 @@ class Centre:
             projects = "gateway/projects"
             runtime = "gateway/run"
             lease_s = {self._lease_s}
+            """
+            + (_CARRIER_AT if self._carries else ""),
+        )
+        self._carrier_settings()
+
+    def _carrier_settings(self) -> None:
+        shown = self._issuing.server(CARRIER4)
+        self._write("carrier.pem", shown.pem)
+        self._write("carrier.key", shown.key_pem, CARRIER_UID, 0o600)
+        self._write(
+            "carrier.toml",
+            f"""
+            address = "{CARRIER4}"
+            port = {PORT}
+            certificate = "carrier.pem"
+            key = "carrier.key"
+            gateway_socket = "gateway/gateway.sock"
+            gateway_uid = {GATEWAY_UID}
             """,
         )
 
@@ -188,7 +225,7 @@ class Centre:
     # -- the processes -----------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start both, and wait until the API listens."""
+        """Start all, and wait until the API listens."""
         self._store.close()
         for path in (self.root / "db", *(self.root / "db").iterdir()):
             os.chown(path, API_UID, API_UID)
@@ -197,6 +234,8 @@ class Centre:
         for number, project in enumerate(PROJECTS):
             self._project_file(number, project)
         self.start_gateway()
+        if self._carries:
+            self.start_carrier()
         self.api = self._start_api()
         self._wait()
 
@@ -259,17 +298,22 @@ class Centre:
         )
 
     def _start_api(self) -> Process:
+        return self._start_listening("api", API_UID, CENTRE4)
+
+    def start_carrier(self) -> None:
+        """The gateway's end of carriers: of the group that may speak to the gateway."""
+        self.carrier = self._start_listening("carrier", CARRIER_UID, CARRIER4, gid=API_UID)
+
+    def _start_listening(self, name: str, uid: int, address: str, **how: object) -> Process:
         """On port 443, which the service manager opens for it."""
         listener = self._topology.centre.socket(socket.AF_INET, socket.SOCK_STREAM)
         with listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((CENTRE4, PORT))
+            listener.bind((address, PORT))
             listener.listen(64)
+            environment = {"LISTEN_FDNAMES": name}
             return self._start(
-                "api",
-                API_UID,
-                listen=[listener.fileno()],
-                environment={"LISTEN_FDNAMES": "api"},
+                name, uid, listen=[listener.fileno()], environment=environment, **how
             )
 
     def _wait(self) -> None:
@@ -346,6 +390,7 @@ class Centre:
         raise TimeoutError("the gateway does not listen")
 
     def stop(self) -> None:
-        """End both."""
-        for process in (self.api, self.gateway):
-            process.end()
+        """End all."""
+        for process in (self.api, self.gateway, self.carrier):
+            if process is not None:
+                process.end()

@@ -37,8 +37,10 @@ BOX_NAME: Final = "box-01"
 class Rig:
     """One box and one centre."""
 
-    def __init__(self, *, lease_s: int = 60, readers: int = 2) -> None:
+    def __init__(self, *, lease_s: int = 60, readers: int = 2, carries: bool = False) -> None:
+        """`carries`: the centre takes WireGuard over TLS, too."""
         self._lease_s = lease_s
+        self._carries = carries
         self._readers = readers
         self._stack = contextlib.ExitStack()
 
@@ -49,7 +51,13 @@ class Rig:
             self.topology = stack.enter_context(Topology(vms=len(PROJECTS)))
             self.pcscd = stack.enter_context(Pcscd(self._made("pcscd"), readers=self._readers))
             self.issuing = Issuing()
-            self.centre = Centre(self._made("centre"), self.topology, self.issuing, self._lease_s)
+            self.centre = Centre(
+                self._made("centre"),
+                self.topology,
+                self.issuing,
+                self._lease_s,
+                carries=self._carries,
+            )
             self.box = Box(
                 self._made("box"), BOX_NAME, self.topology, self.issuing, self.pcscd.socket_path
             )

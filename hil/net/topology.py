@@ -9,6 +9,8 @@ from typing import Final
 from hil.net.namespace import Claim
 
 BOX4, CENTRE4 = "192.0.2.2", "192.0.2.1"  # RFC 5737
+CARRIER4: Final = "192.0.2.3"  # the centre's too: where WireGuard is carried over TLS
+PROXY4: Final = "192.0.2.9"  # the host's; it is on the centre's side of the only cable
 BOX6, CENTRE6 = "2001:db8:2::2", "2001:db8:2::1"  # RFC 3849
 UPLINK: Final = "uplink"  # the box's device
 CENTRE_SIDE: Final = "box"  # the other end of that cable
@@ -46,7 +48,7 @@ class Topology:
         )
         self.centre.ip(
             f"link set {CENTRE_SIDE} up",
-            f"addr add {CENTRE4}/24 dev {CENTRE_SIDE}",
+            *(f"addr add {each}/24 dev {CENTRE_SIDE}" for each in (CENTRE4, CARRIER4, PROXY4)),
             f"addr add {CENTRE6}/64 dev {CENTRE_SIDE} nodad",
         )
 
