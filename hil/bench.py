@@ -27,6 +27,7 @@ Writes build/bench.json and prints it as a table; exit status 1 if an aim is mis
     pss_wireguard_go_mb            the tunnel's child while a session is open; idle, none runs
     idle_cpu_percent               our four processes over 60 s, of one processor
     idle_cpu_{launcher,pcscd}_percent    what is not ours, over the same time
+    {plain,carried}_*              a tunnel over UDP, and over TLS: see hil.net.carrier_bench
     spoilt_rounds                  sessions that did not go straight through, in no timing
     load_average                   of the machine, over the minute before: it had other work too
 
@@ -54,6 +55,7 @@ from hil.bench_processes import idle_percent, pids, pss_mb, settle
 from hil.bench_reader import Witness
 from hil.bench_rounds import Rounds
 from hil.bench_tool import Tool
+from hil.net import carrier_bench
 from hil.rig import Rig
 
 if TYPE_CHECKING:
@@ -71,10 +73,11 @@ class Plan:
     budget_s: float  # for the rounds: what is not done by then is left out, and `n` says so
     others: int  # rounds of each kind of card that is not the ordinary one
     mutes: int  # cards that never answer: 10 s each
+    carried: int = 0  # rounds of a tunnel over UDP and one over TLS
 
 
-WHOLE: Final = Plan(rounds=110, idle_s=60.0, budget_s=260.0, others=5, mutes=2)
-QUICK: Final = Plan(rounds=12, idle_s=10.0, budget_s=60.0, others=2, mutes=1)
+WHOLE: Final = Plan(rounds=110, idle_s=60.0, budget_s=260.0, others=5, mutes=2, carried=3)
+QUICK: Final = Plan(rounds=12, idle_s=10.0, budget_s=60.0, others=2, mutes=1, carried=1)
 
 
 def measure(plan: Plan) -> Figures:
@@ -142,6 +145,8 @@ def main(argv: list[str] | None = None) -> int:
     if options.rounds is not None:
         plan = dataclasses.replace(plan, rounds=options.rounds)
     figures = measure(plan)
+    if plan.carried:
+        figures |= carrier_bench.run(plan.carried)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(figures, indent=2) + "\n")
     print(table(figures))
