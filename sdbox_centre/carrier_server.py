@@ -2,7 +2,7 @@
 
 A process of its own: the network, no capability, no key but that of its certificate. A connection
 gives a token first; the gateway says whose it is, and to which port of its own it may send: nowhere
-else, so this is no relay for anybody. One thread, one selector, nothing that waits.
+else, so this is no relay for anybody. One thread, one selector.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import DecodeError, SdboxError
 from sdbox_agent.tunnel import frames
-from sdbox_agent.tunnel.relay import Ended, Relay
+from sdbox_agent.tunnel.config import LOOPBACK
+from sdbox_agent.tunnel.relay import Ended, Relay, loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,6 @@ GREETING_S: Final = 5.0  # handshake and token
 SILENT_S: Final = 20.0  # nothing from WireGuard: its peer was removed, or never came
 TICK_S: Final = 0.1  # how often rates and silence are looked at
 MAX_GUESTS: Final = 64  # connections without a token yet; beyond, the oldest goes
-LOOPBACK: Final = "127.0.0.1"
 
 log = logging.getLogger("sdbox.carrier")
 
@@ -84,7 +84,8 @@ class _Carried:
     @property
     def events(self) -> int:
         """What its connection is watched for."""
-        return self.relay.events & (selectors.EVENT_WRITE if self.paused else ~0)
+        events = self.relay.events
+        return events & ~selectors.EVENT_READ if self.paused else events
 
     def spend(self, allowed_bytes: float) -> None:
         """Has it had its share of this tick?"""
@@ -109,7 +110,11 @@ class CarrierServer:
         admit: Callable[[bytes, int], int],
         limits: Limits,
     ) -> None:
-        """`admit`: a token and the port we send from; WireGuard's port, or SdboxError."""
+        """`admit`: a token and the port we send from; WireGuard's port, or SdboxError.
+
+        It is the one thing that is waited for: a gateway that does not answer at once is dead, and
+        with it all that is carried.
+        """
         self._listener = listener
         self._context = context
         self._admit = admit
@@ -202,10 +207,9 @@ class CarrierServer:
         """From a guest to one who is carried. Raises SdboxError, OSError."""
         if len(self._carried) >= self._limits.connections:
             raise ConnectionRefusedError
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        udp = loopback()
         try:
-            udp.bind((LOOPBACK, 0))
-            udp.connect((LOOPBACK, self._admit(token, udp.getsockname()[1])))
+            udp.connect((str(LOOPBACK), self._admit(token, udp.getsockname()[1])))
             guest.tls.send(frames.WELCOME)
             relay = Relay(guest.tls, udp)
         except BaseException:

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, act: Callable[[Namespace], None], help_: str, *names: str) -> None:
         sub = commands.add_parser(name, help=help_, description=help_)
-        sub.add_argument("--config", type=Path, required=True, help="api.toml or gateway.toml")
+        sub.add_argument("--config", type=Path, required=True, help="api, gateway or carrier.toml")
         for each in names:
             sub.add_argument(each)
         if act in _WITH_MOTIVE:

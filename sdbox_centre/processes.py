@@ -111,6 +111,7 @@ def run_gateway(settings_file: Path) -> None:
     """Serve until a signal. Raises OSError if an interface failed: all of them end then."""
     settings = load(settings_file, GatewaySettings)
     book = _book(settings_file, settings)
+    book.carrier()  # what is wrong with it is told now, not to the first box
     descriptors = named_descriptors()
     interfaces: dict[str, WireGuardPeers] = {}
 

@@ -10,14 +10,14 @@ import os
 import secrets
 import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Address, ip_interface, ip_network
-from typing import TYPE_CHECKING, Final
+from ipaddress import ip_interface, ip_network
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.tunnel import rtnetlink
-from sdbox_agent.tunnel.config import Endpoint
+from sdbox_agent.tunnel.config import LOOPBACK, Endpoint
 from sdbox_agent.tunnel.kernel import Links
 from sdbox_agent.tunnel.link import WireGuardGo, move, wipe
 from sdbox_agent.tunnel.uapi import PeerConfig
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from sdbox_centre.book import ProjectFile
     from sdbox_centre.peers import Peer
-
-_LOOPBACK: Final = IPv4Address("127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ class WireGuardPeers:
     def carry(self, peer: Peer, port: int) -> None:
         """See Peers."""
         try:
-            self._wireguard.move_endpoint(peer.public_key, Endpoint(_LOOPBACK, port))
+            self._wireguard.move_endpoint(peer.public_key, Endpoint(LOOPBACK, port))
         except (Fault, DecodeError) as error:
             raise OSError("the peer was not moved") from error
 

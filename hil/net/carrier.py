@@ -23,7 +23,7 @@ from hil.net.topology import CARRIER4, CENTRE_SIDE
 from sdbox_agent import ipc
 from sdbox_agent.errors import Refused
 from sdbox_agent.paths import Paths
-from sdbox_agent.tunnel.config import CARRIER_UID
+from sdbox_agent.tunnel.config import CARRIER_UID, parse_endpoint
 from sdbox_centre.carrier_server import CarrierServer, Limits, tls_context
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hil.net.topology import Topology
 
 CARRIER_PORT: Final = 443
+CARRIER_AT: Final = f"{CARRIER4}:{CARRIER_PORT}"
 NO_UDP: Final = f"""
 table inet host {{
   chain in {{
@@ -100,20 +101,26 @@ class CarrierEnd:
     """The gateway's end on CARRIER4, for one session's token, from `with` to its end."""
 
     def __init__(
-        self, topology: Topology, files: tuple[Path, Path], pair: Pair, proxy: str | None = None
+        self,
+        topology: Topology,
+        files: tuple[Path, Path],
+        pair: Pair,
+        proxy: str | None = None,
+        at: str = CARRIER_AT,
     ) -> None:
-        self.offer = self.offered(pair, proxy)
+        self.offer = self.offered(pair, proxy, at)
         self.taken = 0  # tokens
-        listener = listening(topology.centre, CARRIER4, CARRIER_PORT)
+        endpoint = parse_endpoint(at)
+        listener = listening(topology.centre, str(endpoint.address), endpoint.port)
         limits = Limits(connections=4, rate_bytes_s=10**9)
         self._server = CarrierServer(listener, tls_context(*files), self._admit, limits)
         self._thread = threading.Thread(target=topology.centre.run, args=(self._server.run,))
 
     @staticmethod
-    def offered(pair: Pair, proxy: str | None = None) -> ipc.Carrier:
+    def offered(pair: Pair, proxy: str | None = None, at: str = CARRIER_AT) -> ipc.Carrier:
         """The way there, with a new token."""
         return ipc.Carrier(
-            endpoint=f"{CARRIER4}:{CARRIER_PORT}",
+            endpoint=at,
             pin=hashlib.sha256(pair.der).digest(),
             token=secrets.token_bytes(32),
             proxy=proxy,
@@ -141,7 +148,8 @@ class CarrierEnd:
 
 def listening(namespace: Namespace, address: str, port: int) -> socket.socket:
     """A TCP socket that listens inside."""
-    listener = namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = namespace.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((address, port))
     listener.listen(8)

@@ -7,8 +7,7 @@ nothing to say at its end. Does not know sockets or how a way is taken.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
@@ -19,7 +18,6 @@ from sdbox_agent.tunnel.config import parse_endpoint
 if TYPE_CHECKING:
     from sdbox_agent.tunnel.config import Endpoint
 
-LOOPBACK: Final = IPv4Address("127.0.0.1")
 Port = Annotated[int, Meta(ge=1, le=0xFFFF)]
 
 

@@ -41,6 +41,7 @@ _UNICAST6: Final = (IPv6Network("2000::/3"), IPv6Network("fc00::/7"))
 INTERFACE: Final = "sdbox0"  # the box has one tunnel at a time
 FWMARK: Final = 0x5DB0  # set by wireguard-go on its own packets; the walls let no others out
 CARRIER_UID: Final = 61007  # sdbox-carrier (systemd/sdbox.sysusers): whose TCP the walls let out
+LOOPBACK: Final = IPv4Address("127.0.0.1")  # where WireGuard meets a carrier, at both ends
 KEEPALIVE_S: Final = 25  # wireguard.com/quickstart, "NAT and Firewall Traversal Persistence"
 MAX_ADDRESSES: Final = 2  # one a family
 

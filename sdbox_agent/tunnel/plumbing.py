@@ -17,8 +17,14 @@ from typing_extensions import override
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.hardening import overwrite_freed
 from sdbox_agent.tunnel import conntrack, mtu, nfset, path, psk, rtnetlink
-from sdbox_agent.tunnel.carriage import LOOPBACK
-from sdbox_agent.tunnel.config import FWMARK, INTERFACE, KEEPALIVE_S, KEY_BYTES, check_place
+from sdbox_agent.tunnel.config import (
+    FWMARK,
+    INTERFACE,
+    KEEPALIVE_S,
+    KEY_BYTES,
+    LOOPBACK,
+    check_place,
+)
 from sdbox_agent.tunnel.kernel import Links, Sets
 from sdbox_agent.tunnel.link import WireGuardGo, move, wipe
 from sdbox_agent.tunnel.nfset import Protocol

@@ -15,6 +15,7 @@ from typing import Final
 from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError
+from sdbox_agent.tunnel.config import LOOPBACK
 from sdbox_agent.tunnel.frames import MAX_DATAGRAM_BYTES, Frames, Queue
 
 RECORD_BYTES: Final = 14 * 1024  # with one datagram more it still fits one TLS record (16 KiB)
@@ -33,7 +34,7 @@ class Relay:
     """One carried tunnel, seen from one end."""
 
     def __init__(self, tls: ssl.SSLSocket, udp: socket.socket) -> None:
-        """`udp` is connected: nobody else's datagrams reach it."""
+        """`udp` is connected to WireGuard's port: nobody else's datagrams reach it."""
         self.tls, self.udp = tls, udp
         self._queue = Queue()
         self._frames = Frames()
@@ -89,6 +90,13 @@ class Relay:
         """Let go of both sockets."""
         self.tls.close()
         self.udp.close()
+
+
+def loopback() -> socket.socket:
+    """A UDP socket with a port of its own there, to be connected to WireGuard's."""
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    udp.bind((str(LOOPBACK), 0))
+    return udp
 
 
 class _as_it_goes(contextlib.AbstractContextManager[None]):  # noqa: N801  used as a statement

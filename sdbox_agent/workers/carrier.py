@@ -11,19 +11,21 @@ import argparse
 import contextlib
 import selectors
 import signal
-import socket
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sdbox_agent import ipc
 from sdbox_agent.errors import DecodeError, SdboxError
 from sdbox_agent.hardening import close_memory
 from sdbox_agent.tunnel import carriage
 from sdbox_agent.tunnel.carriage import Inspected
+from sdbox_agent.tunnel.config import LOOPBACK
 from sdbox_agent.tunnel.dial import HungUp, dial
-from sdbox_agent.tunnel.relay import Ended, Relay
+from sdbox_agent.tunnel.relay import Ended, Relay, loopback
 
-LOOPBACK: Final = "127.0.0.1"
+if TYPE_CHECKING:
+    import socket
+
 ASKED_WITHIN_S: Final = 5.0  # who connects has something to carry
 
 Helper = ipc.Channel[carriage.ToCarrier]
@@ -48,17 +50,10 @@ def _serve(helper: Helper, asked: carriage.Carry) -> None:
     except SdboxError as error:
         helper.send(carriage.NotCarried(n=asked.n, code=error.code))
     else:
-        with contextlib.closing(Relay(tls, _loopback(asked.port))) as relay:
+        with contextlib.closing(Relay(tls, loopback())) as relay:
+            relay.udp.connect((str(LOOPBACK), asked.port))
             helper.send(carriage.Carrying(n=asked.n, port=relay.udp.getsockname()[1]))
             _carry(relay, helper.sock)
-
-
-def _loopback(wireguard_port: int) -> socket.socket:
-    """Where WireGuard, and nobody else on this machine, can send and be sent to."""
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-    udp.bind((LOOPBACK, 0))
-    udp.connect((LOOPBACK, wireguard_port))
-    return udp
 
 
 def _carry(relay: Relay, hangup: socket.socket) -> None:

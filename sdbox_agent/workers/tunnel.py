@@ -276,7 +276,7 @@ class Helper:
         assert self._carried is not None
         assert self._tunnel is not None
         with self._ending():
-            there = config.Endpoint(carriage.LOOPBACK, self._carried.answer())
+            there = config.Endpoint(config.LOOPBACK, self._carried.answer())
             self._tunnel = dataclasses.replace(self._tunnel, endpoint=there)
             self._plumbing.introduce(self._tunnel)
 

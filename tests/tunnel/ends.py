@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import hashlib
-import os
 import socket
 import ssl
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from hil.issuing import Issuing, Pair
 from sdbox_agent import ipc
 from sdbox_agent.tunnel import frames
+from tests.waiting import until
 
 TOKEN = b"t" * 32
 Serve = Callable[[socket.socket], None]
@@ -173,4 +173,26 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-UID = os.getuid()
+def pair_of_ends() -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
+    """A TLS connection's two ends, one thread."""
+    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_context.check_hostname, client_context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one = socket.create_connection(listener.getsockname())
+        other, _ = listener.accept()
+    for sock in (one, other):
+        sock.settimeout(0)
+    near = client_context.wrap_socket(one, do_handshake_on_connect=False)
+    server = tls_context(gateway())
+    far = server.wrap_socket(other, server_side=True, do_handshake_on_connect=False)
+    waiting = [near, far]
+
+    def shaken() -> bool:
+        for sock in tuple(waiting):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                sock.do_handshake()
+                waiting.remove(sock)
+        return not waiting
+
+    until(shaken)
+    return near, far

@@ -42,31 +42,6 @@ class Ring:
         return bool(ready)
 
 
-def pair() -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
-    """A TLS connection's two ends, one thread."""
-    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client_context.check_hostname, client_context.verify_mode = False, ssl.CERT_NONE
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        one = socket.create_connection(listener.getsockname())
-        other, _ = listener.accept()
-    for sock in (one, other):
-        sock.settimeout(0)
-    near = client_context.wrap_socket(one, do_handshake_on_connect=False)
-    server = ends.tls_context(ends.gateway())
-    far = server.wrap_socket(other, server_side=True, do_handshake_on_connect=False)
-    waiting = [near, far]
-
-    def shaken() -> bool:
-        for sock in tuple(waiting):
-            with contextlib.suppress(ssl.SSLWantReadError):
-                sock.do_handshake()
-                waiting.remove(sock)
-        return not waiting
-
-    until(shaken)
-    return near, far
-
-
 @pytest.fixture
 def ring() -> Iterator[Ring]:
     wireguard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -76,7 +51,7 @@ def ring() -> Iterator[Ring]:
     udp.bind(("127.0.0.1", 0))
     udp.connect(wireguard.getsockname())
     wireguard.connect(udp.getsockname())
-    near, far = pair()
+    near, far = ends.pair_of_ends()
     one = Ring(Relay(near, udp), wireguard, far)
     yield one
     one.relay.close()

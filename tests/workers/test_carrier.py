@@ -1,8 +1,11 @@
 """WireGuard over TLS where a host drops UDP: the carrier, between real helper and real server."""
 
+import contextlib
 import os
 import signal
 import socket
+import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,9 +26,11 @@ from hil.net.helper import TunnelHelper
 from hil.net.observe import Frame, Observer
 from hil.net.peer import VM4, FarPeer
 from hil.net.process import Process
-from hil.net.topology import CARRIER4, CENTRE_SIDE, PROXY4, Topology
+from hil.net.topology import CARRIER4, CENTRE6, CENTRE_SIDE, PROXY4, Topology
 from sdbox_agent import ipc
 from sdbox_agent.tunnel.config import CARRIER_UID
+from sdbox_agent.tunnel.relay import Relay, loopback
+from sdbox_agent.workers import carrier
 from tests.tunnel import ends
 from tests.waiting import until
 from tests.workers.tunnel_parts import Core, granted, has_ended
@@ -135,6 +140,22 @@ def test_where_udp_is_dropped_the_tunnel_opens_over_tls_and_nothing_else_leaves(
     assert to(carried) == {(6, CARRIER4, CARRIER_PORT)}
     assert topology.session.links() == {"lo"}
     assert not carrier_granted(topology)
+
+
+def test_over_ipv6_the_same(
+    topology: Topology, core: Core, files: tuple[Path, Path], pair: Pair, opened: Opened
+) -> None:
+    with (
+        CarrierEnd(topology, files, pair, at=f"[{CENTRE6}]:8443") as end,
+        Observer(topology.centre, CENTRE_SIDE) as observer,
+    ):
+        up = opened(end.offer)
+        assert isinstance(up, ipc.TunnelUp), up
+        assert up.carrier == "tls"
+        assert through(topology)
+        core.close_tunnel()
+    tcp = observer.arrived(lambda frame: frame.protocol == 6)
+    assert to(tcp) == {(6, CENTRE6, 8443)}
 
 
 def test_through_the_hosts_proxy_only_the_proxy_is_spoken_to(
@@ -287,6 +308,33 @@ def test_any_two_killed_at_once_leave_nothing(
 
 def child_pid(process: Process) -> int:
     return int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+
+
+def test_an_end_that_floods_is_left_as_soon_as_the_helper_lets_go() -> None:
+    """What it sends is thrown at WireGuard, who knows none of it; nothing piles up meanwhile."""
+    near, far = ends.pair_of_ends()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wireguard, far, ours, theirs:
+        wireguard.bind(("127.0.0.1", 0))
+        relay = Relay(near, loopback())
+        relay.udp.connect(wireguard.getsockname())
+        carrying = threading.Thread(target=carrier._carry, args=(relay, ours), daemon=True)
+        flooding = threading.Thread(target=flood, args=(far,), daemon=True)
+        carrying.start()
+        flooding.start()
+        until(lambda: relay.received_bytes > 1_000_000)
+        theirs.close()
+        carrying.join(30)
+        assert not carrying.is_alive()
+        relay.close()
+        flooding.join(30)
+
+
+def flood(far: ssl.SSLSocket) -> None:
+    far.settimeout(30)
+    with contextlib.suppress(OSError):
+        while True:
+            far.sendall((1000).to_bytes(2, "big") + bytes(1000))
 
 
 def test_a_helper_that_says_nothing_is_not_waited_for_and_nonsense_ends_it(
