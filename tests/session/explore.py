@@ -112,6 +112,7 @@ def answers(n: int) -> tuple[on.Event, ...]:
         on.ReceiptSigned(n, b"jws"),
         on.Leased(n, LEASE),
         on.TunnelUp(n, 1.0, 1.0),
+        on.TunnelUp(n, 1.0, 1.0, "tls"),
         on.RenewalSigned(n, b"jws"),
         on.Renewed(n, 60, NEXT),
         on.TunnelDown(n),
