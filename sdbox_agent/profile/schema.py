@@ -231,10 +231,20 @@ def _unicast_prefix(text: str) -> None:
         raise ValueError("not unicast")
 
 
+def _other_host(text: str) -> None:
+    """An address that a box can call, in its canonical form. Raises ValueError."""
+    address = ip_address(text)
+    nobody = address.is_unspecified or address.is_loopback
+    if str(address) != text or nobody or address.is_multicast or address.is_link_local:
+        raise ValueError
+
+
 def parse_box(data: bytes) -> Box:
     """Read box.toml. Raises TomlRefused (line and reason)."""
     box = toml.parse(data, Box)
+    proxies = () if box.proxy is None else (box.proxy.address,)
     for path, values, kind in (
+        (("proxy", "address"), proxies, _other_host),
         (("centre", "addresses"), box.centre.addresses, ip_address),
         (("lan", "resolvers"), box.lan.resolvers, ip_address),
         (("lan", "time_servers"), box.lan.time_servers, ip_address),

@@ -131,8 +131,16 @@ def test_the_hosts_proxy_is_an_address_and_a_port(address: str, shown: str) -> N
     proxy = f'[proxy]\naddress = "{address}"\nport = 3128\n'.encode()
     assert str(schema.parse_box(BOX + proxy).proxy) == shown
     assert schema.parse_box(BOX).proxy is None
-    with pytest.raises(TomlRefused):
-        schema.parse_box(BOX + proxy.replace(address.encode(), b"proxy.test"))
+
+
+@pytest.mark.parametrize(
+    "evil",
+    ["proxy.test", "127.0.0.1", "192.0.2.256", "0.0.0.0", "ff02::1", "fe80::1", "2001:DB8::9"],
+)
+def test_a_proxy_that_no_box_can_call_is_refused_with_its_line(evil: str) -> None:
+    with pytest.raises(TomlRefused) as caught:
+        schema.parse_box(BOX + f'[proxy]\naddress = "{evil}"\nport = 3128\n'.encode())
+    assert caught.value.reason.startswith("proxy.address")
 
 
 # -- kinds of card -----------------------------------------------------------------------------
