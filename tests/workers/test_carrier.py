@@ -131,6 +131,8 @@ def test_where_udp_is_dropped_the_tunnel_opens_over_tls_and_nothing_else_leaves(
         first_tls_ns = min(frame.time_ns for frame in observer.frames if frame.port == CARRIER_PORT)
         assert through(topology)
         assert not granted(topology)  # WireGuard's own packets: refused at the walls
+        topology.box.ip("addr add 192.0.2.77/24 dev uplink", "addr del 192.0.2.77/24 dev uplink")
+        assert through(topology)  # a box's other addresses and routes change nothing of it
         assert carrier_granted(topology)
         state = far.state()
         assert str(state.endpoint).startswith("127.0.0.1:")
