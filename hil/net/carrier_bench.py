@@ -23,12 +23,14 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from hil.bench_figures import timing
 from hil.bench_processes import pss_mb
 from hil.issuing import Issuing
 from hil.net.carrier import CARRIER_PORT, CarrierEnd, Carriers, udp_dropped
 from hil.net.helper import UID, TunnelHelper
-from hil.net.peer import OWN4, PORT, VM4, FarPeer
+from hil.net.peer import PORT, VM4, FarPeer
 from hil.net.process import Process, Unit
 from hil.net.topology import CARRIER4, CENTRE4, UPLINK, Topology
 from sdbox_agent import ipc
@@ -88,19 +90,8 @@ class Bench:
         self._channel.send(ipc.PrepareTunnel(n=self._number))
         prepared = self._channel.receive()
         assert isinstance(prepared, ipc.TunnelPrepared)
-        psk = os.urandom(32)
-        self._far.admit(prepared.wg_public_key, psk)
-        message = ipc.OpenTunnel(
-            n=self._number,
-            peer=self._far.public,
-            endpoint=self._far.endpoint4,
-            psk=psk,
-            addresses=(f"{OWN4}/32",),
-            vm=VM4,
-            lease_s=600,
-            carrier=carrier,
-        )
-        self._channel.send(message)
+        invitation = self._far.invite(prepared)
+        self._channel.send(msgspec.structs.replace(invitation, lease_s=600, carrier=carrier))
 
     def _risen(self, carrier: str) -> None:
         up = self._channel.receive()

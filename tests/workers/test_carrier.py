@@ -84,9 +84,8 @@ def opened(core: Core, far: FarPeer, carriers: Carriers) -> Opened:
 
     def open_it(offer: ipc.Carrier) -> ipc.Message:
         core.channel.sock.settimeout(30)
-        psk = os.urandom(32)
-        far.admit(core.prepare(), psk)
-        core.channel.send(core.opening(far, psk, carrier=offer))
+        core.prepare()
+        core.channel.send(core.opening(far, carrier=offer))
         carriers.start()
         return core.channel.receive()
 
@@ -219,9 +218,8 @@ def test_a_carrier_of_another_uid_is_not_believed(
     topology: Topology, core: Core, far: FarPeer, carriers: Carriers, end: CarrierEnd
 ) -> None:
     core.channel.sock.settimeout(30)
-    psk = os.urandom(32)
-    far.admit(core.prepare(), psk)
-    core.channel.send(core.opening(far, psk, carrier=end.offer))
+    core.prepare()
+    core.channel.send(core.opening(far, carrier=end.offer))
     carriers.start(uid=61099)
     assert refusal(core.channel.receive())[0] == "carrier-worker-died"
     assert end.taken == 0  # nor let through the walls
