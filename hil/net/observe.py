@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
 import socket
 import struct
 import threading
 import time
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.net.namespace import Namespace
+
+    Cable = tuple[Namespace, str]  # where a witness sits: a namespace, an interface in it
 
 _ETH_P_ALL: Final = 3
 _SO_RCVBUFFORCE: Final = 33  # asm-generic/socket.h; SO_RCVBUF stops at net.core.rmem_max
@@ -25,6 +30,7 @@ _STATISTICS: Final = struct.Struct("=II")  # struct tpacket_stats: seen, dropped
 _TIMESPEC: Final = struct.Struct("=qq")
 _ETHERTYPES: Final = {0x0800: 4, 0x86DD: 6}
 _TCP, _UDP, _ICMP6 = 6, 17, 58
+_CATCH_UP_S: Final = 30.0  # late is not never
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,58 +81,103 @@ def read(data: bytes, time_ns: int, *, outgoing: bool) -> Frame:
     )
 
 
-class Observer:
-    """Collects every frame on one interface of a namespace, from `with` to its end.
+class Tap:
+    """Hands every frame on one interface of a namespace to `take`, from `with` to its end.
 
     A witness that missed something proves nothing: leaving raises RuntimeError if the kernel had to
-    drop a frame.
+    drop a frame, or if `take` failed.
     """
 
-    def __init__(self, namespace: Namespace, interface: str) -> None:
+    def __init__(self, cable: Cable, take: Callable[[bytes, int, bool], None]) -> None:
+        """`take` gets a frame's bytes, the kernel's time of it, and whether it was sent from here.
+
+        It is called in a thread of the tap's own.
+        """
+        namespace, interface = cable
         self._socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 16 * 1024 * 1024)
         self._socket.bind((interface, _ETH_P_ALL))
-        self._socket.settimeout(0.2)
+        self._socket.settimeout(0)
+        self._take = take
         self._stop = threading.Event()
-        self._end_ns = 0  # of its watch, once `_stop` is set
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        # Whoever waits, and since when: answered when all of before that moment has been taken.
+        self._asked = (threading.Event(), 0)
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.frames: list[Frame] = []
+        self._failure: Exception | None = None
 
-    def __enter__(self) -> Observer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         time.sleep(0.05)  # what is on its way
-        self._end_ns = now_ns()
+        try:
+            if not any(error):
+                self.catch_up()
+        finally:
+            self._close(*error)
+
+    def _close(self, *error: object) -> None:
         self._stop.set()
+        os.eventfd_write(self._wake, 1)
         self._thread.join()
+        os.close(self._wake)
         statistics = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
         self._socket.close()
         _, dropped = _STATISTICS.unpack(statistics)
         if dropped and not any(error):
             raise RuntimeError(f"the witness missed {dropped} frames")
 
+    def catch_up(self) -> None:
+        """Until all that has passed by now has been taken. Raises RuntimeError if that never is."""
+        answer = threading.Event()
+        self._asked = (answer, now_ns())
+        os.eventfd_write(self._wake, 1)
+        if not answer.wait(_CATCH_UP_S) or self._failure is not None:
+            raise RuntimeError("the witness does not keep up") from self._failure
+
     def _watch(self) -> None:
-        """All that came before the end, also what a busy machine has not let us read by then."""
-        while True:
-            over = self._stop.is_set()
+        waiting = select.poll()
+        for source in (self._socket, self._wake):
+            waiting.register(source, select.POLLIN)
+        while not self._stop.is_set():
+            asked, asked_ns = self._asked
             try:
                 data, ancillary, _, address = self._socket.recvmsg(65536, 64)
-            except TimeoutError:
-                if over:
-                    return
+            except BlockingIOError:
+                asked.set()
+                waiting.poll()
+                with contextlib.suppress(BlockingIOError):  # it was a frame
+                    os.eventfd_read(self._wake)
                 continue
             except OSError:  # the interface is gone, or down
                 time.sleep(0.01)
                 continue
             seconds, ns = _TIMESPEC.unpack(ancillary[0][2]) if ancillary else (0, 0)
             time_ns = seconds * 10**9 + ns
-            if over and time_ns > self._end_ns:
-                return
-            outgoing = address[2] == _PACKET_OUTGOING
-            self.frames.append(read(data, time_ns, outgoing=outgoing))
+            if time_ns > asked_ns:
+                asked.set()
+            if self._failure is None:
+                self._try_to_take(data, time_ns, outgoing=address[2] == _PACKET_OUTGOING)
+
+    def _try_to_take(self, data: bytes, time_ns: int, *, outgoing: bool) -> None:
+        try:
+            self._take(data, time_ns, outgoing)
+        except Exception as error:  # noqa: BLE001  told to whoever waits
+            self._failure = error
+
+
+class Observer(Tap):
+    """Collects every frame, as far as it can be read."""
+
+    def __init__(self, namespace: Namespace, interface: str) -> None:
+        super().__init__((namespace, interface), self._note)
+        self.frames: list[Frame] = []
+
+    def _note(self, data: bytes, time_ns: int, outgoing: bool) -> None:  # noqa: FBT001
+        self.frames.append(read(data, time_ns, outgoing=outgoing))
 
     def arrived(self, keep: Callable[[Frame], bool] = lambda _: True) -> list[Frame]:
         """Frames that came in from the other end of the cable."""

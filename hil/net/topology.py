@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hil.net.namespace import Claim
+
+if TYPE_CHECKING:
+    from hil.net.observe import Cable
 
 BOX4, CENTRE4 = "192.0.2.2", "192.0.2.1"  # RFC 5737
 CARRIER4: Final = "192.0.2.3"  # the centre's too: where WireGuard is carried over TLS
@@ -38,6 +41,11 @@ class Topology:
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
+
+    @property
+    def cable(self) -> Cable:
+        """The other end of the box's cable: where a witness sits."""
+        return self.centre, CENTRE_SIDE
 
     def _cable(self) -> None:
         self.box.ip(
