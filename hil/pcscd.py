@@ -141,6 +141,11 @@ class Pcscd:
         """What pcscd printed: its own words, no APDU (it runs without --apdu)."""
         return self._directory / "pcscd.log"
 
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """Of all readers, in order."""
+        return tuple(self._slots)
+
     def reader(self, index: int) -> Slot:
         """The slot of reader `index`, from 0."""
         return self._slots[index]

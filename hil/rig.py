@@ -5,6 +5,9 @@
         rig.start()
         rig.operator.insert(holder.card)
 
+An oracle judges every frame that leaves the box: leaving asks it, and so does whoever wants to know
+sooner (`rig.oracle.ask()`).
+
 Everything lies in one directory and in namespaces named after this process; what a killed rig left
 behind is swept up by the next one.
 """
@@ -13,16 +16,20 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Self
 
 from hil import scratch
 from hil.box import Box
-from hil.centre import PROJECTS, Centre
+from hil.centre import FIRST_WIREGUARD_PORT, PORT, PROJECTS, Centre
 from hil.issuing import Holder, Issuing
-from hil.net.topology import Topology
+from hil.net.allowed import Allowed
+from hil.net.oracle import Oracle, Span
+from hil.net.topology import BOX4, BOX6, CENTRE4, Topology
 from hil.operator import Operator, Watch
 from hil.pcscd import Pcscd
 from sdbox_agent.terms import Level
+from sdbox_agent.tunnel.config import parse_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +39,8 @@ if TYPE_CHECKING:
     from hil.card.keys import Algorithm
 
 BOX_NAME: Final = "box-01"
+# What a removal may take to be noticed on a busy machine; how soon it is, `make bench` measures.
+REMOVAL_NOTICED_NS: Final = 5 * 10**9
 
 
 class Rig:
@@ -50,6 +59,9 @@ class Rig:
             stack.callback(shutil.rmtree, self.root, ignore_errors=True)
             self.topology = stack.enter_context(Topology(vms=len(PROJECTS)))
             self.pcscd = stack.enter_context(Pcscd(self._made("pcscd"), readers=self._readers))
+            self.oracle = stack.enter_context(
+                Oracle(self.topology.cable, _allowed(), self._card_was_in)
+            )
             self.issuing = Issuing()
             self.centre = Centre(
                 self._made("centre"),
@@ -65,6 +77,18 @@ class Rig:
             self.operator = Operator(self.box, self.pcscd.reader(0))
             self._stack = stack.pop_all()
         return self
+
+    def _card_was_in(self) -> list[Span]:
+        """No card, no grant: the slots say when there was one, whatever the box may think."""
+        return [
+            Span(
+                stay.inserted_at_ns,
+                None if stay.removed_at_ns is None else stay.removed_at_ns + REMOVAL_NOTICED_NS,
+            )
+            for slot in self.pcscd.slots
+            for stay in slot.insertions
+            if stay.inserted_at_ns is not None
+        ]
 
     def _made(self, name: str) -> Path:
         path = self.root / name
@@ -98,6 +122,7 @@ class Rig:
         """Boot it."""
         self._stack.callback(self.box.stop)
         self.box.start()
+        self.oracle.walled()
 
     def watch(self) -> Watch:
         """Look at the box's local socket from now on."""
@@ -112,4 +137,16 @@ class Rig:
         trace: TracebackType | None,
     ) -> None:
         self.operator.remove()
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
+
+
+def _allowed() -> Allowed:
+    """Whom this rig's box may speak to."""
+    return Allowed(
+        own=frozenset(map(ip_address, (BOX4, BOX6))),
+        centre=frozenset({parse_endpoint(f"{CENTRE4}:{PORT}")}),
+        gateways=frozenset(
+            parse_endpoint(f"{CENTRE4}:{FIRST_WIREGUARD_PORT + number}")
+            for number in range(len(PROJECTS))
+        ),
+    )

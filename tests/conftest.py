@@ -5,6 +5,7 @@ import os
 import pytest
 from hypothesis import settings
 
+from tests import frames
 from tests.boxed import box, run
 
 __all__ = ["box", "run"]  # the command line's fixtures
@@ -27,3 +28,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "rig" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="the rig needs root"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of xdist tells the first process what its oracles saw."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["frames"] = frames.told()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """The first process adds it up."""
+    if told := getattr(node, "workeroutput", {}).get("frames"):
+        frames.add(frames.RUN, **told)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Said and saved if any oracle was asked."""
+    if frames.RUN.frames_seen:
+        terminalreporter.write_line(frames.save())

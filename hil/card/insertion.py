@@ -32,7 +32,11 @@ class Exchange:
 
 
 class Insertion:
-    """One card's stay in a slot; times are CLOCK_MONOTONIC nanoseconds."""
+    """One card's stay in a slot; times are CLOCK_MONOTONIC nanoseconds.
+
+    A reader that goes and comes back around a card, or a card swapped for another by a fault, is
+    one stay.
+    """
 
     def __init__(self, card: Card, script: Script) -> None:
         self.card = card

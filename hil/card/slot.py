@@ -44,6 +44,7 @@ class Slot:
         self._namespace = namespace
         self._thread: CardThread | None = None
         self._last: Insertion | None = None
+        self.insertions: list[Insertion] = []  # all there have been, in order
 
     def insert(
         self, card: Card, faults: Iterable[Fault] = (), *, at_once: bool = False
@@ -64,6 +65,7 @@ class Slot:
             wait_ns = last.removed_at_ns + REMOVAL_SEEN_NS - time.monotonic_ns()
             time.sleep(max(wait_ns, 0) / 1e9)
         insertion = Insertion(card, Script(faults))
+        self.insertions.append(insertion)
         self._plug(insertion)
         return insertion
 

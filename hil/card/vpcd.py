@@ -110,7 +110,8 @@ class CardThread(threading.Thread):
         fresh.settimeout(None)
         fresh.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = fresh
-        self.insertion.inserted_at_ns = time.monotonic_ns()
+        if self.insertion.inserted_at_ns is None:
+            self.insertion.inserted_at_ns = time.monotonic_ns()
         self.insertion.removed_at_ns = None
 
     def _unplug(self) -> None:

@@ -140,6 +140,7 @@ class Bench:
         self.watch.close()
         self.watch = self.rig.watch()
         self.watch.until(session.ready, "readiness")  # a fault that is retried may begin once more
+        self.rig.oracle.ask()
 
     def good(self, holder: Holder | None = None) -> None:
         """A session from end to end: the box has taken no harm."""

@@ -100,6 +100,7 @@ class Bench:
             hands.remove()
         if not session.ready(self.watch.views[-1]):
             self.watch.until(session.ready, "readiness")
+        self.rig.oracle.ask()
 
     def cancel(self) -> None:
         """The person gives up, at the local socket."""
