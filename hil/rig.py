@@ -46,8 +46,11 @@ REMOVAL_NOTICED_NS: Final = 5 * 10**9
 class Rig:
     """One box and one centre."""
 
-    def __init__(self, *, lease_s: int = 60, readers: int = 2, carries: bool = False) -> None:
-        """`carries`: the centre takes WireGuard over TLS, too."""
+    def __init__(
+        self, *, lease_s: int = 60, readers: int = 2, carries: bool = False, hostile: bool = False
+    ) -> None:
+        """`carries`: the centre takes WireGuard over TLS, too; `hostile`: see `topology.host`."""
+        self._hostile = hostile
         self._lease_s = lease_s
         self._carries = carries
         self._readers = readers
@@ -57,7 +60,7 @@ class Rig:
         with contextlib.ExitStack() as stack:
             self.root = scratch.made("rig")
             stack.callback(shutil.rmtree, self.root, ignore_errors=True)
-            self.topology = stack.enter_context(Topology(vms=len(PROJECTS)))
+            self.topology = stack.enter_context(Topology(vms=len(PROJECTS), hostile=self._hostile))
             self.pcscd = stack.enter_context(Pcscd(self._made("pcscd"), readers=self._readers))
             self.oracle = stack.enter_context(
                 Oracle(self.topology.cable, _allowed(), self._card_was_in)

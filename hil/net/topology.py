@@ -6,6 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hil.net import linux
+from hil.net.host import TO_BOX, TO_CENTRE, Host
 from hil.net.namespace import Claim
 
 if TYPE_CHECKING:
@@ -20,10 +22,15 @@ CENTRE_SIDE: Final = "box"  # the other end of that cable
 
 
 class Topology:
-    """Box, session, centre and one VM, from `with` to its end."""
+    """Box, session, centre and one VM, from `with` to its end.
 
-    def __init__(self, vms: int = 1) -> None:
+    With `hostile`, the cable between box and centre goes through the hands of a `host`.
+    """
+
+    def __init__(self, vms: int = 1, *, hostile: bool = False) -> None:
         self._vms = vms
+        self._hostile = hostile
+        self._host: Host | None = None
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Topology:
@@ -34,7 +41,13 @@ class Topology:
                 claim.namespace(part) for part in ("box", "sess", "centre")
             )
             self.vm = [claim.namespace(f"vm{n + 1}") for n in range(self._vms)]
-            self._cable()
+            if self._hostile:
+                self._between = claim.namespace("host")
+                self._cable_through_host()
+                self._host = stack.enter_context(Host(self._between))
+            else:
+                self._cable()
+            self._address()
             self.session.run(_allow_echo_sockets)
             self._stack = stack.pop_all()
         return self
@@ -45,11 +58,29 @@ class Topology:
     @property
     def cable(self) -> Cable:
         """The other end of the box's cable: where a witness sits."""
-        return self.centre, CENTRE_SIDE
+        return (self.centre, CENTRE_SIDE) if self._host is None else (self._between, TO_BOX)
+
+    @property
+    def host(self) -> Host:
+        """Who sits between."""
+        assert self._host is not None, "only where it is hostile"
+        return self._host
+
+    def _cable_through_host(self) -> None:
+        near = f"link add {UPLINK} type veth peer name {TO_BOX} netns {self._between.name}"
+        far = f"link add {CENTRE_SIDE} type veth peer name {TO_CENTRE} netns {self._between.name}"
+        self.box.ip(near)
+        self.centre.ip(far)
+        self._between.ip(f"link set {TO_BOX} up", f"link set {TO_CENTRE} up")
+        # What a relay takes up has to be whole.
+        self.box.run(lambda: linux.checksum_at_once(UPLINK))
+        self.centre.run(lambda: linux.checksum_at_once(CENTRE_SIDE))
 
     def _cable(self) -> None:
+        self.box.ip(f"link add {UPLINK} type veth peer name {CENTRE_SIDE} netns {self.centre.name}")
+
+    def _address(self) -> None:
         self.box.ip(
-            f"link add {UPLINK} type veth peer name {CENTRE_SIDE} netns {self.centre.name}",
             f"link set {UPLINK} up",
             f"addr add {BOX4}/24 dev {UPLINK}",
             f"addr add {BOX6}/64 dev {UPLINK} nodad",
