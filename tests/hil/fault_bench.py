@@ -183,10 +183,10 @@ class Bench:
 
 @contextlib.contextmanager
 def opened(
-    one: int, both: int = 0, *, lease_s: int = 60, watchdog_s=None, carries: bool = False
+    one: int, both: int = 0, *, lease_s: int = 60, watchdog_s=None, **rig_options: bool
 ) -> Iterator[Bench]:
     """A bench with so many holders of one project, and of both; all of one person."""
-    with Rig(lease_s=lease_s, carries=carries) as rig:
+    with Rig(lease_s=lease_s, **rig_options) as rig:
         rig.box.watchdog_s = watchdog_s
         names = [f"one-{k:02d}" for k in range(one)] + [f"both-{k:02d}" for k in range(both)]
         holders = [
