@@ -16,20 +16,17 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Self
 
 from hil import scratch
 from hil.box import Box
-from hil.centre import FIRST_WIREGUARD_PORT, PORT, PROJECTS, Centre
+from hil.centre import FIRST_WIREGUARD_PORT, PROJECTS, Centre
 from hil.issuing import Holder, Issuing
-from hil.net.allowed import Allowed
 from hil.net.oracle import Oracle, Span
-from hil.net.topology import BOX4, BOX6, CENTRE4, Topology
+from hil.net.topology import CENTRE4, Topology, allowed
 from hil.operator import Operator, Watch
 from hil.pcscd import Pcscd
 from sdbox_agent.terms import Level
-from sdbox_agent.tunnel.config import parse_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +60,7 @@ class Rig:
             self.topology = stack.enter_context(Topology(vms=len(PROJECTS), hostile=self._hostile))
             self.pcscd = stack.enter_context(Pcscd(self._made("pcscd"), readers=self._readers))
             self.oracle = stack.enter_context(
-                Oracle(self.topology.cable, _allowed(), self._card_was_in)
+                Oracle(self.topology.cable, allowed(_gateways()), self._card_was_in)
             )
             self.issuing = Issuing()
             self.centre = Centre(
@@ -143,13 +140,6 @@ class Rig:
         self._stack.__exit__(kind, error, trace)
 
 
-def _allowed() -> Allowed:
-    """Whom this rig's box may speak to."""
-    return Allowed(
-        own=frozenset(map(ip_address, (BOX4, BOX6))),
-        centre=frozenset({parse_endpoint(f"{CENTRE4}:{PORT}")}),
-        gateways=frozenset(
-            parse_endpoint(f"{CENTRE4}:{FIRST_WIREGUARD_PORT + number}")
-            for number in range(len(PROJECTS))
-        ),
-    )
+def _gateways() -> list[str]:
+    """The endpoints this rig's gateway may grant."""
+    return [f"{CENTRE4}:{FIRST_WIREGUARD_PORT + number}" for number in range(len(PROJECTS))]

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hil.net import linux
+from hil.net.allowed import Allowed
 from hil.net.host import TO_BOX, TO_CENTRE, Host
 from hil.net.namespace import Claim
+from sdbox_agent.tunnel.config import parse_endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hil.net.observe import Cable
 
 BOX4, CENTRE4 = "192.0.2.2", "192.0.2.1"  # RFC 5737
 CARRIER4: Final = "192.0.2.3"  # the centre's too: where WireGuard is carried over TLS
 PROXY4: Final = "192.0.2.9"  # the host's; it is on the centre's side of the only cable
 BOX6, CENTRE6 = "2001:db8:2::2", "2001:db8:2::1"  # RFC 3849
+CENTRE_API: Final = (f"{CENTRE4}:443", f"[{CENTRE6}]:443")
 UPLINK: Final = "uplink"  # the box's device
 CENTRE_SIDE: Final = "box"  # the other end of that cable
+
+
+def allowed(gateways: Iterable[str]) -> Allowed:
+    """What an oracle lets out of the box here: TLS to the centre, WireGuard to these endpoints."""
+    return Allowed(
+        own=frozenset(map(ip_address, (BOX4, BOX6))),
+        centre=frozenset(map(parse_endpoint, CENTRE_API)),
+        gateways=frozenset(map(parse_endpoint, gateways)),
+    )
 
 
 class Topology:
