@@ -1,14 +1,16 @@
 """The tunnel helper's surroundings: cables, walls, a gateway with a VM, and the helper itself."""
 
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hil.net.helper import TunnelHelper
+from hil.net.oracle import Oracle, Span
 from hil.net.peer import FarPeer
-from hil.net.topology import CENTRE4, CENTRE6, UPLINK, Topology
+from hil.net.topology import CENTRE4, CENTRE6, UPLINK, Topology, allowed
 from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_agent.tunnel.killswitch import Walls, ruleset
 from tests.waiting import until
@@ -30,6 +32,20 @@ def far(topology: Topology) -> Iterator[FarPeer]:
         yield peer
 
 
+@pytest.fixture(scope="module")
+def spans() -> list[Span]:
+    """While a helper ran: at no other time may WireGuard leave."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def oracle(topology: Topology, spans: list[Span]) -> Iterator[Oracle]:
+    nobody = f"{CENTRE4}:51999"  # granted in a test, and nobody is there
+    granted = allowed((FarPeer.endpoint4, FarPeer.endpoint6, nobody))
+    with Oracle(topology.cable, granted, lambda: spans) as asked:
+        yield asked
+
+
 @pytest.fixture
 def root() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="sdbox-rig-") as made:  # pytest's are root's alone
@@ -38,11 +54,16 @@ def root() -> Iterator[Path]:
 
 
 @pytest.fixture
-def helper(topology: Topology, root: Path) -> Iterator[TunnelHelper]:
+def helper(
+    topology: Topology, root: Path, oracle: Oracle, spans: list[Span]
+) -> Iterator[TunnelHelper]:
+    spans.append(Span(time.monotonic_ns()))
     with TunnelHelper(topology, root, CORE_UID) as running:
         yield running
     until(lambda: topology.session.links() == {"lo"})  # whatever the test did
     assert topology.box.links() == {"lo", UPLINK}
+    spans[-1] = Span(spans[-1].start_ns, time.monotonic_ns())
+    oracle.ask()
 
 
 @pytest.fixture
