@@ -47,6 +47,8 @@ TESTED_ELSEWHERE = {
     "hil/finger/libfprint_child.py": "tests/hil/finger/test_judge.py",
     "hil/net/carrier.py": "tests/workers/test_carrier.py",
     "hil/net/carrier_bench.py": "hil/bench.py",
+    "hil/net/attack.py": "tests/hil/test_attacks.py",
+    "hil/net/rogue.py": "tests/hil/test_attacks.py",
     "hil/net/forge.py": "tests/hil/net/test_packet.py",
     "hil/net/helper.py": "tests/workers/test_tunnel.py",
     "hil/net/linux.py": "tests/hil/net/test_namespace.py",

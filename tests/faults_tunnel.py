@@ -1,0 +1,49 @@
+"""Faults 76 to 85 of the catalogue (the tunnel, its network), and their tests: as in faults.py."""
+
+from tests.faults import Fault, fault
+
+TUNNEL_FAULTS: dict[int, Fault] = {
+    76: fault(
+        "a handshake that never completes",
+        "hil/test_faults_tunnel.py::test_a_handshake_that_never_completes",
+        "workers/test_tunnel.py::test_a_handshake_that_never_completes_ends_in_time",
+        "workers/test_tunnel.py::test_a_wrong_preshared_key_never_opens",
+    ),
+    77: fault(
+        "the peer removed at the gateway in a session",
+        "hil/test_faults_tunnel.py::test_the_gateway_killed",
+        "hil/test_faults_tunnel.py::test_a_tunnel_that_falls_silent",
+    ),
+    78: fault("an endpoint, or the box's own address, that moves"),
+    79: fault(
+        "a path that swallows large packets",
+        "hil/test_attacks.py::test_fault_79_a_black_hole_on_the_way_to_the_centre_is_told_in_time",
+    ),
+    80: fault(
+        "default and more specific routes from DHCP, redirects, routers, neighbours",
+        "hil/test_attacks.py::test_fault_80_a_network_that_lies_changes_nothing",
+        "hil/test_attacks.py::test_fault_80_routes_to_the_project_do_not_draw_the_session",
+        "hil/test_attacks.py::test_fault_80_a_route_to_the_gateway_can_only_end_the_session",
+        "hil/test_attacks.py::"
+        "test_a_neighbour_that_claims_the_centres_address_can_only_end_the_session",
+    ),
+    81: fault(
+        "IPv6 router advertisements and name servers that draw traffic out",
+        "hil/test_attacks.py::test_fault_80_a_network_that_lies_changes_nothing",
+        "hil/test_attacks.py::test_fault_81_no_name_is_asked_for_and_no_router",
+    ),
+    82: fault(
+        "a device of ours already there, a name taken, addresses that overlap",
+        "workers/test_tunnel.py::test_a_leftover_interface_is_swept_at_start",
+        "workers/test_tunnel.py::test_an_absurd_grant_is_refused_and_nothing_stays",
+        "tunnel/test_config.py::test_an_absurd_grant_is_refused",
+        "tunnel/test_link.py::test_a_taken_name_is_a_fault",
+    ),
+    83: fault("nftables flushed by another program"),
+    84: fault(
+        "wireguard-go killed",
+        "hil/test_faults_tunnel.py::test_wireguards_process_killed",
+        "workers/test_tunnel_deaths.py::test_wireguard_killed_ends_the_tunnel",
+    ),
+    85: fault("a clock set back, and WireGuard's own against replay"),
+}
