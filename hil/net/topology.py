@@ -63,7 +63,7 @@ class Topology:
             else:
                 self._cable()
             self._address()
-            self.session.run(_allow_echo_sockets)
+            self.session.run(allow_echo_sockets)
             self._stack = stack.pop_all()
         return self
 
@@ -107,6 +107,6 @@ class Topology:
         )
 
 
-def _allow_echo_sockets() -> None:
+def allow_echo_sockets() -> None:
     """icmp(7): who may open an echo socket. Root alone, who opens them for the helper."""
     Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 0")
