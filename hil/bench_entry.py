@@ -42,6 +42,7 @@ class Entry:
     view: View
     card_in_ms: float  # CLOCK_MONOTONIC
     shares: Shares
+    stay: Insertion
     # Processor time of all our processes: a busy machine adds little. None: one of them ended.
     cpu_ms: float | None
 
@@ -61,7 +62,7 @@ def put_in(
         raise Spoilt(f"{view.state} {view.code}")
     cpu_ms = None if before_ns is None or after_ns is None else (after_ns - before_ns) / 1e6
     card_in_ms = beginnings_ms(rig, view.n)["card-inserted"]
-    return Entry(view, card_in_ms, _divided(card_in_ms, view, stay, observer), cpu_ms)
+    return Entry(view, card_in_ms, _divided(card_in_ms, view, stay, observer), stay, cpu_ms)
 
 
 def _spent_ns(ours: Iterable[int]) -> int | None:

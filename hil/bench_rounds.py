@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 import time
@@ -13,7 +14,8 @@ import numpy as np
 
 from hil.bench_entry import Entry, Spoilt, beginnings_ms, put_in
 from hil.bench_processes import children, pss_mb, settle
-from hil.centre import FIRST_WIREGUARD_PORT, PROJECTS
+from hil.bench_shares import covered_ns, of_card, of_centre, of_wireguard, shares
+from hil.centre import FIRST_WIREGUARD_PORT, PORT, PROJECTS
 from hil.finger.sensor import SensorError
 from hil.net.observe import Observer, now_ns
 from hil.net.process import Process, Unit
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from hil.bench_reader import Witness
     from hil.bench_tool import Tool
+    from hil.card.insertion import Insertion
     from hil.issuing import Holder
     from hil.operator import Watch
     from hil.rig import Rig
@@ -35,6 +38,8 @@ FLOOD_GAP_US: Final = 500
 _FLOOD_FRAMES: Final = 50  # seen on the cable before the card is pulled
 _FLOOD_S: Final = 10.0
 _POLL_S: Final = 0.4  # pcscd looks at a vpcd reader so often: removals fall evenly into it
+_PEER_S: Final = 20.0
+_PEER_LOOK_S: Final = 0.002
 _PERSON_S: Final = 0.1  # between the prompt and the finger
 TOUCHES: Final = 16
 
@@ -86,14 +91,16 @@ class Rounds:
         first_view = len(self.watch.views)
         entry = put_in(self.rig, self.watch, self.holder, "scanning")
         time.sleep(_PERSON_S)
-        laid_ms = self.rig.operator.lay(self._noisy(self._touches[number % TOUCHES]))
-        opened = self.watch.state("open", *session.OVER)
+        with Observer(*self.rig.topology.cable) as observer:
+            laid_ms = self.rig.operator.lay(self._noisy(self._touches[number % TOUCHES]))
+            opened = self.watch.state("open", *session.OVER)
         views = self.watch.views[first_view:]
         hints = {view.code for view in views if view.state == "scanning"} - {None}
         if opened.state != "open" or hints != {"place-finger"}:
             raise Spoilt(f"{opened.state} {opened.code}, hints {sorted(map(str, hints))}")
         # Everything that the machine showed is there: the figures, before the card goes.
         self._note_session(views, entry, laid_ms, opened)
+        self._note_decision(opened, entry.stay, observer)
         self.wireguard_pss_mb = self._wireguard_pss_mb()
         self._note_end()
         self._note_tool()
@@ -104,23 +111,35 @@ class Rounds:
         return np.asarray(np.clip(pixels + noise, 0, 255), dtype=np.uint8)
 
     def _note_session(self, views: list[View], entry: Entry, laid_ms: float, opened: View) -> None:
-        began = beginnings_ms(self.rig, opened.n)
         first = {view.state: view.mono_ms for view in reversed(views)}
-        shares = entry.shares
-        self._note("card_in_to_prompt_ms", shares.wall_ms)
-        self._note("card_own_ms", shares.ours_ms)
+        prompt = entry.shares
+        self._note("card_in_to_prompt_ms", prompt.wall_ms)
+        self._note("card_own_ms", prompt.ours_ms)
         if entry.cpu_ms is not None:
             self._note("card_own_cpu_ms", entry.cpu_ms)
-        self._note("card_itself_ms", shares.card_ms)
-        self._note("centre_ms", shares.centre_ms)
-        self.exchanges = shares.exchanges
+        self._note("card_itself_ms", prompt.card_ms)
+        self._note("centre_ms", prompt.centre_ms)
+        self.exchanges = prompt.exchanges
         decided_ms = first["signing"]  # one project: no choice is offered
         self._note("image_to_decision_ms", decided_ms - laid_ms)
-        self._note("decision_to_vm_ms", opened.mono_ms - began["finger-matched"])
-        self._note("session_total_ms", shares.wall_ms + opened.mono_ms - laid_ms)
+        self._note("session_total_ms", prompt.wall_ms + opened.mono_ms - laid_ms)
         for state, following in itertools.pairwise(_STAGES):
             if state != "scanning":  # the person's
                 self._note(f"in_{state}_ms", first[following] - first[state])
+
+    def _note_decision(self, opened: View, stay: Insertion, observer: Observer) -> None:
+        """From the match to the VM's answer, and whose time that was."""
+        began_ms = beginnings_ms(self.rig, opened.n)["finger-matched"]
+        wall = (round(began_ms * 1e6), round(opened.mono_ms * 1e6))
+        ahead_ns = now_ns() - time.monotonic_ns()
+        centre = of_centre(observer.frames, PORT, ahead_ns)
+        wireguard = of_wireguard(observer.frames, FIRST_WIREGUARD_PORT, ahead_ns)
+        divided = shares(wall, of_card(stay.log), [*centre, *wireguard])
+        self._note("decision_to_vm_ms", divided.wall_ms)
+        self._note("decision_own_ms", divided.ours_ms)
+        self._note("decision_card_ms", divided.card_ms)
+        self._note("decision_centre_ms", covered_ns(centre, wall) / 1e6)
+        self._note("decision_wireguard_ms", covered_ns(wireguard, wall) / 1e6)
 
     def _note_end(self) -> None:
         """Pull the card under a paced flood; when did the last WireGuard frame pass the cable?"""
@@ -135,6 +154,7 @@ class Rounds:
                 before_ns = now_ns()
                 pulled = self.rig.operator.remove()
                 reported_ns = self.witness.until(cards=0, after_ns=before_ns)
+                removed_ns = self._peer_removed_ns()
                 ended = self.watch.state("spent", "broken")
         finally:
             flood.end()
@@ -148,7 +168,22 @@ class Rounds:
         self._note("card_out_to_last_packet_ms", (last_ns - reported_ns) / 1e6)
         pulled_ns = pulled.removed_at_ns + clocks_ns
         self._note("card_pulled_to_last_packet_ms", (last_ns - pulled_ns) / 1e6)
+        shown_ns = ended.mono_ms * 1e6 + clocks_ns
+        self._note("card_out_to_all_gone_ms", (shown_ns - reported_ns) / 1e6)
+        self._note("card_out_to_peer_removed_ms", (removed_ns - reported_ns) / 1e6)
+        if left := session.residue(self.rig):
+            raise Spoilt(f"left up: {left}")
         self.watch.state("idle")
+
+    def _peer_removed_ns(self) -> int:
+        """When the gateway's interface was first seen without a peer, on the frames' clock."""
+        with contextlib.closing(self.rig.centre.control(PROJECTS[0])) as control:
+            end_s = time.monotonic() + _PEER_S
+            while control.device().peers:
+                if time.monotonic() > end_s:
+                    raise Spoilt("the gateway keeps its peer")
+                time.sleep(_PEER_LOOK_S)
+            return now_ns()
 
     def _note_tool(self) -> None:
         """Beside each session, so that both ran on the same machine under the same load."""

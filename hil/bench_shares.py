@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 
 _TCP: Final = 6
+_UDP: Final = 17
 # Ethernet, IPv4 without options, TCP with all it can have: what is longer carries data.
 _BARE_BYTES: Final = 14 + 20 + 60
 
@@ -63,6 +64,20 @@ def covered_ns(spans: Iterable[Span], within: Span) -> int:
 def of_card(log: Iterable[Exchange]) -> list[Span]:
     """From a command that has come to its answer: as the card notes it, on CLOCK_MONOTONIC."""
     return [(one.at_ns, one.at_ns + one.took_ns) for one in log]
+
+
+def of_wireguard(frames: Iterable[Frame], port: int, ahead_ns: int) -> list[Span]:
+    """From a first handshake on its way to the first answer from inside, seen at the gateway.
+
+    Both ends' wireguard-go, and the VM between them. The gateway speaks twice by then: its part of
+    the handshake, and that answer.
+    """
+    udp = [frame for frame in frames if frame.protocol == _UDP]
+    asked = [frame for frame in udp if not frame.outgoing and frame.port == port]
+    answered = [frame for frame in udp if frame.outgoing and frame.source_port == port]
+    if not asked or len(answered) < 2:
+        return []
+    return [(asked[0].time_ns - ahead_ns, answered[1].time_ns - ahead_ns)]
 
 
 def of_centre(frames: Iterable[Frame], port: int, ahead_ns: int) -> list[Span]:

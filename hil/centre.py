@@ -21,6 +21,7 @@ from hil.net.process import Process, Unit
 from hil.net.topology import CARRIER4, CENTRE4
 from sdbox_agent.pki import certificate
 from sdbox_agent.terms import Level
+from sdbox_agent.tunnel.link import UapiSocket
 from sdbox_centre.authority import pem_of
 from sdbox_centre.codes import KEY_BYTES, Codes
 from sdbox_centre.nofinger import NoFinger, Proposal
@@ -367,6 +368,12 @@ class Centre:
         certificate = x509.load_der_x509_certificate(holder.certificates.auth)
         self._write("card.pem", pem_of(certificate))
         self.staff(act, str(self.root / "card.pem"), "--motive", "test")
+
+    def control(self, project: Project) -> UapiSocket:
+        """That project's WireGuard, as wireguard-go itself has it. The caller closes it."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.connect(str(self.root / f"gateway/run/wg-vm{PROJECTS.index(project) + 1}.sock"))
+        return UapiSocket(sock)
 
     def end_api(self) -> None:
         """The API is gone, and nobody listens in its place; the gateway goes on."""

@@ -1,137 +1,165 @@
-"""How fast the tunnel helper opens and closes: `python -m hil.net.bench [ROUNDS]`, JSON out.
+"""How fast the tunnel helper opens, closes and carries, beside what is done by hand.
 
-    prepare_ms       key asked for .. public key here
-    start_ms         prepare asked for .. wireguard-go runs and its interface has moved
-    open_ms          open_tunnel sent .. `up` here (handshake, and the VM's answer)
-    close_ms         close_tunnel sent .. `tunnel_closed` here (no interface, no process)
-    last_packet_ms   close_tunnel sent .. last WireGuard frame on the cable, under a paced flood
-    killed_ms        helper killed -9 .. last WireGuard frame on the cable, under that flood
-    pss_mb           the helper, idle, after all that
+A part of `hil.bench` (--only tunnel). What stands side by side was measured in turn, in one run:
+the machine and its load were the same.
 
-A negative time: the last frame had left before the trigger (the flood sends every 0.5 ms).
+    helper_prepare_ms      key asked for .. public key here
+    helper_start_ms        prepare asked for .. wireguard-go runs and its interface has moved
+    helper_open_ms         open_tunnel sent .. `up` here (handshake, and the VM's answer)
+    helper_up_ms           start and open: beside by_hand_up_ms (wg set and netlink, resident) and
+                           wg_quick_up_ms, to the VM's answer all three
+    helper_close_ms        close_tunnel sent .. `tunnel_closed` here (no interface, no process)
+    helper_last_packet_ms  close_tunnel sent .. last WireGuard frame on the cable, under a flood of
+                           one packet every 0.5 ms
+    helper_killed_ms       helper killed -9 .. that frame; negative: it had left before the trigger
+    tunnel_mbit_s, by_hand_mbit_s    one TCP connection to the VM, medians
+    tunnel_throughput_ratio          median of interleaved pairs; low and high: the bootstrap's 95 %
+    frames_seen, leaked_frames       over campaign_rounds openings and closings, while it was tried
+                                     forbidden_tried times to send what must not leave (campaign)
 """
 
 from __future__ import annotations
 
-import json
-import os
+import contextlib
+import random
+import statistics
 import sys
-import tempfile
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
-from hil.bench_figures import timing
-from hil.bench_processes import pss_mb
-from hil.net.helper import UID, TunnelHelper
+from hil.bench_figures import interval, timing
+from hil.net import campaign
+from hil.net.by_hand import ByHand
 from hil.net.observe import Observer, now_ns
-from hil.net.peer import VM4, FarPeer
+from hil.net.peer import PORT, VM4
 from hil.net.process import Process, Unit
-from hil.net.topology import CENTRE4, CENTRE_SIDE, UPLINK, Topology
-from sdbox_agent import ipc
-from sdbox_agent.paths import Paths
-from sdbox_agent.tunnel.config import parse_endpoint
-from sdbox_agent.tunnel.killswitch import Walls, ruleset
+from hil.net.stand import standing
+from hil.net.throughput import mbit_s
+from hil.net.topology import CENTRE_SIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-FLOOD_GAP_US = 500
+    from hil.bench_figures import Figures
+    from hil.net.stand import Stand
 
-
-class Core:
-    """The core's side, for one helper."""
-
-    def __init__(self, root: Path, far: FarPeer) -> None:
-        self._channel: ipc.Channel[ipc.FromTunnel] = ipc.connect(
-            Paths(root).tunnel_socket, ipc.FromTunnel, UID
-        )
-        self._channel.sock.settimeout(10)
-        self._far = far
-        self._number = 0
-
-    def ask(self, message: ipc.Message) -> float:
-        """Milliseconds to the answer, which is kept."""
-        start_s = time.perf_counter()
-        self._channel.send(message)
-        self.answer = self.hear()
-        return (time.perf_counter() - start_s) * 1000
-
-    def hear(self) -> ipc.Message:
-        """The next word of the helper."""
-        return self._channel.receive()
-
-    def open(self) -> tuple[float, float, float]:
-        """Milliseconds of prepare, of the start behind it, and of open."""
-        self._number += 1
-        prepared_ms = self.ask(ipc.PrepareTunnel(n=self._number))
-        assert isinstance(self.answer, ipc.TunnelPrepared)
-        prepared = self.answer
-        started_ms = prepared_ms + self.ask(ipc.TunnelStatus())
-        message = self._far.invite(prepared)
-        opened_ms = self.ask(message)
-        assert isinstance(self.answer, ipc.TunnelUp)
-        return prepared_ms, started_ms, opened_ms
-
-    def close(self) -> float:
-        """Milliseconds to nothing."""
-        return self.ask(ipc.CloseTunnel(n=self._number))
-
-    def leave(self) -> None:
-        """Let go of the helper."""
-        self._channel.close()
+FLOOD_GAP_US: Final = 500
+_FLOOD_FRAMES: Final = 40  # on the cable before a trigger
+_FLOOD_S: Final = 30.0  # until they have to be there
+_LATE_S: Final = 0.05  # for a frame after the end to show itself
 
 
-def last_frame_ms(topology: Topology, log: Path, trigger: Callable[[], object]) -> float:
-    """From the trigger to the last WireGuard frame on the cable, under a flood."""
-    flood = ["-m", "hil.net.flood", VM4, "9", str(FLOOD_GAP_US), "30"]
-    sender = Process(Unit([sys.executable, *flood], topology.session, uid=65534, output=log))
-    with Observer(topology.centre, CENTRE_SIDE) as observer:
-        while len(observer.frames) < 100:
-            time.sleep(0.01)
-        asked_ns = now_ns()
-        trigger()
-        time.sleep(0.05)
-    sender.end()
-    frames = observer.arrived(lambda frame: frame.port == 51820)
-    return (max(frame.time_ns for frame in frames) - asked_ns) / 1e6
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    ups: int
+    last_packets: int
+    kills: int
+    pairs: int
+    pair_s: float  # each of the two
+    campaign: int
 
 
-def run(rounds: int) -> dict[str, object]:
-    """Every figure."""
-    figures: dict[str, list[float]] = {}
-
-    def note(**values: float) -> None:
-        for name, value in values.items():
-            figures.setdefault(name, []).append(value)
-
-    with (
-        tempfile.TemporaryDirectory(prefix="sdbox-rig-") as made,
-        Topology() as topology,
-        FarPeer(topology) as far,
-    ):
-        root = Path(made)
-        root.chmod(0o755)
-        topology.box.nft(ruleset(Walls((parse_endpoint(f"{CENTRE4}:443"),), (UPLINK,))))
-        with TunnelHelper(topology, root, os.getuid()) as helper:
-            core = Core(root, far)
-            core.close()  # it has started
-            for _ in range(rounds):
-                prepared, started, opened = core.open()
-                note(prepare_ms=prepared, start_ms=started, open_ms=opened, close_ms=core.close())
-            for _ in range(max(rounds // 5, 3)):
-                core.open()
-                note(last_packet_ms=last_frame_ms(topology, root / "log", core.close))
-            memory = pss_mb(helper.process.pid)
-            for _ in range(max(rounds // 10, 3)):
-                core.open()
-                note(killed_ms=last_frame_ms(topology, root / "log", helper.process.kill))
-                core.leave()
-                helper.restart()
-                core = Core(root, far)
-            core.leave()
-    return {name: timing(values) for name, values in figures.items()} | {"pss_mb": memory}
+WHOLE: Final = Plan(ups=40, last_packets=200, kills=10, pairs=24, pair_s=0.3, campaign=500)
+QUICK: Final = Plan(ups=5, last_packets=10, kills=2, pairs=4, pair_s=0.1, campaign=20)
 
 
-if __name__ == "__main__":
-    print(json.dumps(run(int(sys.argv[1]) if len(sys.argv) > 1 else 50), indent=2))
+def measure(plan: Plan, seed: int = 1) -> Figures:
+    """Every figure of the tunnel alone."""
+    with standing() as stand, ByHand(stand.root) as by_hand:
+        bench = _Bench(stand, by_hand)
+        for _ in range(plan.ups):
+            bench.ups()
+        with bench.flooded():
+            for _ in range(plan.last_packets):
+                bench.last_packet()
+            for _ in range(plan.kills):
+                bench.killed()
+        figures: Figures = {name: timing(values) for name, values in bench.figures_ms.items()}
+        figures |= bench.throughput(plan, random.Random(seed))
+    found = campaign.run(plan.campaign)
+    return figures | {
+        "campaign_rounds": found.rounds,
+        "forbidden_tried": found.tried,
+        "frames_seen": found.frames_seen,
+        "leaked_frames": found.leaked_frames,
+    }
+
+
+@dataclass
+class _Bench:
+    stand: Stand
+    by_hand: ByHand
+    figures_ms: dict[str, list[float]] = field(default_factory=dict)
+
+    def ups(self) -> None:
+        """Ours, by hand, by wg-quick."""
+        core = self.stand.core
+        prepared, started, opened = core.open()
+        self._note("helper_prepare_ms", prepared)
+        self._note("helper_start_ms", started)
+        self._note("helper_open_ms", opened)
+        self._note("helper_up_ms", started + opened)
+        self._note("helper_close_ms", core.close())
+        with self.by_hand.up() as took_ms:
+            self._note("by_hand_up_ms", took_ms)
+        self._note("wg_quick_up_ms", self.by_hand.quick_ms())
+
+    def last_packet(self) -> None:
+        """Of a tunnel that is closed."""
+        self.stand.core.open()
+        self._note("helper_last_packet_ms", self._last_frame_ms(self.stand.core.close))
+
+    def killed(self) -> None:
+        """Of a tunnel whose helper dies."""
+        self.stand.core.open()
+        self._note("helper_killed_ms", self._last_frame_ms(self.stand.helper.process.kill))
+        self.stand.restart()
+
+    def throughput(self, plan: Plan, rng: random.Random) -> Figures:
+        """Both at once, measured in turn, either first."""
+        self.stand.core.open()
+        ours, theirs = self.stand.topology, self.by_hand.topology
+        ends = [(ours.session, ours.vm[0]), (theirs.box, theirs.vm[0])]
+        rates: list[list[float]] = [[], []]
+        with self.by_hand.up():
+            for number in range(plan.pairs):
+                for which in (0, 1) if number % 2 else (1, 0):
+                    rates[which].append(mbit_s(*ends[which], plan.pair_s))
+        self.stand.core.close()
+        ratios = [mine / hands for mine, hands in zip(*rates, strict=True)]
+        return {
+            "tunnel_mbit_s": round(statistics.median(rates[0])),
+            "by_hand_mbit_s": round(statistics.median(rates[1])),
+            "tunnel_throughput_ratio": interval(ratios, rng),
+        }
+
+    @contextlib.contextmanager
+    def flooded(self) -> Iterator[None]:
+        """The session sends without pause, whether or not there is a tunnel to take it."""
+        argv = [sys.executable, "-m", "hil.net.flood", VM4, "9", str(FLOOD_GAP_US), "3600"]
+        unit = Unit(argv, self.stand.topology.session, uid=65534, output=self.stand.root / "flood")
+        sender = Process(unit)
+        try:
+            yield
+        finally:
+            sender.end()
+
+    def _last_frame_ms(self, trigger: Callable[[], object]) -> float:
+        """From the trigger to the last WireGuard frame on the cable."""
+        with Observer(self.stand.topology.centre, CENTRE_SIDE) as observer:
+            end_s = time.monotonic() + _FLOOD_S
+            while len(observer.frames) < _FLOOD_FRAMES:
+                if time.monotonic() > end_s:
+                    raise TimeoutError("the flood does not pass the cable")
+                time.sleep(0.002)
+            asked_ns = now_ns()
+            trigger()
+            time.sleep(_LATE_S)
+        frames = observer.arrived(lambda frame: frame.port == PORT)
+        return (max(frame.time_ns for frame in frames) - asked_ns) / 1e6
+
+    def _note(self, name: str, value_ms: float) -> None:
+        self.figures_ms.setdefault(name, []).append(value_ms)

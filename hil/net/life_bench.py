@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 
 from hil.bench_figures import timing
 from hil.bench_processes import children, idle_percent
-from hil.net.bench import Core
 from hil.net.helper import TunnelHelper
 from hil.net.observe import Observer, now_ns
 from hil.net.peer import FarPeer
+from hil.net.stand import Core
 from hil.net.topology import CENTRE4, CENTRE_SIDE, UPLINK, Topology
 from sdbox_agent import ipc
 from sdbox_agent.tunnel import rtnetlink

@@ -42,8 +42,14 @@ class Core:
         """Milliseconds to the answer, which is kept."""
         start_s = time.perf_counter()
         self._channel.send(message)
-        self.answer = self._channel.receive()
+        self.answer = self.hear()
+        while isinstance(self.answer, ipc.TunnelActive):  # the session's, not an answer
+            self.answer = self.hear()
         return (time.perf_counter() - start_s) * 1000
+
+    def hear(self) -> ipc.Message:
+        """The next word of the helper."""
+        return self._channel.receive()
 
     def open(self) -> tuple[float, float, float]:
         """Milliseconds of prepare, of the start behind it, and of open."""
