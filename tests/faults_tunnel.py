@@ -7,16 +7,24 @@ TUNNEL_FAULTS: dict[int, Fault] = {
         "a handshake that never completes",
         "hil/test_faults_tunnel.py::test_a_handshake_that_never_completes",
         "workers/test_tunnel.py::test_a_handshake_that_never_completes_ends_in_time",
-        "workers/test_tunnel.py::test_a_wrong_preshared_key_never_opens",
+        "workers/test_tunnel.py::test_a_wrong_preshared_key_never_opens_and_is_told_from_silence",
     ),
     77: fault(
         "the peer removed at the gateway in a session",
         "hil/test_faults_tunnel.py::test_the_gateway_killed",
         "hil/test_faults_tunnel.py::test_a_tunnel_that_falls_silent",
+        "workers/test_tunnel_path.py::test_a_gateway_that_removes_us_is_noticed",
     ),
-    78: fault("an endpoint, or the box's own address, that moves"),
+    78: fault(
+        "an endpoint, or the box's own address, that moves",
+        "workers/test_tunnel_path.py::test_a_gateway_that_answers_from_elsewhere_is_not_followed",
+        "workers/test_tunnel_path.py::test_another_address_of_the_box_is_told_to_wireguard",
+        "workers/test_tunnel_path.py::test_a_route_that_comes_and_goes_leaves_the_tunnel_up",
+    ),
     79: fault(
         "a path that swallows large packets",
+        "workers/test_tunnel_path.py::test_a_narrow_route_is_known_at_opening",
+        "workers/test_tunnel_path.py::test_a_black_hole_is_found_and_survived",
         "hil/test_attacks.py::test_fault_79_a_black_hole_on_the_way_to_the_centre_is_told_in_time",
     ),
     80: fault(
@@ -45,5 +53,10 @@ TUNNEL_FAULTS: dict[int, Fault] = {
         "hil/test_faults_tunnel.py::test_wireguards_process_killed",
         "workers/test_tunnel_deaths.py::test_wireguard_killed_ends_the_tunnel",
     ),
-    85: fault("a clock set back, and WireGuard's own against replay"),
+    85: fault(
+        "a clock set back, and WireGuard's own against replay",
+        "workers/test_tunnel_clock.py::"
+        "test_an_older_time_than_the_last_is_refused_in_silence_until_it_has_passed",
+        "tunnel/test_plumbing.py::test_a_loss_under_a_clock_set_back_is_told_as_that",
+    ),
 }

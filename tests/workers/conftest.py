@@ -10,7 +10,7 @@ import pytest
 from hil.net.helper import TunnelHelper
 from hil.net.oracle import Oracle, Span
 from hil.net.peer import FarPeer
-from hil.net.topology import CENTRE4, CENTRE6, UPLINK, Topology, allowed
+from hil.net.topology import BOX4, BOX6, CENTRE4, CENTRE6, UPLINK, Topology, allowed
 from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_agent.tunnel.killswitch import Walls, ruleset
 from tests.waiting import until
@@ -41,7 +41,8 @@ def spans() -> list[Span]:
 @pytest.fixture(scope="module")
 def oracle(topology: Topology, spans: list[Span]) -> Iterator[Oracle]:
     nobody = f"{CENTRE4}:51999"  # granted in a test, and nobody is there
-    granted = allowed((FarPeer.endpoint4, FarPeer.endpoint6, nobody))
+    own = (BOX4, BOX6, "192.0.2.102")  # the last one is what it moves to
+    granted = allowed((FarPeer.endpoint4, FarPeer.endpoint6, nobody), own)
     with Oracle(topology.cable, granted, lambda: spans) as asked:
         yield asked
 
