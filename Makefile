@@ -67,8 +67,8 @@ full: export FULL := 1
 full: INPUTS := 10000000
 full: test fuzz ## before a release: every enumeration whole, 10 million inputs a parser; a night
 
-bench: $(READY) ## speed, memory, idle: build/bench.json and a table; needs root, under 8 min
-	@$(PY) -m hil.bench
+bench: $(READY) ## speed, memory, idle: a table and build/; ONLY=tunnel is one group; root, under 8 min
+	@$(PY) -m hil.bench $(if $(ONLY),--only $(ONLY))
 
 calibrate: $(READY) ## thresholds by the false match rate of decisions: build/calibration; an hour
 	@nice -n 10 $(PY) -m hil.calibrate

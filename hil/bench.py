@@ -82,7 +82,7 @@ class Plan:
 
 
 WHOLE: Final = Plan(
-    rounds=200, idle_s=30.0, budget_s=230.0, others=5, mutes=2, tunnel=bench_tunnel.WHOLE
+    rounds=200, idle_s=30.0, budget_s=250.0, others=3, mutes=2, tunnel=bench_tunnel.WHOLE
 )
 QUICK: Final = Plan(
     rounds=12, idle_s=10.0, budget_s=60.0, others=2, mutes=1, tunnel=bench_tunnel.QUICK

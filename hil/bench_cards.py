@@ -129,7 +129,8 @@ class Cards:
         return beginnings_ms(self.rig, spent.n)["card-inserted"], spent.mono_ms
 
     def _out(self, watch: Watch) -> None:
-        session.leave_spent(self.rig, watch)
+        self.rig.operator.remove()
+        session.wait_ready(watch)
 
     def _note(self, name: str, value: float) -> None:
         self.figures.setdefault(name, []).append(value)

@@ -42,6 +42,7 @@ _PEER_S: Final = 20.0
 _PEER_LOOK_S: Final = 0.002
 _PERSON_S: Final = 0.1  # between the prompt and the finger
 TOUCHES: Final = 16
+TOOL_EVERY: Final = 4  # rounds
 
 # First view of a state .. first view of the next: where a session's time goes.
 _STAGES: Final = (
@@ -103,7 +104,8 @@ class Rounds:
         self._note_decision(opened, entry.stay, observer)
         self.wireguard_pss_mb = self._wireguard_pss_mb()
         self._note_end()
-        self._note_tool()
+        if number % TOOL_EVERY == 0:
+            self._note_tool()
 
     def _noisy(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The same touch with other noise of the sensor: never the same frame."""
@@ -173,7 +175,6 @@ class Rounds:
         self._note("card_out_to_peer_removed_ms", (removed_ns - reported_ns) / 1e6)
         if left := session.residue(self.rig):
             raise Spoilt(f"left up: {left}")
-        self.watch.state("idle")
 
     def _peer_removed_ns(self) -> int:
         """When the gateway's interface was first seen without a peer, on the frames' clock."""
@@ -208,8 +209,7 @@ class Rounds:
 
     def _clear(self) -> None:
         self.rig.operator.remove()
-        if self.watch.views[-1].state != "idle":
-            self.watch.state("idle")
+        session.wait_ready(self.watch)
 
     def _note(self, name: str, value_ms: float) -> None:
         self.figures_ms.setdefault(name, []).append(value_ms)

@@ -68,7 +68,7 @@ TESTED_ELSEWHERE = {
     "hil/finger/survey.py": "hil/finger/judge.py",
     "hil/net/bench.py": "tests/hil/test_bench.py",
     "hil/net/by_hand.py": "tests/hil/test_bench.py",
-    "hil/net/life_bench.py": "tests/workers/test_tunnel_path.py",
+    "hil/net/life_bench.py": "tests/hil/test_bench.py",
     "hil/net/stand.py": "tests/hil/net/test_campaign.py",
     "hil/net/throughput.py": "tests/hil/test_bench.py",
     "hil/net/flood.py": "hil/net/bench.py",

@@ -14,6 +14,7 @@ the machine and its load were the same.
     helper_killed_ms       helper killed -9 .. that frame; negative: it had left before the trigger
     tunnel_mbit_s, by_hand_mbit_s    one TCP connection to the VM, medians
     tunnel_throughput_ratio          median of interleaved pairs; low and high: the bootstrap's 95 %
+    roam_ms, lost_ms, narrow_ms, open_cpu_percent    see life_bench
     frames_seen, leaked_frames       over campaign_rounds openings and closings, while it was tried
                                      forbidden_tried times to send what must not leave (campaign)
 """
@@ -29,7 +30,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from hil.bench_figures import interval, timing
-from hil.net import campaign
+from hil.net import campaign, life_bench
 from hil.net.by_hand import ByHand
 from hil.net.observe import Observer, now_ns
 from hil.net.peer import PORT, VM4
@@ -59,11 +60,12 @@ class Plan:
     kills: int
     pairs: int
     pair_s: float  # each of the two
+    lives: int
     campaign: int
 
 
-WHOLE: Final = Plan(ups=40, last_packets=200, kills=10, pairs=24, pair_s=0.3, campaign=500)
-QUICK: Final = Plan(ups=5, last_packets=10, kills=2, pairs=4, pair_s=0.1, campaign=20)
+WHOLE: Final = Plan(ups=30, last_packets=200, kills=5, pairs=24, pair_s=0.3, lives=8, campaign=500)
+QUICK: Final = Plan(ups=5, last_packets=10, kills=2, pairs=4, pair_s=0.1, lives=2, campaign=20)
 
 
 def measure(plan: Plan, seed: int = 1) -> Figures:
@@ -79,6 +81,7 @@ def measure(plan: Plan, seed: int = 1) -> Figures:
                 bench.killed()
         figures: Figures = {name: timing(values) for name, values in bench.figures_ms.items()}
         figures |= bench.throughput(plan, random.Random(seed))
+    figures |= life_bench.measure(plan.lives)
     found = campaign.run(plan.campaign)
     return figures | {
         "campaign_rounds": found.rounds,

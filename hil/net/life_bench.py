@@ -1,41 +1,38 @@
-"""How an open tunnel fares: `python -m hil.net.life_bench [ROUNDS]`, JSON out.
+"""How an open tunnel fares; a part of hil.net.bench.
 
-roam_ms          another address on the box .. first WireGuard frame from it on the cable
-lost_ms          the gateway removes our peer .. `down` here, nothing up any more
-narrow_ms        `up` here, into a way that swallows more than 1280 bytes .. the size set
-open_cpu_percent helper and wireguard-go while the session does nothing, of one processor
+roam_ms            another address on the box .. first WireGuard frame from it on the cable
+lost_ms            the gateway removes our peer .. `down` here, nothing up any more
+narrow_ms          `up` here, into a way that swallows more than 1280 bytes .. the size set
+open_cpu_percent   helper and wireguard-go while the session does nothing, of one processor
 """
 
 from __future__ import annotations
 
-import json
-import os
 import socket
-import sys
-import tempfile
 import time
 from ipaddress import ip_interface
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.bench_figures import timing
 from hil.bench_processes import children, idle_percent
-from hil.net.helper import TunnelHelper
 from hil.net.observe import Observer, now_ns
-from hil.net.peer import FarPeer
-from hil.net.stand import Core
-from hil.net.topology import CENTRE4, CENTRE_SIDE, UPLINK, Topology
+from hil.net.stand import standing
+from hil.net.topology import CENTRE_SIDE, UPLINK
 from sdbox_agent import ipc
 from sdbox_agent.tunnel import rtnetlink
-from sdbox_agent.tunnel.config import INTERFACE, parse_endpoint
+from sdbox_agent.tunnel.config import INTERFACE
 from sdbox_agent.tunnel.kernel import Links
-from sdbox_agent.tunnel.killswitch import Walls, ruleset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hil.bench_figures import Figures
+    from hil.net.peer import FarPeer
+    from hil.net.stand import Core, Stand
+    from hil.net.topology import Topology
+
 _HOSTS = (102, 2)  # the box's addresses by turns; it starts with the second
-_CPU_S = 20.0
+_CPU_S = 5.0
 _SWALLOW = """table inet host {
     chain coming { type filter hook prerouting priority -400; meta length > 1280 drop; }
     chain going { type filter hook output priority -400; meta length > 1280 drop; }
@@ -79,47 +76,31 @@ def narrow_ms(topology: Topology, core: Core) -> float:
     return elapsed_s * 1000
 
 
-def figures(
-    topology: Topology, far: FarPeer, root: Path, rounds: int
-) -> Iterator[tuple[str, float]]:
-    """Each figure, over and over."""
-    with TunnelHelper(topology, root, os.getuid()) as helper:
-        core = Core(root, far)
-        core.open()
-        both = {"open": [helper.process.pid, *children(helper.process.pid)]}
-        yield "open_cpu_percent", idle_percent(both, _CPU_S)["open"]
-        for turn in range(rounds):
-            yield "roam_ms", roam_ms(topology, _HOSTS[turn % 2], _HOSTS[1 - turn % 2])
-            time.sleep(0.3)
-        core.close()
-        for turn in range(rounds):
-            core.open()
-            time.sleep(0.04 * (turn % 10))  # anywhere between two probes
-            yield "lost_ms", lost_ms(core, far)
-        for _ in range(max(rounds // 5, 3)):
-            yield "narrow_ms", narrow_ms(topology, core)
-            core.close()
-        core.leave()
-
-
-def run(rounds: int) -> dict[str, object]:
+def measure(rounds: int) -> Figures:
     """Every figure."""
     found: dict[str, list[float]] = {}
-    with (
-        tempfile.TemporaryDirectory(prefix="sdbox-rig-") as made,
-        Topology() as topology,
-        FarPeer(topology) as far,
-    ):
-        root = Path(made)
-        root.chmod(0o755)
-        topology.box.nft(ruleset(Walls((parse_endpoint(f"{CENTRE4}:443"),), (UPLINK,))))
-        for name, value in figures(topology, far, root, rounds):
+    with standing() as stand:
+        for name, value in _figures(stand, rounds):
             found.setdefault(name, []).append(value)
     (cpu,) = found.pop("open_cpu_percent")
-    return {name: timing(each) for name, each in found.items()} | {
-        "open_cpu_percent": round(cpu, 3)
-    }
+    figures: Figures = {name: timing(each) for name, each in found.items()}
+    return figures | {"open_cpu_percent": round(cpu, 3)}
 
 
-if __name__ == "__main__":
-    print(json.dumps(run(int(sys.argv[1]) if len(sys.argv) > 1 else 50), indent=2))
+def _figures(stand: Stand, rounds: int) -> Iterator[tuple[str, float]]:
+    """Each figure, over and over."""
+    core, topology, helper = stand.core, stand.topology, stand.helper.process.pid
+    core.open()
+    both = {"open": [helper, *children(helper)]}
+    yield "open_cpu_percent", idle_percent(both, _CPU_S)["open"]
+    for turn in range(rounds):
+        yield "roam_ms", roam_ms(topology, _HOSTS[turn % 2], _HOSTS[1 - turn % 2])
+        time.sleep(0.3)
+    core.close()
+    for turn in range(rounds):
+        core.open()
+        time.sleep(0.04 * (turn % 10))  # anywhere between two probes
+        yield "lost_ms", lost_ms(core, stand.far)
+    for _ in range(max(rounds // 5, 3)):
+        yield "narrow_ms", narrow_ms(topology, core)
+        core.close()

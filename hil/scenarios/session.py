@@ -83,6 +83,12 @@ def ready(view: View) -> bool:
     return view.state == "idle" or (view.state, view.code) == ("spent", "card-removed")
 
 
+def wait_ready(watch: Watch) -> None:
+    """Until that is so, if it is not."""
+    if not ready(watch.views[-1]):
+        watch.until(ready, "readiness")
+
+
 def residue(rig: Rig) -> list[str]:
     """What a session left up on the box: nothing, after its end."""
     left = [f"link {name}" for name in rig.topology.session.links() - {"lo"}]

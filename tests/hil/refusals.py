@@ -98,8 +98,7 @@ class Bench:
         """No card in any reader, and the box ready for the next one."""
         for hands in self._hands:
             hands.remove()
-        if not session.ready(self.watch.views[-1]):
-            self.watch.until(session.ready, "readiness")
+        session.wait_ready(self.watch)
         self.rig.oracle.ask()
 
     def cancel(self) -> None:
