@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.bench_shares import covered_ns, of_card, of_centre, shares
+from hil.bench_shares import covered_ns, of_card, of_centre, of_wireguard, shares
 from hil.card.insertion import Exchange
 from hil.net.observe import Frame
 
@@ -42,9 +42,30 @@ def test_the_card_is_busy_from_command_to_answer() -> None:
     assert of_card([Exchange(1, 0, 0xCB, 0, 0, 5, 2, 0x9000, 100, 7)]) == [(100, 107)]
 
 
-def frame(time_ns: int, *, outgoing: bool, length: int = 200, port: int = 443) -> Frame:
+def frame(
+    time_ns: int, *, outgoing: bool, length: int = 200, port: int = 443, protocol: int = 6
+) -> Frame:
     ports = (port, 50000) if outgoing else (50000, port)
-    return Frame(time_ns, outgoing, 0x0800, 6, "", "", *ports, None, length)
+    return Frame(time_ns, outgoing, 0x0800, protocol, "", "", *ports, None, length)
+
+
+def udp(time_ns: int, *, outgoing: bool, port: int = 51820) -> Frame:
+    return frame(time_ns, outgoing=outgoing, port=port, protocol=17)
+
+
+def test_wireguard_is_busy_from_its_first_word_to_the_first_answer_from_inside() -> None:
+    frames = [
+        udp(5, outgoing=False, port=51821),  # another's
+        udp(10, outgoing=False),  # initiation
+        frame(11, outgoing=True),
+        udp(14, outgoing=True),  # response
+        udp(15, outgoing=False),  # the first packet
+        udp(19, outgoing=True),  # its answer
+        udp(30, outgoing=False),
+    ]
+    assert of_wireguard(frames, 51820, 2) == [(8, 17)]
+    assert of_wireguard(frames[:5], 51820, 2) == []
+    assert of_wireguard([], 51820, 2) == []
 
 
 def test_the_centre_is_busy_from_the_last_of_a_request_to_the_last_of_its_answer() -> None:
