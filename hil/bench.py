@@ -166,7 +166,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="hil.bench")
     parser.add_argument("--quick", action="store_true", help="a minute: p99 is the worst of few")
     parser.add_argument("--rounds", type=int, help="so many sessions")
-    parser.add_argument("--only", type=Group, choices=list(Group), help="one group of figures")
+    parser.add_argument("--only", type=Group, metavar="GROUP", help="one of them alone")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(argv)
     plan = QUICK if options.quick else WHOLE

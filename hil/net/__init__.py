@@ -11,5 +11,7 @@
       no uplink at all
 
 The dotted lines are interfaces moved from the namespace of their wireguard-go to where they serve.
+An oracle names every frame that comes out of the box's cable. Where the topology is `hostile`, that
+cable ends at a host, which passes frames on to the centre's if and when it likes.
 The dots in a name stand for the rig's pid; a killed rig is swept up by the next one's start.
 """

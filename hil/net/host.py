@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from hil.net.namespace import Namespace
 
+    # A frame passes once for each number, so many seconds late; never if there is none.
+    Fate = Callable[[bytes, "Way"], Sequence[float]]
+
 TO_BOX: Final = "tobox"  # the host's two devices
 TO_CENTRE: Final = "tocentre"
 _ETH_P_ALL: Final = 3
@@ -40,11 +43,6 @@ class Way(enum.Enum):
 
     FROM_BOX = TO_CENTRE
     TO_BOX = TO_BOX
-
-
-# A frame's fate: it passes once for each number, so many seconds late; never if there is none.
-if TYPE_CHECKING:
-    Fate = Callable[[bytes, Way], Sequence[float]]
 
 
 def passes(_frame: bytes, _way: Way) -> Sequence[float]:

@@ -27,12 +27,15 @@ UPLINK: Final = "uplink"  # the box's device
 CENTRE_SIDE: Final = "box"  # the other end of that cable
 
 
-def allowed(gateways: Iterable[str], own: Iterable[str] = (BOX4, BOX6)) -> Allowed:
+def allowed(
+    gateways: Iterable[str], own: Iterable[str] = (BOX4, BOX6), carriers: Iterable[str] = ()
+) -> Allowed:
     """What an oracle lets out of the box here: TLS to the centre, WireGuard to these endpoints."""
     return Allowed(
         own=frozenset(map(ip_address, own)),
         centre=frozenset(map(parse_endpoint, CENTRE_API)),
         gateways=frozenset(map(parse_endpoint, gateways)),
+        carriers=frozenset(map(parse_endpoint, carriers)),
     )
 
 
