@@ -104,6 +104,7 @@ class Rounds:
         self._note_decision(opened, entry.stay, observer)
         self.wireguard_pss_mb = self._wireguard_pss_mb()
         self._note_end()
+        self.rig.oracle.ask()
         if number % TOOL_EVERY == 0:
             self._note_tool()
 

@@ -120,7 +120,7 @@ class Oracle(Tap):
             if kind is Kind.SETTING_UP:
                 if self._walled_ns is not None and passed_ns > self._walled_ns:
                     self._leaked("a kernel's first words, through the walls", frame)
-            elif not any(span.holds(passed_ns) for span in granted):
+            elif not any(span.holds(passed_ns) for span in reversed(granted)):
                 self._leaked(f"{kind.value}, not granted", frame)
         if leaks := _emptied(self._leaks):
             more = f", and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
