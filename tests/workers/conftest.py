@@ -41,7 +41,7 @@ def spans() -> list[Span]:
 @pytest.fixture(scope="module")
 def oracle(topology: Topology, spans: list[Span]) -> Iterator[Oracle]:
     nobody = f"{CENTRE4}:51999"  # granted in a test, and nobody is there
-    own = (BOX4, BOX6, "192.0.2.102")  # the last one is what it moves to
+    own = (BOX4, BOX6, "192.0.2.102", "2001:db8:2::102")  # the last two are what it moves to
     granted = allowed((FarPeer.endpoint4, FarPeer.endpoint6, nobody), own)
     with Oracle(topology.cable, granted, lambda: spans) as asked:
         yield asked
