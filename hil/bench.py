@@ -2,7 +2,8 @@
 
 Writes build/bench.json (one group alone: build/bench-GROUP.json) and prints it as a table; exit
 status 1 if an aim is missed. A timing is `{"p50", "p95", "p99", "n"}` in ms, a value measured once
-a bare number. Groups: sessions, cards, idle, and tunnel, whose figures hil.net.bench explains.
+a bare number. Groups: sessions, cards, idle, and tunnel, whose figures hil.net.bench explains
+(and hil.net.carrier_bench: {plain,carried}_*, a tunnel over UDP, and over TLS).
 
     card_in_to_prompt_ms           the core hears of the card .. a finger is asked for
     card_own_ms                    of that, ours: neither card nor centre was busy; PC/SC included
@@ -19,6 +20,7 @@ a bare number. Groups: sessions, cards, idle, and tunnel, whose figures hil.net.
     unwrap_<kind>_ms               the reference served .. a finger asked for (good), or refused
     image_to_decision_ms           the finger laid down .. match, decided and recorded
     decision_to_vm_ms              the match .. handshake seen and the VM has answered
+    pq_*_ms                        of that, what post-quantum costs: see hil.bench_psk
     decision_own_ms                of that, ours: neither card, centre nor wireguard-go was busy
     decision_{card,centre,wireguard}_ms    what they were; wireguard-go from its first frame on the
                                    cable to the VM's answer, at both ends
@@ -52,6 +54,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hil import bench_psk
 from hil.bench_cards import Cards
 from hil.bench_figures import Figures, Group, missed, table, timing
 from hil.bench_processes import idle_percent, pids, pss_mb, settle
@@ -59,6 +62,7 @@ from hil.bench_reader import Witness
 from hil.bench_rounds import Rounds
 from hil.bench_tool import Tool
 from hil.net import bench as bench_tunnel
+from hil.net import carrier_bench
 from hil.rig import Rig
 
 if TYPE_CHECKING:
@@ -78,14 +82,21 @@ class Plan:
     others: int  # rounds of each kind of card that is not the ordinary one
     mutes: int  # cards that never answer: 10 s each
     tunnel: bench_tunnel.Plan
+    carried: int  # rounds of a tunnel over UDP and one over TLS
     groups: frozenset[Group] = frozenset(Group)
 
 
 WHOLE: Final = Plan(
-    rounds=200, idle_s=30.0, budget_s=250.0, others=3, mutes=2, tunnel=bench_tunnel.WHOLE
+    rounds=200,
+    idle_s=30.0,
+    budget_s=200.0,
+    others=3,
+    mutes=2,
+    tunnel=bench_tunnel.WHOLE,
+    carried=3,
 )
 QUICK: Final = Plan(
-    rounds=12, idle_s=10.0, budget_s=60.0, others=2, mutes=1, tunnel=bench_tunnel.QUICK
+    rounds=12, idle_s=10.0, budget_s=60.0, others=2, mutes=1, tunnel=bench_tunnel.QUICK, carried=1
 )
 
 
@@ -97,6 +108,7 @@ def measure(plan: Plan) -> Figures:
         figures |= _of_a_box(plan)
     if Group.TUNNEL in plan.groups:
         figures |= bench_tunnel.measure(plan.tunnel)
+        figures |= carrier_bench.run(plan.carried)
     return figures | {"load_average": round(load, 2)}
 
 
@@ -129,6 +141,7 @@ def _sessions(rounds: Rounds, plan: Plan) -> Figures:
     if not rounds.figures_ms:
         raise ValueError("no session went through")
     figures: Figures = {name: timing(each) for name, each in rounds.figures_ms.items()}
+    figures |= bench_psk.measure(plan.rounds)
     return figures | {
         "card_exchanges": rounds.exchanges,
         "pss_wireguard_go_mb": round(rounds.wireguard_pss_mb, 1),

@@ -59,6 +59,7 @@ AIMS: Final[dict[Group, dict[str, tuple[Aim, ...]]]] = {
         "card_own_ms": (Aim(40, "p50"),),
         "image_to_decision_ms": (Aim(150, "p50"),),
         "decision_to_vm_ms": (Aim(25, "p50"),),
+        "pq_total_ms": (Aim(3, "p50"),),
         "card_out_to_last_packet_ms": (Aim(1, "p50"), Aim(5, "p99")),
         "card_out_to_all_gone_ms": (Aim(100, "p99"),),
         "card_out_to_peer_removed_ms": (Aim(1000, "p99"),),

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hil.net.peer import OWN4, VM4, FarPeer
 from hil.net.topology import Topology, allow_echo_sockets
 from sdbox_agent.tunnel import echo, rtnetlink
-from sdbox_agent.tunnel.link import Links, WireGuardGo
+from sdbox_agent.tunnel.kernel import Links
+from sdbox_agent.tunnel.link import WireGuardGo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

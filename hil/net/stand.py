@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from hil import scratch
 from hil.net.helper import UID, TunnelHelper
-from hil.net.peer import OWN4, OWN6, VM4, FarPeer
+from hil.net.peer import FarPeer
 from hil.net.topology import CENTRE_API, UPLINK, Topology
 from sdbox_agent import ipc
 from sdbox_agent.paths import Paths
@@ -54,22 +54,11 @@ class Core:
     def open(self) -> tuple[float, float, float]:
         """Milliseconds of prepare, of the start behind it, and of open."""
         self._number += 1
-        psk = os.urandom(32)
         prepared_ms = self.ask(ipc.PrepareTunnel(n=self._number))
         assert isinstance(self.answer, ipc.TunnelPrepared)
-        key = self.answer.wg_public_key
+        prepared = self.answer
         started_ms = prepared_ms + self.ask(ipc.TunnelStatus())
-        self._far.admit(key, psk)
-        message = ipc.OpenTunnel(
-            n=self._number,
-            peer=self._far.public,
-            endpoint=self._far.endpoint4,
-            psk=psk,
-            addresses=(f"{OWN4}/32", f"{OWN6}/128"),
-            vm=VM4,
-            lease_s=60,
-        )
-        opened_ms = self.ask(message)
+        opened_ms = self.ask(self._far.invite(prepared))
         assert isinstance(self.answer, ipc.TunnelUp)
         return prepared_ms, started_ms, opened_ms
 

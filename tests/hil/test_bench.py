@@ -34,6 +34,7 @@ TIMINGS = {
     "centre_ms",
     "pkcs11_tool_ms",
     "pkcs11_tool_talk_ms",
+    "pq_total_ms",
 }
 OTHERS = {  # cards that are not the ordinary one
     "card_in_to_prompt_card_match_ms",
@@ -68,6 +69,7 @@ GOOD = {
     "mute_card_s": 10.5,
     "image_to_decision_ms": {"p50": 1.0},
     "decision_to_vm_ms": {"p50": 1.0},
+    "pq_total_ms": {"p50": 3.0},
     "card_out_to_last_packet_ms": {"p50": -0.1, "p99": 5.0},
     "card_out_to_all_gone_ms": {"p99": 100.0},
     "card_out_to_peer_removed_ms": {"p99": 100.0},
