@@ -237,7 +237,7 @@ class Centre:
         self.start_gateway()
         if self._carries:
             self.start_carrier()
-        self.api = self._start_api()
+        self.api = self._start_listening("api", API_UID, CENTRE4)
         self._wait()
 
     def _project_file(self, number: int, project: Project) -> None:
@@ -297,9 +297,6 @@ class Centre:
                 **how,  # type: ignore[arg-type]
             )
         )
-
-    def _start_api(self) -> Process:
-        return self._start_listening("api", API_UID, CENTRE4)
 
     def start_carrier(self) -> None:
         """The gateway's end of carriers: of the group that may speak to the gateway."""
@@ -381,7 +378,7 @@ class Centre:
 
     def start_api(self) -> None:
         """The API again, over the same store."""
-        self.api = self._start_api()
+        self.api = self._start_listening("api", API_UID, CENTRE4)
         self._wait()
 
     def start_gateway(self) -> None:

@@ -22,6 +22,7 @@ from hil import scratch
 from hil.box import Box
 from hil.centre import FIRST_WIREGUARD_PORT, PROJECTS, Centre
 from hil.issuing import Holder, Issuing
+from hil.net.carrier import CARRIER_AT
 from hil.net.oracle import Oracle, Span
 from hil.net.topology import CENTRE4, Topology, allowed
 from hil.operator import Operator, Watch
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from hil.card.keys import Algorithm
+    from hil.net.allowed import Allowed
 
 BOX_NAME: Final = "box-01"
 # What a removal may take to be noticed on a busy machine; how soon it is, `make bench` measures.
@@ -60,7 +62,7 @@ class Rig:
             self.topology = stack.enter_context(Topology(vms=len(PROJECTS), hostile=self._hostile))
             self.pcscd = stack.enter_context(Pcscd(self._made("pcscd"), readers=self._readers))
             self.oracle = stack.enter_context(
-                Oracle(self.topology.cable, allowed(_gateways()), self._card_was_in)
+                Oracle(self.topology.cable, self._allowed(), self._card_was_in)
             )
             self.issuing = Issuing()
             self.centre = Centre(
@@ -130,6 +132,12 @@ class Rig:
         self._stack.callback(watch.close)
         return watch
 
+    def _allowed(self) -> Allowed:
+        """Whom this rig's centre may grant."""
+        ports = range(FIRST_WIREGUARD_PORT, FIRST_WIREGUARD_PORT + len(PROJECTS))
+        carriers = [CARRIER_AT] if self._carries else []
+        return allowed([f"{CENTRE4}:{port}" for port in ports], carriers=carriers)
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -138,8 +146,3 @@ class Rig:
     ) -> None:
         self.operator.remove()
         self._stack.__exit__(kind, error, trace)
-
-
-def _gateways() -> list[str]:
-    """The endpoints this rig's gateway may grant."""
-    return [f"{CENTRE4}:{FIRST_WIREGUARD_PORT + number}" for number in range(len(PROJECTS))]

@@ -7,7 +7,7 @@ TUNNEL_FAULTS: dict[int, Fault] = {
         "a handshake that never completes",
         "hil/test_faults_tunnel.py::test_a_handshake_that_never_completes",
         "workers/test_tunnel.py::test_a_handshake_that_never_completes_ends_in_time",
-        "workers/test_tunnel.py::test_a_wrong_preshared_key_never_opens_and_is_told_from_silence",
+        "workers/test_tunnel.py::test_a_preshared_key_made_of_anything_else_never_opens_and_is_told_from_silence",
     ),
     77: fault(
         "the peer removed at the gateway in a session",
@@ -34,6 +34,7 @@ TUNNEL_FAULTS: dict[int, Fault] = {
         "hil/test_attacks.py::test_fault_80_a_route_to_the_gateway_can_only_end_the_session",
         "hil/test_attacks.py::"
         "test_a_neighbour_that_claims_the_centres_address_can_only_end_the_session",
+        "workers/test_walls.py::test_a_second_interface_and_injected_routes_change_nothing",
     ),
     81: fault(
         "IPv6 router advertisements and name servers that draw traffic out",
@@ -44,10 +45,20 @@ TUNNEL_FAULTS: dict[int, Fault] = {
         "a device of ours already there, a name taken, addresses that overlap",
         "workers/test_tunnel.py::test_a_leftover_interface_is_swept_at_start",
         "workers/test_tunnel.py::test_an_absurd_grant_is_refused_and_nothing_stays",
+        "workers/test_tunnel_grants.py::test_a_grant_into_the_hosts_network_is_told_as_such",
+        "workers/test_tunnel_grants.py::test_a_name_that_is_taken_costs_one_session_and_is_swept",
         "tunnel/test_config.py::test_an_absurd_grant_is_refused",
         "tunnel/test_link.py::test_a_taken_name_is_a_fault",
     ),
-    83: fault("nftables flushed by another program"),
+    83: fault(
+        "nftables flushed by another program",
+        "hil/test_faults_walls.py::test_every_rule_flushed_in_a_session",
+        "hil/test_faults_walls.py::test_keeper_and_helper_killed_and_every_rule_flushed_at_once",
+        "workers/test_tunnel_walls.py::test_a_touch_of_the_walls_takes_the_tunnel_down",
+        "workers/test_tunnel_walls.py::"
+        "test_between_a_flush_and_the_walls_return_nothing_of_the_session_leaves",
+        "workers/test_walls.py::test_whatever_another_program_does_to_the_walls_is_undone",
+    ),
     84: fault(
         "wireguard-go killed",
         "hil/test_faults_tunnel.py::test_wireguards_process_killed",

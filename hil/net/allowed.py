@@ -59,6 +59,7 @@ class Allowed:
     centre: frozenset[Endpoint]
     gateways: frozenset[Endpoint]  # WireGuard's
     carriers: frozenset[Endpoint] = frozenset()
+    proxies: frozenset[Endpoint] = frozenset()  # to be asked for a carrier, and nobody else
     dhcp: bool = False
 
 
@@ -123,22 +124,30 @@ class Classifier:
         return Kind.DHCP
 
     def _segment(self, packet: Segment) -> Kind:
-        kinds = {Kind.CENTRE: self._allowed.centre, Kind.CARRIER: self._allowed.carriers}
-        for kind, parties in kinds.items():
+        for kind, parties, before in (
+            (Kind.CENTRE, self._allowed.centre, frozenset()),
+            (Kind.CARRIER, self._allowed.carriers, frozenset()),
+            (Kind.CARRIER, self._allowed.proxies, frozenset(map(_asked, self._allowed.carriers))),
+        ):
             if _is_one_of(packet, parties):
                 self._check_own(packet.source)
-                self._check_tls(packet)
+                self._check_tls(packet, before)
                 return kind
         raise DecodeError("TCP to nobody the box may speak to")
 
-    def _check_tls(self, packet: Segment) -> None:
+    def _check_tls(self, packet: Segment, before: frozenset[bytes]) -> None:
         """A connection older than the watch is taken up at its first segment with data."""
         flow = (packet.source, packet.source_port, packet.destination, packet.port)
         if packet.begins:
-            self._streams[flow] = Records(packet.sequence)
+            self._streams[flow] = Records(packet.sequence, before)
         if packet.payload:
-            stream = self._streams.setdefault(flow, Records(packet.sequence))
+            stream = self._streams.setdefault(flow, Records(packet.sequence, before))
             stream.add(packet.sequence, packet.payload)
+
+
+def _asked(carrier: Endpoint) -> bytes:
+    """RFC 9110 9.3.6, RFC 9112 3.2.3: what a proxy hears before TLS."""
+    return f"CONNECT {carrier} HTTP/1.1\r\nHost: {carrier}\r\n\r\n".encode()
 
 
 def _is_one_of(packet: Datagram | Segment, parties: frozenset[Endpoint]) -> bool:

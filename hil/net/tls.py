@@ -21,9 +21,11 @@ _WAITING_MOST: Final = 64  # segments behind a gap: the cable loses none, its se
 class Records:
     """The bytes as they come, in segments that may repeat and overtake each other."""
 
-    def __init__(self, sequence: int) -> None:
-        """`sequence` is the first byte's, with which a record begins."""
+    def __init__(self, sequence: int, before: frozenset[bytes] = frozenset()) -> None:
+        """`sequence` is the first byte's, with which a record begins; or one of `before`, then."""
         self._next = sequence
+        self._before = before
+        self._said = b""  # of that
         self._waiting: dict[int, bytes] = {}
         self._header = b""
         self._content_bytes = 0  # of the record under way, still to come
@@ -49,6 +51,7 @@ class Records:
 
     def _take(self, data: bytes) -> None:
         self._next = (self._next + len(data)) % 2**32
+        data = self._past(data)
         while data:
             skipped = min(self._content_bytes, len(data))
             self._content_bytes -= skipped
@@ -57,6 +60,19 @@ class Records:
             if data:
                 self._header, data = self._header + data[:wanted], data[wanted:]
                 self._check_header()
+
+    def _past(self, data: bytes) -> bytes:
+        """What is TLS of it."""
+        if not self._before:
+            return data
+        self._said += data
+        for text in self._before:
+            if self._said.startswith(text):
+                self._before = frozenset()
+                return self._said[len(text) :]
+        if not any(text.startswith(self._said) for text in self._before):
+            raise DecodeError("neither TLS nor what may stand before it")
+        return b""
 
     def _check_header(self) -> None:
         """As far as it is there."""

@@ -28,7 +28,10 @@ CENTRE_SIDE: Final = "box"  # the other end of that cable
 
 
 def allowed(
-    gateways: Iterable[str], own: Iterable[str] = (BOX4, BOX6), carriers: Iterable[str] = ()
+    gateways: Iterable[str],
+    own: Iterable[str] = (BOX4, BOX6),
+    carriers: Iterable[str] = (),
+    proxies: Iterable[str] = (),
 ) -> Allowed:
     """What an oracle lets out of the box here: TLS to the centre, WireGuard to these endpoints."""
     return Allowed(
@@ -36,6 +39,7 @@ def allowed(
         centre=frozenset(map(parse_endpoint, CENTRE_API)),
         gateways=frozenset(map(parse_endpoint, gateways)),
         carriers=frozenset(map(parse_endpoint, carriers)),
+        proxies=frozenset(map(parse_endpoint, proxies)),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hil.net.carrier import CARRIER_AT
 from hil.net.helper import TunnelHelper
 from hil.net.oracle import Oracle, Span
 from hil.net.peer import FarPeer
@@ -14,7 +15,7 @@ from hil.net.topology import BOX4, BOX6, CENTRE4, CENTRE6, UPLINK, Topology, all
 from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_agent.tunnel.killswitch import Walls, ruleset
 from tests.waiting import until
-from tests.workers.tunnel_parts import CORE_UID, Core
+from tests.workers.tunnel_parts import CARRIER6_AT, CORE_UID, PROXY_AT, Core
 
 CENTRE = (parse_endpoint(f"{CENTRE4}:443"), parse_endpoint(f"[{CENTRE6}]:443"))
 
@@ -41,8 +42,10 @@ def spans() -> list[Span]:
 @pytest.fixture(scope="module")
 def oracle(topology: Topology, spans: list[Span]) -> Iterator[Oracle]:
     nobody = f"{CENTRE4}:51999"  # granted in a test, and nobody is there
-    own = (BOX4, BOX6, "192.0.2.102", "2001:db8:2::102")  # the last two are what it moves to
-    granted = allowed((FarPeer.endpoint4, FarPeer.endpoint6, nobody), own)
+    moved = ("192.0.2.102", "2001:db8:2::102", "192.0.2.77")  # addresses given to it in a test
+    own = (BOX4, BOX6, *moved)
+    gateways = (FarPeer.endpoint4, FarPeer.endpoint6, nobody)
+    granted = allowed(gateways, own, carriers=(CARRIER_AT, CARRIER6_AT), proxies=(PROXY_AT,))
     with Oracle(topology.cable, granted, lambda: spans) as asked:
         yield asked
 

@@ -33,11 +33,9 @@ from sdbox_agent.tunnel.relay import Relay, loopback
 from sdbox_agent.workers import carrier
 from tests.tunnel import ends
 from tests.waiting import until
-from tests.workers.tunnel_parts import Core, granted, has_ended
+from tests.workers.tunnel_parts import CARRIER6_AT, PROXY_AT, Core, granted, has_ended
 
 pytestmark = pytest.mark.rig
-
-PROXY = f"{PROXY4}:3128"
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +145,7 @@ def test_over_ipv6_the_same(
     topology: Topology, core: Core, files: tuple[Path, Path], pair: Pair, opened: Opened
 ) -> None:
     with (
-        CarrierEnd(topology, files, pair, at=f"[{CENTRE6}]:8443") as end,
+        CarrierEnd(topology, files, pair, at=CARRIER6_AT) as end,
         Observer(topology.centre, CENTRE_SIDE) as observer,
     ):
         up = opened(end.offer)
@@ -164,7 +162,7 @@ def test_through_the_hosts_proxy_only_the_proxy_is_spoken_to(
 ) -> None:
     with (
         Served(topology.centre, (PROXY4, 3128), connect_proxy) as proxy,
-        CarrierEnd(topology, files, pair, proxy=PROXY) as end,
+        CarrierEnd(topology, files, pair, proxy=PROXY_AT) as end,
     ):
         with Observer(topology.centre, CENTRE_SIDE) as observer:
             up = opened(end.offer)

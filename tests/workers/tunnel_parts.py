@@ -7,13 +7,15 @@ import msgspec
 
 from hil.net.helper import UID
 from hil.net.peer import FarPeer
-from hil.net.topology import Topology
+from hil.net.topology import CENTRE6, PROXY4, Topology
 from sdbox_agent import ipc
 from sdbox_agent.paths import Paths
 from sdbox_agent.tunnel import psk
 from tests.waiting import PATIENCE_S
 
 CORE_UID = os.getuid()
+CARRIER6_AT = f"[{CENTRE6}]:8443"
+PROXY_AT = f"{PROXY4}:3128"
 
 
 class Core:

@@ -73,3 +73,22 @@ def test_a_gap_is_waited_for_but_not_for_ever() -> None:
         records.add(100 + at, b"x")
     with pytest.raises(DecodeError, match="gap"):
         records.add(200, b"x")
+
+
+ASKED = (b"CONNECT one\r\n\r\n", b"CONNECT two\r\n\r\n")
+
+
+@given(st.sampled_from(ASKED), st.integers(1, 40))
+def test_what_may_stand_before_it_stands_there_once(asked: bytes, cut: int) -> None:
+    whole = asked + STREAM
+    records = Records(0, frozenset(ASKED))
+    records.add(0, whole[:cut])
+    records.add(cut, whole[cut:])
+    with pytest.raises(DecodeError):
+        records.add(len(whole), asked)
+
+
+@pytest.mark.parametrize("stream", [STREAM, b"CONNECT three", b"GET / HTTP/1.1"])
+def test_nothing_else_stands_before_it(stream: bytes) -> None:
+    with pytest.raises(DecodeError):
+        Records(0, frozenset(ASKED)).add(0, stream)
