@@ -37,10 +37,10 @@ def test_it_asks_for_a_key_a_tunnel_and_a_longer_lease() -> None:
 def test_a_carrier_is_handed_on_with_the_hosts_proxy() -> None:
     side = Side()
     offered = wire.Carrier(endpoint="192.0.2.3:443", pin=KEY, token=b"t" * 32)
-    side.open(N, msgspec.structs.replace(LEASE, carrier=offered))
+    side.open(N, msgspec.structs.replace(LEASE, carrier=offered), KEY)
     side._proxy = "192.0.2.9:3128"
-    side.open(N, msgspec.structs.replace(LEASE, carrier=offered))
-    side.open(N, LEASE)
+    side.open(N, msgspec.structs.replace(LEASE, carrier=offered), KEY)
+    side.open(N, LEASE, KEY)
     plain = ipc.Carrier(endpoint="192.0.2.3:443", pin=KEY, token=b"t" * 32)
     through = msgspec.structs.replace(plain, proxy="192.0.2.9:3128")
     assert [message.carrier for message in side.spy.sent] == [plain, through, None]

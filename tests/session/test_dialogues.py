@@ -70,7 +70,7 @@ def test_card_finger_tunnel_and_card_out() -> None:
 def test_where_no_udp_gets_through_the_record_says_what_carries() -> None:
     story = leased()
     story >> on.TunnelUp(1, 1.0, 1.0, "tls") << ""
-    story.records("tunnel-up-carried").now(at.Open)
+    story.records("tunnel-up-carried", "post-quantum").now(at.Open)
     assert story.state.carrier == "tls"
 
 
