@@ -19,7 +19,7 @@ from sdbox_agent.tunnel.nfset import VERSIONS, Protocol, set_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sdbox_agent.profile.schema import Box
+    from sdbox_agent.profile.schema import Box, Proxy
     from sdbox_agent.tunnel.killswitch import Opening, Walls
 
 _SETS: Final = {Purpose.TUNNEL: Protocol.UDP, Purpose.CARRIER: Protocol.TCP}
@@ -66,7 +66,7 @@ def sheet(box: Box, walls: Walls, loaded: Loaded | None) -> Sheet:
     """From the settings alone, or with what stands. Raises DecodeError if other rules stand."""
     if loaded is not None and loaded.rules != _expected(walls):
         raise DecodeError("other rules stand than the settings make")
-    lines = tuple(_line(opening, loaded) for opening in openings(walls))
+    lines = tuple(_line(opening, loaded, box.proxy) for opening in openings(walls))
     asks = ASKS if walls.resolvers else (*ASKS, "asks-no-name")
     sees = (*SEES, "sees-name") if box.centre.is_named else SEES
     return Sheet(box.box, "settings" if loaded is None else "rules", lines, asks, sees)
@@ -162,10 +162,12 @@ def _expected(walls: Walls) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
-def _line(opening: Opening, loaded: Loaded | None) -> Line:
+def _line(opening: Opening, loaded: Loaded | None, proxy: Proxy | None) -> Line:
     to, ports = opening.to, opening.ports
     protocol = _SETS.get(opening.purpose)
-    if protocol is not None and loaded is not None:
+    if opening.purpose is Purpose.CARRIER and proxy is not None:
+        to, ports = (proxy.address,), (proxy.port,)  # whoever is granted, it alone is spoken to
+    elif protocol is not None and loaded is not None:
         names = [set_name(protocol, version) for version in VERSIONS]
         granted = [each for name in names for each in loaded.endpoints.get(name, ())]
         to, ports = tuple(address for address, _ in granted), tuple(port for _, port in granted)

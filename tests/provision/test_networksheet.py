@@ -53,6 +53,13 @@ def test_a_person_reads_every_address_and_port(language: str) -> None:
     assert not re.search(r"\b(?:for|to|sees|hides|asks|begins|source)-[a-z]", text)
 
 
+def test_where_a_proxy_is_asked_it_is_who_a_carrier_goes_to() -> None:
+    behind = schema.parse_box(BOX + LAN + b'[proxy]\naddress = "192.0.2.9"\nport = 3128\n')
+    lines = networksheet.sheet(behind, WALLS, None).lines
+    (carrier,) = [line for line in lines if line.purpose == Purpose.CARRIER.value]
+    assert (carrier.to, carrier.ports, carrier.session) == (("192.0.2.9",), (3128,), True)
+
+
 def test_a_name_is_said_to_be_seen_where_there_is_one() -> None:
     named = networksheet.sheet(SETTINGS, WALLS, None)
     assert "sees-name" in named.sees
