@@ -291,6 +291,10 @@ class Verdict(Message, frozen=True, kw_only=True, tag="verdict"):
 # -- core to tunnel helper -----------------------------------------------------------------------
 
 
+class WarmTunnel(Message, frozen=True, kw_only=True, tag="warm_tunnel"):
+    """Start for session `n` what takes long and holds no key; only a failure is told."""
+
+
 class PrepareTunnel(Message, frozen=True, kw_only=True, tag="prepare_tunnel"):
     """Make fresh key pairs for session `n`: WireGuard's and ML-KEM-768's."""
 
@@ -392,7 +396,7 @@ ToCardFromFinger = Unwrap | OnCardCompare
 ToFingerFromCard = Unwrapped | Compared | Failed
 ToFinger = PrepareFinger | Scan | Compare | Cancel
 FromFinger = FingerReady | Prepared | Hint | FrameTaken | ProbeReady | Verdict | Failed
-ToTunnel = PrepareTunnel | OpenTunnel | ExtendLease | CloseTunnel | TunnelStatus
+ToTunnel = WarmTunnel | PrepareTunnel | OpenTunnel | ExtendLease | CloseTunnel | TunnelStatus
 FromTunnel = (
     TunnelPrepared | TunnelUp | TunnelActive | TunnelDown | TunnelClosed | TunnelState | Failed
 )

@@ -62,6 +62,8 @@ class Performer:
                 self.centre.reserve(effect)
             case do.CompareFinger():
                 self.finger.compare(n, effect.attempt, effect.key)
+            case do.WarmTunnel():
+                self.tunnel.warm(n)
             case do.PrepareTunnel():
                 self.tunnel.prepare(n)
             case do.SendReceipt():

@@ -26,6 +26,10 @@ class TunnelSide:
         self._proxy = proxy
         self._down_asked: int | None = None  # session whose tunnel must be confirmed down
 
+    def warm(self, n: int) -> None:
+        """A session is on its way; nothing is answered."""
+        self.link.send(ipc.WarmTunnel(n=n))
+
     def prepare(self, n: int) -> None:
         """-> TunnelPrepared."""
         self.link.send(ipc.PrepareTunnel(n=n))

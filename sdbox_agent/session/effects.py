@@ -132,6 +132,11 @@ class CompareFinger(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class WarmTunnel(Effect):
+    """While the person is awaited: start what takes long of a tunnel, and holds no key."""
+
+
+@dataclass(frozen=True, slots=True)
 class PrepareTunnel(Effect):
     """-> TunnelPrepared."""
 

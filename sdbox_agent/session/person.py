@@ -40,6 +40,7 @@ def ask_for_code(session: at.Session, access: at.Access) -> Step:
     return at.CodeEntry(session, access, "enter-code"), (
         do.ClearTimer(n, Timer.DEADLINE),
         do.SetTimer(n, Timer.TRANSACTION, transaction_s),
+        do.WarmTunnel(n),
     )
 
 
@@ -75,6 +76,7 @@ def in_opening(state: at.Opening, event: on.Event) -> Step:
                 do.ClearTimer(n, Timer.DEADLINE),
                 do.SetTimer(n, Timer.TRANSACTION, access.answer.policy.transaction_s),
                 do.ScanFinger(n),
+                do.WarmTunnel(n),
             )
         case _:
             return unforeseen(state)

@@ -70,10 +70,19 @@ class Plumbing:
         self._kem = psk.KemPair()
         return self._public_key, self._kem.public
 
+    @property
+    def keyed(self) -> bool:
+        """Are there keys?"""
+        return self._kem is not None
+
     def start(self) -> None:
-        """Start wireguard-go with that key and move its interface over; nothing passes yet."""
+        """Start wireguard-go: 25 ms, and no key is needed."""
         with _faults():
             self._wireguard.start()
+
+    def settle(self) -> None:
+        """Give it the key and move its interface over; nothing passes yet."""
+        with _faults():
             self._wireguard.configure(self._key, FWMARK)
             self._index = move(INTERFACE, self._here, self._there, self._namespace)
 

@@ -114,6 +114,8 @@ class Helper:
             self._drop_core()
             return
         match message:
+            case ipc.WarmTunnel():
+                self._warm(message.n)
             case ipc.PrepareTunnel():
                 self._prepare(message)
             case ipc.OpenTunnel():
@@ -126,8 +128,18 @@ class Helper:
                 up = self._life is not None and self._life.pulse is not None
                 self._tell(ipc.TunnelState(n=message.n, up=up))
 
-    def _prepare(self, message: ipc.PrepareTunnel) -> None:
+    def _warm(self, number: int) -> None:
         if self._session is not None:
+            self._protocol_broken(number)
+            return
+        self._session = number
+        try:
+            self._start()
+        except Fault as fault:
+            self._end(number, fault.code)
+
+    def _prepare(self, message: ipc.PrepareTunnel) -> None:
+        if self._session not in {None, message.n} or self._plumbing.keyed:
             self._protocol_broken(message.n)
             return
         self._session = message.n
@@ -137,15 +149,20 @@ class Helper:
         if self._core is None:
             return  # gone meanwhile, and everything with it
         try:
-            self._plumbing.start()  # …this takes its 25 ms
+            if self._plumbing.pidfd is None:  # not warm
+                self._start()
+            self._plumbing.settle()  # …this takes its time
         except Fault as fault:
             self._end(message.n, fault.code)
-            return
+
+    def _start(self) -> None:
+        self._plumbing.start()
         if self._plumbing.pidfd is not None:
             self._watch(self._plumbing.pidfd, self._child_died)
 
     def _open(self, message: ipc.OpenTunnel) -> None:
-        if message.n != self._session or self._life is not None:
+        ready = message.n == self._session and self._plumbing.keyed
+        if not ready or self._life is not None:
             self._protocol_broken(message.n)
             return
         start_s = now_s()

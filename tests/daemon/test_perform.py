@@ -22,6 +22,7 @@ EFFECTS = (
     (do.ScanFinger(N), "finger.scan"),
     (do.ReserveAttempt(N, FREE_CARD, CHALLENGE), "centre.reserve"),
     (do.CompareFinger(N, 1), "finger.compare"),
+    (do.WarmTunnel(N), "tunnel.warm"),
     (do.PrepareTunnel(N), "tunnel.prepare"),
     (do.SendReceipt(N, FREE_CARD, b"", b""), "centre.send_receipt"),
     (do.OpenTunnel(N, LEASE, b""), "tunnel.open"),

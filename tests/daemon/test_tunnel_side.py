@@ -24,11 +24,13 @@ class Side(TunnelSide):
 
 def test_it_asks_for_a_key_a_tunnel_and_a_longer_lease() -> None:
     side = Side()
+    side.warm(N)
     side.prepare(N)
     side.open(N, LEASE, b"r" * 32)
     side.extend(N, 60)
-    assert side.asked == [ipc.PrepareTunnel, ipc.OpenTunnel, ipc.ExtendLease]
-    asked = side.spy.sent[1]
+    warm = ipc.WarmTunnel
+    assert side.asked == [warm, ipc.PrepareTunnel, ipc.OpenTunnel, ipc.ExtendLease]
+    asked = side.spy.sent[2]
     assert (asked.psk_salt, asked.kem_ciphertext) == (LEASE.psk_salt, LEASE.kem_ciphertext)
     assert asked.receipt_sha256 == b"r" * 32
     assert "psk" not in repr(asked)

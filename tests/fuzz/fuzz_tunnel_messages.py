@@ -63,6 +63,7 @@ SEEDS: list[bytes] = [
     *map(
         msgspec.json.encode,
         (
+            ipc.WarmTunnel(n=1),
             ipc.PrepareTunnel(n=1),
             *(ipc.OpenTunnel(n=1, **{**OPEN, **change}) for change in ({}, *ABSURD, *CARRIERS)),
             ipc.ExtendLease(n=1, lease_s=60),

@@ -35,7 +35,7 @@ def scanning(grants: tuple = ONE) -> Dialogue:
     story >> on.Challenged(1, CHALLENGE) << "Sign(proof)"
     story >> on.ProofSigned(1, b"jws") << "SendProof"
     story >> on.Admitted(1, admitted(grants)) << "PrepareFinger"
-    story >> on.FingerPrepared(1, KEY) << "ScanFinger"
+    story >> on.FingerPrepared(1, KEY) << "ScanFinger WarmTunnel"
     return story.now(at.Scanning)
 
 
@@ -251,7 +251,7 @@ def on_card() -> Dialogue:
     answer = admitted(ONE, level=Level.CARD_MATCH, reference=None)
     story >> on.Admitted(1, answer) << "PrepareFinger"
     assert story.effects[-1].sealed is None
-    story >> on.FingerPrepared(1, None) << "ScanFinger"
+    story >> on.FingerPrepared(1, None) << "ScanFinger WarmTunnel"
     return story.now(at.Scanning)
 
 
@@ -298,7 +298,7 @@ def by_code() -> Dialogue:
     answer = admitted(ONE, level=Level.CARD_PIN, reference=None)
     story >> on.Admitted(1, answer) << "AskPin"
     story >> on.CodeEntered("123456") << ""  # not yet: the PIN comes first
-    story >> on.PinEntered(1) << ""
+    story >> on.PinEntered(1) << "WarmTunnel"
     return story.now(at.CodeEntry)
 
 

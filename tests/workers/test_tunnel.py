@@ -1,6 +1,7 @@
 """The tunnel helper as on a box: own user, one capability, a real peer behind a real cable."""
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -19,7 +20,7 @@ from sdbox_agent.terms import KEM_CIPHERTEXT_BYTES
 from sdbox_agent.tunnel.config import INTERFACE
 from tests.memory import Search, forms
 from tests.waiting import PATIENCE_S, until
-from tests.workers.tunnel_parts import CORE_UID, Core, child_of, code, granted
+from tests.workers.tunnel_parts import CORE_UID, Core, child_of, children_of, code, granted
 
 pytestmark = pytest.mark.rig
 
@@ -184,6 +185,29 @@ def test_an_absurd_grant_is_refused_and_nothing_stays(
     assert topology.session.links() == {"lo"}
 
 
+def test_a_warm_tunnel_has_its_process_and_nothing_else(
+    topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper
+) -> None:
+    core.channel.send(ipc.WarmTunnel(n=core.number))
+    assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)
+    (wireguard,) = children_of(helper.process.pid)
+    assert topology.session.links() == {"lo"}
+    assert not granted(topology)
+    core.rise(far)
+    assert children_of(helper.process.pid) == [wireguard]
+    core.close_tunnel()
+    core.channel.send(ipc.WarmTunnel(n=core.number))
+    core.close_tunnel()
+    assert children_of(helper.process.pid) == []
+
+
+def test_a_warm_tunnel_whose_process_dies_is_told(core: Core, helper: TunnelHelper) -> None:
+    core.channel.send(ipc.WarmTunnel(n=core.number))
+    assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)
+    os.kill(child_of(helper.process.pid), signal.SIGKILL)
+    assert core.hear_down() == "tunnel-lost"
+
+
 # -- whoever misbehaves --------------------------------------------------------------------------
 
 
@@ -191,6 +215,12 @@ def test_an_order_out_of_turn_takes_everything_down(
     topology: Topology, far: FarPeer, core: Core
 ) -> None:
     assert code(core.open(far)) == "worker-protocol"
+    core.channel.send(ipc.WarmTunnel(n=core.number))
+    assert code(core.open(far)) == "worker-protocol"  # no key yet
+    core.channel.send(ipc.WarmTunnel(n=core.number))
+    assert code(core.ask(ipc.PrepareTunnel(n=2))) == "worker-protocol"
+    core.prepare()
+    assert code(core.ask(ipc.WarmTunnel(n=core.number))) == "worker-protocol"
     core.rise(far)
     assert code(core.ask(ipc.PrepareTunnel(n=2))) == "worker-protocol"
     assert topology.session.links() == {"lo"}

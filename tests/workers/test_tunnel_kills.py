@@ -30,7 +30,7 @@ pytestmark = pytest.mark.rig
 
 WHO = ("helper", "core", "wireguard")
 VICTIMS = [*itertools.permutations(WHO, 1), *itertools.permutations(WHO, 2)]
-STATES = ("starting", "prepared", "reaching", "up", "closing")
+STATES = ("warm", "starting", "prepared", "reaching", "up", "closing")
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,9 @@ def floods(topology: Topology, far: FarPeer) -> Iterator[None]:
 
 def bring_to(state: str, core: Core, far: FarPeer, helper: TunnelHelper) -> None:
     """The helper in that state, with wireguard-go running."""
-    if state == "starting":  # wireguard-go is there, its interface perhaps not yet
-        core.channel.send(ipc.PrepareTunnel(n=core.number))
+    if state in {"warm", "starting"}:  # wireguard-go is there, its interface perhaps not yet
+        order = ipc.WarmTunnel if state == "warm" else ipc.PrepareTunnel
+        core.channel.send(order(n=core.number))
         until(lambda: children_of(helper.process.pid))
     elif state in {"up", "closing"}:
         core.rise(far)
