@@ -108,7 +108,7 @@ def measure(plan: Plan) -> Figures:
         figures |= _of_a_box(plan)
     if Group.TUNNEL in plan.groups:
         figures |= bench_tunnel.measure(plan.tunnel)
-        figures |= carrier_bench.run(plan.carried)
+        figures |= carrier_bench.run(plan.carried) if plan.carried else {}
     return figures | {"load_average": round(load, 2)}
 
 

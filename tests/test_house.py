@@ -46,7 +46,7 @@ TESTED_ELSEWHERE = {
     "hil/card/slot.py": "tests/hil/card/test_vpcd.py",
     "hil/finger/libfprint_child.py": "tests/hil/finger/test_judge.py",
     "hil/net/carrier.py": "tests/workers/test_carrier.py",
-    "hil/net/carrier_bench.py": "hil/bench.py",
+    "hil/net/carrier_bench.py": "tests/hil/test_bench.py",
     "hil/net/attack.py": "tests/hil/test_attacks.py",
     "hil/net/rogue.py": "tests/hil/test_attacks.py",
     "hil/net/forge.py": "tests/hil/net/test_packet.py",

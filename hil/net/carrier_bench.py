@@ -103,6 +103,10 @@ class Bench:
         while not isinstance(self._channel.receive(), ipc.TunnelClosed):
             pass  # bytes went into the tunnel: it tells
 
+    def leave(self) -> None:
+        """Let go of the helper."""
+        self._channel.close()
+
     def measure(self, figures: Values, way: str) -> None:
         """Latency, then throughput and latency at once."""
         figures[f"{way}_ping_ms"] += self._pings(PINGS, 0.005)
@@ -194,6 +198,7 @@ def run(rounds: int) -> Figures:
         gateway = Process(Unit(argv, topology.centre))
         stack.callback(gateway.end)
         bench = Bench(topology, far, root, pair)
+        stack.callback(bench.leave)
         for _ in range(rounds):
             with bench.plain():
                 bench.measure(figures, "plain")

@@ -14,6 +14,7 @@ from hil import bench
 from hil.bench_figures import AIMS, Group, interval, missed, table, timing
 from hil.bench_processes import Moved, cpu_ns, idle_percent, pss_mb
 from hil.net import bench as bench_tunnel
+from hil.net import carrier_bench
 
 TIMINGS = {
     "card_in_to_prompt_ms",
@@ -179,6 +180,7 @@ def test_a_short_run_has_every_figure_in_its_form(tmp_path) -> None:
         tunnel=bench_tunnel.Plan(
             ups=1, last_packets=1, kills=1, pairs=2, pair_s=0.05, lives=1, campaign=2
         ),
+        carried=0,
     )
     figures = bench.measure(plan)
     out = json.loads(json.dumps(figures))
@@ -219,3 +221,15 @@ def test_a_short_run_has_every_figure_in_its_form(tmp_path) -> None:
     assert out["card_pulled_to_last_packet_ms"]["p99"] < 1000
     assert out["pss_wireguard_go_mb"] > 1
     assert table(figures)
+
+
+@pytest.mark.rig
+def test_a_tunnel_over_udp_and_one_over_tls_are_measured_side_by_side() -> None:
+    out = json.loads(json.dumps(carrier_bench.run(1)))
+    for way in ("plain", "carried"):
+        assert out[f"{way}_ping_ms"]["p50"] > 0
+        assert out[f"{way}_loaded_ping_ms"]["n"] > 0
+        assert out[f"{way}_mbit_s"] > 1
+    assert out["carried_open_ms"]["p50"] > 5000  # what UDP is given first
+    assert out["carried_ratio"] > 0
+    assert out["pss_carrier_mb"] > 1
