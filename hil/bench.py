@@ -19,7 +19,8 @@ a bare number. Groups: sessions, cards, idle, and tunnel, whose figures hil.net.
     after_mute_card_in_to_prompt_ms    the next card after it, put in at once
     unwrap_<kind>_ms               the reference served .. a finger asked for (good), or refused
     image_to_decision_ms           the finger laid down .. match, decided and recorded
-    decision_to_vm_ms              the match .. handshake seen and the VM has answered
+    decision_to_vm_ms              the match .. handshake seen and the VM has answered; wireguard-go
+                                   runs by then: helper_up_ms counts its start, as by hand it does
     pq_*_ms                        of that, what post-quantum costs: see hil.bench_psk
     decision_own_ms                of that, ours: neither card, centre nor wireguard-go was busy
     decision_{card,centre,wireguard}_ms    what they were; wireguard-go from its first frame on the

@@ -2,8 +2,9 @@
 
 It believes nobody: it verifies both signatures, the card's path and its CRL, the box, the level and
 the project by its own files, and keeps time by its own clocks. What it can't know is whether a
-challenge was fresh and an attempt reserved; there it has the API's word, narrowed: a receipt older
-than FRESH_S, or one it has seen, is refused. Whoever owns the API alone opens no tunnel.
+challenge was fresh and an attempt reserved; there it has the API's word, narrowed: a receipt dated
+more than FRESH_S ago or before our own start, or seen since then, is refused. Whoever owns the API
+alone opens no tunnel.
 """
 
 from __future__ import annotations
@@ -131,8 +132,9 @@ class Gateway:
         self._lease_s = lease_s
         self._leases = Leases()
         self._tokens = Tokens(random_bytes)
-        self._started_utc_s = clocks.utc_s()
-        self._seen: dict[bytes, float] = {}  # receipt digest -> when it is too old by its date
+        # None dated earlier is believed: nobody knows any more which of those were seen.
+        self._oldest_utc_s = clocks.utc_s()
+        self._seen: dict[bytes, int] = {}  # receipt digest -> its date
 
     def answer(self, request: Request) -> Answer:
         """Do what is asked. Raises Refused, Fault; OSError if an interface failed."""
@@ -190,24 +192,31 @@ class Gateway:
         now_s = self._clocks.mono_s()
         ends_s = now_s + self._lease_s
         level = receipt.level.value
-        carrier = self._carrier(key, now_s)
-        lease = Lease(
-            key, project.name, level, certificates, card, digest, peer, offer, ends_s, carrier
-        )
-        self._leases.add(lease)
-        self._seen[digest] = now_s + 2 * FRESH_S
-        peers.add(peer, preshared_key)  # (8)
+        try:
+            carrier = self._carrier(key, now_s)
+            lease = Lease(
+                key, project.name, level, certificates, card, digest, peer, offer, ends_s, carrier
+            )
+            self._leases.add(lease)
+            self._remember(receipt.utc_s, digest)
+            peers.add(peer, preshared_key)  # (8)
+        finally:
+            preshared_key[:] = bytes(len(preshared_key))
         log.info("peer in: %s, project %s", key, project.name)
         return self._installed(lease, now_s)
 
     def _fresh(self, utc_s: int, digest: bytes) -> None:
-        now_s = self._clocks.mono_s()
-        self._seen = {seen: until for seen, until in self._seen.items() if until > now_s}
+        too_far = abs(utc_s - self._clocks.utc_s()) > FRESH_S
+        if utc_s < self._oldest_utc_s or too_far:
+            raise Refused("challenge-expired")
         if digest in self._seen:
             raise Refused("challenge-used")
-        # What was seen before this start is forgotten: a receipt from before it is not believed.
-        if utc_s < self._started_utc_s or abs(utc_s - self._clocks.utc_s()) > FRESH_S:
-            raise Refused("challenge-expired")
+
+    def _remember(self, utc_s: int, digest: bytes) -> None:
+        """Forget only what is too old by its date from now on, wherever the clock is set to."""
+        self._oldest_utc_s = max(self._oldest_utc_s, self._clocks.utc_s() - FRESH_S)
+        self._seen[digest] = utc_s
+        self._seen = {seen: at_s for seen, at_s in self._seen.items() if at_s >= self._oldest_utc_s}
 
     def _allowed(self, receipt: fields.Receipt, card: bytes) -> Project:
         project = self._book.project(receipt.project)

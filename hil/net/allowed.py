@@ -29,6 +29,9 @@ _MTU_LEAST_BYTES: Final = 496  # … which is no less than this where a path tak
 _ROUTER_SOLICITATION: Final = 133
 _SOLICITATION, _ADVERTISEMENT = 135, 136
 _NEIGHBOUR_BYTES: Final = 4 + 16  # reserved or flags, and the target; options follow
+# Kind, and length in eights of bytes on Ethernet: link-layer addresses; RFC 7527 4.1: a nonce.
+_OPTIONS: Final = frozenset({(1, 1), (2, 1), (14, 1)})
+_OPTION_BYTES: Final = 8
 _FROM_THIS_LINK: Final = 255
 _LINK_LOCAL: Final = IPv6Network("fe80::/10")
 # RFC 2131 2, 4.1; RFC 9915 (DHCPv6) 7
@@ -37,6 +40,9 @@ _DHCP_COOKIE: Final = bytes((99, 130, 83, 99))
 _DHCP_OPTIONS_AT: Final = 236
 _DHCP6_PORTS: Final = (546, 547)
 _DHCP6_SERVERS: Final = IPv6Address("ff02::1:2")
+
+
+UNREAD: Final = "data behind a gap that was never filled"
 
 
 @enum.unique
@@ -85,6 +91,11 @@ class Classifier:
                 return self._datagram(packet)
             case Segment():
                 return self._segment(packet)
+
+    @property
+    def unread(self) -> bool:
+        """Is there data behind a gap, of which nobody can say what it is?"""
+        return any(stream.waits for stream in self._streams.values())
 
     def _check_own(self, source: Address) -> None:
         if source not in self._allowed.own and not source.is_unspecified:
@@ -139,7 +150,10 @@ class Classifier:
         """A connection older than the watch is taken up at its first segment with data."""
         flow = (packet.source, packet.source_port, packet.destination, packet.port)
         if packet.begins:
+            earlier = self._streams.get(flow)
             self._streams[flow] = Records(packet.sequence, before)
+            if earlier is not None and earlier.waits:
+                raise DecodeError(UNREAD)
         if packet.payload:
             stream = self._streams.setdefault(flow, Records(packet.sequence, before))
             stream.add(packet.sequence, packet.payload)
@@ -155,15 +169,13 @@ def _is_one_of(packet: Datagram | Segment, parties: frozenset[Endpoint]) -> bool
 
 
 def _check_options(payload: bytes, fixed_bytes: int) -> None:
-    """RFC 4861 4.6: options of so many eights of bytes each, and nothing after them."""
-    at = fixed_bytes
-    while at < len(payload):
-        length_bytes = 8 * int.from_bytes(payload[at + 1 : at + 2], "big")
-        if length_bytes == 0:
-            break
-        at += length_bytes
-    if at != len(payload):
+    """RFC 4861 4.6: those that a kernel sends, each once, and nothing after them."""
+    options = payload[fixed_bytes:]
+    if len(payload) < fixed_bytes or len(options) % _OPTION_BYTES:
         raise DecodeError("neighbour discovery of a wrong length")
+    heads = [(options[at], options[at + 1]) for at in range(0, len(options), _OPTION_BYTES)]
+    if not _OPTIONS.issuperset(heads) or len(set(heads)) != len(heads):
+        raise DecodeError("neighbour discovery with more than a kernel says")
 
 
 def _check_wireguard(message: bytes) -> None:

@@ -80,6 +80,7 @@ def _flooded(stand: Stand) -> Iterator[Process]:
         argv = [sys.executable, "-m", "hil.net.forbidden", str(_GAP_US)]
         forbidden = Process(Unit(argv, topology.box, output=root / "forbidden"))
         stack.callback(forbidden.end)
+        insiders = []
         for address in (VM4, CENTRE4):
             argv = [
                 sys.executable,
@@ -92,7 +93,10 @@ def _flooded(stand: Stand) -> Iterator[Process]:
             ]
             inside = Process(Unit(argv, topology.session, uid=_NOBODY, output=root / "flood"))
             stack.callback(inside.end)
+            insiders.append(inside)
         yield forbidden
+        if any(inside.wait(0) for inside in insiders):
+            raise ChildProcessError("the session's flood has ended before its time")
 
 
 if __name__ == "__main__":

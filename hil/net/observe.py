@@ -26,8 +26,13 @@ _SO_TIMESTAMPNS: Final = 35
 _SOL_PACKET: Final = 263  # linux/socket.h
 _PACKET_OUTGOING: Final = 4  # linux/if_packet.h
 _PACKET_STATISTICS: Final = 6
+_PACKET_AUXDATA: Final = 8
 _STATISTICS: Final = struct.Struct("=II")  # struct tpacket_stats: seen, dropped
+# struct tpacket_auxdata: status, lengths, offsets, VLAN tag, its ethertype
+_AUXDATA: Final = struct.Struct("=IIIHHHH")
+_VLAN_VALID: Final = 1 << 4  # TP_STATUS_VLAN_VALID
 _TIMESPEC: Final = struct.Struct("=qq")
+_ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(_AUXDATA.size)
 _ETHERTYPES: Final = {0x0800: 4, 0x86DD: 6}
 _TCP, _UDP, _ICMP6 = 6, 17, 58
 _CATCH_UP_S: Final = 30.0  # late is not never
@@ -85,7 +90,7 @@ class Tap:
     """Hands every frame on one interface of a namespace to `take`, from `with` to its end.
 
     A witness that missed something proves nothing: leaving raises RuntimeError if the kernel had to
-    drop a frame, or if `take` failed.
+    drop a frame, if the interface went away, or if `take` failed.
     """
 
     def __init__(self, cable: Cable, take: Callable[[bytes, int, bool], None]) -> None:
@@ -96,9 +101,11 @@ class Tap:
         namespace, interface = cable
         self._socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._socket.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 16 * 1024 * 1024)
         self._socket.bind((interface, _ETH_P_ALL))
         self._socket.settimeout(0)
+        self._interface = interface
         self._take = take
         self._stop = threading.Event()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -125,10 +132,13 @@ class Tap:
         self._thread.join()
         os.close(self._wake)
         statistics = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
+        bound_to = self._socket.getsockname()[0]  # unbound for good where the interface was deleted
         self._socket.close()
         _, dropped = _STATISTICS.unpack(statistics)
         if dropped and not any(error):
             raise RuntimeError(f"the witness missed {dropped} frames")
+        if bound_to != self._interface and not any(error):
+            raise RuntimeError("the witness's interface went away")
 
     def catch_up(self) -> None:
         """Until all that has passed by now has been taken. Raises RuntimeError if that never is."""
@@ -145,7 +155,7 @@ class Tap:
         while not self._stop.is_set():
             asked, asked_ns = self._asked
             try:
-                data, ancillary, _, address = self._socket.recvmsg(65536, 64)
+                data, ancillary, _, address = self._socket.recvmsg(65536, _ANCILLARY_BYTES)
             except BlockingIOError:
                 asked.set()
                 waiting.poll()
@@ -155,18 +165,28 @@ class Tap:
             except OSError:  # the interface is gone, or down
                 time.sleep(0.01)
                 continue
-            seconds, ns = _TIMESPEC.unpack(ancillary[0][2]) if ancillary else (0, 0)
+            told = {(level, kind): content for level, kind, content in ancillary}
+            seconds, ns = _TIMESPEC.unpack(told[socket.SOL_SOCKET, _SO_TIMESTAMPNS])
             time_ns = seconds * 10**9 + ns
             if time_ns > asked_ns:
                 asked.set()
             if self._failure is None:
-                self._try_to_take(data, time_ns, outgoing=address[2] == _PACKET_OUTGOING)
+                frame = _tagged(data, told[_SOL_PACKET, _PACKET_AUXDATA])
+                self._try_to_take(frame, time_ns, outgoing=address[2] == _PACKET_OUTGOING)
 
     def _try_to_take(self, data: bytes, time_ns: int, *, outgoing: bool) -> None:
         try:
             self._take(data, time_ns, outgoing)
         except Exception as error:  # noqa: BLE001  told to whoever waits
             self._failure = error
+
+
+def _tagged(data: bytes, auxdata: bytes) -> bytes:
+    """The frame as it was on the cable: the kernel has put its outermost VLAN tag beside it."""
+    status, *_, tag, ethertype = _AUXDATA.unpack(auxdata)
+    if not status & _VLAN_VALID:
+        return data
+    return data[:12] + struct.pack("!HH", ethertype, tag) + data[12:]
 
 
 class Observer(Tap):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from typing_extensions import override
 
-from hil.net.allowed import Allowed, Classifier, Kind
+from hil.net.allowed import UNREAD, Allowed, Classifier, Kind
 from hil.net.observe import Tap
 from sdbox_agent.errors import DecodeError
 
@@ -96,6 +96,8 @@ class Oracle(Tap):
     @override
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
+        if self._classifier.unread:  # nothing more will come to fill it
+            self._leaked(UNREAD, b"")
         if not any(error):
             self._decide()
 

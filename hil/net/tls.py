@@ -1,6 +1,7 @@
 """One direction of a TCP connection: does it carry TLS records and nothing else?
 
-Reads headers of records (RFC 8446 5.1), never content. Does not know who speaks to whom.
+Reads headers of records (RFC 8446 5.1), never content. What is sent again is not held against what
+was sent before. Does not know who speaks to whom.
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ class Records:
             raise DecodeError("a gap in the stream that is never filled")
         while (found := self._following()) is not None:
             self._take(found)
+
+    @property
+    def waits(self) -> bool:
+        """Is there anything behind a gap, not looked at yet?"""
+        return bool(self._waiting)
 
     def _following(self) -> bytes | None:
         """What comes next of all that waits, if it is there; what was read before is dropped."""

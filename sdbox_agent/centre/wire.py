@@ -147,7 +147,7 @@ class Carrier(_Closed, frozen=True, kw_only=True):
 
     endpoint: Label  # "192.0.2.3:443" or "[2001:db8::3]:443"
     pin: Annotated[bytes, Meta(min_length=32, max_length=32)]  # SHA-256 of its certificate (DER)
-    token: Key  # taken once, while the lease lasts, for this session's WireGuard key alone
+    token: Key  # taken once, within 30 s and while the lease lasts, for this session alone
 
     @override
     def __repr__(self) -> str:

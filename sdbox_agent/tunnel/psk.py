@@ -2,10 +2,11 @@
 
 WireGuard's own handshake rests on X25519: who records it today may read it once that is broken.
 Its preshared key is what holds then. Ours is HKDF-SHA256 (RFC 5869) of an ML-KEM-768 secret
-(FIPS 203), salted with random bytes of the gateway: as in RFC 8446 section 7.1, one of the two
-suffices. It comes to exist in gateway and helper; whoever carries salt and ciphertext between them
-(API, core) has neither. Another key in the box's place is found by the receipt, which names the
-digest of the real one and is signed by card and box.
+(FIPS 203), salted with random bytes of the gateway. It comes to exist in gateway and helper alone:
+who carries salt and ciphertext between them (API, core) lacks the secret, and where ML-KEM should
+fail, the salt is still unknown to whoever recorded the cable and can't open that TLS. Another key
+in the box's place is found by the receipt, which names the digest of the real one and is signed by
+card and box.
 
 Knows no socket and no statement. cryptography draws the randomness of a key and a ciphertext by
 itself (hence the door), and hands the shared secret out as `bytes`, which nobody can overwrite; the

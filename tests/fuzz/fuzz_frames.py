@@ -71,7 +71,7 @@ SEEDS: list[bytes] = [
     _v6(forge.ICMP6, forge.icmp6(_HOST6, _BOX6, 135, _SOLICIT), _HOST6, _BOX6),
     _v6(forge.ICMP6, forge.icmp6(_BOX6, _HOST6, 128, bytes(4))),
     _v6(forge.ICMP6, forge.icmp6(_BOX6, _HOST6, 135, _SOLICIT + bytes(8))),
-    _v6(forge.ICMP6, forge.icmp6(_BOX6, _HOST6, 135, _SOLICIT + b"\x01\x02" + bytes(6))),
+    _v6(forge.ICMP6, forge.icmp6(_BOX6, _HOST6, 135, _SOLICIT + b"\x01\x01" + bytes(5))),
     _udp(68, 67, b"words"),
     _udp(9, 51820, b"words"),
     _udp(9, 53, b"name"),

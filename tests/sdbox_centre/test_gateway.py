@@ -95,6 +95,21 @@ def test_a_receipt_seen_is_not_taken_again(world: World) -> None:
         world.gateway.answer(request)
 
 
+def test_a_receipt_seen_is_not_taken_again_wherever_the_clock_is_set_to(world: World) -> None:
+    ahead = install(world, utc_s=world.clock.utc + gateway.FRESH_S)  # a box's clock may be
+    world.gateway.answer(ahead)
+    world.clock.move(2 * gateway.FRESH_S)  # still not too old by its date
+    with refused("challenge-used"):
+        world.gateway.answer(ahead)
+    world.clock.move(gateway.FRESH_S)
+    world.gateway.answer(install(world, n=2))  # only now the first is forgotten
+    world.clock.move(w.LEASE_S)
+    world.clock.utc -= 2 * gateway.FRESH_S  # its day is back
+    with refused("challenge-expired"):
+        world.gateway.answer(ahead)
+    assert not world.peers.peers
+
+
 @pytest.mark.parametrize("other_form", [w.spaced, w.mirrored])
 def test_a_receipt_seen_is_known_in_any_other_form(world: World, other_form) -> None:
     """Spaces around it, or (r, n-s) for (r, s): whoever has the API alone can write these."""

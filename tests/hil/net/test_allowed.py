@@ -82,6 +82,7 @@ def arp(sender: str) -> bytes:
         (icmp6(135, NEIGHBOUR), Kind.NEIGHBOUR),
         (icmp6(136, NEIGHBOUR + b"\x02\x01" + BOX, LINK6), Kind.NEIGHBOUR),
         (icmp6(135, NEIGHBOUR, "::"), Kind.NEIGHBOUR),
+        (icmp6(135, NEIGHBOUR + b"\x01\x01" + BOX + b"\x0e\x01" + BOX), Kind.NEIGHBOUR),
         (icmp6(133, bytes(4), LINK6), Kind.SETTING_UP),
         (dhcp(DHCP), Kind.DHCP),
         (dhcp(DHCP, HOST4), Kind.DHCP),
@@ -115,6 +116,9 @@ def test_what_may_leave_is_known_for_what_it_is(frame: bytes, kind: Kind) -> Non
         icmp6(135, NEIGHBOUR, hops=64),
         icmp6(135, NEIGHBOUR + b"\x02\0" + BOX),
         icmp6(135, NEIGHBOUR + b"\x02"),
+        icmp6(135, NEIGHBOUR + b"\x01\x02" + bytes(14)),
+        icmp6(135, NEIGHBOUR + b"\x63\x01" + BOX),
+        icmp6(135, NEIGHBOUR + (b"\x01\x01" + BOX) * 2),
         icmp6(135, NEIGHBOUR[:-1]),
         icmp6(137, bytes(36)),
         icmp6(128, bytes(4)),
@@ -148,6 +152,17 @@ def test_a_connection_stays_tls_to_its_end() -> None:
     classifier.kind(tcp(b"def", sequence=117))
     with pytest.raises(DecodeError):
         classifier.kind(tcp(b"STARTPLAIN", sequence=120))
+
+
+def test_data_behind_a_gap_is_not_taken_for_read() -> None:
+    classifier = Classifier(ALLOWED)
+    classifier.kind(tcp(b"", sequence=99, flags=2))
+    classifier.kind(tcp(HELLO, sequence=100))
+    assert not classifier.unread
+    classifier.kind(tcp(b"GET /", sequence=110))
+    assert classifier.unread
+    with pytest.raises(DecodeError, match="gap"):  # nor does a new connection make it forgotten
+        classifier.kind(tcp(b"", sequence=99, flags=2))
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"\x08\x00", b"\x86\xdd", b"\x08\x06"]))

@@ -73,5 +73,13 @@ def test_a_witness_that_missed_frames_says_so() -> None:
             pass
 
 
+@pytest.mark.rig
+def test_a_witness_whose_interface_went_away_says_so() -> None:
+    with Topology() as topology:
+        observer = Observer(topology.centre, CENTRE_SIDE)
+        with pytest.raises(RuntimeError, match="went away"), observer:
+            topology.centre.ip(f"link del {CENTRE_SIDE}")
+
+
 def _to(observer: Observer, host: str, port: int) -> int:
     return len(observer.arrived(lambda f: (f.destination, f.port) == (host, port)))

@@ -9,7 +9,7 @@ import pytest
 
 from hil.net import forge
 from hil.net.oracle import Leaked, Oracle, Span, Tally
-from hil.net.topology import CENTRE4, UPLINK, Topology, allowed
+from hil.net.topology import BOX4, CENTRE4, UPLINK, Topology, allowed
 
 pytestmark = pytest.mark.rig
 
@@ -72,6 +72,29 @@ def test_a_raw_frame_is_a_leak_and_leaving_tells_it(topology: Topology) -> None:
     oracle = Oracle(topology.cable, ALLOWED, tally=Tally())
     with pytest.raises(Leaked, match="ethertype"), oracle:
         send_raw(topology, forge.ethernet(forge.ALL4, bytes(6), 0x88B5, bytes(46)))
+
+
+def test_what_may_leave_is_a_leak_behind_a_vlan_tag(topology: Topology) -> None:
+    """A kernel takes the tag out before a witness sees the frame."""
+    datagram = forge.udp((BOX4, 9), GATEWAY, HANDSHAKE)
+    packet = forge.ipv4(BOX4, CENTRE4, forge.UDP, datagram)
+    tagged = b"\x00\x05" + forge.IPV4.to_bytes(2, "big") + packet
+    oracle = Oracle(topology.cable, ALLOWED, tally=Tally())
+    with pytest.raises(Leaked, match="ethertype"), oracle:
+        send_raw(topology, forge.ethernet(forge.ALL4, bytes(6), 0x8100, tagged))
+
+
+def test_data_behind_a_gap_is_a_leak_at_the_end(topology: Topology) -> None:
+    segment = forge.tcp((BOX4, 9), (CENTRE4, 443), 2000, b"GET /")
+    begins = forge.tcp((BOX4, 9), (CENTRE4, 443), 1, b"", forge.SYN)
+    oracle = Oracle(topology.cable, ALLOWED, tally=Tally())
+    oracle.__enter__()
+    for each in (begins, segment):
+        packet = forge.ipv4(BOX4, CENTRE4, forge.TCP, each)
+        send_raw(topology, forge.ethernet(forge.ALL4, bytes(6), forge.IPV4, packet))
+    oracle.ask()  # it may yet be filled
+    with pytest.raises(Leaked, match="gap"):
+        oracle.__exit__()
 
 
 def test_wireguard_passes_while_it_is_granted_and_at_no_other_time(topology: Topology) -> None:
