@@ -81,6 +81,8 @@ def test_it_is_its_own_user_with_one_capability(keeper: Keeper) -> None:
         "insert rule inet sdbox output accept",
         "flush chain netdev sdbox leaving",
         f"flush chain netdev sdbox egress-{UPLINK}; delete chain netdev sdbox egress-{UPLINK}",
+        f"insert rule netdev sdbox egress-{UPLINK} accept",
+        f"flush chain netdev sdbox egress-{UPLINK}",
         "add chain inet sdbox input { policy accept; }",
         "add table inet sdbox { flags dormant; }",
         # tables of our name that are none of ours, chains and all
