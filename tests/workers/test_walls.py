@@ -21,6 +21,8 @@ from sdbox_agent.tunnel import nfset
 from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_agent.tunnel.guard import Guard
 from sdbox_agent.tunnel.kernel import Sets
+from sdbox_agent.tunnel.killswitch import Walls
+from sdbox_agent.workers import walls
 from tests.waiting import until
 from tests.workers.walls_parts import SETTINGS, Keeper, settle
 
@@ -211,6 +213,25 @@ def test_an_uplink_that_comes_late_has_its_hook_and_carries_what_the_other_does(
         assert is_up(topology.box, "late0")
         assert observer.arrived(lambda frame: not frame.neighbour_discovery) == []
         topology.box.ip("link del late0")
+
+
+def test_an_uplink_keeps_its_hook_though_another_leaves_as_the_walls_are_raised(
+    topology: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with topology.box.entered():
+        keeper = walls.Keeper(Walls((), (UPLINK, "late0")))
+        keeper._raise_walls()
+        keeper._see_to_devices()
+        topology.box.nft("flush ruleset")
+        real = walls._nft
+        monkeypatch.setattr(
+            walls, "_nft", lambda text: '"late0" priority' not in text and real(text)
+        )
+        monkeypatch.setattr(keeper, "_present", lambda: {UPLINK, "late0"})
+        keeper._see_to_walls()
+        assert devices(keeper._guard) == {UPLINK}
+    for held in (keeper._guard, keeper._links, keeper._news):
+        held.close()
 
 
 def test_a_second_interface_and_injected_routes_change_nothing(
