@@ -216,8 +216,12 @@ class Plumbing:
             raise Fault("tunnel-not-down") from troubles[0]
 
     def _shut_walls(self) -> None:
-        with contextlib.suppress(FileNotFoundError):  # no walls: nobody was let through them
+        try:
             self._walls.batch(nfset.clear())
+        except FileNotFoundError:  # a table is gone, and nothing of the transaction done
+            for family in nfset.FAMILIES:
+                with contextlib.suppress(FileNotFoundError):  # nobody is let through what is gone
+                    self._walls.batch(nfset.clear((family,)))
 
     def _delete_interface(self) -> None:
         for links in (self._there, self._here):

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from sdbox_agent.errors import DecodeError, Fault
+from sdbox_agent.tunnel import nfset
 from sdbox_agent.tunnel.config import parse_endpoint
+from sdbox_agent.tunnel.netlink import Request
 from sdbox_agent.tunnel.plumbing import Plumbing
 
 ENDPOINT = parse_endpoint("192.0.2.1:51820")
@@ -68,6 +70,21 @@ def test_without_walls_there_is_nothing_to_shut(tmp_path: Path) -> None:
     made, there, _ = plumbing(tmp_path, FileNotFoundError(errno.ENOENT, "no such set"))
     made.close()
     assert not there.left
+
+
+def test_where_one_table_is_gone_the_other_is_shut(tmp_path: Path) -> None:
+    made, _, walls = plumbing(tmp_path, None)
+    done = []
+
+    def batch(requests: list[Request]) -> None:
+        families = {request.body[0] for request in requests}
+        if nfset.NFPROTO_INET in families:  # all or nothing
+            raise FileNotFoundError(errno.ENOENT, "no such table")
+        done.append(families)
+
+    walls.batch = batch  # type: ignore[assignment,method-assign]
+    made.close()
+    assert done == [{nfset.NFPROTO_NETDEV}]
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,19 @@ def test_a_flush_shuts_the_endpoint_out_until_it_is_granted_again(keeper: Keeper
     sets.close()
 
 
+@pytest.mark.parametrize("family", ["inet", "netdev"])
+def test_one_table_gone_shuts_the_endpoint_out_of_the_other_too(
+    keeper: Keeper, guard: Guard, family: str
+) -> None:
+    sets = keeper.box.run(Sets.here)
+    sets.batch(nfset.allow(ENDPOINT))
+    before = guard.look()
+    keeper.box.nft(f"delete table {family} sdbox")
+    until(lambda: "walls-missing" in keeper.log and guard.look() not in {None, before})
+    until(lambda: "51820" not in listed(keeper.box))
+    sets.close()
+
+
 def test_its_end_leaves_the_walls_and_its_successor_makes_them_its_own(
     keeper: Keeper, guard: Guard
 ) -> None:
