@@ -119,6 +119,7 @@ class Plumbing:
         """
         with _faults():
             self._walls.batch(nfset.allow(first, Protocol.TCP))
+            self._wireguard.set_peers((), replace=True)  # a late handshake over UDP is none
             return self._wireguard.control.device().listen_port
 
     def introduce(self, tunnel: Tunnel) -> None:

@@ -100,6 +100,29 @@ def test_walls_that_do_not_shut_are_told_and_stop_nothing_else(
     assert not there.left
 
 
+def test_who_is_carried_has_no_handshake_from_before(tmp_path: Path) -> None:
+    """One that came over UDP as the walls shut would pass for the carrier's."""
+    made, _, walls = plumbing(tmp_path, None)
+    done: list[object] = []
+
+    class WireGuard:
+        listen_port = 40000
+
+        @property
+        def control(self) -> "WireGuard":
+            return self
+
+        def device(self) -> "WireGuard":
+            return self
+
+        def set_peers(self, peers: tuple[()], *, replace: bool) -> None:
+            done.append((walls.cleared, peers, replace))
+
+    made._wireguard = WireGuard()  # type: ignore[assignment]
+    assert made.let_carry(ENDPOINT) == 40000
+    assert done == [(1, (), True)]
+
+
 @pytest.mark.parametrize(
     ("code", "ahead_s", "told"),
     [
