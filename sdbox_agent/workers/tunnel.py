@@ -177,7 +177,8 @@ class Helper:
             self._walls = self._look_at_walls()
             self._carried = self._other_way(message.carrier)
             offer = Offer(message.psk_salt, message.kem_ciphertext)
-            width = self._plumbing.open(tunnel, offer, message.receipt_sha256)
+            first = None if self._carried is None else self._carried.way.first
+            width = self._plumbing.open(tunnel, offer, message.receipt_sha256, first)
         except DecodeError:
             self._end(message.n, "centre-answer-invalid")
         except Fault as fault:
