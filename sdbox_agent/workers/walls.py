@@ -133,7 +133,7 @@ def _nft(text: str) -> bool:
 
 
 def main() -> NoReturn:
-    """Entry point. Without its settings it does not start, and no network with it."""
+    """Entry point. Without its settings it does not start, and no agent with it."""
     parser = argparse.ArgumentParser(prog="sdbox-walls")
     parser.add_argument("--root", type=Path, default=Path("/"))
     options = parser.parse_args()
