@@ -23,6 +23,7 @@ NETLINK_NETFILTER: Final = 12  # <linux/netlink.h>
 # ours
 DEADLINE_S: Final = 1.0
 REPLY_MAX_BYTES: Final = 64 * 1024
+HUSHED: Final = 1000  # changes at once: whoever makes more holds up no lease
 
 
 class Netlink:
@@ -128,9 +129,9 @@ class Bell:
         return self._sock.fileno()
 
     def hush(self) -> None:
-        """Let it be silent until the next change."""
+        """Let it be silent until the next change; or, where changes do not cease, ring again."""
         with contextlib.suppress(BlockingIOError):
-            while True:
+            for _ in range(HUSHED):
                 try:
                     self._sock.recv(1)  # the rest of the datagram goes with it
                 except OSError as error:

@@ -122,7 +122,8 @@ def ruleset(walls: Walls) -> str:
 def tables(walls: Walls) -> str:
     """Both tables but for the hooks. Loaded again it says the same again, and no chain is remade.
 
-    One transaction: no packet meets walls without rules.
+    One transaction: no packet meets walls without rules. Whoever was let through before is not any
+    more: no session outlives it.
     """
     found = openings(walls)
     into = _rules((each.purpose, each.into) for each in found)
@@ -140,6 +141,7 @@ def tables(walls: Walls) -> str:
     return "".join(
         f"add table {family} {TABLE}\nflush table {family} {TABLE}\n"
         f"table {family} {TABLE} {{\n{body}}}\n"
+        + "".join(f"flush set {family} {TABLE} {name}\n" for name in _set_names())
         for family, body in (("inet", inet), ("netdev", netdev))
     )
 
@@ -295,7 +297,11 @@ def _chain(name: str, hooked: str, rules: list[str]) -> str:
 
 def _sets() -> str:
     return "".join(
-        f"  set {set_name(protocol, version)} {{ type {_KEYS[version]} . inet_service; }}\n"
-        for protocol in Protocol
-        for version in VERSIONS
+        f"  set {name} {{ type {_KEYS[version]} . inet_service; }}\n"
+        for name, version in _set_names().items()
     )
+
+
+def _set_names() -> dict[str, int]:
+    """Name and IP version of each."""
+    return {set_name(protocol, version): version for protocol in Protocol for version in VERSIONS}

@@ -55,11 +55,11 @@ def _head(family: int, protocol: Protocol, version: int) -> bytes:
     )
 
 
-def clear() -> list[Request]:
+def clear(families: tuple[int, ...] = FAMILIES) -> list[Request]:
     """Empty every set of endpoints."""
     return [
         Request(_DELSETELEM, 0, _head(family, protocol, version))
-        for family in FAMILIES
+        for family in families
         for protocol in Protocol
         for version in VERSIONS
     ]

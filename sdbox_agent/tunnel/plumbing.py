@@ -86,13 +86,22 @@ class Plumbing:
             self._wireguard.configure(self._key, FWMARK)
             self._index = move(INTERFACE, self._here, self._there, self._namespace)
 
-    def open(self, tunnel: Tunnel, offer: psk.Offer, receipt_sha256: bytes) -> mtu.Width:
-        """Walls, then addresses and routes, then the peer: the first handshake finds all ready."""
+    def open(
+        self,
+        tunnel: Tunnel,
+        offer: psk.Offer,
+        receipt_sha256: bytes,
+        other: Endpoint | None = None,
+    ) -> mtu.Width:
+        """Walls, then addresses and routes, then the peer: the first handshake finds all ready.
+
+        `other`: where a carrier would begin; a way there will do.
+        """
         with _faults():
             if {link.name for link in self._there.all()} != {"lo", INTERFACE}:
                 raise Fault("tunnel-fault")  # another way out of the session namespace
             check_place(tunnel, self._here.addresses())
-            width = _width(tunnel)
+            width = _width(tunnel, other)
             self._walls.batch(nfset.allow(tunnel.endpoint))
             fitting = [
                 address
@@ -119,6 +128,7 @@ class Plumbing:
         """
         with _faults():
             self._walls.batch(nfset.allow(first, Protocol.TCP))
+            self._wireguard.set_peers((), replace=True)  # a late handshake over UDP is none
             return self._wireguard.control.device().listen_port
 
     def introduce(self, tunnel: Tunnel) -> None:
@@ -216,8 +226,12 @@ class Plumbing:
             raise Fault("tunnel-not-down") from troubles[0]
 
     def _shut_walls(self) -> None:
-        with contextlib.suppress(FileNotFoundError):  # no walls: nobody was let through them
+        try:
             self._walls.batch(nfset.clear())
+        except FileNotFoundError:  # a table is gone, and nothing of the transaction done
+            for family in nfset.FAMILIES:
+                with contextlib.suppress(FileNotFoundError):  # nobody is let through what is gone
+                    self._walls.batch(nfset.clear((family,)))
 
     def _delete_interface(self) -> None:
         for links in (self._there, self._here):
@@ -234,8 +248,13 @@ class _faults(contextlib.AbstractContextManager[None]):  # noqa: N801  used as a
             raise Fault("tunnel-fault") from error
 
 
-def _width(tunnel: Tunnel) -> mtu.Width:
+def _width(tunnel: Tunnel, other: Endpoint | None) -> mtu.Width:
     """The sizes this tunnel may have. Raises Fault("no-route") if the box knows no way."""
     least = mtu.IPV6_LEAST_BYTES if tunnel.vm.version == 6 else mtu.IPV4_LEAST_BYTES
-    way = path.mtu_bytes(tunnel.endpoint)
+    try:
+        way = path.mtu_bytes(tunnel.endpoint)
+    except Fault:
+        if other is None:
+            raise
+        way = path.mtu_bytes(other)
     return mtu.Width(mtu.inside(way, tunnel.endpoint.address.version, least), least)

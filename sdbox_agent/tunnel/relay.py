@@ -10,6 +10,7 @@ import contextlib
 import selectors
 import socket
 import ssl
+import struct
 from typing import Final
 
 from typing_extensions import override
@@ -24,6 +25,7 @@ TURN_DATAGRAMS: Final = 64  # so many in one turn, then somebody else's
 UNSENT_BYTES: Final = 64 * 1024  # TCP takes no more than it can soon send; the rest waits in Queue
 SILENCE_MS: Final = 10_000  # what was sent and never acknowledged: the other end is gone
 _TCP_NOTSENT_LOWAT: Final = 25  # <linux/tcp.h>
+_LET_GO: Final = struct.pack("ii", 1, 0)  # socket(7): at its end, killed or not, nothing is sent on
 
 
 class Ended(Exception):  # noqa: N818  a state, told as an exception
@@ -46,6 +48,7 @@ class Relay:
         tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         tls.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MS)
+        tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LET_GO)
 
     @property
     def events(self) -> int:

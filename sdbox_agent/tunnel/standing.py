@@ -1,9 +1,10 @@
 """What of the walls the kernel has, from nf_tables' own netlink messages.
 
 The walls stand when both tables are awake and every chain of theirs is there, the hooked ones
-dropping by default. With each chain and rule the kernel tells a handle that it never gives twice:
-the same words mean the same rules, untouched since. The tunnel's sets are left out: they are what
-changes. Does not know what the rules say.
+dropping by default. A device has its hook when the chain there drops by default, too, and holds one
+rule: the jump to what passes. With each chain and rule the kernel tells a handle that it never
+gives twice: the same words mean the same rules, untouched since. The tunnel's sets are left out:
+they are what changes. Does not know what the rules say.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.tunnel.killswitch import EGRESS
-from sdbox_agent.tunnel.netlink import NLM_F_DUMP, Request, attributes
+from sdbox_agent.tunnel.netlink import NLM_F_DUMP, Request, attribute, attributes
 from sdbox_agent.tunnel.nfset import FAMILIES, NFPROTO_INET, NFPROTO_NETDEV, TABLE
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ _SUBSYSTEM: Final = 10 << 8
 _NFGENMSG_BYTES: Final = 4  # family, version, and the number of the last change
 _TABLE_NAME, _TABLE_FLAGS, _TABLE_HANDLE = 1, 2, 4
 _CHAIN_TABLE, _CHAIN_HANDLE, _CHAIN_NAME, _CHAIN_POLICY = 1, 2, 3, 5
-_RULE_TABLE, _RULE_CHAIN = 1, 2
+_RULE_TABLE, _RULE_CHAIN, _RULE_EXPRESSIONS = 1, 2, 4
+_ELEM, _EXPR_NAME, _EXPR_DATA, _IMMEDIATE_DATA, _DATA_VERDICT = 1, 1, 2, 2, 2
+_VERDICT_CODE, _VERDICT_CHAIN = 1, 2
+_JUMP: Final = (-3).to_bytes(4, "big", signed=True)  # NFT_JUMP
 _GEN_ID: Final = 1
 _AWAKE: Final = bytes(4)  # neither NFT_TABLE_F_DORMANT nor another program's own
 _DROP: Final = bytes(4)  # NF_DROP, <linux/netfilter.h>
@@ -74,21 +78,24 @@ def read(
         if told.get(_TABLE_FLAGS, _AWAKE) == _AWAKE:
             awake.add(family)
             words.append(told.get(_TABLE_HANDLE, b""))
-    closed, devices = set(), set()
+    closed, hooks = set(), set()
     for family, told, _ in _ours(chains, _CHAIN_TABLE):
         chain = family, _text(told, _CHAIN_NAME)
         if chain == _LEAVING or (chain in _HOOKED and told.get(_CHAIN_POLICY) == _DROP):
             closed.add(chain)
             words.append(told.get(_CHAIN_HANDLE, b""))
-        elif chain[1].startswith(EGRESS):
-            devices.add(chain[1].removeprefix(EGRESS))
+        elif chain[1].startswith(EGRESS) and told.get(_CHAIN_POLICY) == _DROP:
+            hooks.add(chain)
     if awake != set(FAMILIES) or closed != {*_HOOKED, _LEAVING}:
         return None
-    words += [
-        body
-        for family, told, body in _ours(rules, _RULE_TABLE)
-        if (family, _text(told, _RULE_CHAIN)) in closed
-    ]
+    jumps: dict[tuple[int, str], list[bool]] = {chain: [] for chain in hooks}
+    for family, told, body in _ours(rules, _RULE_TABLE):
+        chain = family, _text(told, _RULE_CHAIN)
+        if chain in closed:
+            words.append(body)
+        elif chain in jumps:
+            jumps[chain].append(_jumps(told.get(_RULE_EXPRESSIONS, b"")))
+    devices = (name.removeprefix(EGRESS) for (_, name), found in jumps.items() if found == [True])
     return Standing(tuple(words), frozenset(devices))
 
 
@@ -101,6 +108,20 @@ def _ours(replies: Iterable[Reply], table: int) -> Iterator[tuple[int, dict[int,
         told = attributes(body)
         if reply.body[0] in FAMILIES and _text(told, table) == TABLE:
             yield reply.body[0], told, body
+
+
+def _jumps(expressions: bytes) -> bool:
+    """Is that a rule's one expression: the jump to what passes?"""
+    only = attributes(expressions).get(_ELEM, b"")
+    data = attributes(only).get(_EXPR_DATA, b"")
+    verdict = attributes(attributes(data).get(_IMMEDIATE_DATA, b"")).get(_DATA_VERDICT, b"")
+    told = attributes(verdict)
+    return (
+        len(expressions) == len(attribute(_ELEM, only))
+        and _text(attributes(only), _EXPR_NAME) == "immediate"
+        and told.get(_VERDICT_CODE) == _JUMP
+        and _text(told, _VERDICT_CHAIN) == _LEAVING[1]
+    )
 
 
 def _text(told: dict[int, bytes], kind: int) -> str:

@@ -177,7 +177,8 @@ class Helper:
             self._walls = self._look_at_walls()
             self._carried = self._other_way(message.carrier)
             offer = Offer(message.psk_salt, message.kem_ciphertext)
-            width = self._plumbing.open(tunnel, offer, message.receipt_sha256)
+            first = None if self._carried is None else self._carried.way.first
+            width = self._plumbing.open(tunnel, offer, message.receipt_sha256, first)
         except DecodeError:
             self._end(message.n, "centre-answer-invalid")
         except Fault as fault:
@@ -331,24 +332,23 @@ class Helper:
     def _end(
         self, number: int | None, code: str | None, *, tell: bool = True, issuer: str = ""
     ) -> None:
-        """Everything down, then told: `closed` if it was asked for, else `down` with its code."""
+        """Everything down, then told; what can't be taken down, the next helper begins with."""
         self._drop_carrier()
         if self._plumbing.pidfd is not None:
             self._unwatch(self._plumbing.pidfd)
         if self._prober is not None:
             self._unwatch(self._prober.sock)
         self._session = self._life = self._tunnel = self._prober = None
-        answer: ipc.Message = (
-            ipc.TunnelClosed(n=number or 0)
-            if code is None
-            else ipc.TunnelDown(n=number or 0, code=code, issuer=issuer)
-        )
+        n = number or 0
         try:
             self._plumbing.close()
         except Fault as fault:
-            answer = ipc.Failed(n=number or 0, code=fault.code)
-        if tell:
-            self._tell(answer)
+            self._tell(ipc.Failed(n=n, code=fault.code))
+            sys.exit("sdbox-tunnel: something is still up")
+        if tell and code is None:
+            self._tell(ipc.TunnelClosed(n=n))
+        elif tell and code is not None:
+            self._tell(ipc.TunnelDown(n=n, code=code, issuer=issuer))
 
     def _drop_carrier(self) -> None:
         carried, self._carried = self._carried, None

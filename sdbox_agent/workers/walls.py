@@ -77,9 +77,12 @@ class Keeper:
     def _see_to_walls(self) -> None:
         """A rule has changed: if it was one of ours, say so, and put all of them back."""
         self._guard.bell.hush()
+        self._see_to_devices()  # one that has just come is nobody's touch
         if not self._as_raised(self._guard.look()):
             notify.event(notify.Event.FAULT, "walls-missing")
             self._raise_walls()
+            self._known.clear()  # of the walls that were
+            self._see_to_devices()
 
     def _see_to_devices(self) -> None:
         """Hooks for uplinks; every other device is set down."""
@@ -130,7 +133,7 @@ def _nft(text: str) -> bool:
 
 
 def main() -> NoReturn:
-    """Entry point. Without its settings it does not start, and no network with it."""
+    """Entry point. Without its settings it does not start, and no agent with it."""
     parser = argparse.ArgumentParser(prog="sdbox-walls")
     parser.add_argument("--root", type=Path, default=Path("/"))
     options = parser.parse_args()

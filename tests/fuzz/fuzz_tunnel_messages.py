@@ -47,6 +47,7 @@ ABSURD: list[dict[str, object]] = [
     {"vm": "2002:a4d:1::1"},
     {"vm": "192.0.2.77"},
     {"endpoint": "192.0.2.2:51820"},
+    {"endpoint": "[192.0.2.1]:1"},
     {"peer": bytes(32)},
     {"kem_ciphertext": b"c"},
 ]

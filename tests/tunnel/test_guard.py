@@ -99,11 +99,23 @@ def test_other_peoples_tables_and_our_endpoints_change_nothing_of_the_walls(
     assert guard.look() == before
 
 
-def test_a_hook_that_is_gone_is_seen(box: Namespace, guard: Guard) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "flush chain netdev sdbox egress-eth0; delete chain netdev sdbox egress-eth0",
+        "flush chain netdev sdbox egress-eth0",
+        "insert rule netdev sdbox egress-eth0 accept",
+        "insert rule netdev sdbox egress-eth0 arp operation request accept",
+        "flush chain netdev sdbox egress-eth0; add rule netdev sdbox egress-eth0 accept",
+        'add chain netdev sdbox egress-eth0 { type filter hook egress device "eth0" '
+        "priority filter; policy accept; }",
+    ],
+)
+def test_a_hook_that_is_gone_or_touched_is_seen(box: Namespace, guard: Guard, change: str) -> None:
     before = guard.look()
     assert before is not None
     assert before.devices == {"eth0"}
-    box.nft("flush chain netdev sdbox egress-eth0; delete chain netdev sdbox egress-eth0")
+    box.nft(change)
     after = guard.look()
     assert after is not None
     assert (after.devices, after.words) == (frozenset(), before.words)

@@ -40,6 +40,17 @@ def test_a_bell_that_rang_more_than_it_can_count_has_rung(namespace: Namespace) 
     bell.close()
 
 
+def test_a_bell_that_never_ceases_holds_nobody_up() -> None:
+    class Ceaseless:
+        def recv(self, _size: int) -> bytes:
+            return b"."
+
+    bell = Bell(socket.NETLINK_ROUTE, rtnetlink.RTMGRP_LINK)
+    bell.close()
+    bell._sock = Ceaseless()  # type: ignore[assignment]
+    bell.hush()
+
+
 def test_a_dump_that_somebody_left_unread_hinders_no_other() -> None:
     """A helper that is killed while it asks leaves its socket, and that to its successor."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:

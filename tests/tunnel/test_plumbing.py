@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from sdbox_agent.errors import DecodeError, Fault
+from sdbox_agent.tunnel import nfset
 from sdbox_agent.tunnel.config import parse_endpoint
+from sdbox_agent.tunnel.netlink import Request
 from sdbox_agent.tunnel.plumbing import Plumbing
 
 ENDPOINT = parse_endpoint("192.0.2.1:51820")
@@ -70,6 +72,21 @@ def test_without_walls_there_is_nothing_to_shut(tmp_path: Path) -> None:
     assert not there.left
 
 
+def test_where_one_table_is_gone_the_other_is_shut(tmp_path: Path) -> None:
+    made, _, walls = plumbing(tmp_path, None)
+    done = []
+
+    def batch(requests: list[Request]) -> None:
+        families = {request.body[0] for request in requests}
+        if nfset.NFPROTO_INET in families:  # all or nothing
+            raise FileNotFoundError(errno.ENOENT, "no such table")
+        done.append(families)
+
+    walls.batch = batch  # type: ignore[assignment,method-assign]
+    made.close()
+    assert done == [{nfset.NFPROTO_NETDEV}]
+
+
 @pytest.mark.parametrize(
     "error", [PermissionError(errno.EPERM, "no"), TimeoutError(), DecodeError("netlink")]
 )
@@ -81,6 +98,29 @@ def test_walls_that_do_not_shut_are_told_and_stop_nothing_else(
     with pytest.raises(Fault, match="tunnel-not-down"):
         made.close()
     assert not there.left
+
+
+def test_who_is_carried_has_no_handshake_from_before(tmp_path: Path) -> None:
+    """One that came over UDP as the walls shut would pass for the carrier's."""
+    made, _, walls = plumbing(tmp_path, None)
+    done: list[object] = []
+
+    class WireGuard:
+        listen_port = 40000
+
+        @property
+        def control(self) -> "WireGuard":
+            return self
+
+        def device(self) -> "WireGuard":
+            return self
+
+        def set_peers(self, peers: tuple[()], *, replace: bool) -> None:
+            done.append((walls.cleared, peers, replace))
+
+    made._wireguard = WireGuard()  # type: ignore[assignment]
+    assert made.let_carry(ENDPOINT) == 40000
+    assert done == [(1, (), True)]
 
 
 @pytest.mark.parametrize(

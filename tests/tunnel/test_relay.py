@@ -130,3 +130,15 @@ def test_a_closed_wireguard_ends_it(ring: Ring) -> None:
     ring.far.send(written(bytes(50), bytes(50)))
     with pytest.raises(Ended):
         until(lambda: ring.turn() and False)
+
+
+def test_what_waits_at_the_end_is_not_sent_on(ring: Ring) -> None:
+    """TCP, left to itself, would go on for as long as the far end takes to read."""
+    while not ring.relay._queue:
+        ring.wireguard.send(bytes(1200))
+        ring.turn()
+    ring.relay.close()
+    with socket.socket(fileno=ring.far.detach()) as far:  # below TLS, which makes an end of both
+        far.settimeout(10)
+        with pytest.raises(ConnectionResetError):
+            b"".join(iter(lambda: far.recv(1 << 16), b""))

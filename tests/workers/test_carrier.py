@@ -80,10 +80,10 @@ Opened = Callable[..., ipc.Message]
 def opened(core: Core, far: FarPeer, carriers: Carriers) -> Opened:
     """Opens a tunnel that has a carrier, plays the service manager, and gives the answer."""
 
-    def open_it(offer: ipc.Carrier) -> ipc.Message:
+    def open_it(offer: ipc.Carrier, **change: object) -> ipc.Message:
         core.channel.sock.settimeout(30)
         core.prepare()
-        core.channel.send(core.opening(far, carrier=offer))
+        core.channel.send(core.opening(far, carrier=offer, **change))
         carriers.start()
         return core.channel.receive()
 
@@ -155,6 +155,16 @@ def test_over_ipv6_the_same(
         core.close_tunnel()
     tcp = observer.arrived(lambda frame: frame.protocol == 6)
     assert to(tcp) == {(6, CENTRE6, 8443)}
+
+
+def test_where_no_route_leads_to_the_endpoint_one_to_the_carrier_will_do(
+    topology: Topology, core: Core, end: CarrierEnd, opened: Opened
+) -> None:
+    up = opened(end.offer, endpoint="203.0.113.1:51820")
+    assert isinstance(up, ipc.TunnelUp), up
+    assert up.carrier == "tls"
+    assert through(topology)
+    core.close_tunnel()
 
 
 def test_through_the_hosts_proxy_only_the_proxy_is_spoken_to(

@@ -1,5 +1,6 @@
 """A tunnel stands inside walls: none opens without them, none outlives a touch of them."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,10 @@ from hil.net.observe import Frame, Observer, now_ns
 from hil.net.peer import VM4, FarPeer
 from hil.net.process import Process, Unit
 from hil.net.topology import CENTRE4, CENTRE_SIDE, UPLINK, Topology
+from sdbox_agent import ipc
 from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_agent.tunnel.killswitch import Walls, remove, ruleset
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 from tests.workers.tunnel_parts import Core, code, granted
 from tests.workers.walls_parts import Keeper, settle
 
@@ -108,3 +110,26 @@ def test_between_a_flush_and_the_walls_return_nothing_of_the_session_leaves(
     core.number = 2
     core.rise(far)
     core.close_tunnel()
+
+
+@pytest.mark.usefixtures("walls")
+def test_what_can_not_be_taken_down_is_told_and_left_to_the_next_helper(
+    topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper, root: Path
+) -> None:
+    """Somebody owns tables of our names (NFT_TABLE_F_OWNER): the kernel lets nobody else touch."""
+    core.rise(far)
+    argv = ["nsenter", f"--net={topology.box.path}", "nft", "-i"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as owner:
+        assert owner.stdin is not None
+        owner.stdin.write(b"flush ruleset; add table inet sdbox { flags owner; }\n")
+        owner.stdin.flush()
+        answer = core.channel.receive()
+        assert helper.process.wait(PATIENCE_S)
+        owner.kill()
+    assert answer == ipc.Failed(n=core.number, code="tunnel-not-down")
+    assert topology.session.links() == {"lo"}
+    helper.restart()
+    core.channel.close()
+    again = Core(root)
+    again.close_tunnel()
+    again.channel.close()

@@ -21,6 +21,8 @@ from sdbox_agent.tunnel import nfset
 from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_agent.tunnel.guard import Guard
 from sdbox_agent.tunnel.kernel import Sets
+from sdbox_agent.tunnel.killswitch import Walls
+from sdbox_agent.workers import walls
 from tests.waiting import until
 from tests.workers.walls_parts import SETTINGS, Keeper, settle
 
@@ -81,6 +83,8 @@ def test_it_is_its_own_user_with_one_capability(keeper: Keeper) -> None:
         "insert rule inet sdbox output accept",
         "flush chain netdev sdbox leaving",
         f"flush chain netdev sdbox egress-{UPLINK}; delete chain netdev sdbox egress-{UPLINK}",
+        f"insert rule netdev sdbox egress-{UPLINK} accept",
+        f"flush chain netdev sdbox egress-{UPLINK}",
         "add chain inet sdbox input { policy accept; }",
         "add table inet sdbox { flags dormant; }",
         # tables of our name that are none of ours, chains and all
@@ -120,6 +124,19 @@ def test_a_flush_shuts_the_endpoint_out_until_it_is_granted_again(keeper: Keeper
     keeper.box.nft("flush ruleset")
     until(lambda: "policy drop" in listed(keeper.box))
     assert "51820" not in listed(keeper.box)
+    sets.close()
+
+
+@pytest.mark.parametrize("family", ["inet", "netdev"])
+def test_one_table_gone_shuts_the_endpoint_out_of_the_other_too(
+    keeper: Keeper, guard: Guard, family: str
+) -> None:
+    sets = keeper.box.run(Sets.here)
+    sets.batch(nfset.allow(ENDPOINT))
+    before = guard.look()
+    keeper.box.nft(f"delete table {family} sdbox")
+    until(lambda: "walls-missing" in keeper.log and guard.look() not in {None, before})
+    until(lambda: "51820" not in listed(keeper.box))
     sets.close()
 
 
@@ -209,6 +226,25 @@ def test_an_uplink_that_comes_late_has_its_hook_and_carries_what_the_other_does(
         assert is_up(topology.box, "late0")
         assert observer.arrived(lambda frame: not frame.neighbour_discovery) == []
         topology.box.ip("link del late0")
+
+
+def test_an_uplink_keeps_its_hook_though_another_leaves_as_the_walls_are_raised(
+    topology: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with topology.box.entered():
+        keeper = walls.Keeper(Walls((), (UPLINK, "late0")))
+        keeper._raise_walls()
+        keeper._see_to_devices()
+        topology.box.nft("flush ruleset")
+        real = walls._nft
+        monkeypatch.setattr(
+            walls, "_nft", lambda text: '"late0" priority' not in text and real(text)
+        )
+        monkeypatch.setattr(keeper, "_present", lambda: {UPLINK, "late0"})
+        keeper._see_to_walls()
+        assert devices(keeper._guard) == {UPLINK}
+    for held in (keeper._guard, keeper._links, keeper._news):
+        held.close()
 
 
 def test_a_second_interface_and_injected_routes_change_nothing(
