@@ -21,6 +21,8 @@ from sdbox_agent.state.filesystem import RealFileSystem
 from sdbox_centre.authority import pem_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.issuing import Issuing, Pair
     from hil.net.topology import Topology
 
@@ -48,6 +50,7 @@ class Box:
         self.card_environment: dict[str, str] = {}  # what a maker's library wants to find
         self.watchdog_s: float | None = None  # of the core; the unit's own when None
         self.touches = itertools.count(1)  # no finger lies twice the same: the box would tell
+        self.walled: Callable[[], None] = lambda: None
         self._launcher: Process | None = None
         self._provision(issuing)
 
@@ -86,7 +89,10 @@ class Box:
         identity.chmod(0o700)
 
     def start(self) -> None:
-        """Boot: walls, sockets, core. A kernel that has just started holds no rule."""
+        """Boot: walls, sockets, core. A kernel that has just started holds no rule.
+
+        `walled` is called once they stand.
+        """
         self._topology.box.nft("flush ruleset")
         spec = Spec(
             root=str(self._root),
@@ -115,6 +121,7 @@ class Box:
             )
         )  # fmt: skip
         self.wait_ready()
+        self.walled()
 
     def wait_ready(self) -> None:
         """Until the core has said READY."""

@@ -75,6 +75,7 @@ class Rig:
             self.box = Box(
                 self._made("box"), BOX_NAME, self.topology, self.issuing, self.pcscd.socket_path
             )
+            self.box.walled = self.oracle.walled
             self.centre.add_box(BOX_NAME, self.box.tls, self.box.statement)
             self.operator = Operator(self.box, self.pcscd.reader(0))
             self._stack = stack.pop_all()
@@ -124,7 +125,6 @@ class Rig:
         """Boot it."""
         self._stack.callback(self.box.stop)
         self.box.start()
-        self.oracle.walled()
 
     def watch(self) -> Watch:
         """Look at the box's local socket from now on."""

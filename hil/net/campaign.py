@@ -16,6 +16,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
+from hil.net.forbidden import BEGUN
 from hil.net.oracle import Leaked, Oracle, Span, Tally
 from hil.net.peer import VM4
 from hil.net.process import Process, Unit
@@ -24,12 +25,14 @@ from hil.net.topology import CENTRE4, allowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from hil.net.stand import Core, Stand
 
 ROUNDS: Final = 500
 _GAP_US: Final = 300
 _SESSION_GAP_US: Final = 500
+_BEGIN_S: Final = 30.0
 _END_S: Final = 10.0
 _NOBODY: Final = 65534
 
@@ -60,8 +63,8 @@ def run(rounds: int) -> Found:
                 forbidden.kill(signal.SIGTERM)
                 if not forbidden.wait(_END_S):
                     raise TimeoutError("the flood does not end")
-        tried = int((stand.root / "forbidden").read_text())
-    return Found(rounds, tried, tally.frames_seen, tally.leaked_frames)
+        _, tried = (stand.root / "forbidden").read_text().splitlines()
+    return Found(rounds, int(tried), tally.frames_seen, tally.leaked_frames)
 
 
 def _round(core: Core, spans: list[Span]) -> None:
@@ -94,9 +97,18 @@ def _flooded(stand: Stand) -> Iterator[Process]:
             inside = Process(Unit(argv, topology.session, uid=_NOBODY, output=root / "flood"))
             stack.callback(inside.end)
             insiders.append(inside)
+        _until_begun(root / "forbidden")
         yield forbidden
         if any(inside.wait(0) for inside in insiders):
             raise ChildProcessError("the session's flood has ended before its time")
+
+
+def _until_begun(told: Path) -> None:
+    end_s = time.monotonic() + _BEGIN_S
+    while BEGUN not in told.read_text():
+        if time.monotonic() > end_s:
+            raise TimeoutError("the flood does not begin")
+        time.sleep(0.01)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A paced flood of what must not leave a box: `python -m hil.net.forbidden GAP_US`.
 
-Run as root in the box's namespace, until SIGTERM; then it prints how often it has tried.
+Run as root in the box's namespace, until SIGTERM. Prints BEGUN, and at the end how often it tried.
 Datagrams to the granted endpoints without WireGuard's mark and to others
 with it, broadcast and multicast, connections, echo requests, and frames written raw to the device.
 """
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _PORTS: Final = (53, 67, 123, 443, 5353, 51821)
 _GATEWAYS: Final = ((CENTRE4, PORT), (CENTRE6, PORT))
 _NOBODYS: Final = bytes(6)  # hardware address
+BEGUN: Final = "begun"
 
 
 def attempts(sockets: ExitStack) -> list[Attempt]:
@@ -110,6 +111,7 @@ def flood(kinds: list[Attempt], gap_us: float) -> int:
         going = False
 
     signal.signal(signal.SIGTERM, end)
+    print(BEGUN, flush=True)
     tried = 0
     next_s = time.monotonic()
     for attempt in itertools.cycle(kinds):
