@@ -40,6 +40,7 @@ def _with(frame: bytes, at: int, value: bytes) -> bytes:
     return frame[:at] + value + frame[at + len(value) :]
 
 
+_ASKED = frozenset({b"CONNECT one\r\n\r\n", b"CONNECT two\r\n\r\n"})
 _HELLO = b"\x16\x03\x01\x00\x04abcd"
 _DHCP = b"\x01\x01\x06" + bytes(233) + bytes((99, 130, 83, 99)) + b"\xff"
 _REPORT = bytes((58, 0, 5, 2, 0, 0, 1, 0)) + b"\x8f" + bytes(27)
@@ -96,6 +97,8 @@ SEEDS: list[bytes] = [
     _v6(0, b"")[:40],
     _with(_v6(17, bytes(8)), 14, b"\x40"),
     # streams
+    b"CONNECT two\r\n\r\n" + _HELLO + b"\x17\x03\x03\x00\x01x",
+    b"CONNECT three\r\n\r\n",
     _HELLO + b"\x17\x03\x03\x00\x01x",
     _HELLO + b"\x17\x03\x04\x00\x01x",
     b"\x16\x03\x01\x00\x08abcdefgh\x17\x03\x03\x00\x01x",  # a header in two segments
@@ -112,6 +115,10 @@ def target(data: bytes) -> None:
         classifier.kind(_tcp(0, b"", forge.SYN))
         for at in range(0, min(len(data), 64), 7):
             classifier.kind(_tcp(1 + at, data[at : at + 9]))
+    with contextlib.suppress(DecodeError):
+        stream = tls.Records(0, _ASKED)
+        for at in range(0, min(len(data), 64), 7):
+            stream.add(at, data[at : at + 7])
     with contextlib.suppress(DecodeError):
         for at, offset in enumerate(data[:80]):
             classifier.kind(_tcp(1 + offset, data[at : at + 9]))

@@ -45,8 +45,10 @@ def _walls() -> bytes:
     bodies = [bytes([family, 0, 0, 0]) + ours for family in (1, 5)]
     for name in ("input", "output", "forward"):
         bodies.append(bodies[0] + netlink.text(3, name) + netlink.attribute(5, bytes(4)))
-    bodies += [bodies[1] + netlink.text(3, name) for name in ("leaving", "egress-eth0", "mine")]
-    bodies += [bodies[0] + netlink.text(2, "output"), bytes(4) + netlink.attribute(1, bytes(4))]
+    bodies += [bodies[1] + netlink.text(3, name) for name in ("leaving", "mine")]
+    bodies.append(bodies[1] + netlink.text(3, "egress-eth0") + netlink.attribute(5, bytes(4)))
+    bodies += [bodies[0] + netlink.text(2, "output"), bodies[1] + netlink.text(2, "egress-eth0")]
+    bodies.append(bytes(4) + netlink.attribute(1, bytes(4)))
     return b"".join(netlink.frame(netlink.Request(0xA00, 0, body), 1, 0) for body in bodies)
 
 

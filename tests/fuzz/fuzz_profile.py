@@ -24,6 +24,7 @@ prefixes = ["2001:db8:2::/64"]
 resolvers = ["192.0.2.53"]
 time_servers = ["2001:db8:2::7b"]
 """
+PROXY = b'[proxy]\naddress = "2001:db8::9"\nport = 3128\n'
 PROFILE = b"""v = 1
 name = "x"
 model = "X"
@@ -61,7 +62,9 @@ token_serial = "0123"
 SEEDS: list[bytes] = [
     *(path.read_bytes() for path in sorted(SHIPPED.glob("**/*.toml"))),
     BOX,
-    BOX + LAN,
+    BOX + LAN + PROXY,
+    BOX + PROXY.replace(b"2001:db8::9", b"127.0.0.1"),
+    BOX + LAN.replace(b"2001:db8:2::/64", b"ff00::/64"),
     PROFILE.replace(b'kinds = ["piv-pin"]', b'kinds = ["piv-pin", "piv-pin"]'),
     BOX.replace(b"centre.test", b"fd00::2"),
     BOX.replace(b"port", b"prot"),
@@ -105,6 +108,8 @@ def target(data: bytes) -> None:
             match value:
                 case schema.Box():
                     assert value.centre.url.startswith("https://")
+                    assert value.centre.is_named in {True, False}  # it raises nothing
+                    assert value.proxy is None or str(value.proxy).endswith(str(value.proxy.port))
                 case schema.Sensor(ppmm=None):
                     with contextlib.suppress(ValueError):
                         raise AssertionError(f"a sensor of no resolution: {value.kind}")
