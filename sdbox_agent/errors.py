@@ -13,7 +13,9 @@ from importlib import resources
 from typing import Final, Literal
 
 LANGUAGES: Final = ("fr", "en")
-CALLS: Final = ("nobody", "operator", "centre")
+CALLS: Final = (
+    "nobody", "operator", "centre", "project-lead", "enrolment-office", "legal-office",
+)  # fmt: skip
 
 
 class DecodeError(ValueError):
