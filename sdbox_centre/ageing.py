@@ -8,12 +8,9 @@ mend it. One that is weak now and then hears nothing (tests/sdbox_centre/test_ag
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from sdbox_agent.terms import Band
-
-if TYPE_CHECKING:
-    from sdbox_agent.centre.wire import Notice
 
 FIRST: Final = 5  # bands kept of an enrolment: how it began
 LATEST: Final = 5  # and how it is
@@ -41,7 +38,7 @@ class Ageing:
         return type(self)((*first, *latest), declined)
 
     @property
-    def notices(self) -> tuple[Notice, ...]:
+    def notices(self) -> tuple[str, ...]:
         """What the person should hear."""
         return ("re-enrol-soon",) if self.declined else ()
 

@@ -31,7 +31,6 @@ Sealed = Annotated[bytes, Meta(min_length=1, max_length=64 * 1024)]  # DER
 Jws = Annotated[bytes, Meta(max_length=16 * 1024)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
-Notice = Literal["re-enrol-soon"]  # what the centre tells the person; refuses nothing
 Seconds = Annotated[int, Meta(ge=0, le=2**40)]
 
 
@@ -105,7 +104,7 @@ class ProofAnswer(_Closed, frozen=True, kw_only=True):
     reference: Sealed | None = None
     attempts_left: Count  # of the card, over all sessions
     unlocks: Count = 0  # how often staff have unlocked this card: only ever grows
-    notices: Annotated[tuple[Notice, ...], Meta(max_length=8)] = ()
+    notices: Annotated[tuple[Code, ...], Meta(max_length=8)] = ()  # for the person: refuse nothing
     challenge: Challenge
 
 
