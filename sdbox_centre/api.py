@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import AskAgain, DecodeError, Fault, Refused, SdboxError
-from sdbox_centre import rows, sessions, tunnels
+from sdbox_centre import review, rows, sessions, tunnels
 from sdbox_centre.core import box_of
 from sdbox_centre.store import note
 
@@ -83,7 +83,9 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(_sweep(pool, centre))
         yield
+        sweeping.cancel()
         pool.shutdown()
 
     app = FastAPI(
@@ -103,6 +105,17 @@ def make_app(
     app.add_exception_handler(SdboxError, _problem)
     app.add_exception_handler(Exception, _unforeseen)
     return app
+
+
+async def _sweep(pool: ThreadPoolExecutor, centre: Centre) -> None:
+    """Dates pass while nobody acts."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(review.EVERY_S)
+        try:
+            await loop.run_in_executor(pool, review.sweep, centre)
+        except Exception:  # the next one may do; leases end without it
+            log.exception("sessions were not reviewed")
 
 
 def _add_call(

@@ -5,13 +5,17 @@ And the two questions each call begins with: which box is this, and which sessio
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from sqlalchemy import bindparam, func, insert, select
 
 from sdbox_agent.errors import Fault, Refused
-from sdbox_centre import rows
+from sdbox_centre import access, facts, rows
 from sdbox_centre.store import note
+from sdbox_centre.tables import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,8 +25,20 @@ if TYPE_CHECKING:
     from sdbox_agent.centre.wire import Policy
     from sdbox_agent.pki.path import CheckedCard
     from sdbox_centre.codes import Codes
+    from sdbox_centre.facts import Proven
     from sdbox_centre.gateway_wire import Install, Installed, Renewal, Renewed
     from sdbox_centre.store import Store
+
+_TELL: Final = insert(events).from_select(
+    ["box", "seq", "kind", "body", "at_s"],
+    select(
+        bindparam("b_box"),
+        func.coalesce(func.max(events.c.seq), 0) + 1,
+        bindparam("b_kind"),
+        bindparam("b_body"),
+        bindparam("b_now"),
+    ).where(events.c.box == bindparam("b_box")),
+)
 
 log = logging.getLogger("sdbox.centre")
 
@@ -60,6 +76,7 @@ class Centre:
     utc_s: Callable[[], int]
     random_bytes: Callable[[int], bytes]
     codes: Codes | None = None  # without a key for them, nobody comes in at card-pin
+    proven: Proven = facts.as_written
 
     def evict(self, keys: Iterable[str]) -> None:
         """Have peers removed; if the gateway is away its own clock does it within the lease."""
@@ -78,12 +95,13 @@ def key_of(session: Row[Any]) -> str:
 
 
 def box_of(tx: Connection, fingerprint: bytes) -> Row[Any]:
-    """The box behind a TLS certificate. Raises Refused: box-refused, box-suspended."""
+    """The box behind a TLS certificate. Raises Refused: box-refused, or as access.shut_box."""
     box = rows.box(tx, fingerprint)
     if box is None:
         raise Refused("box-refused")
-    if box.state != "active":
-        raise Refused("box-suspended")
+    code = access.shut_box(box.state)
+    if code is not None:
+        raise Refused(code)
     return box
 
 
@@ -105,3 +123,20 @@ def end_all(tx: Connection, sessions: Iterable[Row[Any]], code: str, now_s: int)
             note(tx, now_s, "end", code, box=session.box, session=session.name, card=session.card)
             keys.append(key_of(session))
     return keys
+
+
+def revoke_all(tx: Connection, sessions: Iterable[Row[Any]], code: str, now_s: int) -> list[str]:
+    """As `end_all`, and their boxes are told: none of them knows it yet."""
+    keys = []
+    for session in sessions:
+        ended = end_all(tx, [session], code, now_s)
+        if ended:
+            tell(tx, now_s, session.box, "revoked", {"session": session.name, "code": code})
+        keys += ended
+    return keys
+
+
+def tell(tx: Connection, now_s: int, box: str, kind: str, body: dict[str, str]) -> None:
+    """Something for a box to hear, in the order in which it was told."""
+    said = json.dumps(body)
+    tx.execute(_TELL, {"b_box": box, "b_kind": kind, "b_body": said, "b_now": now_s})

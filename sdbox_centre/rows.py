@@ -21,9 +21,7 @@ from sdbox_centre.tables import (
     cards,
     codes,
     enrolments,
-    grants,
     leases,
-    projects,
     receipts,
     sessions,
 )
@@ -31,7 +29,7 @@ from sdbox_centre.tables import (
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from sdbox_agent.terms import Level
+    from sdbox_centre.facts import Shown
 
 _p = bindparam
 _LIVE = sessions.c.state != "ended"
@@ -66,6 +64,8 @@ _PROVED: Final = (
         auth=_p("b_auth"),
         key_management=_p("b_key_management"),
         card_auth=_p("b_card_auth"),
+        card_until_s=_p("b_card_until"),
+        stands_until_s=_p("b_stands"),
         level=_p("b_level"),
         live_until_s=_p("b_until"),
     )
@@ -73,7 +73,7 @@ _PROVED: Final = (
 _GRANTED: Final = (
     update(sessions)
     .where(sessions.c.id == _p("b_id"), sessions.c.state.in_(("proved", "granted")))
-    .values(state="granted", project=_p("b_project"))
+    .values(state="granted", project=_p("b_project"), stands_until_s=_p("b_stands"))
     .returning(sessions.c.id)
 )
 _OPENED: Final = (
@@ -118,14 +118,8 @@ _SPEND_OF_CARD: Final = (
 _CLEAR_CARD: Final = (
     update(cards).where(cards.c.auth_sha256 == _p("b_auth")).values(failures=0, not_before_s=0)
 )
-_UNLOCK_CARD: Final = _CLEAR_CARD.values(unlocks=cards.c.unlocks + 1)
+_UNLOCK_CARD: Final = _CLEAR_CARD.values(unlocks=cards.c.unlocks + 1, twice_s=None)
 _ENROLMENT: Final = select(enrolments).where(enrolments.c.card == _p("b_card"))
-_PROJECTS: Final = (
-    select(projects)
-    .join(grants, grants.c.project == projects.c.id)
-    .where(grants.c.holder == _p("b_holder"))
-    .order_by(projects.c.id)
-)
 _ATTEMPT: Final = insert(attempts)
 _CODE_TOLD: Final = (
     update(attempts)
@@ -208,30 +202,31 @@ def end(tx: Connection, session_id: int, code: str) -> bool:
 def proved(
     tx: Connection,
     session_id: int,
-    card: bytes,
     until_s: int,
-    shown: Any,  # noqa: ANN401  the three certificates
-    level: Level,
+    shown: Shown,
+    standing: access.Standing,
 ) -> None:
     """The proof holds: from here the session is the card's, at that level."""
     tx.execute(
         _PROVED,
         {
             "b_id": session_id,
-            "b_card": card,
+            "b_card": shown.card,
             "b_auth": shown.auth,
             "b_key_management": shown.key_management,
             "b_card_auth": shown.card_auth,
-            "b_level": level.value,
+            "b_card_until": shown.until_s,
+            "b_stands": standing.until_s,
+            "b_level": standing.level.value,
             "b_until": until_s,
         },
     )
 
 
-def granted(tx: Connection, session_id: int, project: str) -> bool:
+def granted(tx: Connection, session_id: int, project: str, stands_until_s: int) -> bool:
     """The receipt holds; False if the session can't enter any more."""
-    row = tx.execute(_GRANTED, {"b_id": session_id, "b_project": project}).first()
-    return row is not None
+    values = {"b_id": session_id, "b_project": project, "b_stands": stands_until_s}
+    return tx.execute(_GRANTED, values).first() is not None
 
 
 def opened(tx: Connection, session_id: int, until_s: int) -> bool:
@@ -321,14 +316,6 @@ def aged(tx: Connection, enrolment_id: str, band: Band) -> None:
     after = ageing_of(tx, enrolment_id).after(band)
     row = {"bands": " ".join(after.bands), "declined": after.declined}
     tx.execute(_SET_AGEING_ANEW, {"enrolment": enrolment_id, **row})
-
-
-def projects_of(tx: Connection, holder: str) -> list[access.Project]:
-    """The projects the holder has a grant for."""
-    return [
-        access.Project(row.id, row.label, frozenset(row.levels.split()), row.state == "open")
-        for row in tx.execute(_PROJECTS, {"b_holder": holder})
-    ]
 
 
 def receipt(tx: Connection, session_id: int, statement: bytes, now_s: int) -> None:

@@ -6,32 +6,20 @@ one transaction; what a refusal changed is rolled back with it, but for a clone'
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
-from sdbox_centre import access, challenges, rows
-from sdbox_centre.core import box_of, end_all, key_of, session_of
+from sdbox_centre import access, challenges, facts, rows, twice
+from sdbox_centre.core import box_of, end_all, key_of, revoke_all, session_of
 from sdbox_centre.store import note
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from sdbox_centre.core import Centre
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What a proof brought: the card's certificates, verified, and what 9A says of its PIN."""
-
-    auth: bytes
-    key_management: bytes
-    card_auth: bytes
-    match_bound: bool
 
 
 def hello(centre: Centre, fingerprint: bytes, request: wire.HelloRequest, _digest: bytes) -> bytes:
@@ -51,7 +39,7 @@ def hello(centre: Centre, fingerprint: bytes, request: wire.HelloRequest, _diges
         if clone:
             rows.suspend(tx, box.name)
             note(tx, now_s, "hello", "box-clone", box=box.name)
-            gone = end_all(tx, rows.live_of_box(tx, box.name), "box-clone", now_s)
+            gone = revoke_all(tx, rows.live_of_box(tx, box.name), "box-clone", now_s)
             challenge = None
         else:
             gone, challenge = _greet(centre, tx, box, request, now_s)
@@ -110,49 +98,55 @@ def proof(centre: Centre, fingerprint: bytes, request: wire.ProofRequest, digest
 
     Steps: (1) box and session are known; (2) the three certificates are those of one valid card;
     (3) the statement is signed by its 9E or 9A key and is of this box and session; (4) its
-    challenge is fresh; (5) card, attempts, enrolment, other sessions; (6) level; (7) projects.
-    Raises Refused with the code of the first step that fails.
+    challenge is fresh: the card is here now, and whatever else is refused, other sessions of it
+    are judged by that; (5) the access decision: card, enrolment, box, level, other sessions,
+    projects. Raises Refused with the code of the first step that fails.
     """
     now_s = centre.utc_s()
     with centre.store.begin() as tx:  # (1)
-        session_of(tx, box_of(tx, fingerprint), request.session, now_s)
+        session = session_of(tx, box_of(tx, fingerprint), request.session, now_s)
     three = (request.auth, request.key_management, request.card_auth)
-    shown = Shown(*three, centre.cards.check(*three, now_s).match_bound)  # (2)
+    card = centre.cards.check(*three, now_s)  # (2)
+    offered = frozenset(request.levels) - (set() if centre.codes else {Level.CARD_PIN})
+    until_s = int(card.valid_until.timestamp())
+    shown = facts.Shown(*three, until_s, card.match_bound, offered)
     signers = (request.card_auth, request.auth)
     statement = jws.open_by_one_of(fields.Proof, request.statement, signers)  # (3)
-    with centre.store.begin() as tx:
-        box = box_of(tx, fingerprint)
-        session = session_of(tx, box, request.session, now_s)
-        if (statement.box, statement.session) != (box.name, session.name):
-            raise Refused("statement-not-yours")
-        kept = challenges.take(tx, session.id, "proof", statement.challenge, digest, now_s)  # (4)
-        if kept is not None:
-            return kept
-        answer = _admit(centre, tx, session, shown, request.levels)  # (5) to (7)
-        challenges.keep(tx, statement.challenge, answer)
+    if (statement.box, statement.session) != (session.box, session.name):
+        raise Refused("statement-not-yours")
+    fresh = False
+    try:
+        with centre.store.begin() as tx:
+            session = session_of(tx, box_of(tx, fingerprint), request.session, now_s)
+            kept = challenges.take(tx, session.id, "proof", statement.challenge, digest, now_s)
+            if kept is not None:  # (4)
+                return kept
+            fresh = True
+            gone = twice.left_behind(tx, shown.card, session, now_s)
+            answer = _admit(centre, tx, session, shown, now_s)  # (5)
+            challenges.keep(tx, statement.challenge, answer)
+    except Refused:
+        if fresh:
+            twice.contest(centre, shown.card, session, now_s)
+        raise
+    centre.evict(gone)
     return answer
 
 
 def _admit(
-    centre: Centre, tx: Connection, session: Row[Any], shown: Shown, offered: tuple[Level, ...]
+    centre: Centre, tx: Connection, session: Row[Any], shown: facts.Shown, now_s: int
 ) -> bytes:
-    now_s = centre.utc_s()
-    name = hashlib.sha256(shown.auth).digest()
-    card = _card_shown(rows.card(tx, name), shown)
-    stale = [s for s in rows.live_of_card(tx, name) if s.live_until_s <= now_s]
-    end_all(tx, stale, "lease-expired", now_s)  # their peers went by the gateway's clock
-    elsewhere = any(s.id != session.id for s in rows.live_of_card(tx, name))
-    enrolment = rows.enrolment(tx, name)
-    enrolled = None if enrolment is None else _enrolled(centre, tx, enrolment)
-    known = None if card is None else facts(card)
-    access.admit(known, enrolled, live_elsewhere=elsewhere, now_s=now_s)
-    if card is None or enrolment is None or enrolled is None:
-        raise Refused("card-unknown")  # admit has said so already; this tells the type checker
-    level = access.level(enrolled, match_bound=shown.match_bound, offered=offered)
-    grants = access.grants(rows.projects_of(tx, card.holder), level)
+    standing = access.decide(facts.gather(tx, session, shown, centre.proven), now_s)
+    card, enrolment = rows.card(tx, shown.card), rows.enrolment(tx, shown.card)
+    if card is None or enrolment is None:
+        raise Refused("card-unknown")  # decided already; this tells the type checker
+    access.may_compare(card.failures, card.not_before_s, now_s)
+    grants, level = standing.choices(), standing.level
     until_s = now_s + challenges.TRANSACTION_S
-    rows.proved(tx, session.id, name, until_s, shown, level)
-    note(tx, now_s, "proof", box=session.box, session=session.name, card=name, level=level.value)
+    rows.proved(tx, session.id, until_s, shown, standing)
+    about = {"box": session.box, "session": session.name, "card": shown.card}
+    note(tx, now_s, "proof", level=level.value, **about)
+    aged = rows.ageing_of(tx, enrolment.id).notices if level is Level.HOST_MATCH else ()
     return wire.encode(
         wire.ProofAnswer(
             level=level,
@@ -162,34 +156,10 @@ def _admit(
             reference=bytes(enrolment.reference) if level is Level.HOST_MATCH else None,
             attempts_left=access.attempts_left(card.failures),
             unlocks=card.unlocks,
-            notices=rows.ageing_of(tx, enrolment.id).notices if level is Level.HOST_MATCH else (),
+            notices=(*aged, *standing.notices),
             challenge=challenges.issue(tx, session.id, "transaction", until_s, centre.random_bytes),
         )
     )
-
-
-def _card_shown(card: Row[Any] | None, shown: Shown) -> Row[Any] | None:
-    """The row, if all three certificates are those it was issued with."""
-    if card is None:
-        return None
-    others = tuple(hashlib.sha256(der).digest() for der in (shown.key_management, shown.card_auth))
-    return card if others == (card.key_management_sha256, card.card_auth_sha256) else None
-
-
-def _enrolled(centre: Centre, tx: Connection, enrolment: Row[Any]) -> access.Enrolment:
-    """What the access decision wants to know of an enrolment."""
-    return access.Enrolment(
-        kind=cast("access.Kind", enrolment.kind),
-        has_reference=enrolment.reference is not None,
-        has_code=centre.codes is not None and rows.code(tx, enrolment.id) is not None,
-        not_before_s=enrolment.not_before_s,
-        not_after_s=enrolment.not_after_s,
-    )
-
-
-def facts(card: Row[Any]) -> access.Card:
-    """What the access decision wants to know of a card."""
-    return access.Card(card.revoked_s is not None, card.failures, card.not_before_s)
 
 
 def attempt(
@@ -214,7 +184,7 @@ def attempt(
             raise Refused("card-revoked")
         if session.state != "proved" or session.attempts >= centre.policy.comparisons:
             raise Refused("attempts-exhausted")
-        access.may_compare(facts(card), now_s)
+        access.may_compare(card.failures, card.not_before_s, now_s)
         number = rows.spend(tx, session, card, centre.policy.comparisons, now_s)
         if not number:
             raise Refused("attempts-exhausted")

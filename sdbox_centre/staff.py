@@ -12,22 +12,28 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 
 from sdbox_agent.errors import Refused
+from sdbox_agent.pki import certificate
+from sdbox_agent.pki.holder import guid
 from sdbox_centre import rows
-from sdbox_centre.core import end_all
+from sdbox_centre.facts import as_written
+from sdbox_centre.review import Touched, review
 from sdbox_centre.store import note
-from sdbox_centre.tables import boxes, cards, enrolments, grants, holders, projects, sessions
+from sdbox_centre.tables import boxes, cards, enrolments, grants, holders, projects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Table
+    from sqlalchemy import Connection, Table
 
     from sdbox_agent.terms import Level
     from sdbox_centre.store import Store
+
+_COUNTRY = "FR"  # until these are acts of their own: what is made here is in order for a year
+_IN_ORDER_S = 365 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,10 @@ class Staff:
         """A box, by its TLS certificate and the one its statements are verified with."""
         fingerprint = hashlib.sha256(tls).digest()
         row = {"tls_sha256": fingerprint, "statement_certificate": statement_certificate}
-        self._add("add-box", boxes, {"name": name, **row}, box=name)
+        now_s = self._utc_s()
+        rented = {"rental_from_s": now_s, "rental_until_s": now_s + _IN_ORDER_S}
+        placed = {"country": _COUNTRY, "placed_s": now_s, **rented}
+        self._add("add-box", boxes, {"name": name, **row, **placed}, box=name)
 
     def add_holder(self, holder: str) -> None:
         """A holder, by pseudonym."""
@@ -75,6 +84,7 @@ class Staff:
             "auth_sha256": card.name,
             "key_management_sha256": hashlib.sha256(card.key_management).digest(),
             "card_auth_sha256": hashlib.sha256(card.card_auth).digest(),
+            "guid": guid(certificate.load(card.auth)),
             "holder": holder,
         }
         self._add("add-card", cards, row, card=card.name)
@@ -100,11 +110,14 @@ class Staff:
     def add_project(self, name: str, label: str, levels: Sequence[Level]) -> None:
         """A project, open, and the levels it accepts."""
         row = {"id": name, "label": label, "levels": " ".join(level.value for level in levels)}
-        self._add("add-project", projects, row, project=name)
+        now_s = self._utc_s()
+        contract = {"contract_from_s": now_s, "contract_until_s": now_s + _IN_ORDER_S}
+        self._add("add-project", projects, {**row, **contract, "countries": _COUNTRY}, project=name)
 
     def grant(self, holder: str, project: str) -> None:
         """The holder may enter the project."""
-        self._add("grant", grants, {"holder": holder, "project": project}, project=project)
+        row = {"holder": holder, "project": project, "undertaking_s": self._utc_s()}
+        self._add("grant", grants, row, project=project)
 
     def withdraw(self, holder: str, project: str, motive: str) -> list[str]:
         """The holder may no longer enter the project; sessions there end."""
@@ -112,16 +125,8 @@ class Staff:
             wanted = (grants.c.holder == holder) & (grants.c.project == project)
             if not tx.execute(grants.delete().where(wanted)).rowcount:
                 raise Refused("not-found")
-            held = select(cards.c.auth_sha256).where(cards.c.holder == holder)
-            live = tx.execute(
-                select(sessions).where(
-                    sessions.c.card.in_(held),
-                    sessions.c.project == project,
-                    sessions.c.state != "ended",
-                )
-            )
             note(tx, self._utc_s(), "withdraw", project=project, motive=motive)
-            return end_all(tx, list(live), "revoked", self._utc_s())
+            return self._review(tx, Touched(holder=holder, project=project))
 
     def close_project(self, project: str, motive: str) -> list[str]:
         """Nobody enters any more; sessions there end."""
@@ -129,11 +134,8 @@ class Staff:
             closed = update(projects).where(projects.c.id == project).values(state="closed")
             if not tx.execute(closed).rowcount:
                 raise Refused("not-found")
-            live = tx.execute(
-                select(sessions).where(sessions.c.project == project, sessions.c.state != "ended")
-            )
             note(tx, self._utc_s(), "close-project", project=project, motive=motive)
-            return end_all(tx, list(live), "revoked", self._utc_s())
+            return self._review(tx, Touched(project=project))
 
     def revoke_card(self, card: bytes, motive: str) -> list[str]:
         """For good; its session ends."""
@@ -143,7 +145,7 @@ class Staff:
             if not tx.execute(gone).rowcount:
                 raise Refused("not-found")
             note(tx, now_s, "revoke-card", card=card, motive=motive)
-            return end_all(tx, rows.live_of_card(tx, card), "revoked", now_s)
+            return self._review(tx, Touched(card=card))
 
     def unlock_card(self, card: bytes, motive: str) -> None:
         """Its attempts are whole again, here and (told by the next proof's answer) on each box."""
@@ -158,13 +160,16 @@ class Staff:
         with self._store.begin() as tx:
             self._set_box(tx, name, "suspended")
             note(tx, self._utc_s(), "suspend-box", box=name, motive=motive)
-            return end_all(tx, rows.live_of_box(tx, name), "revoked", self._utc_s())
+            return self._review(tx, Touched(box=name))
 
     def resume_box(self, name: str, motive: str) -> None:
         """A suspended box is answered again; its next start counts from its own counter."""
         with self._store.begin() as tx:
             self._set_box(tx, name, "active")
             note(tx, self._utc_s(), "resume-box", box=name, motive=motive)
+
+    def _review(self, tx: Connection, touched: Touched) -> list[str]:
+        return review(tx, self._utc_s(), touched, as_written)
 
     @staticmethod
     def _set_box(tx: Any, name: str, state: str) -> None:  # noqa: ANN401  a Connection

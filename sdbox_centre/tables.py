@@ -69,6 +69,7 @@ cards: Final = Table(
     Column("guid", LargeBinary, unique=True),  # the card's own number, in its certificates
     Column("holder", ForeignKey("holders.id"), nullable=False),
     Column("revoked_s", Integer),
+    Column("twice_s", Integer),  # seen in two boxes at once: refused until staff unlock it
     Column("failures", Integer, nullable=False, server_default=text("0")),  # attempts not made good
     Column("not_before_s", Integer, nullable=False, server_default=text("0")),  # the next attempt
     Column("unlocks", Integer, nullable=False, server_default=text("0")),  # by staff: only grows
@@ -172,6 +173,8 @@ sessions: Final = Table(
     Column("card_until_s", Integer),  # the first of its certificates ends
     Column("stands_until_s", Integer),  # a fact it stands on ends: it is decided again
     Column("project", ForeignKey("projects.id")),
+    Column("contested_by", ForeignKey("boxes.name")),  # the card was proved there meanwhile
+    Column("contested_n", Integer),  # the first renewal that no signature before that can make
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("renewals", Integer, nullable=False, server_default=text("0")),
     Column("code", String),  # why it ended
@@ -219,6 +222,16 @@ leases: Final = Table(
     Column("session", ForeignKey("sessions.id"), primary_key=True),
     Column("wg_public_key", LargeBinary, nullable=False),
     Column("until_s", Integer, nullable=False),
+)
+
+events: Final = Table(  # for the boxes to hear
+    "events",
+    metadata,
+    Column("box", ForeignKey("boxes.name"), primary_key=True),
+    Column("seq", Integer, primary_key=True),  # of this box, growing by one
+    Column("kind", String, nullable=False),
+    Column("body", String, nullable=False),
+    Column("at_s", Integer, nullable=False),
 )
 
 trace: Final = Table(

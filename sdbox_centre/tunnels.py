@@ -14,8 +14,8 @@ from sdbox_agent.errors import Refused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import POST_QUANTUM, Level
 from sdbox_agent.tunnel import psk
-from sdbox_centre import access, challenges, rows
-from sdbox_centre.core import box_of, key_of, session_of
+from sdbox_centre import access, challenges, facts, review, rows, twice
+from sdbox_centre.core import box_of, end_all, key_of, session_of
 from sdbox_centre.gateway_wire import Install, Renewal
 from sdbox_centre.store import note
 
@@ -46,7 +46,7 @@ def receipt(
     Steps: (1) the session is live; (2) both signatures hold and name this box and session, and the
     post-quantum key beside them; (3) its challenge is fresh; (4) the card can have done what is
     said, level, enrolment, reference and attempt are those of the session, and at card-pin that
-    attempt's code was right; (5) the project is granted; (6) the gateway finds the same and
+    attempt's code was right; (5) the access decision, again; (6) the gateway finds the same and
     installs the peer; (7) the session was not ended meanwhile; only now the card's attempts are
     whole again, and the match counts for the ageing of its reference.
     """
@@ -64,7 +64,7 @@ def receipt(
     card = centre.cards.check(*three, call.now_s)
     access.claim(signed, match_bound=card.match_bound)  # (4)
     with centre.store.begin() as tx:
-        kept = _grant(tx, signed, request.statement, call)  # (3) to (5)
+        kept = _grant(centre, tx, signed, request.statement, call)  # (3) to (5)
     installed = centre.gateway.install(  # (6)
         Install(
             box=session.box,
@@ -96,17 +96,31 @@ def _belongs(statement: fields.Receipt | fields.Renew, session: Row[Any]) -> Non
         raise Refused("statement-not-yours")
 
 
-def _grant(tx: Connection, signed: fields.Receipt, statement: bytes, call: _Call) -> bytes | None:
+def _grant(
+    centre: Centre, tx: Connection, signed: fields.Receipt, statement: bytes, call: _Call
+) -> bytes | None:
     """Steps 3 to 5; the next challenge, if this very receipt was answered before."""
     session = session_of(tx, box_of(tx, call.fingerprint), call.session_name, call.now_s)
     kept = challenges.take(tx, session.id, "transaction", signed.challenge, call.digest, call.now_s)
     if kept:
         return kept
-    card, enrolment = rows.card(tx, session.card), rows.enrolment(tx, session.card)
-    if card is None or card.revoked_s is not None:
-        raise Refused("card-revoked")
-    if enrolment is None or call.now_s >= enrolment.not_after_s:
-        raise Refused("enrolment-expired")
+    known = facts.gather(tx, session, facts.Shown.of(session), centre.proven)
+    standing = access.decide(known, call.now_s)
+    _did(tx, session, signed, call)
+    until_s = standing.enter(signed.project)
+    if not rows.granted(tx, session.id, signed.project, until_s):
+        raise Refused("session-closed")
+    rows.receipt(tx, session.id, statement, call.now_s)
+    about = {"box": session.box, "session": session.name, "card": session.card}
+    note(tx, call.now_s, "receipt", level=session.level, project=signed.project, **about)
+    return None
+
+
+def _did(tx: Connection, session: Row[Any], signed: fields.Receipt, call: _Call) -> None:
+    """Raises Refused unless the receipt says what the session did."""
+    enrolment = rows.enrolment(tx, session.card)
+    if enrolment is None:
+        raise Refused("reference-missing")  # decided already; this tells the type checker
     served = enrolment.reference_sha256 if session.level == Level.HOST_MATCH else None
     said = (signed.level.value, signed.enrolment, signed.reference_sha256, signed.attempt)
     if said != (session.level, enrolment.id, served, session.attempts) or signed.attempt < 1:
@@ -115,18 +129,6 @@ def _grant(tx: Connection, signed: fields.Receipt, statement: bytes, call: _Call
         raise Refused("request-invalid")  # at the other levels no box has compared
     if session.level == Level.CARD_PIN and not rows.code_right(tx, session.id, signed.attempt):
         raise Refused("statement-invalid")
-    _may_enter(tx, card, session, signed.project)
-    if not rows.granted(tx, session.id, signed.project):
-        raise Refused("session-closed")
-    rows.receipt(tx, session.id, statement, call.now_s)
-    about = {"box": session.box, "session": session.name, "card": session.card}
-    note(tx, call.now_s, "receipt", level=session.level, project=signed.project, **about)
-    return None
-
-
-def _may_enter(tx: Connection, card: Row[Any], session: Row[Any], project: str) -> None:
-    granted = {p.id: p for p in rows.projects_of(tx, card.holder)}
-    access.enter(granted.get(project), Level(session.level))
 
 
 def _open(centre: Centre, signed: fields.Receipt, installed: Installed, call: _Call) -> bytes:
@@ -153,7 +155,10 @@ def _open(centre: Centre, signed: fields.Receipt, installed: Installed, call: _C
 
 
 def renew(centre: Centre, fingerprint: bytes, request: wire.RenewRequest, digest: bytes) -> bytes:
-    """The card is still there, and signed so: the lease runs on, if everything still stands."""
+    """The card is still there, and signed so: the lease runs on, if everything still stands.
+
+    If something does not, the session ends here and now, and does not wait for its lease.
+    """
     call = _Call(centre.utc_s(), digest, fingerprint, request.session)
     with centre.store.begin() as tx:
         session = session_of(tx, box_of(tx, fingerprint), request.session, call.now_s)
@@ -161,8 +166,12 @@ def renew(centre: Centre, fingerprint: bytes, request: wire.RenewRequest, digest
         raise Refused("statement-invalid")
     signed = jws.open_as(fields.Renew, request.statement, [session.auth])
     _belongs(signed, session)
+    centre.cards.check(session.auth, session.key_management, session.card_auth, call.now_s)
     with centre.store.begin() as tx:
-        kept = _still(tx, signed, call)
+        kept, code = _still(centre, tx, signed, call)
+    if code is not None:
+        centre.evict([key_of(session)])
+        raise Refused(code)
     if kept:
         return kept
     renewed = centre.gateway.renew(
@@ -184,17 +193,20 @@ def renew(centre: Centre, fingerprint: bytes, request: wire.RenewRequest, digest
     raise Refused("session-closed")
 
 
-def _still(tx: Connection, signed: fields.Renew, call: _Call) -> bytes | None:
+def _still(
+    centre: Centre, tx: Connection, signed: fields.Renew, call: _Call
+) -> tuple[bytes, str | None]:
+    """The answer kept for it, if any; or the code by which this has ended the session."""
     session = session_of(tx, box_of(tx, call.fingerprint), call.session_name, call.now_s)
     kept = challenges.take(tx, session.id, "renew", signed.challenge, call.digest, call.now_s)
     if kept:
-        return kept
+        return kept, None
     if session.state != "open" or signed.n != session.renewals + 1:
         raise Refused("statement-invalid")
-    card, enrolment = rows.card(tx, session.card), rows.enrolment(tx, session.card)
-    if card is None or card.revoked_s is not None:
-        raise Refused("card-revoked")
-    if enrolment is None or call.now_s >= enrolment.not_after_s:
-        raise Refused("enrolment-expired")
-    _may_enter(tx, card, session, session.project)
-    return None
+    if twice.proven_by(session, signed.n):
+        twice.alarm(tx, session, call.now_s)
+        return b"", "card-twice"
+    code = review.why_over(tx, session, call.now_s, centre.proven)
+    if code is not None:
+        end_all(tx, [session], code, call.now_s)
+    return b"", code

@@ -260,7 +260,7 @@ def test_a_project_says_whether_it_takes_a_pin(world: World, card: w.Card, devic
         tx.exec_driver_sql("UPDATE projects SET levels = 'host-match card-match'")
     one = session(world, card=card)
     one.hello()
-    with refused("no-project"):
+    with refused("level-not-accepted"):
         one.prove()
 
 

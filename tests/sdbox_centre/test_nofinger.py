@@ -185,7 +185,7 @@ def test_a_card_has_one_way_in(world: World, card: w.Card) -> None:
     with refused("card-data-invalid"):
         world.no_finger.propose(proposal(world, card, auth=b"x"))
     world.no_finger.propose(proposal(world, card))
-    sealed_meanwhile = w.Validity(0, 2**40)
+    sealed_meanwhile = w.Validity(world.clock.utc, 2**40)
     world.staff.add_enrolment("test-enrolment-10", card.name, w.SEALED, sealed_meanwhile)
     with refused("request-invalid"):
         world.no_finger.confirm(NAME, SECOND)

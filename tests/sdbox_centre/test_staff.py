@@ -51,7 +51,7 @@ def test_acts_that_end_sessions_say_which(world: World) -> None:
         ("end", None),
         ("close-project", "over"),
     ]
-    assert tuple(ended) == ("ended", "revoked")
+    assert tuple(ended) == ("ended", "project-closed")
 
 
 def test_unlocking_makes_attempts_whole_and_revives_nothing(world: World) -> None:

@@ -196,25 +196,30 @@ def test_an_enrolment_that_ends_within_a_session_ends_it(world: World, step: str
         tx.exec_driver_sql(f"UPDATE enrolments SET not_after_s = {world.clock.utc}")
     with refused("enrolment-expired"):
         getattr(one, step)()
-    assert len(world.peers.peers) == (step == "renew")  # the rest is its lease's
+    assert not world.peers.peers
 
 
 @pytest.mark.parametrize(
     ("change", "code"),
     [
         ("DELETE FROM grants", "project-not-granted"),
-        ("UPDATE projects SET state = 'closed'", "project-not-granted"),
+        ("UPDATE projects SET state = 'closed'", "project-closed"),
         ("UPDATE projects SET levels = 'card-match'", "level-not-accepted"),
     ],
 )
 def test_a_renewal_asks_for_the_grant_again(world: World, change: str, code: str) -> None:
-    """Whoever changed the tables need not have ended the sessions, as staff's acts do."""
+    """Whoever changed the tables need not have ended the sessions, as staff's acts do.
+
+    It ends here, and does not wait for its lease.
+    """
     one = session(world)
     one.to_open()
     with world.store.begin() as tx:
         tx.exec_driver_sql(change)
     with refused(code):
         one.renew()
+    assert not world.peers.peers
+    assert world.trace()[-1] == ("end", code)
 
 
 @pytest.mark.parametrize("step", ["install", "renew"])

@@ -1,0 +1,162 @@
+"""Rows made into the facts of an access decision: the one place where that is done.
+
+A row alone says nothing: `proven` gives it back if a signed act made it what it is, and what it
+does not give back is not there. Knows no rule of access: those stand in `access`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
+
+from sqlalchemy import bindparam, select
+
+from sdbox_agent.terms import Level
+from sdbox_centre import access, rows
+from sdbox_centre.tables import boxes, grants, projects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection, Row
+
+    Kind = Literal["box", "card", "enrolment", "project", "grant"]
+    Proven = Callable[[Connection, Kind, Row[Any]], Row[Any] | None]
+
+_BOX: Final = select(boxes).where(boxes.c.name == bindparam("b_box"))
+_GRANTS: Final = select(grants).where(grants.c.holder == bindparam("b_holder"))
+_PROJECTS: Final = (
+    select(projects)
+    .join(grants, grants.c.project == projects.c.id)
+    .where(grants.c.holder == bindparam("b_holder"))
+    .order_by(projects.c.id)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a card showed, its certificates verified, and what the box can do."""
+
+    auth: bytes
+    key_management: bytes
+    card_auth: bytes
+    until_s: int  # the first of them ends
+    match_bound: bool  # what 9A says of its PIN
+    offered: frozenset[Level]
+
+    @classmethod
+    def of(cls, session: Row[Any]) -> Self:
+        """As it was kept: its level was decided once, and no other is offered again."""
+        level = Level(session.level)
+        return cls(
+            session.auth,
+            session.key_management,
+            session.card_auth,
+            session.card_until_s,
+            level is Level.CARD_MATCH,
+            frozenset({level}),
+        )
+
+    @property
+    def card(self) -> bytes:
+        """The card's name: SHA-256 of its 9A certificate."""
+        return hashlib.sha256(self.auth).digest()
+
+
+def as_written(_tx: Connection, _kind: Kind, row: Row[Any]) -> Row[Any] | None:
+    """Believes every row."""
+    return row
+
+
+def gather(tx: Connection, session: Row[Any], shown: Shown, proven: Proven) -> access.Facts:
+    """All that is known of a session: of one that begins, with what the proof brought."""
+
+    def known(kind: Kind, row: Row[Any] | None) -> Row[Any] | None:
+        return None if row is None else proven(tx, kind, row)
+
+    box = known("box", tx.execute(_BOX, {"b_box": session.box}).first())
+    card = known("card", _card_shown(tx, shown))
+    enrolment = known("enrolment", rows.enrolment(tx, shown.card))
+    of_card = rows.live_of_card(tx, shown.card)
+    return access.Facts(
+        box=None if box is None else _box(box),
+        card=None if card is None else _card(card, session, shown),
+        enrolment=None if enrolment is None else _enrolment(tx, enrolment),
+        projects=() if card is None else _granted(tx, card.holder, proven),
+        match_bound=shown.match_bound,
+        offered=shown.offered,
+        elsewhere=any(one.id != session.id for one in of_card),
+    )
+
+
+def _card_shown(tx: Connection, shown: Shown) -> Row[Any] | None:
+    """The row, if all three certificates are those it was issued with."""
+    row = rows.card(tx, shown.card)
+    if row is None:
+        return None
+    others = tuple(hashlib.sha256(der).digest() for der in (shown.key_management, shown.card_auth))
+    return row if others == (row.key_management_sha256, row.card_auth_sha256) else None
+
+
+def _card(row: Row[Any], session: Row[Any], shown: Shown) -> access.Card:
+    in_hand = session.state in {"proved", "granted"} and session.attempts > 0
+    return access.Card(
+        revoked=row.revoked_s is not None,
+        twice=row.twice_s is not None,
+        until_s=shown.until_s,
+        failures=row.failures - in_hand,
+    )
+
+
+def _box(row: Row[Any]) -> access.Box:
+    return access.Box(
+        name=row.name,
+        state=row.state,
+        placed=row.placed_s is not None,
+        country=row.country,
+        rental=_span(row.rental_from_s, row.rental_until_s),
+    )
+
+
+def _enrolment(tx: Connection, row: Row[Any]) -> access.Enrolment:
+    return access.Enrolment(
+        kind=cast("access.Kind", row.kind),
+        has_reference=row.reference is not None,
+        has_code=rows.code(tx, row.id) is not None,
+        not_before_s=row.not_before_s,
+        not_after_s=row.not_after_s,
+    )
+
+
+def _granted(tx: Connection, holder: str, proven: Proven) -> tuple[access.Project, ...]:
+    of_holder = {"b_holder": holder}
+    given = {row.project: proven(tx, "grant", row) for row in tx.execute(_GRANTS, of_holder)}
+    known = (proven(tx, "project", row) for row in tx.execute(_PROJECTS, of_holder).all())
+    return tuple(
+        _project(row, grant) for row in known if row is not None and (grant := given[row.id])
+    )
+
+
+def _project(row: Row[Any], grant: Row[Any]) -> access.Project:
+    return access.Project(
+        id=row.id,
+        label=row.label,
+        levels=frozenset(row.levels.split()),
+        state=row.state,
+        contract=_span(row.contract_from_s, row.contract_until_s),
+        legal_until_s=_or_forever(row.legal_until_s),
+        countries=frozenset(row.countries.split()),
+        boxes=None if row.boxes is None else frozenset(row.boxes.split()),
+        undertaken=grant.undertaking_s is not None,
+        grant_until_s=_or_forever(grant.not_after_s),
+    )
+
+
+def _span(from_s: int | None, until_s: int | None) -> access.Span:
+    """Not between these dates, if one is not there: never."""
+    return access.NEVER if from_s is None or until_s is None else access.Span(from_s, until_s)
+
+
+def _or_forever(end_s: int | None) -> int:
+    return access.FOREVER_S if end_s is None else end_s

@@ -1,0 +1,188 @@
+"""One card at two boxes, as dialogues: moved, or copied."""
+
+import json
+
+import pytest
+
+from sdbox_agent.errors import Refused
+from sdbox_centre import twice
+from tests.sdbox_centre import world as w
+from tests.sdbox_centre.world import Session, World, session
+
+
+def refused(code: str):
+    return pytest.raises(Refused, match=f"^{code}$")
+
+
+@pytest.fixture
+def elsewhere(world: World) -> w.Box:
+    box = w.make_box(world.boxes, 2, world.now)
+    world.add_box(box)
+    return box
+
+
+def tries(world: World, box: w.Box, n: int, code: str) -> Session:
+    """The card is put in there, and refused."""
+    there = session(world, n, box=box)
+    there.hello()
+    with refused(code):
+        there.prove()
+    return there
+
+
+def alarms(world: World) -> list[str]:
+    with world.store.begin() as tx:
+        rows = tx.exec_driver_sql(
+            "SELECT box FROM trace WHERE act = 'alarm' AND code = 'card-twice'"
+        )
+        return [row.box for row in rows]
+
+
+def told(world: World) -> list[tuple[str, str, str]]:
+    with world.store.begin() as tx:
+        rows = tx.exec_driver_sql("SELECT box, kind, body FROM events ORDER BY box, seq")
+        return [(row.box, row.kind, json.loads(row.body)["code"]) for row in rows]
+
+
+def test_a_box_that_lost_power_keeps_its_card_waiting_for_a_lease_and_accuses_nobody(
+    world: World, elsewhere: w.Box
+) -> None:
+    here = session(world)
+    here.to_open()
+    world.clock.move(20)
+    tries(world, elsewhere, 1, "session-elsewhere")
+    world.clock.move(20)
+    tries(world, elsewhere, 2, "session-elsewhere")
+    world.clock.move(20)  # the lease of the box that is silent is over
+    session(world, 3, box=elsewhere).to_open()
+    assert alarms(world) == []
+    assert [end for end in world.trace() if end[0] == "end"] == [
+        ("end", "session-elsewhere"),
+        ("end", "session-elsewhere"),
+        ("end", "lease-expired"),
+    ]
+
+
+def test_a_renewal_signed_before_the_card_was_pulled_accuses_nobody(
+    world: World, elsewhere: w.Box
+) -> None:
+    """Its answer was lost with the network, and the box sends it again until that is back."""
+    here = session(world)
+    here.to_open()
+    signed = world.box.renew(world.card, here.name, here.challenge, 1)
+    tries(world, elsewhere, 1, "session-elsewhere")
+    first = here.client.renew(signed)
+    assert here.client.renew(signed) == first
+    world.clock.move(w.LEASE_S)
+    session(world, 2, box=elsewhere).to_open()
+    assert alarms(world) == []
+
+
+@pytest.mark.parametrize("renewed", [0, 3])
+def test_a_copy_of_a_card_is_found_out_by_the_session_that_was_first(
+    world: World, elsewhere: w.Box, renewed: int
+) -> None:
+    here = session(world)
+    here.to_open()
+    for _ in range(renewed):
+        here.renew()
+    there = tries(world, elsewhere, 1, "session-elsewhere")
+    with refused("session-closed"):
+        there.prove()  # that session is over
+    here.renew()  # may have been signed before
+    assert alarms(world) == []
+    with refused("card-twice"):
+        here.renew()  # could not
+    assert not world.peers.peers
+    assert alarms(world) == [world.box.name, elsewhere.name]
+    assert told(world) == [
+        (world.box.name, "alarm", "card-twice"),
+        (elsewhere.name, "alarm", "card-twice"),
+    ]
+    with refused("session-closed"):
+        here.renew()
+    tries(world, world.box, 2, "card-twice")
+    tries(world, elsewhere, 2, "card-twice")
+    world.staff.unlock_card(world.card.name, "test")
+    session(world, 3).to_open()
+
+
+def test_a_second_try_elsewhere_gives_no_time(world: World, elsewhere: w.Box) -> None:
+    here = session(world)
+    here.to_open()
+    tries(world, elsewhere, 1, "session-elsewhere")
+    here.renew()
+    tries(world, elsewhere, 2, "session-elsewhere")
+    with refused("card-twice"):
+        here.renew()
+
+
+def test_a_session_ended_by_its_own_box_is_nowhere(world: World, elsewhere: w.Box) -> None:
+    here = session(world)
+    here.to_open()
+    here.end()
+    there = session(world, box=elsewhere)
+    there.to_open()
+    there.renew()
+    there.renew()
+    assert alarms(world) == []
+
+
+@pytest.mark.parametrize("reached", ["proved", "attempted"])
+def test_where_no_tunnel_is_up_the_card_just_moved(
+    world: World, elsewhere: w.Box, reached: str
+) -> None:
+    here = session(world)
+    here.hello()
+    here.prove()
+    if reached == "attempted":
+        here.attempt()
+    there = session(world, box=elsewhere)
+    there.hello()
+    there.prove()
+    assert told(world) == [(world.box.name, "revoked", "session-elsewhere")]
+    with refused("session-closed"):
+        here.attempt()
+    there.attempt()
+    there.receipt()
+    assert alarms(world) == []
+
+
+def test_a_card_that_proves_where_it_may_not_enter_is_there_all_the_same(
+    world: World, elsewhere: w.Box
+) -> None:
+    with world.store.begin() as tx:
+        tx.exec_driver_sql("UPDATE boxes SET placed_s = NULL WHERE name = 'test-box-02'")
+    here = session(world)
+    here.to_open()
+    tries(world, elsewhere, 1, "box-not-placed")
+    here.renew()
+    with refused("card-twice"):
+        here.renew()
+
+
+def test_who_has_not_that_card_contests_nothing(
+    world: World, elsewhere: w.Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither another's signature nor an old proof."""
+    old = session(world, box=elsewhere)
+    old.hello()
+    proof = elsewhere.proof(world.card, old.name, old.challenge)
+    old.client.proof(proof)
+    old.end()
+    here = session(world)
+    here.to_open()
+    monkeypatch.setattr(twice, "contest", lambda *_: pytest.fail("contested"))
+    with refused("session-closed"):
+        old.client.proof(proof)
+    stranger = w.make_card(world.cards, 9, world.now)
+    again = session(world, 2, box=elsewhere)
+    again.hello()
+    forged = elsewhere.proof(stranger, again.name, again.challenge)
+    mine = elsewhere.proof(world.card, again.name, bytes(32))
+    with refused("statement-invalid"):
+        again.client.proof(w.msgspec.structs.replace(mine, statement=forged.statement))
+    with refused("challenge-unknown"):
+        again.client.proof(mine)
+    here.renew()
+    here.renew()
