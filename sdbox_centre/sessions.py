@@ -15,7 +15,7 @@ from sdbox_agent.errors import Refused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
 from sdbox_centre import access, challenges, rows
-from sdbox_centre.core import box_of, end_all, key_of, session_of
+from sdbox_centre.core import box_of, end_all, held, key_of, session_of
 from sdbox_centre.store import note
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def hello(centre: Centre, fingerprint: bytes, request: wire.HelloRequest, _diges
     now_s = centre.utc_s()
     chosen = min(request.wire_max, wire.WIRE_MAX)
     with centre.store.begin() as tx:
-        box = box_of(tx, fingerprint)
+        box = box_of(tx, fingerprint, rows.hold_box)
         if request.box != box.name:
             raise Refused("box-refused")
         if chosen < max(request.wire_min, wire.WIRE_MIN):
@@ -90,11 +90,11 @@ def _greet(
         raise Refused("request-invalid")
     others = [s for s in rows.live_of_box(tx, box.name) if s.name != request.session]
     gone += end_all(tx, others, "session-closed", now_s)  # one reader slot, one session
-    session = rows.session(tx, box.name, box.boot_counter, request.session)
+    session = rows.hold_session(tx, box.name, box.boot_counter, request.session)
     if session is None:
         until_s = now_s + challenges.PROOF_S
         rows.new_session(tx, box, request.session, now_s, until_s)
-        session = rows.session(tx, box.name, box.boot_counter, request.session)
+        session = rows.hold_session(tx, box.name, box.boot_counter, request.session)
     if session is None or session.state != "hello":
         raise Refused("session-closed")
     challenges.forget_old(tx, now_s)
@@ -122,23 +122,28 @@ def proof(centre: Centre, fingerprint: bytes, request: wire.ProofRequest, digest
     statement = jws.open_by_one_of(fields.Proof, request.statement, signers)  # (3)
     with centre.store.begin() as tx:
         box = box_of(tx, fingerprint)
-        session = session_of(tx, box, request.session, now_s)
+        card = _card_shown(rows.hold_card(tx, hashlib.sha256(shown.auth).digest()), shown)
+        session = session_of(tx, box, request.session, now_s, rows.hold_session)
         if (statement.box, statement.session) != (box.name, session.name):
             raise Refused("statement-not-yours")
         kept = challenges.take(tx, session.id, "proof", statement.challenge, digest, now_s)  # (4)
         if kept is not None:
             return kept
-        answer = _admit(centre, tx, session, shown, request.levels)  # (5) to (7)
+        answer = _admit(centre, tx, session, card, shown, request.levels)  # (5) to (7)
         challenges.keep(tx, statement.challenge, answer)
     return answer
 
 
 def _admit(
-    centre: Centre, tx: Connection, session: Row[Any], shown: Shown, offered: tuple[Level, ...]
+    centre: Centre,
+    tx: Connection,
+    session: Row[Any],
+    card: Row[Any] | None,
+    shown: Shown,
+    offered: tuple[Level, ...],
 ) -> bytes:
     now_s = centre.utc_s()
     name = hashlib.sha256(shown.auth).digest()
-    card = _card_shown(rows.card(tx, name), shown)
     stale = [s for s in rows.live_of_card(tx, name) if s.live_until_s <= now_s]
     end_all(tx, stale, "lease-expired", now_s)  # their peers went by the gateway's clock
     elsewhere = any(s.id != session.id for s in rows.live_of_card(tx, name))
@@ -151,7 +156,8 @@ def _admit(
     level = access.level(enrolled, match_bound=shown.match_bound, offered=offered)
     grants = access.grants(rows.projects_of(tx, card.holder), level)
     until_s = now_s + challenges.TRANSACTION_S
-    rows.proved(tx, session.id, name, until_s, shown, level)
+    if not rows.proved(tx, session.id, name, until_s, shown, level):
+        raise Refused("session-closed")
     note(tx, now_s, "proof", box=session.box, session=session.name, card=name, level=level.value)
     return wire.encode(
         wire.ProofAnswer(
@@ -203,13 +209,12 @@ def attempt(
     """
     now_s = centre.utc_s()
     with centre.store.begin() as tx:
-        session = session_of(tx, box_of(tx, fingerprint), request.session, now_s)
+        card, session = held(tx, fingerprint, request.session, now_s)
         kept = challenges.take(tx, session.id, "transaction", request.challenge, digest, now_s)
         if kept is not None:
             return kept
         if (request.otp is None) is (session.level == Level.CARD_PIN):
             raise Refused("request-invalid")
-        card = rows.card(tx, session.card)
         if card is None or card.revoked_s is not None:
             raise Refused("card-revoked")
         if session.state != "proved" or session.attempts >= centre.policy.comparisons:

@@ -1,29 +1,18 @@
 import multiprocessing
-import sqlite3
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from sdbox_centre import tables
-from sdbox_centre.store import Store, note
+from sdbox_centre.store import note
 from tests.sdbox_centre import world as w
+from tests.sdbox_centre.databases import BOTH
 from tests.sdbox_centre.taking import take_attempts
 from tests.sdbox_centre.world import World
 from tests.waiting import PATIENCE_S
 
-
-def test_what_is_committed_is_on_the_disk(tmp_path: Path) -> None:
-    store = Store(tmp_path / "centre.db")
-    store.create()
-    store.create()  # made once
-    with store.begin() as tx:
-        assert tx.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
-        assert tx.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
-        assert tx.exec_driver_sql("PRAGMA secure_delete").scalar() == 1
-    store.close()
+ENGINES = BOTH
 
 
 def test_an_error_that_is_logged_quotes_no_values(world: World) -> None:
@@ -45,16 +34,6 @@ def test_a_transaction_is_whole_or_nothing(world: World) -> None:
     assert world.trace() == before
 
 
-def test_a_reader_in_a_transaction_sees_no_other_writer(world: World) -> None:
-    """BEGIN IMMEDIATE: another process waits, it does not write in between."""
-    other = sqlite3.connect(world.root / "centre.db", timeout=0)
-    with world.store.begin() as tx:
-        tx.exec_driver_sql("SELECT 1 FROM cards")
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
-            other.execute("UPDATE cards SET failures = 9")
-    other.close()
-
-
 def test_one_live_session_a_card_is_a_rule_of_the_table(world: World) -> None:
     w.session(world).to_open()
     with pytest.raises(IntegrityError), world.store.begin() as tx:
@@ -67,8 +46,9 @@ def test_one_live_session_a_card_is_a_rule_of_the_table(world: World) -> None:
 def test_two_processes_never_count_one_attempt_twice(world: World) -> None:
     context = multiprocessing.get_context("spawn")
     taken = context.Queue()
-    path = world.root / "centre.db"
-    processes = [context.Process(target=take_attempts, args=(path, taken)) for _ in range(2)]
+    processes = [
+        context.Process(target=take_attempts, args=(world.database, taken)) for _ in range(2)
+    ]
     for process in processes:
         process.start()
     got = sorted(taken.get(timeout=PATIENCE_S) for _ in range(50))
