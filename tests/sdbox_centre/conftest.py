@@ -18,7 +18,8 @@ MEMORY = Path(
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     engines = getattr(metafunc.module, "ENGINES", None)
-    if engines is not None and "engine" in metafunc.fixturenames:
+    said = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
+    if engines is not None and "engine" in metafunc.fixturenames and "engine" not in said:
         metafunc.parametrize("engine", engines, indirect=True)
 
 

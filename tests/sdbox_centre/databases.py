@@ -2,4 +2,5 @@
 
 import pytest
 
-BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.rig)]
+POSTGRESQL = [pytest.param("postgresql", marks=pytest.mark.rig)]
+BOTH = ["sqlite", *POSTGRESQL]
