@@ -24,6 +24,7 @@ Purpose = Literal["proof", "transaction", "renew"]
 PROOF_S: Final = 30
 TRANSACTION_S: Final = 600  # from the proof's answer to the receipt
 KEPT_S: Final = 3600  # a spent challenge is remembered that long after its end
+OLD_AT_ONCE: Final = 500  # removed by one call, which waits for it
 
 _ISSUE: Final = insert(challenges)
 _TAKE: Final = (
@@ -49,7 +50,15 @@ _ANSWER: Final = (
 _UNUSED: Final = delete(challenges).where(
     challenges.c.session == bindparam("b_session"), challenges.c.used.is_(None)
 )
-_OLD: Final = delete(challenges).where(challenges.c.expires_s < bindparam("b_before"))
+_OLD: Final = delete(challenges).where(
+    challenges.c.value.in_(
+        select(challenges.c.value)
+        .where(challenges.c.expires_s < bindparam("b_before"))
+        .order_by(challenges.c.expires_s)
+        .limit(OLD_AT_ONCE)
+        .with_for_update(skip_locked=True)  # another call forgets them just now
+    )
+)
 
 
 def issue(

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sdbox_agent import errors
 from sdbox_agent.errors import Fault, SdboxError
 from sdbox_agent.terms import Level
-from sdbox_centre import gatewayfiles, processes
+from sdbox_centre import engines, gatewayfiles, processes
 from sdbox_centre.book import ApiSettings, beside, load
 from sdbox_centre.cardrules import certificates_of
 from sdbox_centre.codes import make_key
@@ -122,7 +122,7 @@ def _card(path: str) -> bytes:
 
 def _store(options: Namespace) -> Store:
     settings = load(options.config, ApiSettings)
-    return Store(beside(options.config, settings.database))
+    return Store(engines.parse(settings.database, options.config.parent))
 
 
 def _staff(options: Namespace) -> Staff:

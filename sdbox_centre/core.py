@@ -94,9 +94,13 @@ def key_of(session: Row[Any]) -> str:
     return f"{session.box}/{session.name}"
 
 
-def box_of(tx: Connection, fingerprint: bytes) -> Row[Any]:
+def box_of(
+    tx: Connection,
+    fingerprint: bytes,
+    find: Callable[[Connection, bytes], Row[Any] | None] = rows.box,
+) -> Row[Any]:
     """The box behind a TLS certificate. Raises Refused: box-refused, or as access.shut_box."""
-    box = rows.box(tx, fingerprint)
+    box = find(tx, fingerprint)
     if box is None:
         raise Refused("box-refused")
     code = access.shut_box(box.state)
@@ -105,14 +109,33 @@ def box_of(tx: Connection, fingerprint: bytes) -> Row[Any]:
     return box
 
 
-def session_of(tx: Connection, box: Row[Any], name: str, now_s: int) -> Row[Any]:
+def session_of(
+    tx: Connection,
+    box: Row[Any],
+    name: str,
+    now_s: int,
+    find: Callable[[Connection, str, int, str], Row[Any] | None] = rows.session,
+) -> Row[Any]:
     """A live session of this box's last start. Raises Refused: not-found, session-closed."""
-    session = rows.session(tx, box.name, box.boot_counter, name)
+    session = find(tx, box.name, box.boot_counter, name)
     if session is None:
         raise Refused("not-found")
     if session.state == "ended" or session.live_until_s <= now_s:
         raise Refused("session-closed")
     return session
+
+
+def held(
+    tx: Connection, fingerprint: bytes, name: str, now_s: int
+) -> tuple[Row[Any] | None, Row[Any]]:
+    """The card (None before its proof) and its live session, held in that order.
+
+    While a transaction holds the card, no other changes what the session may still do; others may
+    end it, so each change of its state is conditional. Raises Refused, as box_of and session_of.
+    """
+    box = box_of(tx, fingerprint)
+    card = rows.hold_card_of(tx, box.name, box.boot_counter, name)
+    return card, session_of(tx, box, name, now_s)
 
 
 def end_all(tx: Connection, sessions: Iterable[Row[Any]], code: str, now_s: int) -> list[str]:

@@ -87,7 +87,7 @@ class NoFinger:
             "not_after_s": proposal.not_after_s,
         }
         try:
-            with self._store.begin() as tx:
+            with self._store.alone() as tx:
                 lapsed = proposals.c.proposed_s <= now_s - PROPOSAL_S
                 tx.execute(delete(proposals).where(lapsed))
                 if rows.enrolment(tx, card) is not None:
@@ -111,7 +111,7 @@ class NoFinger:
     def _confirm(self, enrolment: str, staff: str, about: dict[str, Any]) -> None:
         now_s = self._utc_s()
         try:
-            with self._store.begin() as tx:
+            with self._store.alone() as tx:
                 found = self._proposal(tx, enrolment, now_s)
                 about |= {"motive": found.motive, "staff": found.proposed_by, "card": found.card}
                 if found.proposed_by.casefold() == staff.casefold():
@@ -130,7 +130,7 @@ class NoFinger:
         """
         _said(motive)
         now_s, about = self._utc_s(), {"motive": motive}
-        with self._refusals("provision-code", about), self._store.begin() as tx:
+        with self._refusals("provision-code", about), self._store.alone() as tx:
             wanted = (enrolments.c.id == enrolment) & (enrolments.c.kind == "no-finger")
             found = tx.execute(select(enrolments.c.card).where(wanted)).first()
             if found is None:
@@ -146,7 +146,7 @@ class NoFinger:
         try:
             yield
         except Refused as refusal:
-            with self._store.begin() as tx:
+            with self._store.alone() as tx:
                 note(tx, self._utc_s(), act, refusal.code, **about)
             raise
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sdbox_agent.centre.wire import Policy
 from sdbox_agent.errors import Fault
 from sdbox_agent.tunnel.kernel import Links
-from sdbox_centre import carrier_server
+from sdbox_centre import carrier_server, engines
 from sdbox_centre.api import make_app
 from sdbox_centre.book import (
     ApiSettings,
@@ -58,7 +58,7 @@ def boottime_s() -> float:
 def run_api(settings_file: Path) -> None:
     """Serve until a signal."""
     settings = load(settings_file, ApiSettings)
-    store = Store(beside(settings_file, settings.database))
+    store = Store(engines.parse(settings.database, settings_file.parent))
     store.create()  # what an earlier version's has not
     socket_path = beside(settings_file, settings.gateway_socket)
     with GatewayClient(socket_path, settings.gateway_uid) as gateway:

@@ -1,15 +1,15 @@
 """Every question asked of the tables and every change made to them; built once, run often.
 
-Each rule that two callers could break by racing is one conditional statement. Which rules there are
-is the business of sessions and tunnels.
+Each rule that two callers could break by racing is one conditional statement, or its caller holds a
+row: those that begin with `hold_` lock it until the transaction ends, and are asked in this order:
+box, card, session. Which rules there are is the business of sessions and tunnels.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import bindparam, insert, literal_column, select, update
 
 from sdbox_agent.terms import Band
 from sdbox_centre import access
@@ -25,6 +25,7 @@ from sdbox_centre.tables import (
     receipts,
     sessions,
 )
+from sdbox_centre.upsert import Upsert
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
     from sdbox_centre.facts import Shown
 
 _p = bindparam
-_LIVE = sessions.c.state != "ended"
+_LIVE = sessions.c.state != literal_column("'ended'")  # word for word as its index has it
 
 _BOX: Final = select(boxes).where(boxes.c.tls_sha256 == _p("b_tls"))
+_HOLD_BOX: Final = _BOX.with_for_update(key_share=True)
 _BOOT: Final = (
     update(boxes)
     .where(boxes.c.name == _p("b_box"), boxes.c.boot_counter <= _p("b_counter"))
@@ -46,6 +48,7 @@ _SESSION: Final = select(sessions).where(
     sessions.c.boot_counter == _p("b_counter"),
     sessions.c.name == _p("b_name"),
 )
+_HOLD_SESSION: Final = _SESSION.with_for_update(key_share=True)
 _NEW_SESSION: Final = insert(sessions)
 _LIVE_OF_BOX: Final = select(sessions).where(sessions.c.box == _p("b_box"), _LIVE)
 _LIVE_OF_CARD: Final = select(sessions).where(sessions.c.card == _p("b_card"), _LIVE)
@@ -69,6 +72,7 @@ _PROVED: Final = (
         level=_p("b_level"),
         live_until_s=_p("b_until"),
     )
+    .returning(sessions.c.id)
 )
 _GRANTED: Final = (
     update(sessions)
@@ -103,6 +107,21 @@ _SPEND_OF_SESSION: Final = (
     .returning(sessions.c.attempts)
 )
 _CARD: Final = select(cards).where(cards.c.auth_sha256 == _p("b_auth"))
+_HOLD_CARD: Final = _CARD.with_for_update(key_share=True)
+_HOLD_CARD_OF: Final = (
+    select(cards)
+    .where(
+        cards.c.auth_sha256
+        == select(sessions.c.card)
+        .where(
+            sessions.c.box == _p("b_box"),
+            sessions.c.boot_counter == _p("b_counter"),
+            sessions.c.name == _p("b_name"),
+        )
+        .scalar_subquery()
+    )
+    .with_for_update(key_share=True)
+)
 _SPEND_OF_CARD: Final = (
     update(cards)
     .where(
@@ -130,10 +149,7 @@ _CODE_RIGHT: Final = select(attempts.c.code_right).where(
     attempts.c.session == _p("b_id"), attempts.c.number == _p("b_number")
 )
 _CODE: Final = select(codes).where(codes.c.enrolment == _p("b_enrolment"))
-_SET_CODE: Final = upsert(codes)
-_SET_CODE_ANEW: Final = _SET_CODE.on_conflict_do_update(
-    index_elements=["enrolment"], set_={"sealed": _SET_CODE.excluded.sealed, "last_step": 0}
-)
+_SET_CODE: Final = Upsert(codes, ["sealed"], {"last_step": 0})
 _USE_STEP: Final = (
     update(codes)
     .where(codes.c.enrolment == _p("b_enrolment"), codes.c.last_step < _p("b_step"))
@@ -141,17 +157,9 @@ _USE_STEP: Final = (
     .returning(codes.c.last_step)
 )
 _AGEING: Final = select(ageing).where(ageing.c.enrolment == _p("b_enrolment"))
-_SET_AGEING: Final = upsert(ageing)
-_SET_AGEING_ANEW: Final = _SET_AGEING.on_conflict_do_update(
-    index_elements=["enrolment"],
-    set_={"bands": _SET_AGEING.excluded.bands, "declined": _SET_AGEING.excluded.declined},
-)
-_RECEIPT: Final = upsert(receipts).on_conflict_do_nothing()
-_LEASE: Final = upsert(leases)
-_LEASE_SET: Final = _LEASE.on_conflict_do_update(
-    index_elements=["session"],
-    set_={"until_s": _LEASE.excluded.until_s, "wg_public_key": _LEASE.excluded.wg_public_key},
-)
+_SET_AGEING: Final = Upsert(ageing, ["bands", "declined"])
+_RECEIPT: Final = Upsert(receipts)
+_LEASE: Final = Upsert(leases, ["until_s", "wg_public_key"])
 _LEASE_UNTIL: Final = (
     update(leases).where(leases.c.session == _p("b_id")).values(until_s=_p("b_until"))
 )
@@ -160,6 +168,11 @@ _LEASE_UNTIL: Final = (
 def box(tx: Connection, tls_sha256: bytes) -> Row[Any] | None:
     """The box whose TLS certificate has this digest."""
     return tx.execute(_BOX, {"b_tls": tls_sha256}).first()
+
+
+def hold_box(tx: Connection, tls_sha256: bytes) -> Row[Any] | None:
+    """The same; it says hello to nobody else until this transaction ends."""
+    return tx.execute(_HOLD_BOX, {"b_tls": tls_sha256}).first()
 
 
 def boot(tx: Connection, name: str, counter: int, boot_id: str) -> None:
@@ -175,6 +188,12 @@ def suspend(tx: Connection, name: str) -> None:
 def session(tx: Connection, box_name: str, counter: int, name: str) -> Row[Any] | None:
     """The session a box calls by this name since that start of its."""
     return tx.execute(_SESSION, {"b_box": box_name, "b_counter": counter, "b_name": name}).first()
+
+
+def hold_session(tx: Connection, box_name: str, counter: int, name: str) -> Row[Any] | None:
+    """The same; nobody else changes it until this transaction ends."""
+    called = {"b_box": box_name, "b_counter": counter, "b_name": name}
+    return tx.execute(_HOLD_SESSION, called).first()
 
 
 def new_session(tx: Connection, box_row: Row[Any], name: str, now_s: int, until_s: int) -> None:
@@ -205,9 +224,9 @@ def proved(
     until_s: int,
     shown: Shown,
     standing: access.Standing,
-) -> None:
-    """The proof holds: from here the session is the card's, at that level."""
-    tx.execute(
+) -> bool:
+    """The proof holds: from here the session is the card's; False if it was ended meanwhile."""
+    row = tx.execute(
         _PROVED,
         {
             "b_id": session_id,
@@ -220,7 +239,8 @@ def proved(
             "b_level": standing.level.value,
             "b_until": until_s,
         },
-    )
+    ).first()
+    return row is not None
 
 
 def granted(tx: Connection, session_id: int, project: str, stands_until_s: int) -> bool:
@@ -264,6 +284,17 @@ def card(tx: Connection, auth_sha256: bytes) -> Row[Any] | None:
     return tx.execute(_CARD, {"b_auth": auth_sha256}).first()
 
 
+def hold_card(tx: Connection, auth_sha256: bytes) -> Row[Any] | None:
+    """The same; nobody else counts or starts a session with it until this transaction ends."""
+    return tx.execute(_HOLD_CARD, {"b_auth": auth_sha256}).first()
+
+
+def hold_card_of(tx: Connection, box_name: str, counter: int, name: str) -> Row[Any] | None:
+    """As `hold_card`, the card that a session was proved with."""
+    called = {"b_box": box_name, "b_counter": counter, "b_name": name}
+    return tx.execute(_HOLD_CARD_OF, called).first()
+
+
 def clear_card(tx: Connection, auth_sha256: bytes) -> None:
     """An accepted receipt: the card's attempts are whole again."""
     tx.execute(_CLEAR_CARD, {"b_auth": auth_sha256})
@@ -296,7 +327,7 @@ def code(tx: Connection, enrolment_id: str) -> Row[Any] | None:
 
 def set_code(tx: Connection, enrolment_id: str, sealed: bytes) -> None:
     """A new secret, of which nothing was used."""
-    tx.execute(_SET_CODE_ANEW, {"enrolment": enrolment_id, "sealed": sealed})
+    _SET_CODE.run(tx, {"enrolment": enrolment_id, "sealed": sealed})
 
 
 def use_step(tx: Connection, enrolment_id: str, step: int) -> bool:
@@ -312,21 +343,21 @@ def ageing_of(tx: Connection, enrolment_id: str) -> Ageing:
 
 
 def aged(tx: Connection, enrolment_id: str, band: Band) -> None:
-    """One more match."""
+    """One more match. The caller holds the card, or another one's match would be lost."""
     after = ageing_of(tx, enrolment_id).after(band)
     row = {"bands": " ".join(after.bands), "declined": after.declined}
-    tx.execute(_SET_AGEING_ANEW, {"enrolment": enrolment_id, **row})
+    _SET_AGEING.run(tx, {"enrolment": enrolment_id, **row})
 
 
 def receipt(tx: Connection, session_id: int, statement: bytes, now_s: int) -> None:
     """Keep the receipt whole."""
-    tx.execute(_RECEIPT, {"session": session_id, "statement": statement, "at_s": now_s})
+    _RECEIPT.run(tx, {"session": session_id, "statement": statement, "at_s": now_s})
 
 
 def lease(tx: Connection, session_id: int, wg_public_key: bytes, until_s: int) -> None:
     """Note what the gateway has installed."""
     row = {"session": session_id, "wg_public_key": wg_public_key, "until_s": until_s}
-    tx.execute(_LEASE_SET, row)
+    _LEASE.run(tx, row)
 
 
 def lease_until(tx: Connection, session_id: int, until_s: int) -> None:

@@ -13,7 +13,7 @@ from sdbox_agent.errors import Refused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
 from sdbox_centre import access, challenges, facts, rows, twice
-from sdbox_centre.core import box_of, end_all, key_of, revoke_all, session_of
+from sdbox_centre.core import box_of, end_all, held, key_of, revoke_all, session_of
 from sdbox_centre.store import note
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def hello(centre: Centre, fingerprint: bytes, request: wire.HelloRequest, _diges
     now_s = centre.utc_s()
     chosen = min(request.wire_max, wire.WIRE_MAX)
     with centre.store.begin() as tx:
-        box = box_of(tx, fingerprint)
+        box = box_of(tx, fingerprint, rows.hold_box)
         if request.box != box.name:
             raise Refused("box-refused")
         if chosen < max(request.wire_min, wire.WIRE_MIN):
@@ -78,11 +78,11 @@ def _greet(
         raise Refused("request-invalid")
     others = [s for s in rows.live_of_box(tx, box.name) if s.name != request.session]
     gone += end_all(tx, others, "session-closed", now_s)  # one reader slot, one session
-    session = rows.session(tx, box.name, box.boot_counter, request.session)
+    session = rows.hold_session(tx, box.name, box.boot_counter, request.session)
     if session is None:
         until_s = now_s + challenges.PROOF_S
         rows.new_session(tx, box, request.session, now_s, until_s)
-        session = rows.session(tx, box.name, box.boot_counter, request.session)
+        session = rows.hold_session(tx, box.name, box.boot_counter, request.session)
     if session is None or session.state != "hello":
         raise Refused("session-closed")
     challenges.forget_old(tx, now_s)
@@ -117,7 +117,9 @@ def proof(centre: Centre, fingerprint: bytes, request: wire.ProofRequest, digest
     fresh = False
     try:
         with centre.store.begin() as tx:
-            session = session_of(tx, box_of(tx, fingerprint), request.session, now_s)
+            box = box_of(tx, fingerprint)
+            rows.hold_card(tx, shown.card)
+            session = session_of(tx, box, request.session, now_s, rows.hold_session)
             kept = challenges.take(tx, session.id, "proof", statement.challenge, digest, now_s)
             if kept is not None:  # (4)
                 return kept
@@ -143,7 +145,8 @@ def _admit(
     access.may_compare(card.failures, card.not_before_s, now_s)
     grants, level = standing.choices(), standing.level
     until_s = now_s + challenges.TRANSACTION_S
-    rows.proved(tx, session.id, until_s, shown, standing)
+    if not rows.proved(tx, session.id, until_s, shown, standing):
+        raise Refused("session-closed")
     about = {"box": session.box, "session": session.name, "card": shown.card}
     note(tx, now_s, "proof", level=level.value, **about)
     aged = rows.ageing_of(tx, enrolment.id).notices if level is Level.HOST_MATCH else ()
@@ -173,13 +176,12 @@ def attempt(
     """
     now_s = centre.utc_s()
     with centre.store.begin() as tx:
-        session = session_of(tx, box_of(tx, fingerprint), request.session, now_s)
+        card, session = held(tx, fingerprint, request.session, now_s)
         kept = challenges.take(tx, session.id, "transaction", request.challenge, digest, now_s)
         if kept is not None:
             return kept
         if (request.otp is None) is (session.level == Level.CARD_PIN):
             raise Refused("request-invalid")
-        card = rows.card(tx, session.card)
         if card is None or card.revoked_s is not None:
             raise Refused("card-revoked")
         if session.state != "proved" or session.attempts >= centre.policy.comparisons:

@@ -121,7 +121,7 @@ class Staff:
 
     def withdraw(self, holder: str, project: str, motive: str) -> list[str]:
         """The holder may no longer enter the project; sessions there end."""
-        with self._store.begin() as tx:
+        with self._store.alone() as tx:
             wanted = (grants.c.holder == holder) & (grants.c.project == project)
             if not tx.execute(grants.delete().where(wanted)).rowcount:
                 raise Refused("not-found")
@@ -130,7 +130,7 @@ class Staff:
 
     def close_project(self, project: str, motive: str) -> list[str]:
         """Nobody enters any more; sessions there end."""
-        with self._store.begin() as tx:
+        with self._store.alone() as tx:
             closed = update(projects).where(projects.c.id == project).values(state="closed")
             if not tx.execute(closed).rowcount:
                 raise Refused("not-found")
@@ -140,7 +140,7 @@ class Staff:
     def revoke_card(self, card: bytes, motive: str) -> list[str]:
         """For good; its session ends."""
         now_s = self._utc_s()
-        with self._store.begin() as tx:
+        with self._store.alone() as tx:
             gone = update(cards).where(cards.c.auth_sha256 == card).values(revoked_s=now_s)
             if not tx.execute(gone).rowcount:
                 raise Refused("not-found")
@@ -149,7 +149,7 @@ class Staff:
 
     def unlock_card(self, card: bytes, motive: str) -> None:
         """Its attempts are whole again, here and (told by the next proof's answer) on each box."""
-        with self._store.begin() as tx:
+        with self._store.alone() as tx:
             if rows.card(tx, card) is None:
                 raise Refused("not-found")
             rows.unlock_card(tx, card)
@@ -157,14 +157,14 @@ class Staff:
 
     def suspend_box(self, name: str, motive: str) -> list[str]:
         """It gets no answer until resumed; its session ends."""
-        with self._store.begin() as tx:
+        with self._store.alone() as tx:
             self._set_box(tx, name, "suspended")
             note(tx, self._utc_s(), "suspend-box", box=name, motive=motive)
             return self._review(tx, Touched(box=name))
 
     def resume_box(self, name: str, motive: str) -> None:
         """A suspended box is answered again; its next start counts from its own counter."""
-        with self._store.begin() as tx:
+        with self._store.alone() as tx:
             self._set_box(tx, name, "active")
             note(tx, self._utc_s(), "resume-box", box=name, motive=motive)
 
@@ -180,7 +180,7 @@ class Staff:
     def _add(self, act: str, table: Table, row: dict[str, Any], **about: Any) -> None:  # noqa: ANN401
         """One new row. Raises Refused if it is there already, or what it names is not."""
         try:
-            with self._store.begin() as tx:
+            with self._store.alone() as tx:
                 tx.execute(insert(table), row)
                 note(tx, self._utc_s(), act, **about)
         except IntegrityError:

@@ -1,29 +1,31 @@
-"""The database [door]: one writer at a time, each rule one statement, everything on disk when told.
+"""The centre's memory: transactions, whole or not at all, and the trace [door].
 
-SQLite in WAL mode with synchronous=FULL: what was committed outlives a power cut, so no attempt is
-ever given back. A transaction begins with BEGIN IMMEDIATE: reads and writes in it are of one state.
+Each rule that two callers could break by racing is one statement, or stands behind a row that its
+transaction holds: see engines. A database that is away is a Fault, at once or within seconds.
 """
 
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import sqlalchemy
 from sqlalchemy import bindparam, insert
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from sdbox_centre import tables
+from sdbox_agent.errors import Fault
+from sdbox_centre import engines, tables
+from sdbox_centre.overdue import Overdue
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
-    from pathlib import Path
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
 
-BUSY_MS: Final = 10_000  # another process (staff's tool) may hold the database that long
+LONGEST_S: Final = 5.0  # a transaction; a box has given up by then
 _TRACE: Final = insert(tables.trace).values(
     {name: bindparam(name) for name in tables.trace.columns.keys() if name != "seq"}  # noqa: SIM118
 )
@@ -32,53 +34,56 @@ _ABOUT: Final = frozenset(tables.trace.columns.keys()) - {"seq", "at_s", "act", 
 
 
 class Store:
-    """The centre's memory. One connection and one lock: transactions of a process never overlap."""
+    """One database. With SQLite, transactions of a process wait for one another here."""
 
-    def __init__(self, path: Path) -> None:
-        self._engine = sqlalchemy.create_engine(
-            f"sqlite:///{path}",
-            poolclass=StaticPool,
-            connect_args={"check_same_thread": False},
-            hide_parameters=True,  # an error that is logged quotes the question, no answer to it
-        )
-        self._lock = threading.Lock()
-        sqlalchemy.event.listen(self._engine, "connect", _prepare)
-        sqlalchemy.event.listen(self._engine, "begin", _begin)
+    def __init__(self, database: engines.Database) -> None:
+        """A Path is SQLite's file, a str PostgreSQL's URL."""
+        self._engine = engines.engine_of(database)
+        is_file = isinstance(database, Path)
+        self._turn: AbstractContextManager[Any] = threading.Lock() if is_file else nullcontext()
+        self._overdue = None if is_file else Overdue(LONGEST_S)
 
     def create(self) -> None:
         """Make the tables that are not there yet."""
-        with self._lock:
-            tables.metadata.create_all(self._engine)
+        with self.alone() as tx:
+            tables.metadata.create_all(tx)
+
+    def begin(self) -> AbstractContextManager[Connection]:
+        """One transaction, of a call: committed at the end, rolled back by any exception.
+
+        Raises Fault: centre-fault, if the database is away or does not answer.
+        """
+        return self._transaction(alone=False)
+
+    def alone(self) -> AbstractContextManager[Connection]:
+        """One transaction with no other beside it: what it has read stays so until its end.
+
+        For acts of staff, which decide on many rows. Raises Fault: centre-fault, as `begin`.
+        """
+        return self._transaction(alone=True)
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """One transaction: committed at the end, rolled back by any exception."""
-        with self._lock, self._engine.begin() as tx:
-            yield tx
+    def _transaction(self, *, alone: bool) -> Iterator[Connection]:
+        try:
+            with self._turn, self._engine.connect() as tx, self._watched(tx), tx.begin():
+                engines.begin(tx, alone=alone)
+                yield tx
+        except (OperationalError, PoolTimeoutError) as error:
+            raise Fault("centre-fault") from error
+
+    def _watched(self, tx: Connection) -> AbstractContextManager[None]:
+        if self._overdue is None:
+            return nullcontext()
+        return self._overdue.watch(tx.connection.driver_connection.fileno())  # type: ignore[union-attr]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the database."""
         self._engine.dispose()
+        if self._overdue is not None:
+            self._overdue.close()
 
 
 def note(tx: Connection, now_s: int, act: str, code: str = "done", **about: Any) -> None:  # noqa: ANN401
     """Write a line of the trace; `about` names columns of it."""
     row = dict.fromkeys(_ABOUT)
     tx.execute(_TRACE, {**row, "at_s": now_s, "act": act, "code": code, **about})
-
-
-def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # transactions are begun by us, see _begin
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        f"busy_timeout={BUSY_MS}",
-        "foreign_keys=ON",
-        "trusted_schema=OFF",
-        "secure_delete=ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import Final
 
+import sqlalchemy
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -24,7 +25,18 @@ from sqlalchemy import (
     text,
 )
 
-metadata: Final = MetaData()
+# 64 bits on both engines: the wire's counters and UTC seconds are wider than PostgreSQL's INTEGER.
+Integer: Final = sqlalchemy.Integer().with_variant(BigInteger(), "postgresql")
+
+metadata: Final = MetaData(
+    naming_convention={  # so that a migration can name what it changes, on both engines
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
 
 
 def _act() -> Column[bytes]:
@@ -93,7 +105,8 @@ enrolments: Final = Table(
     CheckConstraint(
         "kind = 'finger' OR (kind = 'no-finger' AND reference IS NULL AND motive IS NOT NULL"
         " AND proposed_by IS NOT NULL AND confirmed_by IS NOT NULL"
-        " AND proposed_by != confirmed_by)"
+        " AND proposed_by != confirmed_by)",
+        name="kind",
     ),
 )
 
@@ -179,10 +192,16 @@ sessions: Final = Table(
     Column("renewals", Integer, nullable=False, server_default=text("0")),
     Column("code", String),  # why it ended
     UniqueConstraint("box", "boot_counter", "name"),
-    Index("one_live_session", "card", unique=True, sqlite_where=text("state != 'ended'")),
     Index(
         "to_decide_again",
         "stands_until_s",
+        sqlite_where=text("state != 'ended'"),
+        postgresql_where=text("state != 'ended'"),
+    ),
+    Index(
+        "one_live_session",
+        "card",
+        unique=True,
         sqlite_where=text("state != 'ended'"),
         postgresql_where=text("state != 'ended'"),
     ),
@@ -194,7 +213,7 @@ challenges: Final = Table(
     Column("value", LargeBinary, primary_key=True),
     Column("session", ForeignKey("sessions.id"), nullable=False, index=True),
     Column("purpose", String, nullable=False),  # proof | transaction | renew
-    Column("expires_s", Integer, nullable=False),
+    Column("expires_s", Integer, nullable=False, index=True),
     Column("used", LargeBinary),  # SHA-256 of call and body that used it
     Column("answer", LargeBinary),  # given again to the same bytes; of a receipt without its key
 )

@@ -15,7 +15,7 @@ from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import POST_QUANTUM, Level
 from sdbox_agent.tunnel import psk
 from sdbox_centre import access, challenges, facts, review, rows, twice
-from sdbox_centre.core import box_of, end_all, key_of, session_of
+from sdbox_centre.core import box_of, end_all, held, key_of, session_of
 from sdbox_centre.gateway_wire import Install, Renewal
 from sdbox_centre.store import note
 
@@ -100,7 +100,7 @@ def _grant(
     centre: Centre, tx: Connection, signed: fields.Receipt, statement: bytes, call: _Call
 ) -> bytes | None:
     """Steps 3 to 5; the next challenge, if this very receipt was answered before."""
-    session = session_of(tx, box_of(tx, call.fingerprint), call.session_name, call.now_s)
+    _, session = held(tx, call.fingerprint, call.session_name, call.now_s)
     kept = challenges.take(tx, session.id, "transaction", signed.challenge, call.digest, call.now_s)
     if kept:
         return kept
@@ -135,7 +135,8 @@ def _open(centre: Centre, signed: fields.Receipt, installed: Installed, call: _C
     """Step 7: the lease stands. Raises Refused if the session was ended meanwhile."""
     with centre.store.begin() as tx:
         box = rows.box(tx, call.fingerprint)
-        session = box and rows.session(tx, box.name, box.boot_counter, call.session_name)
+        called = box and (box.name, box.boot_counter, call.session_name)
+        session = called and rows.hold_card_of(tx, *called) and rows.session(tx, *called)
         until_s = call.now_s + installed.lease_s
         if session and rows.opened(tx, session.id, until_s):
             rows.clear_card(tx, session.card)
@@ -178,6 +179,7 @@ def renew(centre: Centre, fingerprint: bytes, request: wire.RenewRequest, digest
         Renewal(key=key_of(session), statement=request.statement, challenge=signed.challenge)
     )
     with centre.store.begin() as tx:
+        rows.hold_card(tx, session.card)
         until_s = call.now_s + renewed.lease_s
         if rows.renewed(tx, session.id, signed.n, until_s):
             rows.lease_until(tx, session.id, until_s)
@@ -197,7 +199,7 @@ def _still(
     centre: Centre, tx: Connection, signed: fields.Renew, call: _Call
 ) -> tuple[bytes, str | None]:
     """The answer kept for it, if any; or the code by which this has ended the session."""
-    session = session_of(tx, box_of(tx, call.fingerprint), call.session_name, call.now_s)
+    _, session = held(tx, call.fingerprint, call.session_name, call.now_s)
     kept = challenges.take(tx, session.id, "renew", signed.challenge, call.digest, call.now_s)
     if kept:
         return kept, None

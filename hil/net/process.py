@@ -54,6 +54,7 @@ class Unit:
     environment: Mapping[str, str] = field(default_factory=dict)
     output: Path | None = None  # stdout and stderr; the rig's own when None
     directory: Path | None = None  # the present one, or CODE
+    last_signal: int = signal.SIGKILL  # when whoever started it is dead
 
 
 class Process:
@@ -119,7 +120,7 @@ def _become_unit(unit: Unit, parent: int, told: int) -> None:
                 resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)
         if unit.uid is not None:
             linux.become(unit.uid, unit.uid if unit.gid is None else unit.gid, unit.capabilities)
-        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)  # after the user: that clears it
+        linux.prctl(linux.PR_SET_PDEATHSIG, unit.last_signal)  # after the user: that clears it
         if os.getppid() != parent:
             os._exit(1)
         seen = unit.uid is not None and unit.argv[0] == sys.executable
@@ -161,7 +162,8 @@ def _mount(unit: Unit) -> None:
     if unit.uid is not None:
         binds.setdefault(CODE, REPOSITORY)
     for seen, lies in binds.items():
-        seen.mkdir(parents=True, exist_ok=True)
+        if not lies.is_file():  # a file is shown in place of one that is there
+            seen.mkdir(parents=True, exist_ok=True)
         linux.mount(str(lies), seen, flags=linux.MS_BIND | linux.MS_REC)
     if unit.tun:
         tun = Path("/dev/net/tun")

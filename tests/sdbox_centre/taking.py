@@ -1,12 +1,11 @@
 """What each of two processes does at once; apart, so that a process needs to import little."""
 
-from pathlib import Path
-
+from sdbox_centre.engines import Database
 from sdbox_centre.store import Store
 
 
-def take_attempts(path: Path, taken) -> None:
-    store = Store(path)
+def take_attempts(database: Database, taken) -> None:
+    store = Store(database)
     for _ in range(40):
         with store.begin() as tx:
             row = tx.exec_driver_sql(

@@ -12,7 +12,10 @@ from sdbox_agent.errors import Refused
 from sdbox_agent.terms import Band
 from sdbox_centre.ageing import FIRST, LATEST, Ageing
 from tests.sdbox_centre import world as w
+from tests.sdbox_centre.databases import BOTH
 from tests.sdbox_centre.world import World
+
+ENGINES = BOTH
 
 LETTERS = {band.value[0]: band for band in Band}
 SOON = ("re-enrol-soon",)

@@ -5,7 +5,10 @@ import pytest
 from sdbox_agent.errors import Refused
 from sdbox_centre import challenges
 from tests.sdbox_centre import world as w
+from tests.sdbox_centre.databases import BOTH
 from tests.sdbox_centre.world import World
+
+ENGINES = BOTH
 
 A, B = b"a" * 32, b"b" * 32
 

@@ -9,18 +9,22 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import select, update
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault, Refused, SdboxError
 from sdbox_agent.terms import Band, Level
-from sdbox_centre import codes, rows, sessions
+from sdbox_centre import codes, rows, sessions, tables
 from sdbox_centre.codes import Codes
 from sdbox_centre.onetime import STEP_S
 from sdbox_centre.store import Store
 from tests.sdbox_centre import world as w
+from tests.sdbox_centre.databases import BOTH
 from tests.sdbox_centre.parties import Device
 from tests.sdbox_centre.world import World, session
 from tests.waiting import PATIENCE_S
+
+ENGINES = BOTH
 
 NAME = "test-enrolment-02"
 PIN = {"enrolment": NAME, "level": Level.CARD_PIN, "reference_sha256": None}
@@ -49,8 +53,8 @@ def proved(world: World, card: w.Card, n: int = 1) -> w.Session:
 
 def failures(world: World, card: w.Card) -> int:
     with world.store.begin() as tx:
-        wanted = "SELECT failures FROM cards WHERE auth_sha256 = ?"
-        return int(tx.exec_driver_sql(wanted, (card.name,)).scalar_one())
+        wanted = select(tables.cards.c.failures).where(tables.cards.c.auth_sha256 == card.name)
+        return int(tx.execute(wanted).scalar_one())
 
 
 def test_a_person_without_a_finger_comes_in_by_pin_and_code(
@@ -133,7 +137,7 @@ def test_a_code_is_used_once_across_sessions_and_restarts(
     one.receipt(**PIN)
     one.end()
     world.store.close()
-    world.store = Store(world.root / "centre.db")
+    world.store = Store(world.database)
     world.centre = w.dataclasses.replace(world.centre, store=world.store)
     two = proved(world, card, 2)
     assert two.attempt(otp=code).code_right is False
@@ -185,8 +189,8 @@ def test_attempts_with_one_code_at_once_are_right_once(
 
 
 def test_two_processes_never_take_one_code_twice(world: World, device: Device) -> None:
-    """Two connections to the file, as two processes have, in as many threads."""
-    stores = [Store(world.root / "centre.db") for _ in range(2)]
+    """Two connections to the database, as two processes have, in as many threads."""
+    stores = [Store(world.database) for _ in range(2)]
     together = threading.Barrier(2)
     code = device.code()
 
@@ -321,7 +325,7 @@ def test_a_secret_that_cant_be_opened_is_a_fault_and_spends_nothing(
         tx.exec_driver_sql("UPDATE codes SET enrolment = 'test-enrolment-01'")
         with refused("centre-fault"):
             keeper.use(tx, "test-enrolment-01", device.code(), world.clock.utc)
-        tx.exec_driver_sql("UPDATE codes SET sealed = x'00'")
+        tx.execute(update(tables.codes).values(sealed=bytes(1)))
         with refused("centre-fault"):
             keeper.use(tx, "test-enrolment-01", device.code(), world.clock.utc)
 
@@ -336,8 +340,7 @@ def test_no_secret_is_in_database_trace_or_log(
     one.receipt(**PIN)
     request = wire.AttemptRequest(session=one.name, challenge=one.challenge, otp=code)
     assert code not in repr(request)
-    world.store.close()
-    stored = b"".join(path.read_bytes() for path in world.root.glob("centre.db*"))
+    stored = world.stored()
     for secret in (device.secret, base64.b32encode(device.secret), device.secret.hex().encode()):
         assert secret not in stored
         assert secret.decode("latin-1") not in caplog.text

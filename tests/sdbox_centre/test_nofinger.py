@@ -1,12 +1,17 @@
 import msgspec
 import pytest
+from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
 from sdbox_agent.errors import SdboxError
 from sdbox_agent.terms import Level
 from sdbox_centre.nofinger import DAY_S, LONGEST_S, PROPOSAL_S, Proposal
+from sdbox_centre.tables import enrolments
 from tests.sdbox_centre import world as w
+from tests.sdbox_centre.databases import BOTH
 from tests.sdbox_centre.world import World, session
+
+ENGINES = BOTH
 
 NAME = "test-enrolment-02"
 FIRST, SECOND = "test-staff-01", "test-staff-02"
@@ -69,7 +74,7 @@ def test_all_is_traced_with_motive_and_both(world: World, card: w.Card) -> None:
             "SELECT act, code, motive, staff, second, card FROM trace ORDER BY seq DESC LIMIT 5"
         ).all()
         held = tx.exec_driver_sql(
-            "SELECT kind, motive, proposed_by, confirmed_by FROM enrolments WHERE id = ?", (NAME,)
+            f"SELECT kind, motive, proposed_by, confirmed_by FROM enrolments WHERE id = '{NAME}'"
         ).one()
     assert [tuple(line)[:5] for line in reversed(lines)] == [
         ("propose-no-finger", "done", "scar", FIRST, None),
@@ -211,10 +216,18 @@ def test_a_finger_is_never_asked_for_a_code_nor_has_one(world: World) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["reference = x'00'", "motive = NULL", "confirmed_by = proposed_by", "proposed_by = NULL"],
+    [
+        {"reference": b"sealed"},
+        {"motive": None},
+        {"confirmed_by": enrolments.c.proposed_by},
+        {"proposed_by": None},
+    ],
+    ids=lambda change: next(iter(change)),
 )
-def test_the_table_itself_keeps_the_rule(world: World, card: w.Card, change: str) -> None:
+def test_the_table_itself_keeps_the_rule(
+    world: World, card: w.Card, change: dict[str, object]
+) -> None:
     world.no_finger.propose(proposal(world, card))
     world.no_finger.confirm(NAME, SECOND)
     with pytest.raises(IntegrityError), world.store.begin() as tx:
-        tx.exec_driver_sql(f"UPDATE enrolments SET {change} WHERE kind = 'no-finger'")
+        tx.execute(update(enrolments).where(enrolments.c.id == NAME).values(change))

@@ -12,7 +12,10 @@ from sdbox_agent.terms import Level
 from sdbox_agent.tunnel import psk
 from sdbox_centre import authority, sessions
 from tests.sdbox_centre import world as w
+from tests.sdbox_centre.databases import BOTH
 from tests.sdbox_centre.world import World, session
+
+ENGINES = BOTH
 
 
 def test_a_session_goes_from_hello_to_a_renewed_lease_and_its_end(world: World) -> None:

@@ -11,7 +11,10 @@ from sdbox_agent.terms import KEM_KEY_BYTES, Band, Level
 from sdbox_agent.tunnel import psk
 from sdbox_centre.gateway_wire import Install, Renewal
 from tests.sdbox_centre import world as w
+from tests.sdbox_centre.databases import BOTH
 from tests.sdbox_centre.world import World, session
+
+ENGINES = BOTH
 
 
 def refused(code: str):
@@ -45,8 +48,7 @@ def test_the_api_neither_stores_nor_says_the_preshared_key(
     lease = session(world).to_open()
     (key,) = world.peers.psks.values()
     assert key not in b"".join(map(msgspec.msgpack.encode, [lease, *said]))
-    world.store.close()
-    stored = b"".join(path.read_bytes() for path in world.root.glob("centre.db*"))
+    stored = world.stored()
     assert not any(part in stored for part in (key, lease.psk_salt, lease.kem_ciphertext))
     assert w.SEALED in stored  # the search finds what is there
 

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import msgspec
 from cryptography import x509
+from sqlalchemy import select
 
 from sdbox_agent.centre import wire
 from sdbox_agent.statements import fields
 from sdbox_agent.terms import Band, Level
-from sdbox_centre import api, authority
+from sdbox_centre import api, authority, tables
 from sdbox_centre.book import Book
 from sdbox_centre.cardrules import CardRules
 from sdbox_centre.codes import Codes
 from sdbox_centre.core import Centre
+from sdbox_centre.engines import Database
 from sdbox_centre.gateway import Clocks, Gateway
 from sdbox_centre.gateway_wire import Remove
 from sdbox_centre.nofinger import NoFinger, Proposal
@@ -104,7 +106,8 @@ class DirectGateway:
 class World:
     """Everything; files under `root`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, database: Database | None = None) -> None:
+        self.database = database or root / "centre.db"
         self.root, self.clock = root, Clock()
         now = dt.datetime.fromtimestamp(self.clock.utc, dt.UTC)
         self.now = now
@@ -115,7 +118,7 @@ class World:
         self.crl_number = 0
         (root / "anchors.pem").write_bytes(authority.pem_of(self.cards.certificate))
         self.publish_crl()
-        self.store = Store(root / "centre.db")
+        self.store = Store(self.database)
         self.store.create()
         self.staff = Staff(self.store, self.clock.utc_s)
         self.no_finger = NoFinger(self.store, self.clock.utc_s)
@@ -215,7 +218,25 @@ pin_cards = [{by_pin}]
 
     def trace(self) -> list[tuple[str, str]]:
         with self.store.begin() as tx:
-            return [tuple(row) for row in tx.exec_driver_sql("SELECT act, code FROM trace")]
+            return [
+                tuple(row) for row in tx.exec_driver_sql("SELECT act, code FROM trace ORDER BY seq")
+            ]
+
+    def stored(self) -> bytes:
+        """Everything the database holds, to be searched; then it is closed."""
+        with self.store.begin() as tx:
+            rows = [
+                row for table in tables.metadata.sorted_tables for row in tx.execute(select(table))
+            ]
+        self.store.close()
+        files = [
+            path.read_bytes() for path in self.root.glob("centre.db*")
+        ]  # SQLite's: all there is
+        return b"\0".join([*files, *(_raw(value) for row in rows for value in row)])
+
+
+def _raw(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 @dataclasses.dataclass
