@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 SECONDS ?= 60
 LEVEL ?= host-match
 
-.PHONY: help setup check lint pure cover test ci full demo bench fuzz calibrate diagram clean
+.PHONY: help setup check lint pure cover test ci full demo bench load fuzz calibrate diagram clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -69,6 +69,9 @@ full: test fuzz ## before a release: every enumeration whole, 10 million inputs 
 
 bench: $(READY) ## speed, memory, idle: a table and build/; ONLY=tunnel is one group; root, under 8 min
 	@$(PY) -m hil.bench $(if $(ONLY),--only $(ONLY))
+
+load: $(READY) ## 1,000 boxes at one centre: build/load.json and .png; root, some ten minutes
+	@$(PY) -m hil.load $(if $(BOXES),--boxes $(BOXES))
 
 calibrate: $(READY) ## thresholds by the false match rate of decisions: build/calibration; an hour
 	@nice -n 10 $(PY) -m hil.calibrate
