@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -26,7 +26,7 @@ from sdbox_centre.core import box_of
 from sdbox_centre.store import note
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
 
     from sdbox_centre.core import Centre
 
@@ -108,12 +108,9 @@ def make_app(
 def _add_call(
     app: FastAPI, pool: ThreadPoolExecutor, centre: Centre, name: str, kind: _Kind
 ) -> None:
-    read = _body_of(kind.request)
-
-    async def endpoint(
-        fingerprint: bytes = Depends(_fingerprint),
-        body: _Body = Depends(read),  # noqa: B008  FastAPI's way
-    ) -> Response:
+    async def endpoint(request: Request) -> Response:
+        fingerprint = _fingerprint(request)
+        body = await _body(request, kind.request)
         loop = asyncio.get_running_loop()
         answer = await loop.run_in_executor(
             pool, _traced, centre, name, kind.call, fingerprint, body
@@ -137,9 +134,10 @@ def _add_crls(
             box_of(tx, fingerprint)
         return wire.encode(wire.CrlsAnswer(crls=crls()))
 
-    async def endpoint(fingerprint: bytes = Depends(_fingerprint)) -> Response:
+    async def endpoint(request: Request) -> Response:
         loop = asyncio.get_running_loop()
-        return Response(await loop.run_in_executor(pool, lists, fingerprint), media_type=JSON)
+        answer = await loop.run_in_executor(pool, lists, _fingerprint(request))
+        return Response(answer, media_type=JSON)
 
     endpoint.__doc__ = wire.CrlsAnswer.__doc__
     app.get("/v1/crls", name="crls", response_class=Response)(endpoint)
@@ -166,24 +164,21 @@ def _fingerprint(request: Request) -> bytes:
     return hashlib.sha256(peer).digest()
 
 
-def _body_of(kind: type[Any]) -> Callable[[Request], Awaitable[_Body]]:
-    async def body(request: Request) -> _Body:
-        raw = bytearray()
-        try:
-            async for chunk in request.stream():
-                raw += chunk
-                if len(raw) > wire.MAX_REQUEST_BYTES:
-                    raise Refused("request-too-large")
-        except ClientDisconnect:
-            raise Refused("request-invalid") from None
-        try:
-            message = wire.decode(bytes(raw), kind, wire.MAX_REQUEST_BYTES)
-        except DecodeError:
-            raise Refused("request-invalid") from None
-        call = request.url.path.encode()
-        return _Body(message, hashlib.sha256(call + b"\0" + raw).digest())
-
-    return body
+async def _body(request: Request, kind: type[Any]) -> _Body:
+    raw = bytearray()
+    try:
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > wire.MAX_REQUEST_BYTES:
+                raise Refused("request-too-large")
+    except ClientDisconnect:
+        raise Refused("request-invalid") from None
+    try:
+        message = wire.decode(bytes(raw), kind, wire.MAX_REQUEST_BYTES)
+    except DecodeError:
+        raise Refused("request-invalid") from None
+    call = request.url.path.encode()
+    return _Body(message, hashlib.sha256(call + b"\0" + raw).digest())
 
 
 def _answer(code: str, status: int) -> Response:
