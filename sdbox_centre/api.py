@@ -6,10 +6,8 @@ No header is ever believed. The box is the certificate of the connection, put in
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -23,6 +21,7 @@ from sdbox_agent.centre import wire
 from sdbox_agent.errors import AskAgain, DecodeError, Fault, Refused, SdboxError
 from sdbox_centre import rows, sessions, tunnels
 from sdbox_centre.core import box_of
+from sdbox_centre.line import RETRY_AFTER_S, Line, Rank
 from sdbox_centre.store import note
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
     from sdbox_centre.core import Centre
 
-THREADS: Final = 4  # the database has one writer; these overlap with verifying and the gateway
 JSON: Final = "application/json"
 
 log = logging.getLogger("sdbox.centre")
@@ -51,15 +49,16 @@ class _Kind(NamedTuple):
     request: type[Any]
     answer: type[Any]
     call: _Call
+    rank: Rank
 
 
 CALLS: Final = {
-    "hello": _Kind(wire.HelloRequest, wire.HelloAnswer, sessions.hello),
-    "proof": _Kind(wire.ProofRequest, wire.ProofAnswer, sessions.proof),
-    "attempt": _Kind(wire.AttemptRequest, wire.AttemptAnswer, sessions.attempt),
-    "receipt": _Kind(wire.ReceiptRequest, wire.ReceiptAnswer, tunnels.receipt),
-    "renew": _Kind(wire.RenewRequest, wire.RenewAnswer, tunnels.renew),
-    "end": _Kind(wire.EndRequest, wire.EndAnswer, sessions.end),
+    "hello": _Kind(wire.HelloRequest, wire.HelloAnswer, sessions.hello, Rank.NEWCOMER),
+    "proof": _Kind(wire.ProofRequest, wire.ProofAnswer, sessions.proof, Rank.UNDER_WAY),
+    "attempt": _Kind(wire.AttemptRequest, wire.AttemptAnswer, sessions.attempt, Rank.UNDER_WAY),
+    "receipt": _Kind(wire.ReceiptRequest, wire.ReceiptAnswer, tunnels.receipt, Rank.UNDER_WAY),
+    "renew": _Kind(wire.RenewRequest, wire.RenewAnswer, tunnels.renew, Rank.LEASE),
+    "end": _Kind(wire.EndRequest, wire.EndAnswer, sessions.end, Rank.LEASE),
 }
 _STATUS: Final = {  # all other codes: by their class
     "request-invalid": HTTPStatus.BAD_REQUEST,
@@ -79,12 +78,12 @@ def make_app(
     centre: Centre, crls: Callable[[], tuple[bytes, ...]], *, docs: bool = False
 ) -> FastAPI:
     """The application. `docs` serves its OpenAPI description, for development only."""
-    pool = ThreadPoolExecutor(THREADS, "call")
+    line = Line()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        pool.shutdown()
+        line.close()
 
     app = FastAPI(
         title="SD-Box centre",
@@ -97,23 +96,20 @@ def make_app(
         lifespan=lifespan,
     )
     for name, kind in CALLS.items():
-        _add_call(app, pool, centre, name, kind)
-    _add_crls(app, pool, centre, crls)
+        _add_call(app, line, centre, name, kind)
+    _add_crls(app, line, centre, crls)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(SdboxError, _problem)
     app.add_exception_handler(Exception, _unforeseen)
     return app
 
 
-def _add_call(
-    app: FastAPI, pool: ThreadPoolExecutor, centre: Centre, name: str, kind: _Kind
-) -> None:
+def _add_call(app: FastAPI, line: Line, centre: Centre, name: str, kind: _Kind) -> None:
     async def endpoint(request: Request) -> Response:
         fingerprint = _fingerprint(request)
         body = await _body(request, kind.request)
-        loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(
-            pool, _traced, centre, name, kind.call, fingerprint, body
+        answer = await line.run(
+            kind.rank, lambda: _traced(centre, name, kind.call, fingerprint, body)
         )
         return Response(answer, media_type=JSON)
 
@@ -127,7 +123,7 @@ def _add_call(
 
 
 def _add_crls(
-    app: FastAPI, pool: ThreadPoolExecutor, centre: Centre, crls: Callable[[], tuple[bytes, ...]]
+    app: FastAPI, line: Line, centre: Centre, crls: Callable[[], tuple[bytes, ...]]
 ) -> None:
     def lists(fingerprint: bytes) -> bytes:
         with centre.store.begin() as tx:
@@ -135,8 +131,8 @@ def _add_crls(
         return wire.encode(wire.CrlsAnswer(crls=crls()))
 
     async def endpoint(request: Request) -> Response:
-        loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(pool, lists, _fingerprint(request))
+        fingerprint = _fingerprint(request)
+        answer = await line.run(Rank.NEWCOMER, lambda: lists(fingerprint))
         return Response(answer, media_type=JSON)
 
     endpoint.__doc__ = wire.CrlsAnswer.__doc__
@@ -182,7 +178,8 @@ async def _body(request: Request, kind: type[Any]) -> _Body:
 
 
 def _answer(code: str, status: int) -> Response:
-    return Response(wire.encode(wire.Problem(code=code)), status, media_type=JSON)
+    later = {"retry-after": str(RETRY_AFTER_S)} if code == "centre-busy" else None
+    return Response(wire.encode(wire.Problem(code=code)), status, later, media_type=JSON)
 
 
 async def _problem(_request: Request, error: Exception) -> Response:

@@ -130,7 +130,10 @@ class Book:
 
     def project(self, name: str) -> Project:
         """Raises Refused: project-not-granted; Fault: config-invalid."""
-        return self._read.of(self._project_file(name))
+        try:
+            return self._read.of(self._project_file(name))
+        except OSError as error:
+            raise Fault("config-invalid") from error
 
     def carrier(self) -> CarrierEnd | None:
         """Raises Fault: config-invalid."""
