@@ -10,9 +10,8 @@ import hashlib
 import logging
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
-import msgspec
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -22,6 +21,7 @@ from sdbox_agent.errors import AskAgain, DecodeError, Fault, Refused, SdboxError
 from sdbox_centre import rows, sessions, tunnels
 from sdbox_centre.core import box_of
 from sdbox_centre.line import RETRY_AFTER_S, Line, Rank
+from sdbox_centre.openapi import JSON, operation
 from sdbox_centre.store import note
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from sdbox_centre.core import Centre
 
-JSON: Final = "application/json"
 
 log = logging.getLogger("sdbox.centre")
 
@@ -104,6 +103,11 @@ def make_app(
     return app
 
 
+def description() -> dict[str, Any]:
+    """OpenAPI of the whole, as docs/openapi.json has it. No centre is needed for that."""
+    return make_app(cast("Centre", None), lambda: ()).openapi()
+
+
 def _add_call(app: FastAPI, line: Line, centre: Centre, name: str, kind: _Kind) -> None:
     async def endpoint(request: Request) -> Response:
         fingerprint = _fingerprint(request)
@@ -118,7 +122,7 @@ def _add_call(app: FastAPI, line: Line, centre: Centre, name: str, kind: _Kind) 
         f"/v1/{name}",
         name=name,
         response_class=Response,
-        openapi_extra=_described(kind),
+        openapi_extra=operation(kind.request, kind.answer),
     )(endpoint)
 
 
@@ -136,7 +140,12 @@ def _add_crls(
         return Response(answer, media_type=JSON)
 
     endpoint.__doc__ = wire.CrlsAnswer.__doc__
-    app.get("/v1/crls", name="crls", response_class=Response)(endpoint)
+    app.get(
+        "/v1/crls",
+        name="crls",
+        response_class=Response,
+        openapi_extra=operation(None, wire.CrlsAnswer),
+    )(endpoint)
 
 
 def _traced(centre: Centre, name: str, call: _Call, fingerprint: bytes, body: _Body) -> bytes:
@@ -207,38 +216,3 @@ async def _http_problem(_request: Request, error: Exception) -> Response:
 async def _unforeseen(_request: Request, error: Exception) -> Response:
     log.error("a call failed: %s", type(error).__name__)
     return _answer("centre-fault", HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-def _described(kind: _Kind) -> dict[str, Any]:
-    """OpenAPI of one call, from the wire types themselves."""
-    (request, answer, problem), parts = msgspec.json.schema_components(
-        [kind.request, kind.answer, wire.Problem], ref_template="#/$defs/{name}"
-    )
-
-    def content(schema: dict[str, Any]) -> dict[str, Any]:
-        return {"content": {JSON: {"schema": _inlined(schema, parts)}}}
-
-    refused = {"description": "Refused: the code says why.", **content(problem)}
-    statuses = {400, 403, 404, 409, 413, 500, 503}
-    return {
-        "requestBody": {"required": True, **content(request)},
-        "responses": {
-            "200": {"description": kind.answer.__doc__ or "", **content(answer)},
-            **{str(status): refused for status in sorted(statuses)},
-        },
-    }
-
-
-def _inlined(schema: Any, parts: dict[str, Any]) -> Any:  # noqa: ANN401  JSON
-    """The schema with its references written out: our types never contain themselves."""
-    match schema:
-        case {"$ref": str(reference)}:
-            return _inlined(parts[reference.rpartition("/")[2]], parts)
-        case {"pattern": str(pattern)} if pattern.endswith(r"\Z"):  # Python's word, not ECMA's
-            return _inlined({**schema, "pattern": pattern.removesuffix(r"\Z") + "$"}, parts)
-        case dict():
-            return {key: _inlined(value, parts) for key, value in schema.items()}
-        case list():
-            return [_inlined(value, parts) for value in schema]
-        case _:
-            return schema
