@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 SECONDS ?= 60
 LEVEL ?= host-match
 
-.PHONY: help setup check lint pure cover test ci full demo bench fuzz calibrate diagram clean
+.PHONY: help setup check lint pure cover test ci full demo bench load fuzz calibrate diagram openapi clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -70,11 +70,17 @@ full: test fuzz ## before a release: every enumeration whole, 10 million inputs 
 bench: $(READY) ## speed, memory, idle: a table and build/; ONLY=tunnel is one group; root, under 8 min
 	@$(PY) -m hil.bench $(if $(ONLY),--only $(ONLY))
 
+load: $(READY) ## 1,000 boxes at one centre: build/load.json and .png; root, some ten minutes
+	@$(PY) -m hil.load $(if $(BOXES),--boxes $(BOXES))
+
 calibrate: $(READY) ## thresholds by the false match rate of decisions: build/calibration; an hour
 	@nice -n 10 $(PY) -m hil.calibrate
 
 diagram: $(READY) ## draw the machine's table and the README's picture anew
 	@$(PY) -m tests.session.golden
+
+openapi: $(READY) ## write the API's description anew: docs/openapi.json
+	@$(PY) -m sdbox_centre openapi --config /dev/null > docs/openapi.json
 
 clean: ## remove what was built (not the environment)
 	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

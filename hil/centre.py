@@ -27,6 +27,7 @@ from sdbox_centre.codes import KEY_BYTES, Codes
 from sdbox_centre.nofinger import NoFinger, Proposal
 from sdbox_centre.staff import CardShown, Staff, Validity
 from sdbox_centre.store import Store
+from sdbox_centre.wireguard import REPLY_MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,6 @@ PORT: Final = 443
 FIRST_WIREGUARD_PORT: Final = 51820
 START_S: Final = 20.0
 NO_FINGER_S: Final = 180 * 86400  # an enrolment without a finger
-
 
 _CARRIER_AT: Final = f"""
             [carrier]
@@ -61,8 +61,8 @@ class Project:
 
 ALL_LEVELS: Final = (Level.HOST_MATCH, Level.CARD_MATCH, Level.CARD_PIN)
 PROJECTS: Final = (
-    Project("p-alpha", "Alpha study", "10.77.1.0/24", ALL_LEVELS),
-    Project("p-beta", "Beta study", "10.77.2.0/24"),
+    Project("p-alpha", "Alpha study", "10.77.0.0/20", ALL_LEVELS),
+    Project("p-beta", "Beta study", "10.77.16.0/24"),
 )
 
 
@@ -370,7 +370,7 @@ class Centre:
         """That project's WireGuard, as wireguard-go itself has it. The caller closes it."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.connect(str(self.root / f"gateway/run/wg-vm{PROJECTS.index(project) + 1}.sock"))
-        return UapiSocket(sock)
+        return UapiSocket(sock, reply_max_bytes=REPLY_MAX_BYTES)
 
     def end_api(self) -> None:
         """The API is gone, and nobody listens in its place; the gateway goes on."""

@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
-import msgspec
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -23,15 +21,15 @@ from sdbox_agent.centre import wire
 from sdbox_agent.errors import AskAgain, DecodeError, Fault, Refused, SdboxError
 from sdbox_centre import review, rows, sessions, tunnels
 from sdbox_centre.core import box_of
+from sdbox_centre.line import RETRY_AFTER_S, Line, Rank
+from sdbox_centre.openapi import JSON, operation
 from sdbox_centre.store import note
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
 
     from sdbox_centre.core import Centre
 
-THREADS: Final = 4  # the database has one writer; these overlap with verifying and the gateway
-JSON: Final = "application/json"
 
 log = logging.getLogger("sdbox.centre")
 
@@ -51,15 +49,16 @@ class _Kind(NamedTuple):
     request: type[Any]
     answer: type[Any]
     call: _Call
+    rank: Rank
 
 
 CALLS: Final = {
-    "hello": _Kind(wire.HelloRequest, wire.HelloAnswer, sessions.hello),
-    "proof": _Kind(wire.ProofRequest, wire.ProofAnswer, sessions.proof),
-    "attempt": _Kind(wire.AttemptRequest, wire.AttemptAnswer, sessions.attempt),
-    "receipt": _Kind(wire.ReceiptRequest, wire.ReceiptAnswer, tunnels.receipt),
-    "renew": _Kind(wire.RenewRequest, wire.RenewAnswer, tunnels.renew),
-    "end": _Kind(wire.EndRequest, wire.EndAnswer, sessions.end),
+    "hello": _Kind(wire.HelloRequest, wire.HelloAnswer, sessions.hello, Rank.NEWCOMER),
+    "proof": _Kind(wire.ProofRequest, wire.ProofAnswer, sessions.proof, Rank.UNDER_WAY),
+    "attempt": _Kind(wire.AttemptRequest, wire.AttemptAnswer, sessions.attempt, Rank.UNDER_WAY),
+    "receipt": _Kind(wire.ReceiptRequest, wire.ReceiptAnswer, tunnels.receipt, Rank.UNDER_WAY),
+    "renew": _Kind(wire.RenewRequest, wire.RenewAnswer, tunnels.renew, Rank.LEASE),
+    "end": _Kind(wire.EndRequest, wire.EndAnswer, sessions.end, Rank.LEASE),
 }
 _STATUS: Final = {  # all other codes: by their class
     "request-invalid": HTTPStatus.BAD_REQUEST,
@@ -79,14 +78,14 @@ def make_app(
     centre: Centre, crls: Callable[[], tuple[bytes, ...]], *, docs: bool = False
 ) -> FastAPI:
     """The application. `docs` serves its OpenAPI description, for development only."""
-    pool = ThreadPoolExecutor(THREADS, "call")
+    line = Line()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(_sweep(pool, centre))
+        sweeping = asyncio.create_task(_sweep(line, centre))
         yield
         sweeping.cancel()
-        pool.shutdown()
+        line.close()
 
     app = FastAPI(
         title="SD-Box centre",
@@ -99,37 +98,35 @@ def make_app(
         lifespan=lifespan,
     )
     for name, kind in CALLS.items():
-        _add_call(app, pool, centre, name, kind)
-    _add_crls(app, pool, centre, crls)
+        _add_call(app, line, centre, name, kind)
+    _add_crls(app, line, centre, crls)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(SdboxError, _problem)
     app.add_exception_handler(Exception, _unforeseen)
     return app
 
 
-async def _sweep(pool: ThreadPoolExecutor, centre: Centre) -> None:
+async def _sweep(line: Line, centre: Centre) -> None:
     """Dates pass while nobody acts."""
-    loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(review.EVERY_S)
         try:
-            await loop.run_in_executor(pool, review.sweep, centre)
+            await line.run(Rank.LEASE, lambda: review.sweep(centre))
         except Exception:  # the next one may do; leases end without it
             log.exception("sessions were not reviewed")
 
 
-def _add_call(
-    app: FastAPI, pool: ThreadPoolExecutor, centre: Centre, name: str, kind: _Kind
-) -> None:
-    read = _body_of(kind.request)
+def description() -> dict[str, Any]:
+    """OpenAPI of the whole, as docs/openapi.json has it. No centre is needed for that."""
+    return make_app(cast("Centre", None), lambda: ()).openapi()
 
-    async def endpoint(
-        fingerprint: bytes = Depends(_fingerprint),
-        body: _Body = Depends(read),  # noqa: B008  FastAPI's way
-    ) -> Response:
-        loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(
-            pool, _traced, centre, name, kind.call, fingerprint, body
+
+def _add_call(app: FastAPI, line: Line, centre: Centre, name: str, kind: _Kind) -> None:
+    async def endpoint(request: Request) -> Response:
+        fingerprint = _fingerprint(request)
+        body = await _body(request, kind.request)
+        answer = await line.run(
+            kind.rank, lambda: _traced(centre, name, kind.call, fingerprint, body)
         )
         return Response(answer, media_type=JSON)
 
@@ -138,24 +135,30 @@ def _add_call(
         f"/v1/{name}",
         name=name,
         response_class=Response,
-        openapi_extra=_described(kind),
+        openapi_extra=operation(kind.request, kind.answer),
     )(endpoint)
 
 
 def _add_crls(
-    app: FastAPI, pool: ThreadPoolExecutor, centre: Centre, crls: Callable[[], tuple[bytes, ...]]
+    app: FastAPI, line: Line, centre: Centre, crls: Callable[[], tuple[bytes, ...]]
 ) -> None:
     def lists(fingerprint: bytes) -> bytes:
         with centre.store.begin() as tx:
             box_of(tx, fingerprint)
         return wire.encode(wire.CrlsAnswer(crls=crls()))
 
-    async def endpoint(fingerprint: bytes = Depends(_fingerprint)) -> Response:
-        loop = asyncio.get_running_loop()
-        return Response(await loop.run_in_executor(pool, lists, fingerprint), media_type=JSON)
+    async def endpoint(request: Request) -> Response:
+        fingerprint = _fingerprint(request)
+        answer = await line.run(Rank.NEWCOMER, lambda: lists(fingerprint))
+        return Response(answer, media_type=JSON)
 
     endpoint.__doc__ = wire.CrlsAnswer.__doc__
-    app.get("/v1/crls", name="crls", response_class=Response)(endpoint)
+    app.get(
+        "/v1/crls",
+        name="crls",
+        response_class=Response,
+        openapi_extra=operation(None, wire.CrlsAnswer),
+    )(endpoint)
 
 
 def _traced(centre: Centre, name: str, call: _Call, fingerprint: bytes, body: _Body) -> bytes:
@@ -179,28 +182,26 @@ def _fingerprint(request: Request) -> bytes:
     return hashlib.sha256(peer).digest()
 
 
-def _body_of(kind: type[Any]) -> Callable[[Request], Awaitable[_Body]]:
-    async def body(request: Request) -> _Body:
-        raw = bytearray()
-        try:
-            async for chunk in request.stream():
-                raw += chunk
-                if len(raw) > wire.MAX_REQUEST_BYTES:
-                    raise Refused("request-too-large")
-        except ClientDisconnect:
-            raise Refused("request-invalid") from None
-        try:
-            message = wire.decode(bytes(raw), kind, wire.MAX_REQUEST_BYTES)
-        except DecodeError:
-            raise Refused("request-invalid") from None
-        call = request.url.path.encode()
-        return _Body(message, hashlib.sha256(call + b"\0" + raw).digest())
-
-    return body
+async def _body(request: Request, kind: type[Any]) -> _Body:
+    raw = bytearray()
+    try:
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > wire.MAX_REQUEST_BYTES:
+                raise Refused("request-too-large")
+    except ClientDisconnect:
+        raise Refused("request-invalid") from None
+    try:
+        message = wire.decode(bytes(raw), kind, wire.MAX_REQUEST_BYTES)
+    except DecodeError:
+        raise Refused("request-invalid") from None
+    call = request.url.path.encode()
+    return _Body(message, hashlib.sha256(call + b"\0" + raw).digest())
 
 
 def _answer(code: str, status: int) -> Response:
-    return Response(wire.encode(wire.Problem(code=code)), status, media_type=JSON)
+    later = {"retry-after": str(RETRY_AFTER_S)} if code == "centre-busy" else None
+    return Response(wire.encode(wire.Problem(code=code)), status, later, media_type=JSON)
 
 
 async def _problem(_request: Request, error: Exception) -> Response:
@@ -228,38 +229,3 @@ async def _http_problem(_request: Request, error: Exception) -> Response:
 async def _unforeseen(_request: Request, error: Exception) -> Response:
     log.error("a call failed: %s", type(error).__name__)
     return _answer("centre-fault", HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-def _described(kind: _Kind) -> dict[str, Any]:
-    """OpenAPI of one call, from the wire types themselves."""
-    (request, answer, problem), parts = msgspec.json.schema_components(
-        [kind.request, kind.answer, wire.Problem], ref_template="#/$defs/{name}"
-    )
-
-    def content(schema: dict[str, Any]) -> dict[str, Any]:
-        return {"content": {JSON: {"schema": _inlined(schema, parts)}}}
-
-    refused = {"description": "Refused: the code says why.", **content(problem)}
-    statuses = {400, 403, 404, 409, 413, 500, 503}
-    return {
-        "requestBody": {"required": True, **content(request)},
-        "responses": {
-            "200": {"description": kind.answer.__doc__ or "", **content(answer)},
-            **{str(status): refused for status in sorted(statuses)},
-        },
-    }
-
-
-def _inlined(schema: Any, parts: dict[str, Any]) -> Any:  # noqa: ANN401  JSON
-    """The schema with its references written out: our types never contain themselves."""
-    match schema:
-        case {"$ref": str(reference)}:
-            return _inlined(parts[reference.rpartition("/")[2]], parts)
-        case {"pattern": str(pattern)} if pattern.endswith(r"\Z"):  # Python's word, not ECMA's
-            return _inlined({**schema, "pattern": pattern.removesuffix(r"\Z") + "$"}, parts)
-        case dict():
-            return {key: _inlined(value, parts) for key, value in schema.items()}
-        case list():
-            return [_inlined(value, parts) for value in schema]
-        case _:
-            return schema

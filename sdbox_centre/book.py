@@ -20,6 +20,7 @@ from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads annotations at run time
 from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_centre.cardrules import certificates_of
+from sdbox_centre.fresh import Fresh
 from sdbox_centre.gateway import CarrierEnd, Project
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")  # no slash: it can't leave the directory
@@ -115,6 +116,7 @@ class Book:
         self._boxes = boxes
         self._projects = projects
         self._carrier = carrier
+        self._read = Fresh(_project)
 
     def box(self, name: str) -> bytes:
         """Raises Refused: box-refused."""
@@ -128,20 +130,10 @@ class Book:
 
     def project(self, name: str) -> Project:
         """Raises Refused: project-not-granted; Fault: config-invalid."""
-        settings = self.settings(name)
-        if set(settings.cards) & set(settings.pin_cards):
-            raise Fault("config-invalid") from ValueError("a card in both lists")
         try:
-            return Project(
-                name=name,
-                levels=frozenset(level.value for level in settings.levels),
-                cards=_digests(settings.cards),
-                pin_cards=_digests(settings.pin_cards),
-                endpoint=settings.endpoint,
-                pools=pools(settings),
-            )
-        except ValueError:
-            raise Fault("config-invalid") from None
+            return self._read.of(self._project_file(name))
+        except OSError as error:
+            raise Fault("config-invalid") from error
 
     def carrier(self) -> CarrierEnd | None:
         """Raises Fault: config-invalid."""
@@ -157,14 +149,34 @@ class Book:
 
     def settings(self, name: str) -> ProjectFile:
         """The project's file. Raises as `project`."""
+        return load(self._project_file(name), ProjectFile)
+
+    def _project_file(self, name: str) -> Path:
         path = self._projects / f"{name}.toml"
         if not _NAME.fullmatch(name) or not path.is_file():
             raise Refused("project-not-granted")
-        return load(path, ProjectFile)
+        return path
 
     def projects(self) -> tuple[str, ...]:
         """The names there are."""
         return tuple(sorted(path.stem for path in self._projects.glob("*.toml")))
+
+
+def _project(path: Path) -> Project:
+    settings = load(path, ProjectFile)
+    if set(settings.cards) & set(settings.pin_cards):
+        raise Fault("config-invalid") from ValueError("a card in both lists")
+    try:
+        return Project(
+            name=path.stem,
+            levels=frozenset(level.value for level in settings.levels),
+            cards=_digests(settings.cards),
+            pin_cards=_digests(settings.pin_cards),
+            endpoint=settings.endpoint,
+            pools=pools(settings),
+        )
+    except ValueError:
+        raise Fault("config-invalid") from None
 
 
 def _digests(cards: tuple[str, ...]) -> frozenset[bytes]:

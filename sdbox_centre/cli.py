@@ -17,6 +17,7 @@ from sdbox_agent import errors
 from sdbox_agent.errors import Fault, SdboxError
 from sdbox_agent.terms import Level
 from sdbox_centre import engines, gatewayfiles, processes
+from sdbox_centre.api import description
 from sdbox_centre.book import ApiSettings, beside, load
 from sdbox_centre.cardrules import certificates_of
 from sdbox_centre.codes import make_key
@@ -139,12 +140,9 @@ def _evict(options: Namespace, keys: list[str]) -> None:
         gateway.remove(keys)
 
 
-def _openapi(options: Namespace) -> None:
-    settings = load(options.config, ApiSettings)
-    path = beside(options.config, settings.gateway_socket)
-    with GatewayClient(path, settings.gateway_uid) as gateway:
-        app = processes.api_app(options.config, settings, _store(options), gateway)
-    json.dump(app.openapi(), sys.stdout, indent=1)
+def _openapi(_options: Namespace) -> None:
+    json.dump(description(), sys.stdout, indent=1, sort_keys=True)
+    sys.stdout.write("\n")
 
 
 def _init(options: Namespace) -> None:

@@ -11,7 +11,7 @@ import secrets
 import socket
 from dataclasses import dataclass
 from ipaddress import ip_interface, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from sdbox_centre.book import ProjectFile
     from sdbox_centre.peers import Peer
 
+REPLY_MAX_BYTES: Final = 512 * 1024  # uapi.MAX_PEERS of them
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -45,7 +47,9 @@ class WireGuardPeers:
         """Start the interface. `directory`: where wireguard-go's control sockets lie."""
         key = bytearray(secrets.token_bytes(32))
         self._public_key = X25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
-        self._wireguard = WireGuardGo(settings.interface, directory)
+        self._wireguard = WireGuardGo(
+            settings.interface, directory, reply_max_bytes=REPLY_MAX_BYTES
+        )
         try:
             self._wireguard.start()
             port = int(settings.endpoint.rpartition(":")[2])

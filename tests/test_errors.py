@@ -19,6 +19,7 @@ RETRIED = {
     "centre-slow",
     "centre-fault",
     "centre-answer-invalid",
+    "centre-busy",
     "crl-stale",
     "clock-unset",
 }

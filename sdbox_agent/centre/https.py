@@ -8,6 +8,7 @@ compression and anything larger than an answer can be are refused.
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -39,6 +40,7 @@ CONNECT_S: Final = 3.0  # design section 5
 ANSWER_S: Final = 5.0
 MAX_PROBLEM_BYTES: Final = 1024
 KEEP_ALIVE_S: Final = 60.0  # under the centre's own limit
+MAX_RETRY_AFTER_S: Final = 60  # whatever it asks for
 _JSON: Final = "application/json"
 _CERTIFICATE_ALERTS: Final = frozenset(  # RFC 8446 section 6.2: what the centre thinks of ours
     {
@@ -53,6 +55,14 @@ _CERTIFICATE_ALERTS: Final = frozenset(  # RFC 8446 section 6.2: what the centre
         "TLSV1_ALERT_DECRYPT_ERROR",
     }
 )
+
+
+class CentreBusy(Fault):
+    """It has too much to do, and asks for so many seconds before the next call."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("centre-busy")
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +139,7 @@ class CentreClient:
     def _call(self, method: str, name: str, body: bytes, kind: type[Answer]) -> Answer:
         try:
             with self._sockets.deadline(self._answer_s):
-                status, answer = self._exchange(method, name, body)
+                reply = self._exchange(method, name, body)
         except TooLate:
             raise Fault("centre-slow") from None
         except Aborted:
@@ -138,14 +148,14 @@ class CentreClient:
             raise _tls_trouble(error) from None
         except (httpx.HTTPError, httpcore.NetworkError, httpcore.ProtocolError, OSError):
             raise Fault("centre-unreachable") from None
-        if status != httpx.codes.OK:
-            raise _problem(status, answer)
+        if reply.status != httpx.codes.OK:
+            raise _problem(reply)
         try:
-            return wire.decode(answer, kind)
+            return wire.decode(reply.body, kind)
         except DecodeError:
             raise Fault("centre-answer-invalid") from None
 
-    def _exchange(self, method: str, name: str, body: bytes) -> tuple[int, bytes]:
+    def _exchange(self, method: str, name: str, body: bytes) -> _Reply:
         """One request; once more if the kept connection had died. The same bytes: harmless."""
         kept = self._sockets.has_connection
         try:
@@ -156,12 +166,13 @@ class CentreClient:
             self._sockets.drop()
             return self._send(method, name, body)
 
-    def _send(self, method: str, name: str, body: bytes) -> tuple[int, bytes]:
+    def _send(self, method: str, name: str, body: bytes) -> _Reply:
         headers = {"content-type": _JSON} if body else {}
         with self._client.stream(method, f"/v1/{name}", content=body, headers=headers) as answer:
             declared = answer.headers.get("content-length", "0")
             kind = answer.headers.get("content-type", "")
-            if not declared.isdigit() or int(declared) > wire.MAX_BODY_BYTES:
+            length = _number(declared)
+            if length is None or length > wire.MAX_BODY_BYTES:
                 raise _invalid(answer)
             if kind != _JSON or "content-encoding" in answer.headers:
                 raise _invalid(answer)
@@ -170,7 +181,15 @@ class CentreClient:
                 whole += chunk
                 if len(whole) > wire.MAX_BODY_BYTES:
                     raise _invalid(answer)
-            return answer.status_code, bytes(whole)
+            retry_after = answer.headers.get("retry-after", "")
+            return _Reply(answer.status_code, bytes(whole), retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    status: int
+    body: bytes
+    retry_after: str
 
 
 def _invalid(answer: httpx.Response) -> Fault:
@@ -178,15 +197,27 @@ def _invalid(answer: httpx.Response) -> Fault:
     return Fault("centre-fault" if answer.is_server_error else "centre-answer-invalid")
 
 
-def _problem(status: int, body: bytes) -> SdboxError:
+def _problem(reply: _Reply) -> SdboxError:
     """What an answer other than 200 says."""
     try:
-        code = wire.decode(body, wire.Problem, MAX_PROBLEM_BYTES).code
+        code = wire.decode(reply.body, wire.Problem, MAX_PROBLEM_BYTES).code
     except DecodeError:
         code = ""
+    if code == "centre-busy":
+        return CentreBusy(_seconds(reply.retry_after))
     if code in errors.table():
         return errors.error(code)
-    return Fault("centre-fault" if status >= 500 else "centre-answer-invalid")
+    return Fault("centre-fault" if reply.status >= 500 else "centre-answer-invalid")
+
+
+def _seconds(retry_after: str) -> int:
+    """RFC 9110 section 10.2.3, in seconds; 0 for a date or nonsense: our own back-off does then."""
+    return min(_number(retry_after) or 0, MAX_RETRY_AFTER_S)
+
+
+def _number(text: str) -> int | None:
+    """Decimal digits of a header, a few of them at most; None for anything else."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
 def _tls_trouble(error: ssl.SSLError) -> SdboxError:

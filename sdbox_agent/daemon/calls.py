@@ -10,6 +10,7 @@ import concurrent.futures
 import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
+from sdbox_agent.centre.https import CentreBusy
 from sdbox_agent.errors import Bug, SdboxError
 
 if TYPE_CHECKING:
@@ -26,8 +27,17 @@ Answer = TypeVar("Answer")
 class Calls:
     """The queue of calls, and the one client they go through."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connect: Connect) -> None:
-        """`connect` makes a client; it connects at its first call, and keeps the connection."""
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connect: Connect,
+        busy: Callable[[float], None] = lambda _retry_after_s: None,
+    ) -> None:
+        """`connect` makes a client; it connects at its first call, and keeps the connection.
+
+        `busy` is told the seconds that a centre with too much to do asks for.
+        """
+        self._busy = busy
         self._loop = loop
         self._connect = connect
         self._client = connect()
@@ -81,6 +91,8 @@ class Calls:
         try:
             answer = future.result()
         except SdboxError as error:
+            if isinstance(error, CentreBusy):
+                self._busy(error.retry_after_s)
             failed(error.code)
         except Exception:  # noqa: BLE001  a bug in a call closes its session
             failed(Bug("unforeseen").code)

@@ -21,6 +21,7 @@ from sdbox_agent.daemon.greeting import Greeting
 from sdbox_agent.daemon.hotplug import Monitor
 from sdbox_agent.daemon.links import Link
 from sdbox_agent.daemon.local import LocalSocket
+from sdbox_agent.daemon.patience import Patience
 from sdbox_agent.daemon.perform import Performer
 from sdbox_agent.daemon.published import Published
 from sdbox_agent.daemon.shell import Shell
@@ -119,7 +120,8 @@ class _Core:
             levels=configured.profile.levels,
             retryable=frozenset(code for code, row in errors.table().items() if row.retry),
         )
-        self._calls = Calls(loop, configured.client)
+        patience = Patience(loop.time, secrets.SystemRandom().random)
+        self._calls = Calls(loop, configured.client, patience.busy)
         context = Context(policy, marks, self._feed, lambda: self._shell.state)
         outbox = Outbox(files, policy.boot_id)
         trust = Trust(
@@ -144,14 +146,14 @@ class _Core:
         self._greeting = Greeting(
             loop,
             self._centre.hello_at_boot,
-            secrets.SystemRandom().random,
+            patience,
             lambda code: notify.event(notify.Event.FAULT, code),
         )
         performer = Performer(
             context, outbox, self._card, self._centre, self._finger, self._tunnel, self._greeting
         )
         self._local = _local_socket(loop, paths.agent_socket, uids.watchers, self._feed)
-        self._shell = Shell(loop, policy, performer.perform, self._show)
+        self._shell = Shell(loop, policy, performer.perform, self._show, patience.again_s)
         self._links(paths, uids)
         self._hotplug = _monitor(configured.profile, configured.sensor)
 
@@ -183,7 +185,7 @@ class _Core:
             side.link.connect()
         if self._hotplug is not None:
             loop.add_reader(self._hotplug.fileno(), self._devices)
-        self._greeting.say()
+        self._greeting.begin()
         self._watchdog()
         notify.event(notify.Event.STARTED, "started")
         self._card.looked = self._say_ready

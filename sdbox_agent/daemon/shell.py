@@ -34,12 +34,17 @@ class Shell:
         policy: Policy,
         perform: Perform,
         show: Callable[[at.State], None],
+        again_s: Callable[[float], float] = lambda after_s: after_s,
     ) -> None:
-        """`perform` does one effect or raises SdboxError; `show` is told each new state."""
+        """`perform` does one effect or raises SdboxError; `show` is told each new state.
+
+        `again_s` is this box's own wait before another try.
+        """
         self._loop = loop
         self._policy = policy
         self._perform = perform
         self._show = show
+        self._again_s = again_s
         self._timers: dict[on.Timer, asyncio.TimerHandle] = {}
         self._queue: deque[on.Event] = deque()
         self._busy = False
@@ -102,9 +107,9 @@ class Shell:
             case do.SetTimer():
                 self._clear(effect.timer)
                 timed_out = on.TimedOut(effect.n, effect.timer)
-                self._timers[effect.timer] = self._loop.call_later(
-                    effect.after_s, self.feed, timed_out
-                )
+                retries = effect.timer is on.Timer.RETRY
+                after_s = self._again_s(effect.after_s) if retries else effect.after_s
+                self._timers[effect.timer] = self._loop.call_later(after_s, self.feed, timed_out)
             case do.ClearTimer():
                 self._clear(effect.timer)
             case do.ClearTimers():

@@ -53,7 +53,8 @@ def authorities(ders: Sequence[bytes]) -> Authorities:
         raise Fault("config-invalid") from None
 
 
-def _anchor(root: asn1_x509.Certificate, loaded: x509.Certificate, policy: str) -> CertTrustAnchor:
+@functools.lru_cache(maxsize=64)  # of an authority and a policy: the same for every card
+def _anchor(root_der: bytes, policy: str) -> CertTrustAnchor:
     """An anchor whose own limits count: path length, names and policies (RFC 5937 section 3.2).
 
     Its dates are `find`'s, so that their end is not taken for the card's. Validator 0.33 fails with
@@ -61,8 +62,9 @@ def _anchor(root: asn1_x509.Certificate, loaded: x509.Certificate, policy: str) 
     anyPolicy for the only one; and it forgets which policy was asked for when the anchor vouches
     for any (`intersect_policy_sets`), so the two are brought together here.
     """
+    root = asn1_x509.Certificate.load(root_der, strict=True)
     limits = derive_quals_from_cert(root)
-    stated = certificate.policies(loaded)
+    stated = certificate.policies(certificate.load(root_der))
     vouched = not stated or oids.ANY_POLICY in stated or policy in stated
     parameters = replace(
         limits.standard_parameters or PKIXValidationParams(),
@@ -110,7 +112,7 @@ def find(
     Raises Refused: card-expired, card-not-yet-valid (the certificate's own dates), card-untrusted.
     """
     context = ValidationContext(  # one a question: it keeps what it has found, whatever the policy
-        trust_roots=[_anchor(root, given.loaded[root.dump()], policy) for root in given.anchors],
+        trust_roots=[_anchor(root.dump(), policy) for root in given.anchors],
         other_certs=list(given.between),
         moment=moment,
         allow_fetching=False,

@@ -39,7 +39,7 @@ BINARY: Final = "/usr/bin/wireguard-go"
 START_DEADLINE_S: Final = 2.0  # from spawning to the first answer: 5 ms on a quiet box
 UAPI_DEADLINE_S: Final = 0.5  # one set or get: 0.3 ms
 STOP_DEADLINE_S: Final = 1.0  # from SIGKILL to reaped: 30 ms, the kernel taking the device down
-REPLY_MAX_BYTES: Final = 64 * 1024
+REPLY_MAX_BYTES: Final = 64 * 1024  # the answer to a get: some 350 bytes a peer
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -47,13 +47,19 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 class UapiSocket(UserspaceInterface):  # type: ignore[misc]  # pywireguard is not typed
     """pywireguard's interface over one kept connection: errno, end and deadline are errors."""
 
-    def __init__(self, sock: socket.socket, deadline_s: float = UAPI_DEADLINE_S) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        deadline_s: float = UAPI_DEADLINE_S,
+        reply_max_bytes: int = REPLY_MAX_BYTES,
+    ) -> None:
         self._sock = sock
         self.deadline_s = deadline_s
+        self._reply_max_bytes = reply_max_bytes
 
     def device(self) -> Device:
         """The interface as it is. The answer holds the private key: its buffer is wiped."""
-        buffer = bytearray(REPLY_MAX_BYTES)
+        buffer = bytearray(self._reply_max_bytes)
         try:
             return uapi.parse_get(buffer, self._exchange(uapi.GET, buffer))
         finally:
@@ -103,8 +109,16 @@ class WireGuardGo:
     it by. Start from the main thread: the child's death signal follows the thread that forked it.
     """
 
-    def __init__(self, name: str, directory: Path, binary: str = BINARY) -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        binary: str = BINARY,
+        reply_max_bytes: int = REPLY_MAX_BYTES,
+    ) -> None:
+        """`reply_max_bytes`: more where there are many peers."""
         self.name = name
+        self._reply_max_bytes = reply_max_bytes
         self._path = directory / f"{name}.sock"
         self._binary = binary
         self._child: subprocess.Popen[bytes] | None = None
@@ -134,7 +148,7 @@ class WireGuardGo:
                 sock.connect(str(self._path))  # waits in the backlog: there is no race to poll for
             self._uapi = UapiSocket(sock, START_DEADLINE_S)
             self._uapi.device()
-            self._uapi = UapiSocket(sock)
+            self._uapi = UapiSocket(sock, reply_max_bytes=self._reply_max_bytes)
         except BaseException as error:
             self.stop()
             if isinstance(error, (OSError, DecodeError)):

@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 
 from sdbox_agent.centre import wire
-from sdbox_agent.centre.https import CentreClient, Where, client_context
+from sdbox_agent.centre.https import CentreBusy, CentreClient, Where, client_context
 from sdbox_agent.errors import Fault, Refused, SdboxError
 from sdbox_centre import authority
 from tests.waiting import PATIENCE_S
@@ -221,6 +221,31 @@ def test_what_the_centre_must_not_say_is_a_named_error(
         with pytest.raises(SdboxError, match=f"^{code}$"):
             client.hello(HELLO)
         assert listening.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "kept_s"),
+    [
+        ("0", 0),
+        ("7", 7),
+        ("86400", 60),
+        ("9" * 5000, 0),
+        ("-1", 0),
+        ("1e3", 0),
+        ("\u00b2", 0),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 0),
+    ],
+)
+def test_fault_67_a_centre_with_too_much_to_do_says_for_how_long(
+    hosts: Hosts, told: str, kept_s: int
+) -> None:
+    head = f"HTTP/1.1 503 Busy\r\nretry-after: {told}\r\n".encode("latin-1")
+    busy = b'{"code":"centre-busy"}'
+    answer = head + JSON + f"content-length: {len(busy)}\r\n\r\n".encode() + busy
+    caught = pytest.raises(CentreBusy, match=r"^centre-busy$")
+    with answering(hosts, says(answer)) as (client, _), caught as refusal:
+        client.hello(HELLO)
+    assert refusal.value.retry_after_s == kept_s
 
 
 def test_an_answer_without_end_is_cut(hosts: Hosts) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sdbox_agent.centre.https import CentreBusy
 from sdbox_agent.daemon.calls import Calls
 from sdbox_agent.errors import Fault, Refused
 from tests.daemon.parts import turn
@@ -31,7 +32,8 @@ class Bench:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.clients: list[Client] = []
-        self.calls = Calls(self.loop, self.connect)  # type: ignore[arg-type]
+        self.asked_to_wait_s: list[float] = []
+        self.calls = Calls(self.loop, self.connect, self.asked_to_wait_s.append)  # type: ignore[arg-type]
         self.said: list[object] = []
 
     def connect(self) -> Client:
@@ -79,6 +81,15 @@ def test_failures_come_back_as_codes_and_a_bug_as_unforeseen(bench: Bench) -> No
     bench.ask(bug)
     turn(bench.loop, lambda: len(bench.said) == 2)
     assert bench.said == ["card-revoked", "unforeseen"]
+
+
+def test_a_centre_with_too_much_to_do_is_a_failure_and_says_for_how_long(bench: Bench) -> None:
+    def busy(_: Client) -> None:
+        raise CentreBusy(7)
+
+    bench.ask(busy)
+    turn(bench.loop, lambda: bench.said)
+    assert (bench.said, bench.asked_to_wait_s) == (["centre-busy"], [7])
 
 
 def test_a_cut_ends_what_runs_and_what_waits_and_the_next_has_a_client_of_its_own(

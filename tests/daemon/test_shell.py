@@ -137,6 +137,18 @@ def test_a_timer_comes_back_as_an_event_of_its_session(idle: Played) -> None:
     assert idle.state.code == "card-mute"
 
 
+def test_another_try_waits_for_this_boxs_own_time_and_nothing_else_does() -> None:
+    played = Played()
+    played.shell = Shell(played.loop, POLICY, played.perform, played.show, lambda s: s + 1.5)  # type: ignore[arg-type]
+    played.shell.start()
+    played.shell.feed(on.TunnelDown(0))
+    played.shell.feed(on.CardInserted(1))
+    assert played.loop.waiting() == [POLICY.card_s]
+    played.shell.feed(on.Failed(1, "centre-unreachable"))
+    played.shell.feed(on.TunnelDown(1))
+    assert played.loop.waiting() == [POLICY.retry_s + 1.5]
+
+
 def test_timers_of_an_ended_session_are_cancelled(idle: Played) -> None:
     idle.shell.feed(on.CardInserted(1))
     idle.shell.feed(on.CardRemoved(1))

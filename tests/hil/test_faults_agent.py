@@ -39,7 +39,7 @@ def tidy(bench: Bench) -> Iterator[None]:
 @contextlib.contextmanager
 def flooding(bench: Bench) -> Iterator[None]:
     """Somebody in the session sends without pause, and does not care who takes it."""
-    command = [sys.executable, flood.__file__, "10.77.1.1", "9", "2000", "30"]
+    command = [sys.executable, flood.__file__, "10.77.0.1", "9", "2000", "30"]
     inside = ["nsenter", f"--net={bench.rig.topology.session.path}"]
     child = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *inside, *command])
     try:

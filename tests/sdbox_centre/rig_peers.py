@@ -1,10 +1,13 @@
 """The contract of test_peers over wireguard-go, in a network namespace of its own."""
 
+import os
 import sys
 from pathlib import Path
 
 from sdbox_agent.terms import Level
+from sdbox_agent.tunnel.uapi import MAX_PEERS
 from sdbox_centre.book import ProjectFile
+from sdbox_centre.peers import Peer
 from sdbox_centre.wireguard import WireGuardPeers
 from tests.sdbox_centre.rig import own_network
 from tests.sdbox_centre.test_peers import contract
@@ -18,8 +21,18 @@ def main(runtime: str) -> None:
         pools=("10.77.0.0/24", "fd77::/64"),
         interface="sdboxvm1",
     )
+    crowded(WireGuardPeers(settings, Path("/run/wireguard"), None))
     contract(WireGuardPeers(settings, Path("/run/wireguard"), None))
     assert "sdboxvm1" not in Path("/proc/net/dev").read_text()
+
+
+def crowded(peers: WireGuardPeers) -> None:
+    """As many as an interface may have: they can still be counted."""
+    keys = {os.urandom(32) for _ in range(MAX_PEERS)}
+    for n, key in enumerate(keys):
+        peers.add(Peer(key, (f"10.77.{n // 256}.{n % 256}/32",)), bytearray(os.urandom(32)))
+    assert peers.present() == keys
+    peers.close()
 
 
 if __name__ == "__main__":

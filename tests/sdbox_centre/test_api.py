@@ -1,17 +1,22 @@
 import json
+from pathlib import Path
 
 import pytest
 
+from sdbox_agent import errors
 from sdbox_agent.centre import wire
+from sdbox_agent.centre.https import CentreClient
+from sdbox_agent.errors import SdboxError
 from sdbox_centre import api
 from tests.sdbox_centre import tls
 from tests.sdbox_centre.world import World
 
+KEPT = Path(__file__).parents[2] / "docs/openapi.json"
+
 
 @pytest.fixture
-def description(world: World) -> dict:
-    app = api.make_app(world.centre, lambda: ())
-    return app.openapi()
+def description() -> dict:
+    return api.description()
 
 
 def test_every_call_is_described_whole(description: dict) -> None:
@@ -29,6 +34,59 @@ def test_every_call_is_described_whole(description: dict) -> None:
     assert "$ref" not in json.dumps(
         [description["paths"][f"/v1/{name}"]["post"]["requestBody"] for name in api.CALLS]
     )
+
+
+def test_the_lists_are_described_too(description: dict) -> None:
+    get = description["paths"]["/v1/crls"]["get"]
+    assert "requestBody" not in get
+    answer = get["responses"]["200"]["content"]["application/json"]["schema"]
+    assert set(answer["properties"]) == {"crls"}
+
+
+def test_the_description_is_the_one_that_is_kept(description: dict) -> None:
+    """Whoever changes what is said on the wire sees it in the diff: `make openapi`."""
+    assert json.loads(KEPT.read_text("utf-8")) == description
+    assert description["info"]["version"] == str(wire.WIRE_MAX)
+
+
+def test_the_boxs_own_client_has_each_call_and_no_other(description: dict) -> None:
+    asked = {name for name in vars(CentreClient) if not name.startswith("_")} - {"close"}
+    assert {path.removeprefix("/v1/") for path in description["paths"]} == asked
+
+
+def test_every_code_reaches_the_box_as_itself_with_a_status_that_is_described(
+    world: World, description: dict, monkeypatch
+) -> None:
+    raised: list[str] = []
+
+    def refuse(*_: object) -> None:
+        raise errors.error(raised[-1])
+
+    kind = api.CALLS["end"]
+    monkeypatch.setitem(api.CALLS, "end", kind._replace(call=refuse))
+    statuses = set()
+    with tls.served(world) as port:
+        client = tls.client(world, port)
+        send = client._send
+
+        def seen(*request: object) -> object:
+            reply = send(*request)
+            statuses.add(str(reply.status))
+            return reply
+
+        client._send = seen
+        for code in errors.table():
+            raised.append(code)
+            with pytest.raises(SdboxError) as refused:
+                client.end(wire.EndRequest(session="none", code="cancelled"))
+            assert (refused.value.code, errors.explain(code).kind) == (
+                code,
+                next(
+                    name for name, one in errors.CLASSES.items() if isinstance(refused.value, one)
+                ),
+            )
+        client.close()
+    assert statuses <= set(description["paths"]["/v1/end"]["post"]["responses"])
 
 
 def test_the_description_is_served_in_development_only(world: World) -> None:

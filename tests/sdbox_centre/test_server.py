@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from sdbox_agent.centre import wire
-from sdbox_agent.errors import Refused, SdboxError
+from sdbox_agent.errors import Fault, Refused, SdboxError
 from sdbox_centre import authority, server
+from sdbox_centre.line import RETRY_AFTER_S, Line
 from tests.sdbox_centre import tls
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import Box, Session, World
@@ -291,6 +292,20 @@ def test_a_bug_is_told_as_a_fault_and_nothing_else(
         got = ask(sock, wire.encode(world.box.hello(None)))
     assert got.startswith(b"HTTP/1.1 500")
     assert got.endswith(b'{"code":"centre-fault"}')
+
+
+def test_a_newcomer_too_many_is_told_when_to_come_again(
+    world: World, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object) -> None:
+        raise Fault("centre-busy")
+
+    monkeypatch.setattr(Line, "run", busy)
+    with connect(world, port, tls.box_context(world, world.box)) as sock:
+        said = ask(sock, wire.encode(world.box.hello(None)))
+    assert said.startswith(b"HTTP/1.1 503")
+    assert f"\r\nretry-after: {RETRY_AFTER_S}\r\n".encode() in said
+    assert said.endswith(b'{"code":"centre-busy"}')
 
 
 def test_attempts_from_many_connections_are_counted_once_each(world: World, port: int) -> None:

@@ -1,0 +1,1 @@
+"""Many boxes at one centre: `make load`. Real centre processes, real signatures, virtual boxes."""

@@ -1,0 +1,158 @@
+"""[door] One step of a load test: so many boxes' morning at a fresh centre, renewals, revocations.
+
+Everything lies in one directory and in the rig's namespaces; nothing is reached beyond them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from hil import scratch
+from hil.bench_processes import children, cpu_ns
+from hil.centre import GATEWAY_UID, PORT, PROJECTS, Centre
+from hil.issuing import Issuing
+from hil.load import clients
+from hil.load.clients import Clients, Times
+from hil.load.crowd import Party, crowd
+from hil.net.topology import CENTRE4, Topology
+from sdbox_agent.centre.https import Where
+from sdbox_centre.authority import pem_of
+from sdbox_centre.gateway_wire import GatewayClient
+from sdbox_centre.staff import Staff
+from sdbox_centre.store import Store
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator
+
+    from hil.load.box import Call
+    from sdbox_agent.tunnel.link import UapiSocket
+
+SPREAD_S: Final = 20.0  # of the boxes' first calls after power-up
+ARRIVALS_S: Final = 40.0  # in which people put their cards in, each when it pleases them
+LEASE_S: Final = 60  # renewed at half of it
+LOOK_S: Final = 0.002
+
+
+@dataclass
+class Measured:
+    """What one step gave; times on the monotonic clock."""
+
+    boxes: int
+    calls: list[Call]
+    renewals: list[Call] = field(default_factory=list)
+    revocation_ms: list[float] = field(default_factory=list)
+    renewed_s: float = 0.0
+    morning_cpu_s: dict[str, float] = field(default_factory=dict)
+    renewal_cpu_s: dict[str, float] = field(default_factory=dict)
+
+
+class Bench:
+    """A centre and its boxes, from `with` to its end."""
+
+    def __init__(self, boxes: int) -> None:
+        self._boxes = boxes
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Bench:
+        with contextlib.ExitStack() as stack:
+            root = scratch.made("rig")
+            stack.callback(shutil.rmtree, root, ignore_errors=True)
+            topology = stack.enter_context(Topology(vms=len(PROJECTS)))
+            (root / "centre").mkdir(mode=0o755)
+            (root / "boxes").mkdir(mode=0o700)
+            issuing = Issuing()
+            self.centre = Centre(root / "centre", topology, issuing, LEASE_S)
+            self.parties = crowd(issuing, self.centre, self._boxes, PROJECTS[0].name)
+            authority = root / "boxes/centre.pem"
+            authority.write_bytes(pem_of(issuing.servers.certificate))
+            where = Where(((CENTRE4, PORT),), "centre.test")
+            at = clients.Centre(where, str(authority), PROJECTS[0].name)
+            self.clients = Clients(self.parties, at, root / "boxes", topology.box)
+            stack.callback(self.clients.close)
+            stack.callback(self.centre.stop)
+            self.centre.start()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    @contextlib.contextmanager
+    def control(self) -> Iterator[UapiSocket]:
+        """The project's WireGuard."""
+        with contextlib.closing(self.centre.control(PROJECTS[0])) as control:
+            yield control
+
+    def cpu_s(self) -> dict[str, float]:
+        """Processor time so far: the API, the gateway, its interfaces."""
+        gateway = self.centre.gateway.pid
+        spent_ns = {
+            "api": cpu_ns(self.centre.api.pid),
+            "gateway": cpu_ns(gateway),
+            "wireguard": sum(map(cpu_ns, children(gateway))),
+        }
+        return {name: ns / 1e9 for name, ns in spent_ns.items()}
+
+
+def run(boxes: int, rng: random.Random, renewals_s: float, revocations: int) -> Measured:
+    """One step. `renewals_s`: how long renewals are watched before anybody is revoked."""
+    with Bench(boxes) as bench:
+        before = bench.cpu_s()
+        measured = Measured(boxes, bench.clients.morning(morning(boxes, rng)))
+        measured.morning_cpu_s = _since(before, bench.cpu_s())
+        bench.clients.renew()
+        before, begun_s = bench.cpu_s(), time.monotonic()
+        time.sleep(renewals_s)
+        measured.renewed_s = time.monotonic() - begun_s
+        measured.renewal_cpu_s = _since(before, bench.cpu_s())
+        measured.revocation_ms = [
+            revocation_ms(bench, party) for party in rng.sample(bench.parties, revocations)
+        ]
+        measured.renewals = bench.clients.stop()
+    return measured
+
+
+def morning(boxes: int, rng: random.Random) -> list[Times]:
+    """When each box makes its first call, and when its card is put in."""
+    from_s = clients.soon_s()
+    return [
+        Times(from_s + rng.uniform(0, SPREAD_S), from_s + rng.uniform(0, ARRIVALS_S))
+        for _ in range(boxes)
+    ]
+
+
+def revocation_ms(bench: Bench, party: Party) -> float:
+    """From the staff's act to the peer's absence, as wireguard-go itself says."""
+    with bench.control() as control:
+        before = len(control.device().peers)
+        begun_s = time.monotonic()
+        revoke(bench.centre, party)
+        _until(lambda: len(control.device().peers) < before)
+    return 1000 * (time.monotonic() - begun_s)
+
+
+def revoke(centre: Centre, party: Party) -> None:
+    """The act itself, without the start of a command."""
+    store = Store(centre.root / "db/centre.sqlite")
+    card = party.holder.certificates.hashes().auth
+    gone = Staff(store, lambda: int(time.time())).revoke_card(card, "test")
+    store.close()
+    with GatewayClient(centre.root / "gateway/gateway.sock", GATEWAY_UID) as gateway:
+        gateway.remove(gone)
+
+
+def _since(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    return {name: after[name] - before[name] for name in before}
+
+
+def _until(so: Callable[[], bool], within_s: float = 30.0) -> None:
+    end_s = time.monotonic() + within_s
+    while not so():
+        if time.monotonic() > end_s:
+            raise TimeoutError("the peer is still in")
+        time.sleep(LOOK_S)

@@ -1,0 +1,96 @@
+"""Who waits for one of the API's threads, and in which order; who is sent away, to come later.
+
+A box that renews a lease goes before one whose holder stands there, and both before newcomers: a
+lease must not die in a queue of them. Only newcomers are capped: the others have been let in, one
+call a connection at a time, and connections are bounded. Used in one event loop alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import heapq
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from sdbox_agent.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+THREADS: Final = 4  # more of them fight for the interpreter
+MOST_NEWCOMERS: Final = 100  # waiting: a second's work and more
+RETRY_AFTER_S: Final = 5  # what those beyond are told; each box adds a share of its own
+
+Result = TypeVar("Result")
+
+
+class Rank(enum.IntEnum):
+    """Lower goes first."""
+
+    LEASE = 0  # somebody is in
+    UNDER_WAY = 1  # somebody stands before a box that was greeted
+    NEWCOMER = 2
+
+
+class Line:
+    """Threads, and the calls that wait for one."""
+
+    def __init__(self, threads: int = THREADS, most_newcomers: int = MOST_NEWCOMERS) -> None:
+        self._pool = ThreadPoolExecutor(threads, "call")
+        self._free = threads
+        self._most_newcomers = most_newcomers
+        self._newcomers = 0
+        self._order = itertools.count()
+        self._waiting: list[tuple[Rank, int, asyncio.Future[None]]] = []
+
+    async def run(self, rank: Rank, call: Callable[[], Result]) -> Result:
+        """Call it in a thread when its turn has come. Raises Fault("centre-busy"), and as it does.
+
+        A call that has begun runs to its end, also when nobody waits for it any more.
+        """
+        await self._turn(rank)
+        running = self._pool.submit(call)
+        running.add_done_callback(self._over(asyncio.get_running_loop()))
+        return await asyncio.wrap_future(running)
+
+    def close(self) -> None:
+        """After the last call."""
+        self._pool.shutdown()
+
+    async def _turn(self, rank: Rank) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        newcomer = rank is Rank.NEWCOMER
+        if newcomer and self._newcomers >= self._most_newcomers:
+            raise Fault("centre-busy")
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (rank, next(self._order), turn))
+        self._newcomers += newcomer
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it had come all the same
+                self._next()
+            raise
+        finally:
+            self._newcomers -= newcomer
+
+    def _over(self, loop: asyncio.AbstractEventLoop) -> Callable[[object], None]:
+        def over(_running: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has closed
+                loop.call_soon_threadsafe(self._next)
+
+        return over
+
+    def _next(self) -> None:
+        """A thread is free: the first that still waits has its turn."""
+        while self._waiting:
+            _, _, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1

@@ -1,0 +1,25 @@
+"""A small morning at a real centre: what `make load` does with a thousand."""
+
+import random
+
+import pytest
+
+from hil.load import step
+from hil.load.figures import figures
+
+pytestmark = pytest.mark.rig
+
+BOXES = 20
+
+
+def test_every_box_has_its_lease_renews_it_and_loses_it_when_revoked(monkeypatch) -> None:
+    monkeypatch.setattr(step, "SPREAD_S", 1.0)
+    monkeypatch.setattr(step, "ARRIVALS_S", 2.0)
+    measured = step.run(BOXES, random.Random(1), step.LEASE_S / 2 + 3, 3)
+    row = figures(measured)
+    assert {call.code for call in measured.calls} == {"done"}
+    assert row["failed"] == 0
+    assert row["call_ms"]["n"] == 6 * BOXES
+    assert {call.box for call in measured.renewals if call.code == "done"} == set(range(BOXES))
+    assert row["revocation_ms"]["n"] == 3
+    assert row["renewal_cpu_percent"]["api"] > 0
