@@ -9,8 +9,9 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault, Refused
-from sdbox_centre import rows
+from sdbox_centre import linkrows, rows
 from sdbox_centre.store import note
 
 if TYPE_CHECKING:
@@ -104,4 +105,15 @@ def end_all(tx: Connection, sessions: Iterable[Row[Any]], code: str, now_s: int)
         if rows.end(tx, session.id, code):
             note(tx, now_s, "end", code, box=session.box, session=session.name, card=session.card)
             keys.append(key_of(session))
+    return keys
+
+
+def revoke_all(tx: Connection, sessions: Iterable[Row[Any]], code: str, now_s: int) -> list[str]:
+    """As `end_all`, and their boxes are told: none of them knows it yet."""
+    keys = []
+    for session in sessions:
+        ended = end_all(tx, [session], code, now_s)
+        if ended:
+            linkrows.tell(tx, session.box, wire.Revoked(session=session.name, code=code), now_s)
+        keys += ended
     return keys

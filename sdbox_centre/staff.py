@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused
-from sdbox_centre import rows
-from sdbox_centre.core import end_all
+from sdbox_centre import linkrows, rows
+from sdbox_centre.core import end_all, revoke_all
 from sdbox_centre.store import note
 from sdbox_centre.tables import boxes, cards, enrolments, grants, holders, projects, sessions
 
@@ -121,7 +122,7 @@ class Staff:
                 )
             )
             note(tx, self._utc_s(), "withdraw", project=project, motive=motive)
-            return end_all(tx, list(live), "revoked", self._utc_s())
+            return revoke_all(tx, list(live), "revoked", self._utc_s())
 
     def close_project(self, project: str, motive: str) -> list[str]:
         """Nobody enters any more; sessions there end."""
@@ -133,7 +134,7 @@ class Staff:
                 select(sessions).where(sessions.c.project == project, sessions.c.state != "ended")
             )
             note(tx, self._utc_s(), "close-project", project=project, motive=motive)
-            return end_all(tx, list(live), "revoked", self._utc_s())
+            return revoke_all(tx, list(live), "revoked", self._utc_s())
 
     def revoke_card(self, card: bytes, motive: str) -> list[str]:
         """For good; its session ends."""
@@ -143,7 +144,7 @@ class Staff:
             if not tx.execute(gone).rowcount:
                 raise Refused("not-found")
             note(tx, now_s, "revoke-card", card=card, motive=motive)
-            return end_all(tx, rows.live_of_card(tx, card), "revoked", now_s)
+            return revoke_all(tx, rows.live_of_card(tx, card), "revoked", now_s)
 
     def unlock_card(self, card: bytes, motive: str) -> None:
         """Its attempts are whole again, here and (told by the next proof's answer) on each box."""
@@ -158,7 +159,9 @@ class Staff:
         with self._store.begin() as tx:
             self._set_box(tx, name, "suspended")
             note(tx, self._utc_s(), "suspend-box", box=name, motive=motive)
-            return end_all(tx, rows.live_of_box(tx, name), "revoked", self._utc_s())
+            gone = end_all(tx, rows.live_of_box(tx, name), "revoked", self._utc_s())
+            linkrows.tell(tx, name, wire.BoxSuspended(), self._utc_s())
+            return gone
 
     def resume_box(self, name: str, motive: str) -> None:
         """A suspended box is answered again; its next start counts from its own counter."""
