@@ -12,18 +12,22 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from urllib.parse import parse_qs
 
 import msgspec
 from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
 
-from sdbox_agent.centre import wire
+from sdbox_agent.centre import eventstream, wire
 from sdbox_agent.errors import AskAgain, DecodeError, Fault, Refused, SdboxError
-from sdbox_centre import rows, sessions, tunnels
+from sdbox_centre import link, rows, sessions, tunnels
+from sdbox_centre.connections import Connections
 from sdbox_centre.core import box_of
 from sdbox_centre.store import note
+from sdbox_centre.streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
 THREADS: Final = 4  # the database has one writer; these overlap with verifying and the gateway
 JSON: Final = "application/json"
+Answer = TypeVar("Answer")
 
 log = logging.getLogger("sdbox.centre")
 
@@ -60,6 +65,7 @@ CALLS: Final = {
     "receipt": _Kind(wire.ReceiptRequest, wire.ReceiptAnswer, tunnels.receipt),
     "renew": _Kind(wire.RenewRequest, wire.RenewAnswer, tunnels.renew),
     "end": _Kind(wire.EndRequest, wire.EndAnswer, sessions.end),
+    "health": _Kind(wire.HealthRequest, wire.HealthAnswer, link.health),
 }
 _STATUS: Final = {  # all other codes: by their class
     "request-invalid": HTTPStatus.BAD_REQUEST,
@@ -80,10 +86,16 @@ def make_app(
 ) -> FastAPI:
     """The application. `docs` serves its OpenAPI description, for development only."""
     pool = ThreadPoolExecutor(THREADS, "call")
+    connections = Connections()
+    streams = Streams(centre, crls, connections)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        feeding = asyncio.create_task(streams.feed())
         yield
+        feeding.cancel()
+        await asyncio.wait([feeding])
+        streams.close()
         pool.shutdown()
 
     app = FastAPI(
@@ -99,6 +111,8 @@ def make_app(
     for name, kind in CALLS.items():
         _add_call(app, pool, centre, name, kind)
     _add_crls(app, pool, centre, crls)
+    _add_link(app, pool, centre, streams)
+    app.state.connections, app.state.streams = connections, streams
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(SdboxError, _problem)
     app.add_exception_handler(Exception, _unforeseen)
@@ -145,7 +159,48 @@ def _add_crls(
     app.get("/v1/crls", name="crls", response_class=Response)(endpoint)
 
 
-def _traced(centre: Centre, name: str, call: _Call, fingerprint: bytes, body: _Body) -> bytes:
+def _add_link(app: FastAPI, pool: ThreadPoolExecutor, centre: Centre, streams: Streams) -> None:
+    async def endpoint(
+        request: Request,
+        fingerprint: bytes = Depends(_fingerprint),
+        body: _Body = Depends(_asked),  # noqa: B008  FastAPI's way
+    ) -> Response:
+        loop = asyncio.get_running_loop()
+        opened = await loop.run_in_executor(
+            pool, _traced, centre, "link", link.open_stream, fingerprint, body
+        )
+        text = streams.follow(opened, request.scope["state"]["drop"])
+        return StreamingResponse(text, media_type=eventstream.MEDIA_TYPE)
+
+    endpoint.__doc__ = wire.LinkRequest.__doc__
+    described = _described_stream()
+    app.get("/v1/link", name="link", response_class=Response, openapi_extra=described)(endpoint)
+
+
+async def _asked(request: Request) -> _Body:
+    """The query and Last-Event-ID of a stream: closed and bounded as a body is."""
+    query, last = request.url.query, request.headers.get("last-event-id")
+    try:
+        fields = parse_qs(
+            query, strict_parsing=True, max_num_fields=len(wire.LinkRequest.__struct_fields__)
+        )
+        claim = msgspec.convert(
+            {k: v for k, (v,) in fields.items()}, wire.LinkRequest, strict=False
+        )
+        number = None if last is None else msgspec.convert(last, wire.Count, strict=False)
+    except ValueError:
+        raise Refused("request-invalid") from None
+    digest = hashlib.sha256(f"/v1/link\0{query}\0{last}".encode()).digest()
+    return _Body(link.Asked(claim, number), digest)
+
+
+def _traced(
+    centre: Centre,
+    name: str,
+    call: Callable[[Centre, bytes, Any, bytes], Answer],
+    fingerprint: bytes,
+    body: _Body,
+) -> Answer:
     """Run a call; what it refuses is written down, whoever asked."""
     try:
         return call(centre, fingerprint, body.message, body.digest)
@@ -153,7 +208,7 @@ def _traced(centre: Centre, name: str, call: _Call, fingerprint: bytes, body: _B
         with centre.store.begin() as tx:
             row = rows.box(tx, fingerprint)
             box = None if row is None else row.name
-            session = body.message.session
+            session = getattr(body.message, "session", None)
             note(tx, centre.utc_s(), name, error.code, box=box, session=session)
         raise
 
@@ -226,15 +281,39 @@ def _described(kind: _Kind) -> dict[str, Any]:
     def content(schema: dict[str, Any]) -> dict[str, Any]:
         return {"content": {JSON: {"schema": _inlined(schema, parts)}}}
 
-    refused = {"description": "Refused: the code says why.", **content(problem)}
-    statuses = {400, 403, 404, 409, 413, 500, 503}
     return {
         "requestBody": {"required": True, **content(request)},
         "responses": {
             "200": {"description": kind.answer.__doc__ or "", **content(answer)},
-            **{str(status): refused for status in sorted(statuses)},
+            **_refusals(content(problem), {400, 403, 404, 409, 413, 500, 503}),
         },
     }
+
+
+def _described_stream() -> dict[str, Any]:
+    """The same of the stream."""
+    (asked, problem, count), parts = msgspec.json.schema_components(
+        [wire.LinkRequest, wire.Problem, wire.Count], ref_template="#/$defs/{name}"
+    )
+    query = [
+        {"in": "query", "name": name, "required": True, "schema": _inlined(schema, parts)}
+        for name, schema in parts[asked["$ref"].rpartition("/")[2]]["properties"].items()
+    ]
+    last = {"in": "header", "name": "Last-Event-ID", "required": False, "schema": count}
+    refused = {"content": {JSON: {"schema": _inlined(problem, parts)}}}
+    stream = {eventstream.MEDIA_TYPE: {"schema": {"type": "string"}}}
+    return {
+        "parameters": [*query, last],
+        "responses": {
+            "200": {"description": "Events, as they come.", "content": stream},
+            **_refusals(refused, {400, 403, 500, 503}),
+        },
+    }
+
+
+def _refusals(problem: dict[str, Any], statuses: set[int]) -> dict[str, Any]:
+    refused = {"description": "Refused: the code says why.", **problem}
+    return {str(status): refused for status in sorted(statuses)}
 
 
 def _inlined(schema: Any, parts: dict[str, Any]) -> Any:  # noqa: ANN401  JSON
