@@ -11,25 +11,31 @@ import hashlib
 import logging
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, cast
+from urllib.parse import parse_qs
 
+import msgspec
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
 
-from sdbox_agent.centre import wire
+from sdbox_agent.centre import eventstream, wire
 from sdbox_agent.errors import AskAgain, DecodeError, Fault, Refused, SdboxError
-from sdbox_centre import review, rows, sessions, tunnels
+from sdbox_centre import link, review, rows, sessions, tunnels
+from sdbox_centre.connections import Connections
 from sdbox_centre.core import box_of
 from sdbox_centre.line import RETRY_AFTER_S, Line, Rank
-from sdbox_centre.openapi import JSON, operation
+from sdbox_centre.openapi import JSON, operation, stream
 from sdbox_centre.store import note
+from sdbox_centre.streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from sdbox_centre.core import Centre
 
+Answer = TypeVar("Answer")
 
 log = logging.getLogger("sdbox.centre")
 
@@ -59,6 +65,7 @@ CALLS: Final = {
     "receipt": _Kind(wire.ReceiptRequest, wire.ReceiptAnswer, tunnels.receipt, Rank.UNDER_WAY),
     "renew": _Kind(wire.RenewRequest, wire.RenewAnswer, tunnels.renew, Rank.LEASE),
     "end": _Kind(wire.EndRequest, wire.EndAnswer, sessions.end, Rank.LEASE),
+    "health": _Kind(wire.HealthRequest, wire.HealthAnswer, link.health, Rank.NEWCOMER),
 }
 _STATUS: Final = {  # all other codes: by their class
     "request-invalid": HTTPStatus.BAD_REQUEST,
@@ -79,12 +86,17 @@ def make_app(
 ) -> FastAPI:
     """The application. `docs` serves its OpenAPI description, for development only."""
     line = Line()
+    connections = Connections()
+    streams = Streams(centre, crls, connections)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(_sweep(line, centre))
+        tasks = [asyncio.create_task(streams.feed()), asyncio.create_task(_sweep(line, centre))]
         yield
-        sweeping.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        streams.close()
         line.close()
 
     app = FastAPI(
@@ -100,6 +112,8 @@ def make_app(
     for name, kind in CALLS.items():
         _add_call(app, line, centre, name, kind)
     _add_crls(app, line, centre, crls)
+    _add_link(app, line, centre, streams)
+    app.state.connections, app.state.streams = connections, streams
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(SdboxError, _problem)
     app.add_exception_handler(Exception, _unforeseen)
@@ -161,7 +175,49 @@ def _add_crls(
     )(endpoint)
 
 
-def _traced(centre: Centre, name: str, call: _Call, fingerprint: bytes, body: _Body) -> bytes:
+def _add_link(app: FastAPI, line: Line, centre: Centre, streams: Streams) -> None:
+    async def endpoint(request: Request) -> Response:
+        fingerprint, asked = _fingerprint(request), _asked(request)
+        opened = await line.run(
+            Rank.NEWCOMER,
+            lambda: _traced(centre, "link", link.open_stream, fingerprint, asked),
+        )
+        text = streams.follow(opened, request.scope["state"]["drop"])
+        return StreamingResponse(text, media_type=eventstream.MEDIA_TYPE)
+
+    endpoint.__doc__ = wire.LinkRequest.__doc__
+    app.get(
+        "/v1/link",
+        name="link",
+        response_class=Response,
+        openapi_extra=stream(wire.LinkRequest, eventstream.MEDIA_TYPE),
+    )(endpoint)
+
+
+def _asked(request: Request) -> _Body:
+    """The query and Last-Event-ID of a stream: closed and bounded as a body is."""
+    query, last = request.url.query, request.headers.get("last-event-id")
+    try:
+        fields = parse_qs(
+            query, strict_parsing=True, max_num_fields=len(wire.LinkRequest.__struct_fields__)
+        )
+        claim = msgspec.convert(
+            {k: v for k, (v,) in fields.items()}, wire.LinkRequest, strict=False
+        )
+        number = None if last is None else msgspec.convert(last, wire.Count, strict=False)
+    except ValueError:
+        raise Refused("request-invalid") from None
+    digest = hashlib.sha256(f"/v1/link\0{query}\0{last}".encode()).digest()
+    return _Body(link.Asked(claim, number), digest)
+
+
+def _traced(
+    centre: Centre,
+    name: str,
+    call: Callable[[Centre, bytes, Any, bytes], Answer],
+    fingerprint: bytes,
+    body: _Body,
+) -> Answer:
     """Run a call; what it refuses is written down, whoever asked."""
     try:
         return call(centre, fingerprint, body.message, body.digest)
@@ -169,7 +225,7 @@ def _traced(centre: Centre, name: str, call: _Call, fingerprint: bytes, body: _B
         with centre.store.begin() as tx:
             row = rows.box(tx, fingerprint)
             box = None if row is None else row.name
-            session = body.message.session
+            session = getattr(body.message, "session", None)
             note(tx, centre.utc_s(), name, error.code, box=box, session=session)
         raise
 

@@ -5,17 +5,14 @@ And the two questions each call begins with: which box is this, and which sessio
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import bindparam, func, insert, select
-
+from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault, Refused
-from sdbox_centre import access, facts, rows
+from sdbox_centre import access, facts, linkrows, rows
 from sdbox_centre.store import note
-from sdbox_centre.tables import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,17 +25,6 @@ if TYPE_CHECKING:
     from sdbox_centre.facts import Proven
     from sdbox_centre.gateway_wire import Install, Installed, Renewal, Renewed
     from sdbox_centre.store import Store
-
-_TELL: Final = insert(events).from_select(
-    ["box", "seq", "kind", "body", "at_s"],
-    select(
-        bindparam("b_box"),
-        func.coalesce(func.max(events.c.seq), 0) + 1,
-        bindparam("b_kind"),
-        bindparam("b_body"),
-        bindparam("b_now"),
-    ).where(events.c.box == bindparam("b_box")),
-)
 
 log = logging.getLogger("sdbox.centre")
 
@@ -154,12 +140,6 @@ def revoke_all(tx: Connection, sessions: Iterable[Row[Any]], code: str, now_s: i
     for session in sessions:
         ended = end_all(tx, [session], code, now_s)
         if ended:
-            tell(tx, now_s, session.box, "revoked", {"session": session.name, "code": code})
+            linkrows.tell(tx, session.box, wire.Revoked(session=session.name, code=code), now_s)
         keys += ended
     return keys
-
-
-def tell(tx: Connection, now_s: int, box: str, kind: str, body: dict[str, str]) -> None:
-    """Something for a box to hear, in the order in which it was told."""
-    said = json.dumps(body)
-    tx.execute(_TELL, {"b_box": box, "b_kind": kind, "b_body": said, "b_now": now_s})

@@ -31,18 +31,44 @@ def operation(request: type[Any] | None, answer: type[Any]) -> dict[str, Any]:
     def content(schema: dict[str, Any]) -> dict[str, Any]:
         return {"content": {JSON: {"schema": _inlined(schema, parts)}}}
 
-    refused = {"description": "Refused: the code says why.", **content(problem)}
-    busy = {**refused, "headers": {"Retry-After": {"schema": {"type": "integer"}}}}
     described: dict[str, Any] = {
         "responses": {
             "200": {"description": answer.__doc__ or "", **content(answered)},
-            **{str(int(status)): refused for status in REFUSALS},
-            str(int(HTTPStatus.SERVICE_UNAVAILABLE)): busy,
+            **_refusals(content(problem)),
         }
     }
     if asked:
         described["requestBody"] = {"required": True, **content(asked[0])}
     return described
+
+
+def stream(query: type[Any], media_type: str) -> dict[str, Any]:
+    """A stream of server-sent events: what its query says, where it may begin, its refusals."""
+    (asked, problem, number), parts = msgspec.json.schema_components(
+        [query, wire.Problem, wire.Count], ref_template="#/$defs/{name}"
+    )
+    named = parts[asked["$ref"].rpartition("/")[2]]["properties"]
+    fields = [
+        {"in": "query", "name": name, "required": True, "schema": _inlined(schema, parts)}
+        for name, schema in named.items()
+    ]
+    last = {"in": "header", "name": "Last-Event-ID", "required": False, "schema": number}
+    events = {"content": {media_type: {"schema": {"type": "string"}}}}
+    refused = {"content": {JSON: {"schema": _inlined(problem, parts)}}}
+    return {
+        "parameters": [*fields, last],
+        "responses": {"200": {"description": "Events, as they come.", **events}}
+        | _refusals(refused),
+    }
+
+
+def _refusals(problem: dict[str, Any]) -> dict[str, Any]:
+    refused = {"description": "Refused: the code says why.", **problem}
+    busy = {**refused, "headers": {"Retry-After": {"schema": {"type": "integer"}}}}
+    return {
+        **{str(int(status)): refused for status in REFUSALS},
+        str(int(HTTPStatus.SERVICE_UNAVAILABLE)): busy,
+    }
 
 
 def _inlined(schema: Any, parts: dict[str, Any]) -> Any:  # noqa: ANN401  JSON

@@ -8,6 +8,7 @@ internal name, so uvicorn is pinned and the tests hold it.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import socket
 import ssl
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+    from sdbox_centre.connections import Connections
+
 REQUEST_S: Final = 5.0  # from its first byte (or the handshake) to its last
 HANDSHAKE_S: Final = 5.0
 KEEP_ALIVE_S: Final = 75  # longer than half a lease: renewals reuse their connection
-MAX_CONNECTIONS: Final = 2000
+DEAD_S: Final = 30  # a box that takes nothing for so long has gone, whatever TCP hopes
+MAX_CONNECTIONS: Final = 4096  # of each box three: its stream, its health, its session's calls
 MAX_HEADER_BYTES: Final = 16 * 1024
 STREAM_BYTES: Final = 16 * 1024  # asyncio would allocate 256 KiB for each TLS connection
 
@@ -35,20 +39,26 @@ log = logging.getLogger("sdbox.centre")
 class BoxProtocol(H11Protocol):
     """One connection of one box."""
 
+    known: Connections  # where it is entered: set by `make_server`
+    _fingerprint = b""
+
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         tls = transport.get_extra_info("ssl_object")
         peer = None if tls is None else tls.getpeercert(binary_form=True)
-        self.app_state = {**self.app_state, "peer_certificate": peer}
+        self.app_state = {**self.app_state, "peer_certificate": peer, "drop": transport.abort}
         self._late: asyncio.TimerHandle | None = None
         # asyncio does so only for sockets whose `proto` it knows; without it each answer, two
         # writes, waits 40 ms for the box's delayed acknowledgement
         raw = transport.get_extra_info("socket")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_S * 1000)
         super().connection_made(transport)
         if not peer:
             transport.abort()  # the context requires one; a context that does not serves nobody
             return
+        self._fingerprint = hashlib.sha256(peer).digest()
+        self.known.add(self._fingerprint, transport)
         self._expect_request()
 
     @override
@@ -71,6 +81,7 @@ class BoxProtocol(H11Protocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._no_longer_late()
+        self.known.discard(self._fingerprint, self.transport)
         super().connection_lost(exc)
 
     def _being_answered(self) -> bool:
@@ -109,9 +120,10 @@ def tls_context(certificate: Path, key: Path, box_anchors: Path) -> ssl.SSLConte
 def make_server(app: FastAPI, context: ssl.SSLContext) -> uvicorn.Server:
     """A uvicorn that knows boxes by their certificates and believes no header."""
     tame_asyncio_tls()
+    protocol = type("Protocol", (BoxProtocol,), {"known": app.state.connections})
     config = uvicorn.Config(
         app,
-        http=BoxProtocol,
+        http=protocol,
         ws="none",
         loop="asyncio",
         lifespan="on",
@@ -126,7 +138,20 @@ def make_server(app: FastAPI, context: ssl.SSLContext) -> uvicorn.Server:
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         reset_contextvars=True,
     )
-    return uvicorn.Server(config)
+    return _Server(config, app)
+
+
+class _Server(uvicorn.Server):
+    """Ends what would not end by itself before it waits for the rest."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.streams.drop_all()
+        await super().shutdown(sockets)
 
 
 def tame_asyncio_tls() -> None:

@@ -12,8 +12,8 @@ from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
-from sdbox_centre import access, challenges, facts, rows, twice
-from sdbox_centre.core import box_of, end_all, held, key_of, revoke_all, session_of
+from sdbox_centre import access, boots, challenges, facts, rows, twice
+from sdbox_centre.core import box_of, end_all, held, key_of, session_of
 from sdbox_centre.store import note
 
 if TYPE_CHECKING:
@@ -35,17 +35,12 @@ def hello(centre: Centre, fingerprint: bytes, request: wire.HelloRequest, _diges
             raise Refused("box-refused")
         if chosen < max(request.wire_min, wire.WIRE_MIN):
             raise Refused("wire-unsupported")
-        clone = _is_clone(box, request)
-        if clone:
-            rows.suspend(tx, box.name)
-            note(tx, now_s, "hello", "box-clone", box=box.name)
-            gone = revoke_all(tx, rows.live_of_box(tx, box.name), "box-clone", now_s)
-            challenge = None
-        else:
-            gone, challenge = _greet(centre, tx, box, request, now_s)
-    centre.evict(gone)
+        clone = boots.is_clone(box, request)
+        gone, challenge = ([], None) if clone else _greet(centre, tx, box, request, now_s)
     if clone:
+        boots.suspend_clone(centre, box.name, "hello")
         raise Refused("box-clone")
+    centre.evict(gone)
     return wire.encode(
         wire.HelloAnswer(
             utc_s=now_s,
@@ -56,22 +51,11 @@ def hello(centre: Centre, fingerprint: bytes, request: wire.HelloRequest, _diges
     )
 
 
-def _is_clone(box: Row[Any], request: wire.HelloRequest) -> bool:
-    """Two live starts of one box, or a start counter that goes back (design section 4)."""
-    if request.boot_counter == box.boot_counter and box.boot_id is not None:
-        return bool(request.boot_id != box.boot_id)
-    return bool(request.boot_counter < box.boot_counter)
-
-
 def _greet(
     centre: Centre, tx: Connection, box: Row[Any], request: wire.HelloRequest, now_s: int
 ) -> tuple[list[str], bytes | None]:
-    gone: list[str] = []
-    if box.boot_id != request.boot_id:
-        rows.boot(tx, box.name, request.boot_counter, request.boot_id)
-        gone = end_all(tx, rows.live_of_box(tx, box.name), "shutdown", now_s)
-        note(tx, now_s, "boot", box=box.name)
-        box = rows.box(tx, box.tls_sha256) or box
+    gone = boots.take(tx, box, request, now_s)
+    box = rows.box(tx, box.tls_sha256) or box
     if request.session is None:
         return gone, None
     if not request.session.startswith(f"{request.boot_id}-"):

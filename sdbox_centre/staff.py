@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 
+from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused
 from sdbox_agent.pki import certificate
 from sdbox_agent.pki.holder import guid
-from sdbox_centre import rows
+from sdbox_centre import linkrows, rows
 from sdbox_centre.facts import as_written
 from sdbox_centre.review import Touched, review
 from sdbox_centre.store import note
@@ -160,7 +161,9 @@ class Staff:
         with self._store.alone() as tx:
             self._set_box(tx, name, "suspended")
             note(tx, self._utc_s(), "suspend-box", box=name, motive=motive)
-            return self._review(tx, Touched(box=name))
+            gone = self._review(tx, Touched(box=name))
+            linkrows.tell(tx, name, wire.BoxSuspended(), self._utc_s())
+            return gone
 
     def resume_box(self, name: str, motive: str) -> None:
         """A suspended box is answered again; its next start counts from its own counter."""

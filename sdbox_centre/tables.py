@@ -243,14 +243,44 @@ leases: Final = Table(
     Column("until_s", Integer, nullable=False),
 )
 
-events: Final = Table(  # for the boxes to hear
-    "events",
+links: Final = Table(  # the box link: what was said there, both ways
+    "links",
     metadata,
     Column("box", ForeignKey("boxes.name"), primary_key=True),
-    Column("seq", Integer, primary_key=True),  # of this box, growing by one
+    Column("seq", Integer, nullable=False, server_default=text("0")),  # of the newest event
+    Column("boot_counter", Integer, nullable=False, server_default=text("0")),
+    Column("n", Integer, nullable=False, server_default=text("0")),  # newest message since then
+    Column("health", LargeBinary),  # the last, as it came (JSON)
+    Column("health_s", Integer),
+)
+
+link_messages: Final = Table(  # each box's last ones: two holders of a key repeat one another
+    "link_messages",
+    metadata,
+    Column("box", ForeignKey("boxes.name"), primary_key=True),
+    Column("boot_counter", Integer, primary_key=True),
+    Column("n", Integer, primary_key=True),
+    Column("sha256", LargeBinary, nullable=False),
+)
+
+events: Final = Table(  # for boxes: pushed at once, and again after a broken link
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("box", ForeignKey("boxes.name"), nullable=False),
+    Column("seq", Integer, nullable=False),  # of this box: grows by one
     Column("kind", String, nullable=False),
-    Column("body", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # JSON
     Column("at_s", Integer, nullable=False),
+    UniqueConstraint("box", "seq"),
+    sqlite_autoincrement=True,
+)
+
+announced: Final = Table(  # the newest that all boxes were told of
+    "announced",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("value", String, nullable=False),
 )
 
 trace: Final = Table(

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, func, update
 
 from sdbox_centre import rows
-from sdbox_centre.core import end_all, revoke_all, tell
+from sdbox_centre.core import end_all, revoke_all
 from sdbox_centre.store import note
 from sdbox_centre.tables import cards, sessions
 
@@ -79,7 +79,6 @@ def proven_by(session: Row[Any], n: int) -> bool:
 def alarm(tx: Connection, session: Row[Any], now_s: int) -> None:
     """Two cards, one key. The session that contested was ended when it was refused."""
     tx.execute(_TWICE, {"b_card": session.card, "b_now": now_s})
-    end_all(tx, [session], "card-twice", now_s)
+    revoke_all(tx, [session], "card-twice", now_s)
     for box in (session.box, session.contested_by):
         note(tx, now_s, "alarm", "card-twice", box=box, card=session.card)
-        tell(tx, now_s, box, "alarm", {"code": "card-twice"})

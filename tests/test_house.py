@@ -41,6 +41,8 @@ TESTED_ELSEWHERE = {
     "sdbox_centre/core.py": "tests/sdbox_centre/test_sessions.py",
     "sdbox_centre/gatewayfiles.py": "tests/sdbox_centre/test_staff.py",
     "sdbox_centre/openapi.py": "tests/sdbox_centre/test_api.py",
+    "sdbox_centre/boots.py": "tests/sdbox_centre/test_link.py",
+    "sdbox_centre/linkrows.py": "tests/sdbox_centre/test_link.py",
     "sdbox_centre/rows.py": "tests/sdbox_centre/test_sessions.py",
     "sdbox_centre/tables.py": "tests/sdbox_centre/test_store.py",
     "sdbox_centre/wireguard.py": "tests/sdbox_centre/rig_peers.py",

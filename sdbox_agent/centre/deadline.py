@@ -66,6 +66,10 @@ class Sockets(httpcore.NetworkBackend):
                 if self._aborted or not done:
                     self._close()
 
+    def more(self, seconds: float) -> None:
+        """Inside a deadline: what is under way may take that long from now."""
+        self._ends_s = time.monotonic() + seconds
+
     def left_s(self) -> float:
         """What remains. Raises TooLate, Aborted."""
         if self._aborted:

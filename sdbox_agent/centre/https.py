@@ -8,6 +8,7 @@ compression and anything larger than an answer can be are refused.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import ssl
 from dataclasses import dataclass
@@ -15,15 +16,17 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import httpcore
 import httpx
+import msgspec
 from typing_extensions import override
 
 from sdbox_agent import errors
 from sdbox_agent.centre import wire
 from sdbox_agent.centre.deadline import Aborted, Sockets, TooLate
+from sdbox_agent.centre.eventstream import MEDIA_TYPE
 from sdbox_agent.errors import DecodeError, Fault, SdboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 Answer = TypeVar(
     "Answer",
@@ -34,10 +37,12 @@ Answer = TypeVar(
     wire.RenewAnswer,
     wire.EndAnswer,
     wire.CrlsAnswer,
+    wire.HealthAnswer,
 )
 
 CONNECT_S: Final = 3.0  # design section 5
 ANSWER_S: Final = 5.0
+SILENCE_S: Final = 45.0  # of a stream: three signs of life have not come
 MAX_PROBLEM_BYTES: Final = 1024
 KEEP_ALIVE_S: Final = 60.0  # under the centre's own limit
 MAX_RETRY_AFTER_S: Final = 60  # whatever it asks for
@@ -129,6 +134,37 @@ class CentreClient:
         """GET /v1/crls."""
         return self._call("GET", "crls", b"", wire.CrlsAnswer)
 
+    def health(self, request: wire.HealthRequest) -> wire.HealthAnswer:
+        """POST /v1/health."""
+        return self._post("health", request, wire.HealthAnswer)
+
+    def listen(
+        self, request: wire.LinkRequest, last: int | None, heard: Callable[[bytes], bool]
+    ) -> None:
+        """GET /v1/link: hand the stream on, piece by piece, until it ends; then it raises, too.
+
+        `heard` is called with nothing once the stream is open. It says whether anything was whole;
+        a stream that brings nothing whole for SILENCE_S is dead. It may raise DecodeError.
+        """
+        query = msgspec.structs.asdict(request)
+        headers = {"accept": MEDIA_TYPE} | ({} if last is None else {"last-event-id": f"{last}"})
+        with (
+            self._faults(),
+            self._sockets.deadline(self._answer_s),
+            self._client.stream("GET", "/v1/link", params=query, headers=headers) as answer,
+        ):
+            if answer.status_code != httpx.codes.OK:
+                raise _problem(_reply(answer))
+            kind = answer.headers.get("content-type")
+            if kind != f"{MEDIA_TYPE}; charset=utf-8" or "content-encoding" in answer.headers:
+                raise _invalid(answer)
+            heard(b"")
+            self._sockets.more(SILENCE_S)
+            for piece in answer.iter_raw():
+                if heard(piece):
+                    self._sockets.more(SILENCE_S)
+        raise Fault("centre-unreachable")
+
     def close(self) -> None:
         """End a running call and let go of the connection. No call works afterwards."""
         self._sockets.abort()
@@ -137,9 +173,18 @@ class CentreClient:
         return self._call("POST", name, wire.encode(request), kind)
 
     def _call(self, method: str, name: str, body: bytes, kind: type[Answer]) -> Answer:
-        try:
+        with self._faults():
             with self._sockets.deadline(self._answer_s):
                 reply = self._exchange(method, name, body)
+            if reply.status != httpx.codes.OK:
+                raise _problem(reply)
+            return wire.decode(reply.body, kind)
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        """What went wrong on the way, in our words."""
+        try:
+            yield
         except TooLate:
             raise Fault("centre-slow") from None
         except Aborted:
@@ -148,10 +193,6 @@ class CentreClient:
             raise _tls_trouble(error) from None
         except (httpx.HTTPError, httpcore.NetworkError, httpcore.ProtocolError, OSError):
             raise Fault("centre-unreachable") from None
-        if reply.status != httpx.codes.OK:
-            raise _problem(reply)
-        try:
-            return wire.decode(reply.body, kind)
         except DecodeError:
             raise Fault("centre-answer-invalid") from None
 
@@ -176,13 +217,7 @@ class CentreClient:
                 raise _invalid(answer)
             if kind != _JSON or "content-encoding" in answer.headers:
                 raise _invalid(answer)
-            whole = bytearray()
-            for chunk in answer.iter_raw():
-                whole += chunk
-                if len(whole) > wire.MAX_BODY_BYTES:
-                    raise _invalid(answer)
-            retry_after = answer.headers.get("retry-after", "")
-            return _Reply(answer.status_code, bytes(whole), retry_after)
+            return _reply(answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +225,15 @@ class _Reply:
     status: int
     body: bytes
     retry_after: str
+
+
+def _reply(answer: httpx.Response) -> _Reply:
+    whole = bytearray()
+    for chunk in answer.iter_raw():
+        whole += chunk
+        if len(whole) > wire.MAX_BODY_BYTES:
+            raise _invalid(answer)
+    return _Reply(answer.status_code, bytes(whole), answer.headers.get("retry-after", ""))
 
 
 def _invalid(answer: httpx.Response) -> Fault:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 from typing_extensions import override
 
+from sdbox_agent.centre.eventstream import RESYNC
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.terms import CHALLENGE_BYTES, Band, KemCiphertext, KemKey, Level
 
@@ -201,6 +202,65 @@ class EndAnswer(_Closed, frozen=True, kw_only=True):
     """Known."""
 
 
+class LinkRequest(_Closed, frozen=True, kw_only=True):
+    """GET /v1/link, in its query: the events for this box, from the one after Last-Event-ID."""
+
+    boot_id: Name
+    boot_counter: Count
+    n: Count  # of this message: each one on the link since the start has a higher
+
+
+class HealthRequest(_Closed, frozen=True, kw_only=True):
+    """POST /v1/health: how the box is, now and then; nothing about who uses it."""
+
+    v: Literal[2] = 2
+    boot_id: Name
+    boot_counter: Count
+    n: Count  # as in LinkRequest: they share one count
+    agent_version: Name
+    state: Annotated[str, Meta(pattern=r"^[a-z]{1,20}\Z")]  # of its session machine
+    tunnel: bool  # is one up?
+    utc_s: Seconds | None  # its clock; none before the first hello
+    readers: Annotated[int, Meta(ge=0, le=64)]
+    sensor: bool
+    audit_percent: Annotated[int, Meta(ge=0, le=100)]  # of the record's room, in use
+
+
+class HealthAnswer(_Closed, frozen=True, kw_only=True):
+    """Known."""
+
+
+class Revoked(_Closed, frozen=True, kw_only=True):
+    """Event `revoked`: the centre has ended this session, and why."""
+
+    session: Name
+    code: Code
+
+
+class BoxSuspended(_Closed, frozen=True, kw_only=True):
+    """Event `suspended`: the box is out of service; its connections are about to be cut."""
+
+
+class NewCrls(_Closed, frozen=True, kw_only=True):
+    """Event `crl`: GET /v1/crls has other lists now."""
+
+
+class NewPolicy(_Closed, frozen=True, kw_only=True):
+    """Event `policy`: it holds from the next session on."""
+
+    version: Count
+
+
+class Window(_Closed, frozen=True, kw_only=True):
+    """Event `window`: staff's signed act that announces maintenance, as it stands."""
+
+    act: Annotated[bytes, Meta(max_length=32 * 1024)]
+
+
+class Resync(_Closed, frozen=True, kw_only=True):
+    """Event `resync`: what came before is not kept; ask for everything anew."""
+
+
 class CrlsAnswer(_Closed, frozen=True, kw_only=True):
     """GET /v1/crls: the CRLs (DER) of card and enrolment authorities; the box asks nobody else."""
 
@@ -213,7 +273,24 @@ class Problem(_Closed, frozen=True, kw_only=True):
     code: Code
 
 
-Request = HelloRequest | ProofRequest | AttemptRequest | ReceiptRequest | RenewRequest | EndRequest
+Request = (
+    HelloRequest
+    | ProofRequest
+    | AttemptRequest
+    | ReceiptRequest
+    | RenewRequest
+    | EndRequest
+    | HealthRequest
+)
+Event = Revoked | BoxSuspended | NewCrls | NewPolicy | Window | Resync
+EVENTS: Final[dict[str, type[Event]]] = {
+    "revoked": Revoked,
+    "suspended": BoxSuspended,
+    "crl": NewCrls,
+    "policy": NewPolicy,
+    "window": Window,
+    RESYNC: Resync,
+}
 Known = TypeVar("Known", bound=_Closed)
 _encoder: Final = msgspec.json.Encoder()
 
@@ -237,6 +314,19 @@ def decode(body: bytes, kind: type[Known], limit_bytes: int = MAX_BODY_BYTES) ->
     except (ValueError, RecursionError):  # msgspec's, json's and UTF-8's errors are ValueErrors
         raise DecodeError("not a message of this type") from None
     return message
+
+
+def kind_of(event: Event) -> str:
+    """How the stream calls this event."""
+    return next(kind for kind, known in EVENTS.items() if type(event) is known)
+
+
+def decode_event(kind: str, data: bytes) -> Event:
+    """Read an event. Raises DecodeError for another kind, or data that is not that kind's."""
+    known = EVENTS.get(kind)
+    if known is None:
+        raise DecodeError("not a kind of event")
+    return decode(data, known)
 
 
 def _once(pairs: list[tuple[str, object]]) -> None:

@@ -96,7 +96,9 @@ class UserActive(Event):
 
 @dataclass(frozen=True, slots=True)
 class Revoked(Event):
-    """The centre took the card, the grant or the enrolment back."""
+    """The centre ended the session: card, grant, enrolment or project were taken back."""
+
+    code: str = "revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class PolicyChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class LinkLost(Event):
-    """The centre is out of reach. An open tunnel lives on its lease."""
+    """The centre can't be heard: a call may still reach it, and an open tunnel has its lease."""
 
 
 @dataclass(frozen=True, slots=True)

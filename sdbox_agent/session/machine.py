@@ -61,7 +61,6 @@ _LATE_ON_CARD: Final[dict[type, str]] = {  # where the card compares, and opens 
 }
 _ENDS: Final[dict[type[on.Event], str]] = {  # events that end any live session
     on.Cancelled: "cancelled",
-    on.Revoked: "revoked",
     on.Suspended: "box-suspended",
     on.Shutdown: "shutdown",
 }
@@ -138,19 +137,19 @@ def _always(state: at.Live, event: on.Event) -> Step | None:
     match event:
         case on.CardRemoved() if event.insertion == insertion:
             return end(state, "card-removed", frozenset())
-        case on.CardRemoved() | on.PolicyChanged():
-            return state, ()  # another reader's card; a policy for the next session
+        case on.CardRemoved() | on.PolicyChanged() | on.LinkLost():
+            return state, ()  # another reader's card; the next session's; the lease says how long
+        case on.Revoked():
+            return end(state, event.code)
         case on.CardInserted():
             return end(state, "ambiguous-card", frozenset({insertion, event.insertion}))
         case on.TimedOut(timer=Timer.DEADLINE):
             return end(state, _late(state))
         case on.TimedOut(timer=timer) if timer in _TIMES_UP:
             return end(state, _TIMES_UP[timer])
-        case on.LinkLost() if not isinstance(state, at.Open):
-            return end(state, "centre-unreachable")
         case on.CodeEntered() if not isinstance(state, at.CodeEntry):
             return state, ()
-        case on.ProjectChosen() | on.UserActive() | on.LinkLost():
+        case on.ProjectChosen() | on.UserActive():
             return None if isinstance(state, at.Choosing | at.Open) else (state, ())
         case on.Failed() if not isinstance(state, at.Open):
             return end(state, event.code, issuer=event.issuer)

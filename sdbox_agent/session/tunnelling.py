@@ -124,7 +124,7 @@ def in_open(state: at.Open, event: on.Event, policy: Policy) -> Step:
             return end(state, event.code)
         case on.UserActive():
             return state, (do.SetTimer(n, Timer.IDLE, access.answer.policy.idle_s),)
-        case on.LinkLost() | on.ProjectChosen():
-            return state, ()  # the lease decides how long; a session has one project
+        case on.ProjectChosen():
+            return state, ()  # a session has one
         case _:
             return unforeseen(state)

@@ -21,6 +21,10 @@ KINDS = (
     wire.EndRequest,
     wire.EndAnswer,
     wire.CrlsAnswer,
+    wire.LinkRequest,
+    wire.HealthRequest,
+    wire.HealthAnswer,
+    *wire.EVENTS.values(),
     wire.Problem,
 )
 KEY = bytes(range(32))
@@ -64,6 +68,21 @@ SEEDS: list[bytes] = [
     wire.encode(wire.EndAnswer()),
     wire.encode(wire.CrlsAnswer(crls=(b"a", b"b"))),
     wire.encode(wire.Problem(code="card-locked")),
+    wire.encode(
+        wire.HealthRequest(
+            boot_id="b",
+            boot_counter=1,
+            n=1,
+            agent_version="0.1.0",
+            state="idle",
+            tunnel=False,
+            utc_s=None,
+            readers=1,
+            sensor=True,
+            audit_percent=3,
+        )
+    ),
+    wire.encode(wire.Revoked(session="b-1", code="revoked")),
     b"[" * 2000,
     b'{"code":"\xff"}',
     bytes(wire.MAX_BODY_BYTES + 1),

@@ -139,6 +139,15 @@ class Box:
             agent_version="0.1.0",
         )
 
+    def link(self, n: int) -> wire.LinkRequest:
+        return wire.LinkRequest(boot_id=self.boot_id, boot_counter=self.boot_counter, n=n)
+
+    def health(self, n: int, **changed: object) -> wire.HealthRequest:
+        values = {"agent_version": "0.1.0", "state": "idle", "tunnel": False, "utc_s": 1}
+        values |= {"readers": 1, "sensor": True, "audit_percent": 3}
+        start = {"boot_id": self.boot_id, "boot_counter": self.boot_counter, "n": n}
+        return wire.HealthRequest(**{**start, **values, **changed})
+
     def proof(
         self, card: Card, session: str, challenge: bytes, changed: dict | None = None
     ) -> wire.ProofRequest:

@@ -20,13 +20,13 @@ def description() -> dict:
 
 
 def test_every_call_is_described_whole(description: dict) -> None:
-    assert set(description["paths"]) == {f"/v1/{name}" for name in (*api.CALLS, "crls")}
+    assert set(description["paths"]) == {f"/v1/{name}" for name in (*api.CALLS, "crls", "link")}
     for name in api.CALLS:
         post = description["paths"][f"/v1/{name}"]["post"]
         body = post["requestBody"]["content"]["application/json"]["schema"]
         assert body["additionalProperties"] is False
         assert body["properties"]["v"]["enum"] == [1 if name == "hello" else wire.WIRE_MAX]
-        assert body["properties"]["session"] is not None
+        assert body["properties"]["session" if name != "health" else "n"] is not None
         assert r"\Z" not in json.dumps(post)  # ECMA 262 knows no such anchor
         assert {"200", "400", "403", "404", "409", "413", "500", "503"} <= set(post["responses"])
         problem = post["responses"]["403"]["content"]["application/json"]["schema"]
@@ -51,6 +51,7 @@ def test_the_description_is_the_one_that_is_kept(description: dict) -> None:
 
 def test_the_boxs_own_client_has_each_call_and_no_other(description: dict) -> None:
     asked = {name for name in vars(CentreClient) if not name.startswith("_")} - {"close"}
+    asked = asked - {"listen"} | {"link"}  # the one that is no question
     assert {path.removeprefix("/v1/") for path in description["paths"]} == asked
 
 
@@ -87,6 +88,16 @@ def test_every_code_reaches_the_box_as_itself_with_a_status_that_is_described(
             )
         client.close()
     assert statuses <= set(description["paths"]["/v1/end"]["post"]["responses"])
+
+
+def test_the_stream_is_described_with_what_it_asks(description: dict) -> None:
+    stream = description["paths"]["/v1/link"]["get"]
+    asked = {(each["in"], each["name"]): each for each in stream["parameters"]}
+    query = set(wire.LinkRequest.__struct_fields__)
+    assert asked.keys() == {("query", name) for name in query} | {("header", "Last-Event-ID")}
+    assert {name for _, name in asked if asked[_, name]["required"]} == query
+    assert set(stream["responses"]["200"]["content"]) == {"text/event-stream"}
+    assert {"400", "403", "503"} <= set(stream["responses"])
 
 
 def test_the_description_is_served_in_development_only(world: World) -> None:

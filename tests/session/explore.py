@@ -127,6 +127,7 @@ WORLD = (
     on.Cancelled(),
     on.UserActive(),
     on.Revoked(),
+    on.Revoked("card-revoked"),
     on.Suspended(),
     on.PolicyChanged(),
     on.LinkLost(),

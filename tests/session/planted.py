@@ -10,6 +10,7 @@ import msgspec
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
+from sdbox_agent.session.ends import end
 from sdbox_agent.session.events import Timer
 from sdbox_agent.session.machine import step
 from sdbox_agent.session.policy import Policy
@@ -118,6 +119,16 @@ def revocation_waits(state: at.State, event: on.Event, policy: Policy) -> Step:
     if isinstance(event, on.Revoked | on.Suspended):
         return state, ()
     return step(state, event, policy)
+
+
+def a_lost_link_ends_what_is_not_open(state: at.State, event: on.Event, policy: Policy) -> Step:
+    if isinstance(state, at.Live) and isinstance(event, on.LinkLost):
+        return end(state, "centre-unreachable")
+    return step(state, event, policy)
+
+
+def every_revocation_says_the_same(state: at.State, event: on.Event, policy: Policy) -> Step:
+    return step(state, on.Revoked() if isinstance(event, on.Revoked) else event, policy)
 
 
 def the_end_is_not_told(state: at.State, event: on.Event, policy: Policy) -> Step:
@@ -257,6 +268,8 @@ FAULTS: tuple[Fault, ...] = (
     a_second_card_changes_nothing,
     an_old_challenge_is_signed,
     revocation_waits,
+    a_lost_link_ends_what_is_not_open,
+    every_revocation_says_the_same,
     the_end_is_not_told,
     the_receipt_goes_out_unsigned,
     up_is_believed_unmeasured,

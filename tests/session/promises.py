@@ -121,6 +121,11 @@ def judge_step(
             promise(not left, "a hint leads nowhere")
         if type(event) in (on.Revoked, on.Suspended, on.Shutdown, on.Cancelled):
             promise(ended, "the centre's and the person's end is an end")
+        if isinstance(event, on.Revoked):
+            said = isinstance(after, at.Closing) and after.code == event.code
+            promise(said, "a revocation says why")
+        if isinstance(event, on.LinkLost | on.PolicyChanged):
+            promise(after == state and not effects, "a lost link and a new policy change nothing")
     if isinstance(after, at.Broken) and not isinstance(state, at.Broken):
         promise(isinstance(state, at.Closing), "only Closing breaks")
     if isinstance(state, at.Closing) and not isinstance(after, at.Closing):

@@ -340,5 +340,12 @@ def test_a_second_card_ends_the_session_and_both_must_come_out() -> None:
 
 
 def test_revocation_reaches_an_open_tunnel() -> None:
-    story = opened() >> on.Revoked() << CLOSE
-    assert story.state.code == "revoked"
+    story = opened() >> on.Revoked("card-revoked") << CLOSE
+    assert story.state.code == "card-revoked"
+
+
+def test_a_lost_link_ends_nothing() -> None:
+    story = opened()
+    story >> on.LinkLost() << ""
+    story >> on.PolicyChanged() << ""
+    story.now(at.Open)
