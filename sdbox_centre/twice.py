@@ -10,10 +10,10 @@ A tunnel that is contested and renewed all the same is more than that. The renew
 have been signed before the card was pulled: its challenge was out by then. The challenge of the
 one after it was made after the card had signed elsewhere, and an honest box signs for a session
 only while the card stays in. Whoever signs that one holds the key that another card holds too, or
-the box lies. So this session ends as the other did, an alarm is written, both boxes are told, and
-the card opens nothing until staff have looked into it. No clock of a box comes into it, and no
-delay of a network. What it costs: a copy in use is found out within two renewals, not at once, and
-until then only the session that was there first goes on.
+the box lies. So this session ends as the other did, an alarm is written, and the card opens nothing
+until staff have looked into it. No clock of a box comes into it, and no delay of a network. What it
+costs: a copy in use is found out within two renewals, not at once, and until then only the session
+that was there first goes on.
 """
 
 from __future__ import annotations

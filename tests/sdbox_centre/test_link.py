@@ -99,7 +99,7 @@ def test_a_revoked_session_and_a_suspended_box_are_told(world: World) -> None:
     with world.store.begin() as tx:
         told = [link.message(row) for row in linkrows.events_after(tx, world.box.name, 0)]
     assert [wire.decode_event(each.kind, each.data) for each in told] == [
-        wire.Revoked(session=one.name, code="revoked"),
+        wire.Revoked(session=one.name, code="card-revoked"),
         wire.BoxSuspended(),
     ]
 

@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 
 from sdbox_agent.errors import SdboxError
 from sdbox_agent.terms import Band
-from sdbox_centre import access, challenges, core, rows, sessions, tables
+from sdbox_centre import access, boots, challenges, core, rows, tables
 from sdbox_centre.core import Centre
 from sdbox_centre.store import Store
 from tests.sdbox_centre import world as w
@@ -98,12 +98,8 @@ def spend(centre: Centre, one: w.Session) -> int:
     now_s = centre.utc_s()
     with centre.store.begin() as tx:
         card, row = core.held(tx, one.box.fingerprint, one.name, now_s)
-        access.may_compare(core_facts(card), now_s)
+        access.may_compare(card.failures, card.not_before_s, now_s)
         return rows.spend(tx, row, card, 10 * MANY, now_s)
-
-
-def core_facts(card) -> access.Card:
-    return access.Card(revoked=False, failures=card.failures, not_before_s=card.not_before_s)
 
 
 def test_attempts_of_a_card_are_counted_one_by_one(world: World, both) -> None:
@@ -205,13 +201,13 @@ def test_the_same_bytes_at_both_have_the_same_answer(world: World, both) -> None
 
 def two_starts(world: World, both, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The same start counter, two names for it: one of them is a copy."""
-    judge, meet = sessions._is_clone, meeting()
+    judge, meet = boots.is_clone, meeting()
 
     def slowly(box, request) -> bool:
         meet()
         return judge(box, request)
 
-    monkeypatch.setattr(sessions, "_is_clone", slowly)
+    monkeypatch.setattr(boots, "is_clone", slowly)
     hello = world.box.hello(None)
     copied = msgspec.structs.replace(hello, boot_id="boot-copy")
     return at_once(
@@ -294,10 +290,10 @@ def granted_beside_withdrawal(
 
     staff = threading.Thread(target=withdraw)
 
-    def slowly(tx, session_id: int, project: str) -> bool:
+    def slowly(*asked) -> bool:
         decided.set()
         staff.join(MEET_S)
-        return grant(tx, session_id, project)
+        return grant(*asked)
 
     monkeypatch.setattr(rows, "granted", slowly)
     staff.start()

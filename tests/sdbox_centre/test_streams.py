@@ -84,7 +84,7 @@ def test_a_staff_act_reaches_the_box(world: World, port: int) -> None:
         world.staff.revoke_card(world.card.name, "test")
         until(lambda: "revoked" in box.kinds)
         said = wire.decode_event(box.got[-1].kind, box.got[-1].data)
-        assert said == wire.Revoked(session=one.name, code="revoked")
+        assert said == wire.Revoked(session=one.name, code="card-revoked")
 
 
 def test_new_lists_reach_every_box(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

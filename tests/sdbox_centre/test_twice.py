@@ -95,10 +95,7 @@ def test_a_copy_of_a_card_is_found_out_by_the_session_that_was_first(
         here.renew()  # could not
     assert not world.peers.peers
     assert alarms(world) == [world.box.name, elsewhere.name]
-    assert told(world) == [
-        (world.box.name, "alarm", "card-twice"),
-        (elsewhere.name, "alarm", "card-twice"),
-    ]
+    assert told(world) == [(world.box.name, "revoked", "card-twice")]
     with refused("session-closed"):
         here.renew()
     tries(world, world.box, 2, "card-twice")
