@@ -66,7 +66,7 @@ cards: Final = Table(
     Column("auth_sha256", LargeBinary, primary_key=True),  # 9A: its name in every room
     Column("key_management_sha256", LargeBinary, nullable=False, unique=True),  # 9D
     Column("card_auth_sha256", LargeBinary, nullable=False, unique=True),  # 9E
-    Column("guid", LargeBinary, unique=True),  # the card's own number, in its certificates
+    Column("guid", LargeBinary),  # the card's own number, in its certificates
     Column("holder", ForeignKey("holders.id"), nullable=False),
     Column("revoked_s", Integer),
     Column("twice_s", Integer),  # seen in two boxes at once: refused until staff unlock it
@@ -74,6 +74,13 @@ cards: Final = Table(
     Column("not_before_s", Integer, nullable=False, server_default=text("0")),  # the next attempt
     Column("unlocks", Integer, nullable=False, server_default=text("0")),  # by staff: only grows
     _act(),
+    Index(  # issued anew, the earlier issue is revoked first
+        "one_issue_of_a_card",
+        "guid",
+        unique=True,
+        sqlite_where=text("revoked_s IS NULL"),
+        postgresql_where=text("revoked_s IS NULL"),
+    ),
 )
 
 enrolments: Final = Table(
