@@ -131,12 +131,12 @@ def revoke_all(tx: Connection, sessions: Iterable[Row[Any]], code: str, now_s: i
     for session in sessions:
         ended = end_all(tx, [session], code, now_s)
         if ended:
-            tell(tx, now_s, session.box, "revoked", {"session": session.name, "code": code})
+            tell_over(tx, session, code, now_s)
         keys += ended
     return keys
 
 
-def tell(tx: Connection, now_s: int, box: str, kind: str, body: dict[str, str]) -> None:
-    """Something for a box to hear, in the order in which it was told."""
-    said = json.dumps(body)
-    tx.execute(_TELL, {"b_box": box, "b_kind": kind, "b_body": said, "b_now": now_s})
+def tell_over(tx: Connection, session: Row[Any], code: str, now_s: int) -> None:
+    """For its box to hear, in the order in which it was told: this session is over, and why."""
+    body = json.dumps({"session": session.name, "code": code})
+    tx.execute(_TELL, {"b_box": session.box, "b_kind": "revoked", "b_body": body, "b_now": now_s})

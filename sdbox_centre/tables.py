@@ -180,7 +180,7 @@ sessions: Final = Table(
     Column("card_until_s", Integer),  # the first of its certificates ends
     Column("stands_until_s", Integer),  # a fact it stands on ends: it is decided again
     Column("project", ForeignKey("projects.id")),
-    Column("contested_by", ForeignKey("boxes.name")),  # the card was proved there meanwhile
+    Column("contested_by", ForeignKey("sessions.id")),  # its card was proved in that one meanwhile
     Column("contested_n", Integer),  # the first renewal that no signature before that can make
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("renewals", Integer, nullable=False, server_default=text("0")),

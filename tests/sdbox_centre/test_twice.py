@@ -96,8 +96,8 @@ def test_a_copy_of_a_card_is_found_out_by_the_session_that_was_first(
     assert not world.peers.peers
     assert alarms(world) == [world.box.name, elsewhere.name]
     assert told(world) == [
-        (world.box.name, "alarm", "card-twice"),
-        (elsewhere.name, "alarm", "card-twice"),
+        (world.box.name, "revoked", "card-twice"),
+        (elsewhere.name, "revoked", "card-twice"),
     ]
     with refused("session-closed"):
         here.renew()
