@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sdbox_agent.errors import Refused
-from sdbox_centre import twice
+from sdbox_centre import rows, twice
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import Session, World, session
 
@@ -186,3 +186,18 @@ def test_who_has_not_that_card_contests_nothing(
         again.client.proof(mine)
     here.renew()
     here.renew()
+
+
+def test_of_two_proofs_at_once_the_table_lets_one_in(
+    world: World, elsewhere: w.Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes, neither of which sees the other's session yet."""
+    here, there = session(world), session(world, box=elsewhere)
+    here.hello()
+    there.hello()
+    here.prove()
+    monkeypatch.setattr(rows, "live_of_card", lambda _tx, _card: [])
+    with refused("session-elsewhere"):
+        there.prove()
+    here.attempt()
+    here.receipt()
