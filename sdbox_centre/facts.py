@@ -53,7 +53,7 @@ class Shown:
             session.auth,
             session.key_management,
             session.card_auth,
-            session.card_until_s,
+            session.card_until_s or 0,  # a session of an earlier version ends
             level is Level.CARD_MATCH,
             frozenset({level}),
         )
@@ -134,7 +134,9 @@ def _granted(tx: Connection, holder: str, proven: Proven) -> tuple[access.Projec
     given = {row.project: proven(tx, "grant", row) for row in tx.execute(_GRANTS, of_holder)}
     known = (proven(tx, "project", row) for row in tx.execute(_PROJECTS, of_holder).all())
     return tuple(
-        _project(row, grant) for row in known if row is not None and (grant := given[row.id])
+        _project(row, grant)
+        for row in known
+        if row is not None and (grant := given.get(row.id)) is not None
     )
 
 
