@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sdbox_agent import errors
 from sdbox_agent.errors import Fault, SdboxError
 from sdbox_agent.terms import Level
-from sdbox_centre import engines, gatewayfiles, processes
+from sdbox_centre import accessreview, engines, gatewayfiles, processes
 from sdbox_centre.api import description
 from sdbox_centre.book import ApiSettings, beside, load
 from sdbox_centre.cardrules import certificates_of
@@ -27,7 +27,7 @@ from sdbox_centre.staff import CardShown, Staff, Validity
 from sdbox_centre.store import Store
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Sequence
 
 
@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sdbox_centre")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, act: Callable[[Namespace], None], help_: str, *names: str) -> None:
+    def command(
+        name: str, act: Callable[[Namespace], None], help_: str, *names: str
+    ) -> ArgumentParser:
         sub = commands.add_parser(name, help=help_, description=help_)
         sub.add_argument("--config", type=Path, required=True, help="api, gateway or carrier.toml")
         for each in names:
@@ -72,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
                 "--staff", required=True, help="your name at the office: two are asked"
             )
         sub.set_defaults(act=act)
+        return sub
 
     command("api", lambda o: processes.run_api(o.config), "serve the boxes")
     command("gateway", lambda o: processes.run_gateway(o.config), "keep the peers")
@@ -100,6 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     command("unlock-card", _unlock_card, "attempts whole again; 9A, PEM", "auth")
     command("suspend-box", _suspend_box, "no answer until resumed", "name")
     command("resume-box", _resume_box, "answered again", "name")
+    reads = command("access-review", _access_review, "who may enter what, by whom, why, last use")
+    reads.add_argument("--json", action="store_true")
     command(
         "gateway-box", gatewayfiles.add_box, "the gateway's own list: a box", "name", "statement"
     )
@@ -147,6 +152,12 @@ def _openapi(_options: Namespace) -> None:
 
 def _init(options: Namespace) -> None:
     _store(options).create()
+
+
+def _access_review(options: Namespace) -> None:
+    """No act is signed yet, so each right is shown as overdue."""
+    store, now_s = _store(options), processes.utc_s()
+    accessreview.command(store, now_s, lambda _tx, _act: None, json_wanted=options.json)
 
 
 def _add_box(options: Namespace) -> None:

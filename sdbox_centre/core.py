@@ -140,6 +140,11 @@ def revoke_all(tx: Connection, sessions: Iterable[Row[Any]], code: str, now_s: i
     for session in sessions:
         ended = end_all(tx, [session], code, now_s)
         if ended:
-            linkrows.tell(tx, session.box, wire.Revoked(session=session.name, code=code), now_s)
+            tell_over(tx, session, code, now_s)
         keys += ended
     return keys
+
+
+def tell_over(tx: Connection, session: Row[Any], code: str, now_s: int) -> None:
+    """For its box to hear, in the order in which it was told: this session is over, and why."""
+    linkrows.tell(tx, session.box, wire.Revoked(session=session.name, code=code), now_s)

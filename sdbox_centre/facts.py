@@ -53,7 +53,7 @@ class Shown:
             session.auth,
             session.key_management,
             session.card_auth,
-            session.card_until_s,
+            session.card_until_s or 0,  # a session of an earlier version ends
             level is Level.CARD_MATCH,
             frozenset({level}),
         )
@@ -78,7 +78,7 @@ def gather(tx: Connection, session: Row[Any], shown: Shown, proven: Proven) -> a
     box = known("box", tx.execute(_BOX, {"b_box": session.box}).first())
     card = known("card", _card_shown(tx, shown))
     enrolment = known("enrolment", rows.enrolment(tx, shown.card))
-    of_card = rows.live_of_card(tx, shown.card)
+    begins = session.state == "hello"  # from then on an index keeps others out
     return access.Facts(
         box=None if box is None else _box(box),
         card=None if card is None else _card(card, session, shown),
@@ -86,7 +86,7 @@ def gather(tx: Connection, session: Row[Any], shown: Shown, proven: Proven) -> a
         projects=() if card is None else _granted(tx, card.holder, proven),
         match_bound=shown.match_bound,
         offered=shown.offered,
-        elsewhere=any(one.id != session.id for one in of_card),
+        elsewhere=begins and bool(rows.live_of_card(tx, shown.card)),
     )
 
 
@@ -123,7 +123,7 @@ def _enrolment(tx: Connection, row: Row[Any]) -> access.Enrolment:
     return access.Enrolment(
         kind=cast("access.Kind", row.kind),
         has_reference=row.reference is not None,
-        has_code=rows.code(tx, row.id) is not None,
+        has_code=row.kind == "no-finger" and rows.code(tx, row.id) is not None,
         not_before_s=row.not_before_s,
         not_after_s=row.not_after_s,
     )
@@ -134,7 +134,9 @@ def _granted(tx: Connection, holder: str, proven: Proven) -> tuple[access.Projec
     given = {row.project: proven(tx, "grant", row) for row in tx.execute(_GRANTS, of_holder)}
     known = (proven(tx, "project", row) for row in tx.execute(_PROJECTS, of_holder).all())
     return tuple(
-        _project(row, grant) for row in known if row is not None and (grant := given[row.id])
+        _project(row, grant)
+        for row in known
+        if row is not None and (grant := given.get(row.id)) is not None
     )
 
 

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 EVERY_S: Final = 10  # dates pass while nobody acts
 
-_LIVE: Final = select(sessions).where(sessions.c.state != "ended", sessions.c.card.is_not(None))
+_LIVE: Final = (
+    select(sessions)
+    .where(sessions.c.state != "ended", sessions.c.card.is_not(None))
+    .order_by(sessions.c.id)  # two reviews at once wait for each other, and never both
+)
 _DUE: Final = _LIVE.where(sessions.c.stands_until_s <= bindparam("b_now"))
 _STANDS: Final = (
     update(sessions)

@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, insert, literal_column, select, update
+from sqlalchemy.exc import IntegrityError
 
+from sdbox_agent.errors import Refused
 from sdbox_agent.terms import Band
 from sdbox_centre import access
 from sdbox_centre.ageing import Ageing
@@ -225,22 +227,25 @@ def proved(
     shown: Shown,
     standing: access.Standing,
 ) -> bool:
-    """The proof holds: from here the session is the card's; False if it was ended meanwhile."""
-    row = tx.execute(
-        _PROVED,
-        {
-            "b_id": session_id,
-            "b_card": shown.card,
-            "b_auth": shown.auth,
-            "b_key_management": shown.key_management,
-            "b_card_auth": shown.card_auth,
-            "b_card_until": shown.until_s,
-            "b_stands": standing.until_s,
-            "b_level": standing.level.value,
-            "b_until": until_s,
-        },
-    ).first()
-    return row is not None
+    """The proof holds: from here the session is the card's; False if it was ended meanwhile.
+
+    Raises Refused: session-elsewhere, if the card got another meanwhile.
+    """
+    row = {
+        "b_id": session_id,
+        "b_card": shown.card,
+        "b_auth": shown.auth,
+        "b_key_management": shown.key_management,
+        "b_card_auth": shown.card_auth,
+        "b_card_until": shown.until_s,
+        "b_stands": standing.until_s,
+        "b_level": standing.level.value,
+        "b_until": until_s,
+    }
+    try:
+        return tx.execute(_PROVED, row).first() is not None
+    except IntegrityError:
+        raise Refused("session-elsewhere") from None
 
 
 def granted(tx: Connection, session_id: int, project: str, stands_until_s: int) -> bool:

@@ -78,7 +78,7 @@ cards: Final = Table(
     Column("auth_sha256", LargeBinary, primary_key=True),  # 9A: its name in every room
     Column("key_management_sha256", LargeBinary, nullable=False, unique=True),  # 9D
     Column("card_auth_sha256", LargeBinary, nullable=False, unique=True),  # 9E
-    Column("guid", LargeBinary, unique=True),  # the card's own number, in its certificates
+    Column("guid", LargeBinary),  # the card's own number, in its certificates
     Column("holder", ForeignKey("holders.id"), nullable=False),
     Column("revoked_s", Integer),
     Column("twice_s", Integer),  # seen in two boxes at once: refused until staff unlock it
@@ -86,6 +86,13 @@ cards: Final = Table(
     Column("not_before_s", Integer, nullable=False, server_default=text("0")),  # the next attempt
     Column("unlocks", Integer, nullable=False, server_default=text("0")),  # by staff: only grows
     _act(),
+    Index(  # issued anew, the earlier issue is revoked first
+        "one_issue_of_a_card",
+        "guid",
+        unique=True,
+        sqlite_where=text("revoked_s IS NULL"),
+        postgresql_where=text("revoked_s IS NULL"),
+    ),
 )
 
 enrolments: Final = Table(
@@ -186,7 +193,7 @@ sessions: Final = Table(
     Column("card_until_s", Integer),  # the first of its certificates ends
     Column("stands_until_s", Integer),  # a fact it stands on ends: it is decided again
     Column("project", ForeignKey("projects.id")),
-    Column("contested_by", ForeignKey("boxes.name")),  # the card was proved there meanwhile
+    Column("contested_by", ForeignKey("sessions.id")),  # its card was proved in that one meanwhile
     Column("contested_n", Integer),  # the first renewal that no signature before that can make
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("renewals", Integer, nullable=False, server_default=text("0")),

@@ -167,7 +167,14 @@ def renew(centre: Centre, fingerprint: bytes, request: wire.RenewRequest, digest
         raise Refused("statement-invalid")
     signed = jws.open_as(fields.Renew, request.statement, [session.auth])
     _belongs(signed, session)
-    centre.cards.check(session.auth, session.key_management, session.card_auth, call.now_s)
+    three = (session.auth, session.key_management, session.card_auth)
+    try:
+        centre.cards.check(*three, call.now_s)
+    except Refused as refusal:
+        with centre.store.begin() as tx:
+            end_all(tx, [session], refusal.code, call.now_s)
+        centre.evict([key_of(session)])
+        raise
     with centre.store.begin() as tx:
         kept, code = _still(centre, tx, signed, call)
     if code is not None:

@@ -20,10 +20,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, func, update
+from sqlalchemy import bindparam, func, select, update
 
 from sdbox_centre import rows
-from sdbox_centre.core import end_all, revoke_all
+from sdbox_centre.core import end_all, revoke_all, tell_over
 from sdbox_centre.store import note
 from sdbox_centre.tables import cards, sessions
 
@@ -41,7 +41,7 @@ _CONTEST: Final = (
         sessions.c.live_until_s > bindparam("b_now"),
     )
     .values(
-        contested_by=func.coalesce(sessions.c.contested_by, bindparam("b_box")),
+        contested_by=func.coalesce(sessions.c.contested_by, bindparam("b_here")),
         # The challenge of the next renewal is out; that of the one after it is not.
         contested_n=func.coalesce(sessions.c.contested_n, sessions.c.renewals + 2),
     )
@@ -52,6 +52,9 @@ _TWICE: Final = (
     .where(cards.c.auth_sha256 == bindparam("b_card"))
     .values(twice_s=bindparam("b_now"))
 )
+
+
+_SESSION: Final = select(sessions).where(sessions.c.id == bindparam("b_id"))
 
 
 def left_behind(tx: Connection, card: bytes, here: Row[Any], now_s: int) -> list[str]:
@@ -66,7 +69,7 @@ def left_behind(tx: Connection, card: bytes, here: Row[Any], now_s: int) -> list
 def contest(centre: Centre, card: bytes, here: Row[Any], now_s: int) -> None:
     """The card has just proved to be here: a tunnel of it elsewhere has to prove that anew."""
     with centre.store.begin() as tx:
-        wanted = {"b_card": card, "b_box": here.box, "b_now": now_s}
+        wanted = {"b_card": card, "b_box": here.box, "b_here": here.id, "b_now": now_s}
         if tx.execute(_CONTEST, wanted).first() is not None:
             end_all(tx, [here], "session-elsewhere", now_s)
 
@@ -78,7 +81,9 @@ def proven_by(session: Row[Any], n: int) -> bool:
 
 def alarm(tx: Connection, session: Row[Any], now_s: int) -> None:
     """Two cards, one key. The session that contested was ended when it was refused."""
+    other = tx.execute(_SESSION, {"b_id": session.contested_by}).one()
     tx.execute(_TWICE, {"b_card": session.card, "b_now": now_s})
-    revoke_all(tx, [session], "card-twice", now_s)
-    for box in (session.box, session.contested_by):
-        note(tx, now_s, "alarm", "card-twice", box=box, card=session.card)
+    end_all(tx, [session], "card-twice", now_s)
+    for one in (session, other):
+        note(tx, now_s, "alarm", "card-twice", box=one.box, session=one.name, card=session.card)
+        tell_over(tx, one, "card-twice", now_s)

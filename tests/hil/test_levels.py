@@ -227,7 +227,7 @@ def test_a_project_at_host_match_alone_lets_nobody_else_in(
     bench: Bench, people: People, level: str
 ) -> None:
     bench.turn().insert(getattr(people, level)["only beta"].card)
-    bench.refused("no-project", "proving")
+    bench.refused("level-not-accepted", "proving")
 
 
 def test_a_project_that_wants_card_match_is_shown_and_not_to_be_chosen(

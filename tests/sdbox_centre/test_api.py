@@ -7,9 +7,11 @@ from sdbox_agent import errors
 from sdbox_agent.centre import wire
 from sdbox_agent.centre.https import CentreClient
 from sdbox_agent.errors import SdboxError
-from sdbox_centre import api
+from sdbox_centre import api, review
+from sdbox_centre.core import Centre
 from tests.sdbox_centre import tls
-from tests.sdbox_centre.world import World
+from tests.sdbox_centre.world import World, session
+from tests.waiting import until
 
 KEPT = Path(__file__).parents[2] / "docs/openapi.json"
 
@@ -116,3 +118,27 @@ def test_every_refusal_is_traced_with_its_box(world: World) -> None:
             -1
         ]
     assert tuple(last) == ("end", "not-found", world.box.name, "none")
+
+
+def test_a_session_ends_on_its_day_while_nobody_acts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a review that failed is followed by another."""
+    session(world).to_open()
+    world.clock.move(30)
+    with world.store.begin() as tx:
+        tx.exec_driver_sql(f"UPDATE sessions SET stands_until_s = {world.clock.utc}")
+        tx.exec_driver_sql(f"UPDATE grants SET not_after_s = {world.clock.utc}")
+    failures = iter([RuntimeError("once"), RuntimeError("twice")])
+    sweep = review.sweep
+
+    def failing_at_first(centre: Centre) -> None:
+        for failure in failures:
+            raise failure
+        sweep(centre)
+
+    monkeypatch.setattr(review, "EVERY_S", 0.01)
+    monkeypatch.setattr(review, "sweep", failing_at_first)
+    with tls.served(world):
+        until(lambda: not world.peers.peers)
+    assert world.trace()[-1] == ("end", "grant-ended")

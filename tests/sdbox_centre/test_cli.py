@@ -155,6 +155,15 @@ def test_an_operator_sets_a_centre_up_and_takes_it_apart(
     assert book.box("test-box-09") == world.box.statement_der
 
     capsys.readouterr()
+    run("access-review", "--json")
+    reviewed = json.loads(capsys.readouterr().out)
+    assert [(one["what"], one["name"]) for one in reviewed] == [
+        ("box", "test-box-01"),
+        ("holder", "test-holder-01"),
+        ("project", w.PROJECT),
+    ]
+    run("access-review")
+    assert len(capsys.readouterr().out.splitlines()) == 4
     run("openapi")
     assert "/v1/hello" in json.loads(capsys.readouterr().out)["paths"]
 

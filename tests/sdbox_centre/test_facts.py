@@ -143,3 +143,26 @@ def test_the_attempt_in_hand_is_no_failure_yet(world: World) -> None:
     two.hello()
     with refused("card-locked"):
         two.prove()
+
+
+def test_who_comes_in_hears_what_ends_soon(world: World) -> None:
+    def notices(n: int) -> tuple[str, ...]:
+        one = session(world, n)
+        one.hello()
+        return one.prove().notices
+
+    day_s = 86400
+    assert notices(1) == ()
+    for n, (table, column, days, notice) in enumerate(
+        (
+            ("enrolments", "not_after_s", 90, "enrolment-ends-90"),
+            ("boxes", "rental_until_s", 30, "rental-ends-30"),
+            ("projects", "contract_until_s", 7, "project-ends-7"),
+        ),
+        2,
+    ):
+        with world.store.begin() as tx:
+            end_s = world.clock.utc + days * day_s
+            tx.exec_driver_sql(f"UPDATE {table} SET {column} = {end_s}")
+        assert notices(n)[-1] == notice
+    assert notices(9) == ("enrolment-ends-90", "rental-ends-30", "project-ends-7")

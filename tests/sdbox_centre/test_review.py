@@ -79,6 +79,13 @@ def test_a_session_that_has_proved_and_not_entered_is_decided_again_too(world: W
     assert len(again(world)) == 1
 
 
+def test_a_session_begun_before_the_tables_knew_its_card_s_end_is_over(world: World) -> None:
+    session(world).to_open()
+    write(world, "UPDATE sessions SET card_until_s = NULL, stands_until_s = NULL")
+    assert len(again(world)) == 1
+    assert world.trace()[-1] == ("end", "card-expired")
+
+
 def second(world: World) -> w.Box:
     """Another box with a session of another holder on it."""
     box, card = w.make_box(world.boxes, 2, world.now), w.make_card(world.cards, 2, world.now)

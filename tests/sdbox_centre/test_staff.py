@@ -38,6 +38,17 @@ def test_acts_on_what_is_not_there_are_refused(world: World) -> None:
             act()
 
 
+def test_a_card_is_issued_anew_once_its_earlier_issue_is_revoked(world: World) -> None:
+    """The same number in new certificates: never two of them at a time, nor for two holders."""
+    world.staff.add_holder("test-holder-02")
+    again = w.make_card(world.cards, 1, world.now)
+    for holder in ("test-holder-01", "test-holder-02"):
+        with pytest.raises(Refused, match="request-invalid"):
+            world.staff.add_card(holder, again.shown)
+    world.staff.revoke_card(world.card.name, "lost")
+    world.staff.add_card("test-holder-01", again.shown)
+
+
 def test_acts_that_end_sessions_say_which(world: World) -> None:
     w.session(world).to_open()
     key = f"{world.box.name}/{world.box.boot_id}-1"

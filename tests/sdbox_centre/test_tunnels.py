@@ -5,7 +5,7 @@ import pytest
 from cryptography import x509
 
 from sdbox_agent.centre import wire
-from sdbox_agent.errors import SdboxError
+from sdbox_agent.errors import Fault, SdboxError
 from sdbox_agent.statements import fields
 from sdbox_agent.terms import KEM_KEY_BYTES, Band, Level
 from sdbox_agent.tunnel import psk
@@ -184,6 +184,33 @@ def test_a_list_published_within_a_session_is_heard_at_the_receipt(
     monkeypatch.setattr(world.gateway, "answer", lambda _request: pytest.fail("asked"))
     with refused("card-revoked"):
         one.receipt()
+
+
+def test_a_list_published_while_the_tunnel_is_up_ends_it_at_the_renewal(world: World) -> None:
+    one = session(world)
+    one.to_open()
+    world.publish_crl(x509.load_der_x509_certificate(world.card.certificates.auth).serial_number)
+    with refused("card-revoked"):
+        one.renew()
+    assert not world.peers.peers
+    assert world.trace()[-1] == ("end", "card-revoked")
+
+
+def test_a_list_that_is_out_of_date_ends_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = session(world)
+    one.to_open()
+
+    def stale(*_: object) -> None:
+        raise Fault("crl-stale")
+
+    with monkeypatch.context() as api_alone:
+        api_alone.setattr(world.centre.cards, "check", stale)
+        with refused("crl-stale"):
+            one.renew()
+    one.n -= 1
+    one.renew()
 
 
 @pytest.mark.parametrize("step", ["receipt", "renew"])

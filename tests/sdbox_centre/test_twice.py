@@ -2,10 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from sdbox_agent.errors import Refused
-from sdbox_centre import twice
+from sdbox_centre import rows, twice
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import Session, World, session
 
@@ -95,7 +96,10 @@ def test_a_copy_of_a_card_is_found_out_by_the_session_that_was_first(
         here.renew()  # could not
     assert not world.peers.peers
     assert alarms(world) == [world.box.name, elsewhere.name]
-    assert told(world) == [(world.box.name, "revoked", "card-twice")]
+    assert told(world) == [
+        (world.box.name, "revoked", "card-twice"),
+        (elsewhere.name, "revoked", "card-twice"),
+    ]
     with refused("session-closed"):
         here.renew()
     tries(world, world.box, 2, "card-twice")
@@ -183,3 +187,97 @@ def test_who_has_not_that_card_contests_nothing(
         again.client.proof(mine)
     here.renew()
     here.renew()
+
+
+def test_of_two_proofs_at_once_the_table_lets_one_in(
+    world: World, elsewhere: w.Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes, neither of which sees the other's session yet."""
+    here, there = session(world), session(world, box=elsewhere)
+    here.hello()
+    there.hello()
+    here.prove()
+    monkeypatch.setattr(rows, "live_of_card", lambda _tx, _card: [])
+    with refused("session-elsewhere"):
+        there.prove()
+    here.attempt()
+    here.receipt()
+
+
+class Walk:
+    """One card, two honest boxes that lose power and network; what is signed may arrive late."""
+
+    def __init__(self, world: World, boxes: tuple[w.Box, w.Box]) -> None:
+        self.world, self.boxes = world, boxes
+        self.n = 0
+        self.inside: Session | None = None  # the card is in its box, the tunnel up
+        self.late: list[tuple[Session, object]] = []  # signed and sent, not arrived
+        self.refusals: list[str] = []
+
+    def put_in(self, box: int) -> None:
+        self.lose()
+        self.n += 1
+        one = session(self.world, self.n, box=self.boxes[box])
+        try:
+            one.to_open()
+        except Refused as refusal:
+            self.refusals.append(refusal.code)
+        else:
+            self.inside = one
+
+    def pull(self) -> None:
+        if self.inside is not None:
+            self.inside.end()
+        self.inside = None
+
+    def lose(self) -> None:
+        """Power, or network and then the card: the box says nothing more."""
+        self.inside = None
+
+    def renew(self) -> None:
+        self.arrive(self.sign())
+
+    def sign(self) -> tuple[Session, object] | None:
+        one = self.inside
+        if one is None or one in [each for each, _ in self.late]:
+            return None  # one renewal at a time
+        one.n += 1
+        return one, one.box.renew(one.card, one.name, one.challenge, one.n)
+
+    def send_slowly(self) -> None:
+        signed = self.sign()
+        if signed is not None:
+            self.late.append(signed)
+
+    def arrive(self, signed: tuple[Session, object] | None = None) -> None:
+        one, request = signed or (self.late.pop(0) if self.late else (None, None))
+        if one is None:
+            return
+        try:
+            one.challenge = one.client.renew(request).challenge
+        except Refused as refusal:
+            self.refusals.append(refusal.code)
+            self.inside = None if self.inside is one else self.inside
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_an_honest_card_and_its_boxes_go_through_nobody_is_accused(
+    world: World, elsewhere: w.Box, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    walk = Walk(world, (world.box, elsewhere))
+    steps = [
+        lambda: walk.put_in(0), lambda: walk.put_in(1), walk.pull, walk.lose, walk.renew,
+        walk.renew, walk.send_slowly, walk.arrive, lambda: world.clock.move(5),
+    ]  # fmt: skip
+    contested = 0
+    for step in rng.integers(len(steps), size=200):
+        steps[step]()
+        with world.store.begin() as tx:
+            live = "SELECT count(*) FROM sessions WHERE contested_n IS NOT NULL AND state = 'open'"
+            contested += tx.exec_driver_sql(live).scalar()
+            tx.exec_driver_sql("UPDATE cards SET failures = 0, not_before_s = 0")
+    assert contested > 0
+    assert "session-elsewhere" in walk.refusals
+    assert alarms(world) == []
+    assert "card-twice" not in walk.refusals
