@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 SECONDS ?= 60
 LEVEL ?= host-match
 
-.PHONY: help setup check lint pure cover test ci full demo bench fuzz calibrate diagram clean
+.PHONY: help setup check lint pure cover test ci full demo bench fuzz calibrate diagram migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -75,6 +75,9 @@ calibrate: $(READY) ## thresholds by the false match rate of decisions: build/ca
 
 diagram: $(READY) ## draw the machine's table and the README's picture anew
 	@$(PY) -m tests.session.golden
+
+migration: $(READY) ## write versions/vN.py anew from the centre's tables; N=0002 WHAT="…"
+	@$(PY) -m tests.sdbox_centre.migration $(N) "$(WHAT)"
 
 clean: ## remove what was built (not the environment)
 	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
