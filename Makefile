@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 SECONDS ?= 60
 LEVEL ?= host-match
 
-.PHONY: help setup check lint pure cover test ci full demo bench load fuzz calibrate diagram openapi clean
+.PHONY: help setup check lint pure cover test ci full demo bench load fuzz calibrate diagram openapi migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -81,6 +81,9 @@ diagram: $(READY) ## draw the machine's table and the README's picture anew
 
 openapi: $(READY) ## write the API's description anew: docs/openapi.json
 	@$(PY) -m sdbox_centre openapi --config /dev/null > docs/openapi.json
+
+migration: $(READY) ## write versions/vN.py anew from the centre's tables; N=0002 WHAT="…"
+	@$(PY) -m tests.sdbox_centre.migration $(N) "$(WHAT)"
 
 clean: ## remove what was built (not the environment)
 	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -22,6 +22,7 @@ from hil.net.topology import CARRIER4, CENTRE4
 from sdbox_agent.pki import certificate
 from sdbox_agent.terms import Level
 from sdbox_agent.tunnel.link import UapiSocket
+from sdbox_centre import engines
 from sdbox_centre.authority import pem_of
 from sdbox_centre.codes import KEY_BYTES, Codes
 from sdbox_centre.nofinger import NoFinger, Proposal
@@ -77,13 +78,12 @@ class Centre:
         lease_s: int = 60,
         *,
         carries: bool = False,
+        database: str = "db/centre.sqlite",
     ) -> None:
-        """`carries`: WireGuard over TLS, too."""
-        self.root = root
+        """`carries`: WireGuard over TLS, too. `database`: a file in `root`, or PostgreSQL's URL."""
+        self.root, self._database = root, database
         self._carries = carries
-        self._topology = topology
-        self._issuing = issuing
-        self._lease_s = lease_s
+        self._topology, self._issuing, self._lease_s = topology, issuing, lease_s
         self._admitted: dict[str, set[str]] = {}  # project -> digests of 9A certificates
         self._admitted_by_pin: dict[str, set[str]] = {}
         self._otp_key = secrets.token_bytes(KEY_BYTES)
@@ -95,7 +95,7 @@ class Centre:
         self._settings()
         self.publish_crl()
         self.publish_desk_crl()
-        self._store = Store(root / "db/centre.sqlite")
+        self._store = Store(engines.parse(database, root))
         self._store.create()
         self._staff = Staff(self._store, lambda: int(time.time()))
         for project in PROJECTS:
@@ -122,7 +122,7 @@ class Centre:
             desk_anchors = "desks.pem"
             desk_crls = ["desks.crl"]
             test_issuers = true
-            database = "db/centre.sqlite"
+            database = "{self._database}"
             gateway_socket = "gateway/gateway.sock"
             gateway_uid = {GATEWAY_UID}
             otp_key = "otp.key"

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sdbox_agent import errors
 from sdbox_agent.errors import Fault, SdboxError
 from sdbox_agent.terms import Level
-from sdbox_centre import accessreview, engines, gatewayfiles, processes
+from sdbox_centre import accessreview, gatewayfiles, processes
 from sdbox_centre.api import description
 from sdbox_centre.book import ApiSettings, beside, load
 from sdbox_centre.cardrules import certificates_of
@@ -24,11 +24,12 @@ from sdbox_centre.codes import make_key
 from sdbox_centre.gateway_wire import GatewayClient
 from sdbox_centre.nofinger import MAX_MOTIVE, NoFinger, Proposal, is_motive
 from sdbox_centre.staff import CardShown, Staff, Validity
-from sdbox_centre.store import Store
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Sequence
+
+    from sdbox_centre.store import Store
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -80,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     command("gateway", lambda o: processes.run_gateway(o.config), "keep the peers")
     command("carrier", lambda o: processes.run_carrier(o.config), "WireGuard over TLS: its end")
     command("openapi", _openapi, "print the description of the API")
-    command("init", _init, "make the database")
+    command("init", _init, "make the database, or bring an older one to this version")
     command("add-box", _add_box, "a box: certificates, PEM", "name", "tls", "statement")
     command("add-holder", _add_holder, "a holder, by pseudonym", "holder")
     command("add-card", _add_card, "a card: 9A, 9D, 9E, PEM", "holder", "auth", "keys", "cardauth")
@@ -128,7 +129,9 @@ def _card(path: str) -> bytes:
 
 def _store(options: Namespace) -> Store:
     settings = load(options.config, ApiSettings)
-    return Store(engines.parse(settings.database, options.config.parent))
+    store = processes.store_of(options.config, settings)
+    store.check()
+    return store
 
 
 def _staff(options: Namespace) -> Staff:
@@ -151,7 +154,9 @@ def _openapi(_options: Namespace) -> None:
 
 
 def _init(options: Namespace) -> None:
-    _store(options).create()
+    store = processes.store_of(options.config, load(options.config, ApiSettings))
+    store.create()
+    store.close()
 
 
 def _access_review(options: Namespace) -> None:

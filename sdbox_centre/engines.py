@@ -9,6 +9,7 @@ database for itself: each transaction takes one advisory lock, shared or whole.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ from sdbox_agent.errors import Fault
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
     from sqlalchemy import Connection, Engine
 
@@ -92,6 +94,22 @@ def begin(tx: Connection, *, alone: bool) -> None:
     lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
     words = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT {lock}({_LOCK})"
     tx.exec_driver_sql(words, execution_options={"no_parameters": True})
+
+
+@contextmanager
+def rebuilding(connection: Connection) -> Iterator[None]:
+    """In here a transaction may take its time, and replace a table that others refer to."""
+    off, on = {
+        "sqlite": ("PRAGMA foreign_keys=OFF", "PRAGMA foreign_keys=ON"),
+        "postgresql": ("SET statement_timeout=0", "RESET statement_timeout"),
+    }[connection.dialect.name]
+    connection.exec_driver_sql(off)
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(on)
+        connection.commit()
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401

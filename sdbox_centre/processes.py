@@ -58,8 +58,8 @@ def boottime_s() -> float:
 def run_api(settings_file: Path) -> None:
     """Serve until a signal."""
     settings = load(settings_file, ApiSettings)
-    store = Store(engines.parse(settings.database, settings_file.parent))
-    store.create()  # what an earlier version's has not
+    store = store_of(settings_file, settings)
+    store.check()
     socket_path = beside(settings_file, settings.gateway_socket)
     with GatewayClient(socket_path, settings.gateway_uid) as gateway:
         app = api_app(settings_file, settings, store, gateway)
@@ -71,6 +71,11 @@ def run_api(settings_file: Path) -> None:
         listener = named_descriptors().get(API_SOCKET) or _tcp(settings.address, settings.port)
         serve(app, context, listener)
     store.close()
+
+
+def store_of(settings_file: Path, settings: ApiSettings) -> Store:
+    """The database that the settings name. Raises Fault: config-invalid."""
+    return Store(engines.parse(settings.database, settings_file.parent))
 
 
 def api_app(

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from sdbox_agent.errors import Fault
-from sdbox_centre import engines, tables
+from sdbox_centre import engines, schema, tables
 from sdbox_centre.overdue import Overdue
 
 if TYPE_CHECKING:
@@ -44,9 +44,24 @@ class Store:
         self._overdue = None if is_file else Overdue(LONGEST_S)
 
     def create(self) -> None:
-        """Make the tables that are not there yet."""
-        with self.alone() as tx:
-            tables.metadata.create_all(tx)
+        """Make the tables, or bring older ones to this version, however long that takes.
+
+        Raises Fault: centre-fault, as `begin`; database-version, as schema.bring.
+        """
+        with (
+            _faults(),
+            self._turn,
+            self._engine.connect() as tx,
+            engines.rebuilding(tx),
+            tx.begin(),
+        ):
+            engines.begin(tx, alone=True)
+            schema.bring(tx)
+
+    def check(self) -> None:
+        """Raises Fault: database-version, unless the tables are this version's."""
+        with self.begin() as tx:
+            schema.check(tx)
 
     def begin(self) -> AbstractContextManager[Connection]:
         """One transaction, of a call: committed at the end, rolled back by any exception.
@@ -64,12 +79,9 @@ class Store:
 
     @contextmanager
     def _transaction(self, *, alone: bool) -> Iterator[Connection]:
-        try:
-            with self._turn, self._engine.connect() as tx, self._watched(tx), tx.begin():
-                engines.begin(tx, alone=alone)
-                yield tx
-        except (OperationalError, PoolTimeoutError) as error:
-            raise Fault("centre-fault") from error
+        with _faults(), self._turn, self._engine.connect() as tx, self._watched(tx), tx.begin():
+            engines.begin(tx, alone=alone)
+            yield tx
 
     def _watched(self, tx: Connection) -> AbstractContextManager[None]:
         if self._overdue is None:
@@ -81,6 +93,14 @@ class Store:
         self._engine.dispose()
         if self._overdue is not None:
             self._overdue.close()
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, PoolTimeoutError) as error:
+        raise Fault("centre-fault") from error
 
 
 def note(tx: Connection, now_s: int, act: str, code: str = "done", **about: Any) -> None:  # noqa: ANN401

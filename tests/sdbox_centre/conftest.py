@@ -66,4 +66,4 @@ def database(engine: str, directory: Path, request: pytest.FixtureRequest) -> It
 def world(directory: Path, database: Database) -> Iterator[World]:
     grown = World(directory, database)
     yield grown
-    grown.store.close()
+    grown.close()

@@ -72,8 +72,8 @@ def running(*argument: object, **named: bool) -> Iterator[subprocess.Popen]:
         child.wait(PATIENCE_S)
 
 
-def listening() -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", PORT)):
+def listening(port: int = PORT) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
         return True
     return False
 
@@ -85,8 +85,10 @@ def peers() -> list[str]:
     return shown.stdout.splitlines()
 
 
-def prepare(root: Path) -> tuple[World, str, str, tuple[w.Card, Device]]:
-    world = World(root)
+def prepare(
+    root: Path, database: str | None = None
+) -> tuple[World, str, str, tuple[w.Card, Device]]:
+    world = World(root, database)
     certificate, key = tls.server_identity(world)
     tls.authority_file(world, "boxes-authority", world.boxes)
     api, gateway = settings(world)
@@ -95,11 +97,11 @@ def prepare(root: Path) -> tuple[World, str, str, tuple[w.Card, Device]]:
     (root / "otp.key").write_bytes(w.CODES_KEY)
     (root / "otp.key").chmod(0o600)
     shutil.chown(root / "otp.key", API, API)
-    world.store.close()
+    world.close()
     (root / "centre").mkdir()
     for file in root.glob("centre.db*"):
         file.rename(root / "centre" / file.name)
-    text = Path(api).read_text().replace('"cli.db"', '"centre/centre.db"')
+    text = Path(api).read_text().replace("cli.db", database or "centre/centre.db")
     text = text.replace("server.pem", Path(certificate).name).replace("port = 0", f"port = {PORT}")
     text = text.replace("server.key", Path(key).name).replace(
         "gateway_uid = 0", f"gateway_uid = {GATEWAY}"

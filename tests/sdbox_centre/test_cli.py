@@ -184,6 +184,7 @@ def test_what_is_not_understood_is_said_in_one_line_and_exits_with_2(
     world: World, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
 ) -> None:
     api, _ = settings(world)
+    cli.main(["init", "--config", api])
     with pytest.raises(SystemExit) as stopped:
         cli.main([words[0], "--config", api, *words[1:]])
     assert stopped.value.code == 2

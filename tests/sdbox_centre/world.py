@@ -6,6 +6,7 @@ The gateway's interface is the double of its port; its judgement is the real one
 import dataclasses
 import datetime as dt
 import hashlib
+import itertools
 import os
 import time
 from pathlib import Path
@@ -70,18 +71,21 @@ class Clock:
 
 
 class Direct:
-    """The calls without HTTP: what api.py makes of bodies and certificate, and nothing else."""
+    """The calls without HTTP: what api.py makes of bodies and certificate, and nothing else.
 
-    def __init__(self, centre: Centre, box: Box) -> None:
+    With a store of a second process's, calls go to the one and the other in turn.
+    """
+
+    def __init__(self, centre: Centre, box: Box, second: Store | None = None) -> None:
         self.centre, self.box = centre, box
+        self._stores = itertools.cycle([centre.store, second or centre.store])
 
     def call(self, name: str, request: wire.Request):
         kind = api.CALLS[name]
         body = wire.encode(request)
         digest = hashlib.sha256(name.encode() + body).digest()
-        return wire.decode(
-            kind.call(self.centre, self.box.fingerprint, request, digest), kind.answer
-        )
+        centre = dataclasses.replace(self.centre, store=next(self._stores))
+        return wire.decode(kind.call(centre, self.box.fingerprint, request, digest), kind.answer)
 
     def __getattr__(self, name: str):
         return lambda request: self.call(name, request)
@@ -120,6 +124,7 @@ class World:
         self.publish_crl()
         self.store = Store(self.database)
         self.store.create()
+        self.second = None if isinstance(self.database, Path) else Store(self.database)
         self.staff = Staff(self.store, self.clock.utc_s)
         self.no_finger = NoFinger(self.store, self.clock.utc_s)
         self._gateway_files()
@@ -214,7 +219,12 @@ pin_cards = [{by_pin}]
             tx.exec_driver_sql(f"UPDATE projects SET levels = '{accepted}'")
 
     def talk(self, box: Box | None = None) -> Direct:
-        return Direct(self.centre, box or self.box)
+        return Direct(self.centre, box or self.box, self.second)
+
+    def close(self) -> None:
+        self.store.close()
+        if self.second is not None:
+            self.second.close()
 
     def trace(self) -> list[tuple[str, str]]:
         with self.store.begin() as tx:
@@ -228,7 +238,7 @@ pin_cards = [{by_pin}]
             rows = [
                 row for table in tables.metadata.sorted_tables for row in tx.execute(select(table))
             ]
-        self.store.close()
+        self.close()
         files = [
             path.read_bytes() for path in self.root.glob("centre.db*")
         ]  # SQLite's: all there is

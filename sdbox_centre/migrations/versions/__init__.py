@@ -1,0 +1,1 @@
+"""Written by Alembic from tables.py (`make migration`), then read and kept."""

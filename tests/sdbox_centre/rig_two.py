@@ -1,0 +1,125 @@
+"""Two API processes and one gateway on one PostgreSQL, and a box that asks now one, now the other.
+
+Each call but hello is made twice, the same bytes at both: one answer. Then one process is killed,
+and its sessions go on at the other; a card is revoked, and both refuse it.
+"""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from hil.net.process import CODE, REPOSITORY
+from hil.postgres import Cluster
+from tests.sdbox_centre import tls
+from tests.sdbox_centre.rig import bind_over, own_network
+from tests.sdbox_centre.rig_processes import (
+    API,
+    GATEWAY,
+    PORT,
+    RUN,
+    listening,
+    peers,
+    prepare,
+    refused,
+    running,
+)
+from tests.sdbox_centre.test_cli import pem
+from tests.sdbox_centre.world import Session
+from tests.waiting import PATIENCE_S, until
+
+SESSIONS = 5
+
+
+class Both:
+    """A client of two processes: hello at one and the other in turn, everything else at both."""
+
+    def __init__(self, *clients: object) -> None:
+        self._clients = list(clients)
+
+    def __getattr__(self, name: str):
+        def call(request):
+            self._clients.reverse()
+            first, *rest = [getattr(client, name) for client in self._clients]
+            answer = first(request)
+            for again in rest if name != "hello" else ():
+                second = again(request)
+                if name == "receipt":  # its lease runs already
+                    assert second.lease_s <= answer.lease_s
+                    second = msgspec.structs.replace(second, lease_s=answer.lease_s)
+                assert second == answer, name
+            return answer
+
+        return call
+
+    def lose(self, client: object) -> None:
+        self._clients.remove(client)
+
+
+def main() -> None:
+    run = Path(f"/run/sdbox-test-{os.getpid()}")
+    run.mkdir(mode=0o755)
+    root = Path(tempfile.mkdtemp(prefix="sdbox-test-", dir="/run"))
+    node = tempfile.mktemp(prefix="sdbox-test-")  # not under /run: no devices there
+    try:
+        own_network((str(run), RUN))
+        bind_over(str(REPOSITORY), str(CODE))  # these users may not reach the directory itself
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        os.chown(run, GATEWAY, GATEWAY)
+        os.mknod(node, stat.S_IFCHR | 0o600, os.stat("/dev/net/tun").st_rdev)
+        os.chown(node, GATEWAY, GATEWAY)
+        bind_over(node, "/dev/net/tun")  # as a udev rule of the centre would let it
+        with Cluster(durable=False) as cluster:
+            play(root, cluster.database())
+    finally:
+        Path(node).unlink(missing_ok=True)
+        shutil.rmtree(run)
+        shutil.rmtree(root)
+
+
+def play(root: Path, database: str) -> None:
+    world, api, gateway, _ = prepare(root, database)
+    second = root / "second.toml"
+    second.write_text(Path(api).read_text().replace(f"port = {PORT}", f"port = {PORT + 1}"))
+    clients = [tls.client(world, PORT), tls.client(world, PORT + 1)]
+    both = Both(*clients)
+    with (
+        running("gateway", gateway, GATEWAY, net_admin=True),
+        running("api", api, API, net_admin=False) as first,
+        running("api", str(second), API, net_admin=False),
+    ):
+        until((root / "gate/gateway.sock").exists)
+        until(lambda: listening(PORT) and listening(PORT + 1))
+        world.clock.utc = int(world.clock.utc) + 30  # later than the gateway's start
+        for n in range(1, 1 + SESSIONS):
+            one = Session(world, both, world.box, world.card, f"boot-1-{n}")
+            one.to_open()
+            assert len(peers()) == 1
+            one.renew()
+            one.renew()
+            one.end()
+            assert peers() == []
+        one = Session(world, both, world.box, world.card, "boot-1-90")
+        one.to_open()
+        first.send_signal(signal.SIGKILL)
+        first.wait(PATIENCE_S)
+        both.lose(clients[0])
+        one.renew()
+        assert len(peers()) == 1
+        auth = pem(world, "9a", world.card.certificates.auth)
+        words = ["revoke-card", "--config", api, "--motive", "test", auth]
+        subprocess.run([sys.executable, "-m", "sdbox_centre", *words], check=True)
+        assert peers() == []
+        refused(one.renew, "session-closed")
+    for client in clients:
+        client.close()
+
+
+if __name__ == "__main__":
+    main()
