@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 import signal
 import time
@@ -190,6 +191,7 @@ class _Core:
         notify.event(notify.Event.STARTED, "started")
         self._card.looked = self._say_ready
         loop.call_later(READY_S, self._say_ready)
+        gc.freeze()  # no collection looks at what is there by now: 35 ms, in which a card may go
         loop.run_forever()
         self._local.close()
         for side in (self._finger, self._card, self._tunnel):
@@ -217,13 +219,20 @@ class _Core:
 
     def _show(self, state: at.State) -> None:
         self._local.show(state, time.monotonic() * 1000)
-        notify.status(f"{type(state).__name__.lower()} {getattr(state, 'code', '')}".rstrip())
+        self._say_status(f"{type(state).__name__.lower()} {getattr(state, 'code', '')}".rstrip())
         if type(state) is not self._shown:
             self._shown = type(state)
             _journal(state)
         if self._stopping and not isinstance(state, at.Live | at.Closing):
             self._calls.when_at_rest(self._loop.stop)
 
+    def _say_status(self, text: str) -> None:
+        """Not twice: whoever listens takes its time."""
+        if text != self._status:
+            self._status = text
+            notify.status(text)
+
+    _status = ""
     _ready = False
     _stopping = False
     _shown: type | None = None

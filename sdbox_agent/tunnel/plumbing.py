@@ -76,15 +76,18 @@ class Plumbing:
         return self._kem is not None
 
     def start(self) -> None:
-        """Start wireguard-go: 25 ms, and no key is needed."""
+        """Start wireguard-go and move its interface over: 45 ms, and no key is needed.
+
+        The interface is set down, and has no key, no peer and no address: nothing passes.
+        """
         with _faults():
             self._wireguard.start()
+            self._index = move(INTERFACE, self._here, self._there, self._namespace)
 
-    def settle(self) -> None:
-        """Give it the key and move its interface over; nothing passes yet."""
+    def give_key(self) -> None:
+        """Let it be the one whose public key was told; nothing passes yet."""
         with _faults():
             self._wireguard.configure(self._key, FWMARK)
-            self._index = move(INTERFACE, self._here, self._there, self._namespace)
 
     def open(
         self,
@@ -98,8 +101,7 @@ class Plumbing:
         `other`: where a carrier would begin; a way there will do.
         """
         with _faults():
-            if {link.name for link in self._there.all()} != {"lo", INTERFACE}:
-                raise Fault("tunnel-fault")  # another way out of the session namespace
+            self._link()
             check_place(tunnel, self._here.addresses())
             width = _width(tunnel, other)
             self._walls.batch(nfset.allow(tunnel.endpoint))
@@ -167,10 +169,15 @@ class Plumbing:
     def carried(self) -> tuple[int, int]:
         """Bytes that have come out of the tunnel, and gone into it."""
         with _faults():
-            link = self._there.named(INTERFACE)
-        if link is None:
-            raise Fault("tunnel-fault")
+            link = self._link()
         return link.received_bytes, link.sent_bytes
+
+    def _link(self) -> rtnetlink.Link:
+        """The interface. Raises Fault if the session namespace has another way out, or none."""
+        links = {link.name: link for link in self._there.all()}
+        if links.keys() != {"lo", INTERFACE}:
+            raise Fault("tunnel-fault")
+        return links[INTERFACE]
 
     def explain(self, code: str, endpoint: Endpoint) -> str:
         """`code`, by which a tunnel to `endpoint` is over, or one that says more. Never raises.

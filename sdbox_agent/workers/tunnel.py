@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import gc
 import os
-import select
 import selectors
 import signal
 import socket
@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from sdbox_agent import ipc
+from sdbox_agent import ipc, notify
 from sdbox_agent.errors import DecodeError, Fault, SdboxError
 from sdbox_agent.hardening import close_memory
 from sdbox_agent.paths import Paths
@@ -60,6 +60,7 @@ class Helper:
         self._core_uid = core_uid
         self._selector = selectors.DefaultSelector()
         self._alarm = Alarm()
+        self._watchdog = notify.Watchdog()
         self._changes = path.changes()
         self._core: ipc.Channel[ipc.ToTunnel] | None = None
         self._session: int | None = None  # number of the prepared or open tunnel
@@ -72,17 +73,19 @@ class Helper:
         self._carried: Carried | None = None  # the other way than UDP, if there is one
 
     def run(self) -> NoReturn:
-        """Until killed. With nothing up it sleeps without a timer."""
+        """Until killed. With nothing up it wakes for its watchdog alone, if it has one."""
         self._plumbing.close()  # whatever a helper before us has left
         self._listener.settimeout(0)
         self._watch(self._listener, self._accept)
         self._watch(self._alarm, lambda: None)  # the beat follows whatever woke us
         self._watch(self._changes, self._way_changed)
         self._watch(self._guard.bell, self._rule_changed)
+        gc.freeze()  # no collection looks at it any more: 9 ms, in which a card may go
+        notify.ready()
         try:
             while True:
                 self._alarm.set(None if self._life is None else self._life.next_s())
-                for key, _ in self._selector.select():
+                for key, _ in self._selector.select(self._watchdog.feed()):
                     if self._selector.get_map().get(key.fd) is key:  # not ended by one before it
                         key.data()
                 self._beat()
@@ -97,7 +100,7 @@ class Helper:
         except OSError:
             return  # whoever it was has left
         peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        if self._core is not None and _has_ended(self._core.sock):
+        if self._core is not None and self._core.ended:
             self._drop_core()  # a new core comes as the old one's end is still unread
         if _UCRED.unpack(peer)[1] != self._core_uid or self._core is not None:
             sock.close()
@@ -151,7 +154,7 @@ class Helper:
         try:
             if self._plumbing.pidfd is None:  # not warm
                 self._start()
-            self._plumbing.settle()  # …this takes its time
+            self._plumbing.give_key()  # …this takes its time
         except Fault as fault:
             self._end(message.n, fault.code)
 
@@ -174,7 +177,7 @@ class Helper:
                 vm=message.vm,
                 lease_s=message.lease_s,
             )
-            self._walls = self._look_at_walls()
+            self._walls = self._guard.words()
             self._carried = self._other_way(message.carrier)
             offer = Offer(message.psk_salt, message.kem_ciphertext)
             first = None if self._carried is None else self._carried.way.first
@@ -264,8 +267,14 @@ class Helper:
         except carriage.Inspected as end:
             self._end(self._session, end.code, issuer=end.issuer)
         except (Over, SdboxError) as end:
-            assert self._tunnel is not None
-            self._end(self._session, self._plumbing.explain(end.code, self._tunnel.endpoint))
+            self._end(self._session, self._explained(end.code))
+
+    def _explained(self, code: str) -> str:
+        """`code`, by which the tunnel is over, or one that says more."""
+        assert self._tunnel is not None
+        if code == "handshake-timeout" and self._carried is not None and self._carried.silent:
+            return "carrier-worker-died"  # it hangs: what it dials has a deadline before ours
+        return self._plumbing.explain(code, self._tunnel.endpoint)
 
     def _rise(self, life: Life) -> None:
         assert life.handshake_s is not None
@@ -312,18 +321,11 @@ class Helper:
                 if self._plumbing.find_way(self._tunnel):
                     self._life.way_changed(now_s())
 
-    def _look_at_walls(self) -> tuple[bytes, ...]:
-        """The rules of the walls. Raises Fault where they do not stand."""
-        found = self._guard.look()
-        if found is None:
-            raise Fault("walls-missing")
-        return found.words
-
     def _rule_changed(self) -> None:
         """By us, who fill sets, or by anybody: no tunnel outlives a change of the walls."""
         self._guard.bell.hush()
         with self._ending():
-            if self._life is not None and self._look_at_walls() != self._walls:
+            if self._life is not None and self._guard.words() != self._walls:
                 raise Fault("walls-missing")
 
     def _child_died(self) -> None:
@@ -365,13 +367,6 @@ class Helper:
     def _unwatch(self, source: FileDescriptorLike) -> None:
         with contextlib.suppress(KeyError):
             self._selector.unregister(source)
-
-
-def _has_ended(sock: socket.socket) -> bool:
-    """Is the other end gone, whatever it has left unread?"""
-    poll = select.poll()
-    poll.register(sock, select.POLLHUP)
-    return bool(poll.poll(0))
 
 
 def main() -> NoReturn:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
 from sdbox_agent.session.events import Timer
+from sdbox_agent.session.machine import step
 from sdbox_agent.terms import Band, Level
 from tests.session.dialogue import Dialogue
 from tests.session.explore import (
@@ -49,13 +52,14 @@ def leased() -> Dialogue:
     story = compared(scanning(), on.FingerMatched(1)) << "PrepareTunnel"
     story >> on.TunnelPrepared(1, KEY, KEM_KEY, 0) << "Sign(receipt)"
     story >> on.ReceiptSigned(1, b"jws") << "SendReceipt"
-    return story >> on.Leased(1, LEASE) << "OpenTunnel"
+    story >> on.Leased(1, LEASE) << "OpenTunnel"
+    return story.records("post-quantum")
 
 
 def opened() -> Dialogue:
     story = leased()
     story >> on.TunnelUp(1, 1.0, 1.0) << ""
-    return story.records("tunnel-up", "post-quantum").now(at.Open)
+    return story.records("tunnel-up").now(at.Open)
 
 
 def test_card_finger_tunnel_and_card_out() -> None:
@@ -70,7 +74,7 @@ def test_card_finger_tunnel_and_card_out() -> None:
 def test_where_no_udp_gets_through_the_record_says_what_carries() -> None:
     story = leased()
     story >> on.TunnelUp(1, 1.0, 1.0, "tls") << ""
-    story.records("tunnel-up-carried", "post-quantum").now(at.Open)
+    story.records("tunnel-up-carried").now(at.Open)
     assert story.state.carrier == "tls"
 
 
@@ -161,7 +165,8 @@ def test_how_clear_the_match_was_goes_with_the_receipt_and_no_further() -> None:
     story = compared(scanning(), on.FingerMatched(1, Band.WEAK)) << "PrepareTunnel"
     story >> on.TunnelPrepared(1, KEY, KEM_KEY, 0) << "Sign(receipt)"
     story >> on.ReceiptSigned(1, b"jws") << "SendReceipt"
-    assert story.effects[-1].band is Band.WEAK
+    (sent,) = [effect for effect in story.effects if isinstance(effect, do.SendReceipt)]
+    assert sent.band is Band.WEAK
     assert story.state.access.band is None
 
 
@@ -220,6 +225,14 @@ def test_a_lease_is_renewed_by_the_card_and_survives_a_lost_link() -> None:
     story >> on.Renewed(1, 60, NEXT) << "ExtendLease"
     story.now(at.Open) >> on.TimedOut(1, Timer.RENEW) << "Sign(renew)"
     assert story.effects[0].statement.n == 2
+
+
+def test_what_else_fails_while_a_renewal_is_awaited_ends_the_session() -> None:
+    """Whatever a new session on the same card may be tried after."""
+    policy = replace(POLICY, retryable=frozenset({"tunnel-lost"}))
+    story = opened() >> on.TimedOut(1, Timer.RENEW) >> on.RenewalSigned(1, b"r1")
+    after, _ = step(story.state, on.Failed(1, "tunnel-lost"), policy)
+    assert isinstance(after, at.Closing)
 
 
 def test_a_refused_lease_ends_the_session() -> None:
