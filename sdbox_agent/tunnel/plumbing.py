@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.hardening import overwrite_freed
-from sdbox_agent.tunnel import conntrack, mtu, nfset, path, psk, rtnetlink
+from sdbox_agent.tunnel import conntrack, lifeline, mtu, nfset, path, psk, rtnetlink
 from sdbox_agent.tunnel.config import (
     FWMARK,
     INTERFACE,
@@ -102,7 +102,7 @@ class Plumbing:
                 raise Fault("tunnel-fault")  # another way out of the session namespace
             check_place(tunnel, self._here.addresses())
             width = _width(tunnel, other)
-            self._walls.batch(nfset.allow(tunnel.endpoint))
+            self._walls.batch([*lifeline.REQUESTS, *nfset.allow(tunnel.endpoint)])
             fitting = [
                 address
                 for address in tunnel.addresses
