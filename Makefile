@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 SECONDS ?= 60
 LEVEL ?= host-match
 
-.PHONY: help setup check lint pure cover test ci full demo bench fuzz calibrate diagram clean
+.PHONY: help setup check lint pure cover test ci full demo bench fuzz hil-vm calibrate diagram clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -69,6 +69,9 @@ full: test fuzz ## before a release: every enumeration whole, 10 million inputs 
 
 bench: $(READY) ## speed, memory, idle: a table and build/; ONLY=tunnel is one group; root, under 8 min
 	@$(PY) -m hil.bench $(if $(ONLY),--only $(ONLY))
+
+hil-vm: $(READY) ## the kernel's own WireGuard, in a virtual machine with Debian's kernel; root
+	@nice -n 5 $(PY) -m hil.vm $(TESTS)
 
 calibrate: $(READY) ## thresholds by the false match rate of decisions: build/calibration; an hour
 	@nice -n 10 $(PY) -m hil.calibrate
