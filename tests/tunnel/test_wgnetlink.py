@@ -95,6 +95,12 @@ def test_the_family_is_asked_for_by_name() -> None:
     assert wgnetlink.parse_family(answer) == 28
 
 
+def test_an_interface_is_asked_for_by_name() -> None:
+    request = wgnetlink.get(FAMILY, "sdbox0")
+    assert (request.kind, request.flags) == (FAMILY, netlink.NLM_F_DUMP)
+    assert request.body == b"\0\x01\0\0" + text(2, "sdbox0")
+
+
 # -- answers ---------------------------------------------------------------------------------------
 
 
