@@ -169,3 +169,8 @@ def _prctl(option: int, value: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
+
+
+def wipe(buffer: bytearray) -> None:
+    """Overwrite key bytes in place."""
+    buffer[:] = bytes(len(buffer))

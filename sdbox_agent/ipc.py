@@ -295,9 +295,13 @@ class Verdict(Message, frozen=True, kw_only=True, tag="verdict"):
 class WarmTunnel(Message, frozen=True, kw_only=True, tag="warm_tunnel"):
     """Start for session `n` what takes long and holds no key; only a failure is told."""
 
+    userspace: bool = False  # not the kernel's WireGuard, even if it has one
+
 
 class PrepareTunnel(Message, frozen=True, kw_only=True, tag="prepare_tunnel"):
     """Make fresh key pairs for session `n`: WireGuard's and ML-KEM-768's."""
+
+    userspace: bool = False  # as in WarmTunnel, for one that is not warm
 
 
 class Carrier(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from sdbox_agent.errors import DecodeError, Fault
+from sdbox_agent.hardening import wipe
 from sdbox_agent.tunnel import rtnetlink
 from sdbox_agent.tunnel.config import LOOPBACK, Endpoint
 from sdbox_agent.tunnel.kernel import Links
-from sdbox_agent.tunnel.link import WireGuardGo, move, wipe
+from sdbox_agent.tunnel.link import WireGuardGo, move
 from sdbox_agent.tunnel.uapi import PeerConfig
 from sdbox_centre.book import pools
 

@@ -1,7 +1,7 @@
 """A paced flood of what must not leave a box: `python -m hil.net.forbidden GAP_US`.
 
 Run as root in the box's namespace, until SIGTERM. Prints BEGUN, and at the end how often it tried.
-Datagrams to the granted endpoints without WireGuard's mark and to others
+Datagrams to the granted endpoints without the mark that the walls ask for and to others
 with it, broadcast and multicast, connections, echo requests, and frames written raw to the device.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from hil.net import forge
 from hil.net.peer import PORT
 from hil.net.topology import BOX4, CENTRE4, CENTRE6, UPLINK
-from sdbox_agent.tunnel.config import FWMARK
+from sdbox_agent.tunnel.config import LIVE_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ def _datagrams(sockets: ExitStack) -> list[Attempt]:
     families = (socket.AF_INET, socket.AF_INET6)
     for family, gateway, many in zip(families, _GATEWAYS, everybody, strict=True):
         plain, marked = (sockets.enter_context(_udp(family)) for _ in range(2))
-        marked.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, FWMARK)
+        marked.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, LIVE_MARK)
         targets: list[tuple[socket.socket, Place]] = [(plain, gateway), (plain, (many, 9))]
         targets += [(marked, (gateway[0], port)) for port in _PORTS]
         made += [partial(sock.sendto, bytes(148), to) for sock, to in targets]

@@ -1,4 +1,4 @@
-"""The tunnel helper as its unit starts it: user, one capability, four sockets, own mounts.
+"""The tunnel helper as its unit starts it: user, one capability, five sockets, own mounts.
 
 wireguard-go keeps its control socket in /run/wireguard, which belongs to root and to everybody's
 WireGuard: in the helper's own mount namespace the helper's runtime directory lies there
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from hil.net import linux
 from hil.net.process import Process, Unit
 from sdbox_agent.paths import Paths
+from sdbox_agent.tunnel.kernel import NETLINK_GENERIC
 
 if TYPE_CHECKING:
     from hil.net.topology import Topology
@@ -46,7 +47,7 @@ def unit(topology: Topology, root: Path, core_uid: int, sockets: list[socket.soc
 
 
 def open_sockets(topology: Topology, root: Path) -> list[socket.socket]:
-    """The core's listening socket, and three opened inside the session namespace, by root."""
+    """The core's listening socket, and four opened inside the session namespace, by root."""
     paths = Paths(root)
     paths.tunnel_runtime.mkdir(mode=0o711, parents=True, exist_ok=True)
     os.chown(paths.tunnel_runtime, UID, UID)
@@ -60,6 +61,7 @@ def open_sockets(topology: Topology, root: Path) -> list[socket.socket]:
     return [
         listener,
         inside(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE),
+        inside(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC),
         inside(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP),
         inside(socket.AF_INET6, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6),
     ]

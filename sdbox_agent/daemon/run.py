@@ -143,7 +143,11 @@ class _Core:
             secrets.token_bytes(32),
         )
         proxy = configured.box.proxy
-        self._tunnel = TunnelSide(context, None if proxy is None else str(proxy))
+        self._tunnel = TunnelSide(
+            context,
+            None if proxy is None else str(proxy),
+            userspace=configured.profile.network.wireguard == "userspace",
+        )
         self._greeting = Greeting(
             loop,
             self._centre.hello_at_boot,

@@ -20,19 +20,25 @@ class TunnelSide:
 
     link: Link[ipc.FromTunnel]
 
-    def __init__(self, context: Context, proxy: str | None = None) -> None:
-        """`proxy`: who a carrier asks for its connection, where the host has one."""
+    def __init__(
+        self, context: Context, proxy: str | None = None, *, userspace: bool = False
+    ) -> None:
+        """`proxy`: who a carrier asks for its connection, where the host has one.
+
+        `userspace`: this model of box is not to use its kernel's WireGuard.
+        """
         self._context = context
         self._proxy = proxy
+        self._userspace = userspace
         self._down_asked: int | None = None  # session whose tunnel must be confirmed down
 
     def warm(self, n: int) -> None:
         """A session is on its way; nothing is answered."""
-        self.link.send(ipc.WarmTunnel(n=n))
+        self.link.send(ipc.WarmTunnel(n=n, userspace=self._userspace))
 
     def prepare(self, n: int) -> None:
         """-> TunnelPrepared."""
-        self.link.send(ipc.PrepareTunnel(n=n))
+        self.link.send(ipc.PrepareTunnel(n=n, userspace=self._userspace))
 
     def open(self, n: int, lease: wire.ReceiptAnswer, receipt_sha256: bytes) -> None:
         """-> TunnelUp."""

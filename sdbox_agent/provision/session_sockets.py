@@ -1,8 +1,8 @@
-"""Three sockets inside the session namespace, handed to the service manager to keep.
+"""Four sockets inside the session namespace, handed to the service manager to keep.
 
 The tunnel helper may configure the namespace but never enter it. So root opens, once and inside, a
-route netlink socket and two echo sockets, and leaves them in the helper's descriptor store
-(sd_notify(3), FDSTORE): `python -m sdbox_agent.provision.session_sockets NAMESPACE_FILE`.
+route and a generic netlink socket and two echo sockets, and leaves them in the helper's descriptor
+store (sd_notify(3), FDSTORE): `python -m sdbox_agent.provision.session_sockets NAMESPACE_FILE`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-NAMES: Final = ("route", "echo4", "echo6")
+NAMES: Final = ("route", "wireguard", "echo4", "echo6")
 BARRIER_S: Final = 5
 
 _CLONE_NEWNET: Final = 0x40000000  # <linux/sched.h>
+_NETLINK_GENERIC: Final = 16  # <linux/netlink.h>
 _PING_GROUP_RANGE: Final = Path("/proc/sys/net/ipv4/ping_group_range")  # of the namespace: icmp(7)
 
 
@@ -40,6 +41,7 @@ def open_sockets() -> list[socket.socket]:
     _PING_GROUP_RANGE.write_text("0 0")  # root's group, for the moment of opening them
     kinds = (
         (socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE),
+        (socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_GENERIC),
         (socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP),
         (socket.AF_INET6, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6),
     )

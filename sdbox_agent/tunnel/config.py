@@ -39,7 +39,8 @@ _NO_HOST4: Final = tuple(
 _UNICAST6: Final = (IPv6Network("2000::/3"), IPv6Network("fc00::/7"))
 # ours
 INTERFACE: Final = "sdbox0"  # the box has one tunnel at a time
-FWMARK: Final = 0x5DB0  # set by wireguard-go on its own packets; the walls let no others out
+FWMARK: Final = 0x5DB0  # set by WireGuard on its own packets; the walls let none out that bears it
+LIVE_MARK: Final = 0x5DB1  # what they bear at the walls while their helper lives: `lifeline`
 CARRIER_UID: Final = 61007  # sdbox-carrier (systemd/sdbox.sysusers): whose TCP the walls let out
 LOOPBACK: Final = IPv4Address("127.0.0.1")  # where WireGuard meets a carrier, at both ends
 KEEPALIVE_S: Final = 25  # wireguard.com/quickstart, "NAT and Firewall Traversal Persistence"

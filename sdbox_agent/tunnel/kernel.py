@@ -10,19 +10,25 @@ import contextlib
 import errno
 import os
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from sdbox_agent.hardening import wipe
 from sdbox_agent.tunnel import netlink, nfset, rtnetlink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sdbox_agent.tunnel.config import Interface
 
-NETLINK_NETFILTER: Final = 12  # <linux/netlink.h>
+# <linux/netlink.h>
+NETLINK_NETFILTER: Final = 12
+NETLINK_GENERIC: Final = 16
+_SOL_NETLINK: Final = 270
+_NETLINK_CAP_ACK: Final = 10
 # ours
 DEADLINE_S: Final = 1.0
 REPLY_MAX_BYTES: Final = 64 * 1024
+Part = TypeVar("Part")
 HUSHED: Final = 1000  # changes at once: whoever makes more holds up no lease
 
 
@@ -105,7 +111,7 @@ class Netlink:
             self._raise_on_error(reply)
 
     @staticmethod
-    def _raise_on_error(reply: netlink.Reply) -> None:
+    def _raise_on_error(reply: netlink.Reply[bytes] | netlink.Reply[memoryview]) -> None:
         if number := netlink.errno(reply):
             raise OSError(number, os.strerror(number))
 
@@ -184,3 +190,46 @@ class Sets(Netlink):
                 socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER
             )
         )
+
+
+class Keyed(Netlink):
+    """Requests and answers with keys in them: each lies in one buffer, and nowhere else."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        sock.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)  # a refusal repeats no request
+
+    def tell(self, message: bytearray) -> None:
+        """Send it, and wipe it. Raises OSError with the kernel's errno at a refusal."""
+        try:
+            self._forget()
+            self._sequence += 1
+            self._first = self._sequence
+            netlink.stamp(message, self._sequence, netlink.NLM_F_REQUEST | netlink.NLM_F_ACK)
+            self._sock.sendto(message, (0, 0))
+        finally:
+            wipe(message)
+        self._acknowledged(1)
+
+    def hear(self, request: netlink.Request, read: Callable[[memoryview], Part]) -> list[Part]:
+        """What `read` makes of every answer to a dump, as it lies there: it is wiped after.
+
+        Raises OSError, and what `read` does.
+        """
+        self._send([(request, 0)])
+        buffer = bytearray(REPLY_MAX_BYTES)
+        found: list[Part] = []
+        try:
+            while True:
+                size, (port, _groups) = self._sock.recvfrom_into(buffer)
+                if port != 0:
+                    continue  # not the kernel
+                for reply in netlink.parse(memoryview(buffer)[:size]):
+                    if reply.sequence != self._sequence:
+                        continue
+                    if reply.kind in {netlink.NLMSG_DONE, netlink.NLMSG_ERROR}:
+                        self._raise_on_error(reply)
+                        return found
+                    found.append(read(reply.body))
+        finally:
+            wipe(buffer)

@@ -17,7 +17,7 @@ from ipaddress import collapse_addresses
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.tunnel.config import CARRIER_UID, FWMARK
+from sdbox_agent.tunnel.config import CARRIER_UID, LIVE_MARK
 from sdbox_agent.tunnel.nfset import TABLE, VERSIONS, Protocol, set_name
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _ALL_NODES: Final = "ff02::1"
 _ALL_ROUTERS: Final = "ff02::2"
 _SOLICITED_NODE: Final = "ff02::1:ff00:0/104"
 _DHCP_AGENTS: Final = "ff02::1:2"  # RFC 8415, section 7.1
+_LIVE: Final = f"meta mark {LIVE_MARK:#x} "
 
 
 @enum.unique
@@ -91,8 +92,8 @@ def openings(walls: Walls) -> tuple[Opening, ...]:
         return ()
     found = [
         _tcp(Purpose.CENTRE, walls.centre),
-        _by_set(Purpose.TUNNEL, Protocol.UDP, f"meta mark {FWMARK:#x}"),
-        _by_set(Purpose.CARRIER, Protocol.TCP, f"meta skuid {CARRIER_UID}"),
+        _by_set(Purpose.TUNNEL, Protocol.UDP, out=_LIVE, into=_LIVE),
+        _by_set(Purpose.CARRIER, Protocol.TCP, out=f"meta skuid {CARRIER_UID} "),
         _neighbours(tuple(collapse_addresses(walls.prefixes)) or _UNICAST),
         Opening(
             Purpose.ERRORS,
@@ -187,16 +188,17 @@ def _tcp(purpose: Purpose, endpoints: tuple[Endpoint, ...]) -> Opening:
     return Opening(purpose, ("tcp",), to, ports, tuple(out), tuple(into))
 
 
-def _by_set(purpose: Purpose, protocol: Protocol, sender: str) -> Opening:
-    """The tunnel: only `sender` begins it, and only with the endpoint that was granted."""
+def _by_set(purpose: Purpose, protocol: Protocol, *, out: str, into: str = "") -> Opening:
+    """The tunnel: begun by `out` alone, with the endpoint that was granted; `into` hears it."""
     word = protocol.name.lower()
     names = [(_FAMILY[version], set_name(protocol, version)) for version in VERSIONS]
     return Opening(
         purpose,
         (word,),
-        out=tuple(f"{sender} {family} daddr . {word} dport @{name}" for family, name in names),
+        out=tuple(f"{out}{family} daddr . {word} dport @{name}" for family, name in names),
         into=tuple(
-            f"{family} saddr . {word} sport @{name} ct state established" for family, name in names
+            f"{into}{family} saddr . {word} sport @{name} ct state established"
+            for family, name in names
         ),
     )
 

@@ -22,6 +22,7 @@ from pywireguard.base.userspace.interface import UserspaceInterface
 from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError, Fault
+from sdbox_agent.hardening import wipe
 from sdbox_agent.tunnel import rtnetlink, uapi
 
 if TYPE_CHECKING:
@@ -133,6 +134,11 @@ class WireGuardGo:
         return self._uapi
 
     @property
+    def running(self) -> bool:
+        """Is there a child?"""
+        return self._child is not None
+
+    @property
     def pid(self) -> int | None:
         """The child's pid, while it is ours to reap."""
         return self._child.pid if self._child else None
@@ -183,9 +189,13 @@ class WireGuardGo:
         """Remove one peer at once. Raises Fault."""
         self.control.set(uapi.remove_peer(public_key))
 
+    def device(self) -> Device:
+        """The interface as it is. Raises Fault, DecodeError."""
+        return self.control.device()
+
     def peers(self) -> tuple[PeerState, ...]:
         """The peers as they are. Raises Fault, DecodeError."""
-        return self.control.device().peers
+        return self.device().peers
 
     def stop(self) -> None:
         """No peer, then no process, then no interface. Never raises; safe to call again."""
@@ -258,8 +268,3 @@ def move(name: str, here: Links, there: Links, namespace: int) -> int:
     if index is None:
         raise Fault("tunnel-fault")
     return index
-
-
-def wipe(buffer: bytearray) -> None:
-    """Overwrite key bytes in place."""
-    buffer[:] = bytes(len(buffer))

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic
+
+from typing_extensions import TypeVar
 
 from sdbox_agent.errors import DecodeError
+
+Octets = TypeVar("Octets", bytes, memoryview, default=bytes)  # a view, where no key is to be copied
 
 # <linux/netlink.h>
 NLMSG_ERROR: Final = 2
@@ -24,6 +28,7 @@ NLM_F_CREATE: Final = 0x400
 NLA_F_NESTED: Final = 0x8000
 _NLA_TYPE: Final = 0x3FFF
 _HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, port
+_STAMP: Final = (struct.Struct("=HI"), 6)  # flags and sequence in it
 _ATTRIBUTE: Final = struct.Struct("=HH")  # length, type
 
 
@@ -37,13 +42,13 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Generic[Octets]):
     """One message of a datagram from the kernel."""
 
     kind: int
     flags: int
     sequence: int
-    body: bytes
+    body: Octets
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -69,9 +74,15 @@ def frame(request: Request, sequence: int, flags: int) -> bytes:
     return header + request.body + bytes(-length % 4)
 
 
-def parse(datagram: bytes) -> list[Reply]:
+def stamp(message: bytearray, sequence: int, flags: int) -> None:
+    """Make a message that was framed before one to be sent now, where it lies."""
+    layout, at = _STAMP
+    layout.pack_into(message, at, flags, sequence)
+
+
+def parse(datagram: Octets) -> list[Reply[Octets]]:
     """The messages of one datagram. Raises DecodeError."""
-    replies: list[Reply] = []
+    replies: list[Reply[Octets]] = []
     at = 0
     while at < len(datagram):
         if len(datagram) - at < _HEADER.size:
@@ -84,9 +95,14 @@ def parse(datagram: bytes) -> list[Reply]:
     return replies
 
 
-def attributes(data: bytes) -> dict[int, bytes]:
+def attributes(data: Octets) -> dict[int, Octets]:
     """The attributes in `data`, the last of each type. Raises DecodeError."""
-    found: dict[int, bytes] = {}
+    return dict(each_attribute(data))
+
+
+def each_attribute(data: Octets) -> list[tuple[int, Octets]]:
+    """Type and value of the attributes in `data`, in order. Raises DecodeError."""
+    found: list[tuple[int, Octets]] = []
     at = 0
     while at < len(data):
         if len(data) - at < _ATTRIBUTE.size:
@@ -94,12 +110,12 @@ def attributes(data: bytes) -> dict[int, bytes]:
         length, kind = _ATTRIBUTE.unpack_from(data, at)
         if not _ATTRIBUTE.size <= length <= len(data) - at:
             raise DecodeError("netlink attribute out of bounds")
-        found[kind & _NLA_TYPE] = data[at + _ATTRIBUTE.size : at + length]
+        found.append((kind & _NLA_TYPE, data[at + _ATTRIBUTE.size : at + length]))
         at += length + (-length % 4)
     return found
 
 
-def errno(reply: Reply) -> int:
+def errno(reply: Reply[bytes] | Reply[memoryview]) -> int:
     """The error number in an NLMSG_ERROR or NLMSG_DONE: 0 is an acknowledgement."""
     if len(reply.body) < 4:
         raise DecodeError("netlink error cut short")

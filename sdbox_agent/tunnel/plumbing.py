@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError, Fault
-from sdbox_agent.hardening import overwrite_freed
-from sdbox_agent.tunnel import conntrack, mtu, nfset, path, psk, rtnetlink
+from sdbox_agent.hardening import overwrite_freed, wipe
+from sdbox_agent.tunnel import conntrack, inkernel, lifeline, mtu, nfset, path, psk, rtnetlink
 from sdbox_agent.tunnel.config import (
     FWMARK,
     INTERFACE,
@@ -26,12 +26,15 @@ from sdbox_agent.tunnel.config import (
     check_place,
 )
 from sdbox_agent.tunnel.kernel import Links, Sets
-from sdbox_agent.tunnel.link import WireGuardGo, move, wipe
+from sdbox_agent.tunnel.link import WireGuardGo, move
 from sdbox_agent.tunnel.nfset import Protocol
 from sdbox_agent.tunnel.uapi import PeerConfig
 
 if TYPE_CHECKING:
+    import socket
+
     from sdbox_agent.tunnel.config import Endpoint, Tunnel
+    from sdbox_agent.tunnel.wireguard import WireGuard
 
 _EVERYWHERE: Final = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 
@@ -39,13 +42,24 @@ _EVERYWHERE: Final = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 class Plumbing:
     """At most one tunnel. Every failure is a Fault; the caller then closes."""
 
-    def __init__(self, directory: Path, there: Links, namespace: int) -> None:
-        """`there` and `namespace`: the session namespace, as netlink socket and as descriptor."""
+    def __init__(
+        self,
+        directory: Path,
+        there: Links,
+        namespace: int,
+        generic: socket.socket | None = None,
+    ) -> None:
+        """`there` and `namespace`: the session namespace, as netlink socket and as descriptor.
+
+        `generic`: a generic netlink socket of it; without, the kernel's WireGuard is not used.
+        """
         self._here = Links.here()
         self._there = there
         self._namespace = namespace
         self._walls = Sets.here()
-        self._wireguard = WireGuardGo(INTERFACE, directory)
+        self._kernel = generic and inkernel.of_this_kernel(INTERFACE, there, namespace, generic)
+        self._userspace = WireGuardGo(INTERFACE, directory)
+        self._wireguard: WireGuard = self._userspace
         self._key = bytearray()
         self._public_key = b""
         self._kem: psk.KemPair | None = None
@@ -54,8 +68,13 @@ class Plumbing:
 
     @property
     def pidfd(self) -> int | None:
-        """Readable when wireguard-go has died; None while none runs."""
+        """Readable when WireGuard has died by itself; None where it can't."""
         return self._wireguard.pidfd
+
+    @property
+    def started(self) -> bool:
+        """Is there an interface?"""
+        return self._wireguard.running
 
     def make_keys(self) -> tuple[bytes, bytes]:
         """Make the session's key pairs; the public halves, WireGuard's and ML-KEM's.
@@ -75,14 +94,19 @@ class Plumbing:
         """Are there keys?"""
         return self._kem is not None
 
-    def start(self) -> None:
-        """Start wireguard-go and move its interface over: 45 ms, and no key is needed.
+    def start(self, *, userspace: bool = False) -> None:
+        """Start WireGuard and have its interface over there; wireguard-go takes 45 ms for that.
 
-        The interface is set down, and has no key, no peer and no address: nothing passes.
+        The kernel's, if it has one and not `userspace` is asked for. The interface is set down, and
+        has no key, no peer and no address: nothing passes.
         """
+        self._wireguard = self._userspace if userspace or not self._kernel else self._kernel
         with _faults():
             self._wireguard.start()
-            self._index = move(INTERFACE, self._here, self._there, self._namespace)
+            index = self._there.index(INTERFACE)  # the kernel's is born there
+            if index is None:
+                index = move(INTERFACE, self._here, self._there, self._namespace)
+            self._index = index
 
     def give_key(self) -> None:
         """Let it be the one whose public key was told; nothing passes yet."""
@@ -104,7 +128,7 @@ class Plumbing:
             self._link()
             check_place(tunnel, self._here.addresses())
             width = _width(tunnel, other)
-            self._walls.batch(nfset.allow(tunnel.endpoint))
+            self._walls.batch([*lifeline.REQUESTS, *nfset.allow(tunnel.endpoint)])
             fitting = [
                 address
                 for address in tunnel.addresses
@@ -131,7 +155,7 @@ class Plumbing:
         with _faults():
             self._walls.batch(nfset.allow(first, Protocol.TCP))
             self._wireguard.set_peers((), replace=True)  # a late handshake over UDP is none
-            return self._wireguard.control.device().listen_port
+            return self._wireguard.device().listen_port
 
     def introduce(self, tunnel: Tunnel) -> None:
         """Make the gateway the only peer, as if it had never been: the next packet greets it."""
@@ -202,7 +226,7 @@ class Plumbing:
         key: the preshared one, or the gateway's own.
         """
         path.mtu_bytes(endpoint)  # raises no-route
-        port = self._wireguard.control.device().listen_port
+        port = self._wireguard.device().listen_port
         replies = self._walls.dump(conntrack.flows(endpoint.address.version))
         answered = conntrack.Flow(port, endpoint, answered=True)
         known = answered in [conntrack.parse_flow(reply) for reply in replies]

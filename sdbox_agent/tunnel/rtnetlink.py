@@ -17,6 +17,7 @@ from sdbox_agent.tunnel.netlink import (
     attribute,
     attributes,
     nested,
+    text,
 )
 
 if TYPE_CHECKING:
@@ -37,9 +38,11 @@ _RTA_OIF: Final = 4
 # <linux/if_link.h>, <linux/if_addr.h>, <linux/if.h>
 _IFLA_IFNAME: Final = 3
 _IFLA_MTU: Final = 4
+_IFLA_LINKINFO: Final = 18
 _IFLA_STATS64: Final = 23
 _IFLA_AF_SPEC: Final = 26
 _IFLA_NET_NS_FD: Final = 28
+_IFLA_INFO_KIND: Final = 1
 _IFLA_INET6_ADDR_GEN_MODE: Final = 8
 _IN6_ADDR_GEN_MODE_NONE: Final = 1
 _IFA_ADDRESS: Final = 1
@@ -70,6 +73,21 @@ class Link:
 def links() -> Request:
     """Ask for every link."""
     return Request(RTM_GETLINK, NLM_F_DUMP, _IFINFOMSG.pack(0, 0, 0, 0, 0, 0))
+
+
+def add(name: str, kind: str, namespace: int) -> Request:
+    """Make a link in the namespace that descriptor `namespace` names.
+
+    WireGuard's then lies there, and its UDP socket in the namespace that this is said in.
+    """
+    return Request(
+        RTM_NEWLINK,
+        NLM_F_CREATE | NLM_F_EXCL,
+        _IFINFOMSG.pack(0, 0, 0, 0, 0, 0)
+        + text(_IFLA_IFNAME, name)
+        + attribute(_IFLA_NET_NS_FD, struct.pack("=I", namespace))
+        + nested(_IFLA_LINKINFO, text(_IFLA_INFO_KIND, kind)),
+    )
 
 
 def move(index: int, namespace: int) -> Request:

@@ -3,7 +3,7 @@
 Own user, CAP_NET_ADMIN and nothing else. Speaks `ipc.ToTunnel` with the core; the core's end is the
 tunnel's end. Does not know cards, fingers or the centre; opens no name, no file but its own socket.
 Descriptors (sd_listen_fds): the core's listening socket; then, opened inside the session
-namespace, a route netlink socket and two echo sockets, IPv4 and IPv6.
+namespace, a route and a generic netlink socket and two echo sockets, IPv4 and IPv6.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Helper:
             return
         match message:
             case ipc.WarmTunnel():
-                self._warm(message.n)
+                self._warm(message.n, userspace=message.userspace)
             case ipc.PrepareTunnel():
                 self._prepare(message)
             case ipc.OpenTunnel():
@@ -131,13 +131,13 @@ class Helper:
                 up = self._life is not None and self._life.pulse is not None
                 self._tell(ipc.TunnelState(n=message.n, up=up))
 
-    def _warm(self, number: int) -> None:
+    def _warm(self, number: int, *, userspace: bool) -> None:
         if self._session is not None:
             self._protocol_broken(number)
             return
         self._session = number
         try:
-            self._start()
+            self._start(userspace=userspace)
         except Fault as fault:
             self._end(number, fault.code)
 
@@ -152,14 +152,14 @@ class Helper:
         if self._core is None:
             return  # gone meanwhile, and everything with it
         try:
-            if self._plumbing.pidfd is None:  # not warm
-                self._start()
+            if not self._plumbing.started:  # not warm
+                self._start(userspace=message.userspace)
             self._plumbing.give_key()  # …this takes its time
         except Fault as fault:
             self._end(message.n, fault.code)
 
-    def _start(self) -> None:
-        self._plumbing.start()
+    def _start(self, *, userspace: bool) -> None:
+        self._plumbing.start(userspace=userspace)
         if self._plumbing.pidfd is not None:
             self._watch(self._plumbing.pidfd, self._child_died)
 
@@ -370,21 +370,21 @@ class Helper:
 
 
 def main() -> NoReturn:
-    """Entry point. Without its four descriptors it does not start."""
+    """Entry point. Without its five descriptors it does not start."""
     parser = argparse.ArgumentParser(prog="sdbox-tunnel")
     parser.add_argument("--root", type=Path, default=Path("/"))
     parser.add_argument("--core-uid", type=int, required=True)
     parser.add_argument("--session-netns", type=Path, required=True)
     options = parser.parse_args()
     close_memory()  # nobody of our uid reads the key
-    sockets = ipc.listen_descriptors(("core", "route", "echo4", "echo6"))
-    if len(sockets) != 4:
-        sys.exit("sdbox-tunnel: needs four sockets from the service manager")
-    listener, route, echo4, echo6 = sockets
+    sockets = ipc.listen_descriptors(("core", "route", "wireguard", "echo4", "echo6"))
+    if len(sockets) != 5:
+        sys.exit("sdbox-tunnel: needs five sockets from the service manager")
+    listener, route, wireguard, echo4, echo6 = sockets
     for probe in (echo4, echo6):
         probe.settimeout(0)
     namespace = os.open(options.session_netns, os.O_RDONLY | os.O_CLOEXEC)
-    plumbing = Plumbing(Paths(options.root).tunnel_runtime, Links(route), namespace)
+    plumbing = Plumbing(Paths(options.root).tunnel_runtime, Links(route), namespace, wireguard)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     carriers = Paths(options.root).carrier_socket
     Helper(listener, {4: echo4, 6: echo6}, plumbing, options.core_uid, carriers).run()

@@ -12,9 +12,9 @@ from tests.session.explore import KEM_KEY, KEY, LEASE
 
 
 class Side(TunnelSide):
-    def __init__(self, *, clock_set: bool = True) -> None:
+    def __init__(self, *, clock_set: bool = True, userspace: bool = False) -> None:
         self.bench = Bench(clock_set=clock_set)
-        super().__init__(self.bench.context)
+        super().__init__(self.bench.context, userspace=userspace)
         self.spy = self.link = Link()  # type: ignore[assignment]
 
     @property
@@ -34,6 +34,14 @@ def test_it_asks_for_a_key_a_tunnel_and_a_longer_lease() -> None:
     assert (asked.psk_salt, asked.kem_ciphertext) == (LEASE.psk_salt, LEASE.kem_ciphertext)
     assert asked.receipt_sha256 == b"r" * 32
     assert "psk" not in repr(asked)
+
+
+@pytest.mark.parametrize("userspace", [False, True])
+def test_who_runs_wireguard_is_the_profiles_to_say(userspace: bool) -> None:
+    side = Side(userspace=userspace)
+    side.warm(N)
+    side.prepare(N)
+    assert [message.userspace for message in side.spy.sent] == [userspace, userspace]
 
 
 def test_a_carrier_is_handed_on_with_the_hosts_proxy() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from sdbox_agent.provision import session_sockets
+from sdbox_agent.tunnel.kernel import NETLINK_GENERIC
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -92,9 +93,7 @@ def namespace_of(descriptor: int) -> int:
 
 
 @pytest.mark.rig
-def test_the_manager_gets_three_sockets_of_that_namespace(
-    manager: Manager, namespace: Path
-) -> None:
+def test_the_manager_gets_four_sockets_of_that_namespace(manager: Manager, namespace: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "sdbox_agent.provision.session_sockets", str(namespace)],
         check=False,
@@ -114,6 +113,7 @@ def test_the_manager_gets_three_sockets_of_that_namespace(
             families.append((sock.family, sock.type, sock.proto))
     assert families == [
         (socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE),
+        (socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC),
         (socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP),
         (socket.AF_INET6, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6),
     ]
@@ -125,7 +125,9 @@ def test_a_manager_that_never_answers_is_an_error(
     monkeypatch.setattr(session_sockets, "BARRIER_S", 0.05)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf, contextlib.ExitStack() as stack:
         deaf.bind(str(tmp_path / "notify"))
-        sockets = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(3)]
+        sockets = [
+            stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in session_sockets.NAMES
+        ]
         with pytest.raises(TimeoutError):
             session_sockets.hand_over(sockets, str(tmp_path / "notify"))
 

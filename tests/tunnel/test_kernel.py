@@ -8,7 +8,8 @@ import pytest
 
 from hil.net.namespace import Claim, Namespace
 from sdbox_agent.tunnel import netlink, rtnetlink
-from sdbox_agent.tunnel.kernel import Bell, Links
+from sdbox_agent.tunnel.kernel import NETLINK_GENERIC, Bell, Keyed, Links
+from sdbox_agent.tunnel.netlink import Request
 
 
 @pytest.fixture
@@ -59,3 +60,40 @@ def test_a_dump_that_somebody_left_unread_hinders_no_other() -> None:
             names = [link.name for link in Links(sock).all()]
             assert "lo" in names
             assert len(set(names)) == len(names), "of one dump"
+
+
+def test_keys_told_and_heard_are_wiped() -> None:
+    """Of the kernel's own family of families, which has no keys."""
+    seen: list[memoryview] = []
+
+    def read(body: memoryview) -> bytes:
+        seen.append(body)
+        return bytes(body)
+
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as sock:
+        keyed = Keyed(sock)
+        families = keyed.hear(Request(0x10, netlink.NLM_F_DUMP, b"\x03\x01\0\0"), read)
+        assert any(b"nlctrl\0" in each for each in families)
+        assert not any(any(each) for each in seen)
+        refused = bytearray(netlink.frame(Request(0x10, 0, b"\xff\x01\0\0secret!!"), 0, 0))
+        with pytest.raises(OSError, match="not supported"):
+            keyed.tell(refused)
+        assert not any(refused)
+        again = keyed.hear(Request(0x10, netlink.NLM_F_DUMP, b"\x03\x01\0\0"), read)
+        assert again == families  # and the socket is still in step
+
+
+def test_a_refusal_repeats_no_request() -> None:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as sock:
+        Keyed(sock)
+        frame = netlink.frame(Request(0x10, 0, b"\xff\x01\0\0secret!!"), 1, netlink.NLM_F_REQUEST)
+        sock.sendto(frame, (0, 0))
+        assert b"secret" not in sock.recv(4096)
+
+
+def test_a_dump_that_is_refused_has_its_errno() -> None:
+    with (
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as sock,
+        pytest.raises(OSError, match="not supported"),
+    ):
+        Keyed(sock).hear(Request(0x10, netlink.NLM_F_DUMP, b"\xff\x01\0\0"), bytes)

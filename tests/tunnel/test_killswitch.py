@@ -14,8 +14,8 @@ from hil.net.observe import Frame, Observer
 from hil.net.process import Process, Unit
 from hil.net.topology import BOX4, BOX6, CENTRE4, CENTRE6, CENTRE_SIDE, UPLINK, Topology
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.tunnel import nfset
-from sdbox_agent.tunnel.config import CARRIER_UID, FWMARK, parse_endpoint
+from sdbox_agent.tunnel import lifeline, nfset
+from sdbox_agent.tunnel.config import CARRIER_UID, FWMARK, LIVE_MARK, parse_endpoint
 from sdbox_agent.tunnel.kernel import Sets
 from sdbox_agent.tunnel.killswitch import Purpose, Walls, hook, openings, remove, ruleset
 from sdbox_agent.tunnel.nfset import Protocol
@@ -169,7 +169,7 @@ def test_without_walls_the_same_attempts_are_seen() -> None:
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize("mark", [0, FWMARK])
+@pytest.mark.parametrize("mark", [0, FWMARK, LIVE_MARK])
 def test_nothing_reaches_the_cable_without_a_granted_endpoint(
     topology: Topology, mark: int
 ) -> None:
@@ -183,13 +183,13 @@ def test_only_marked_packets_reach_the_granted_endpoint(topology: Topology, gran
     sets = topology.box.run(Sets.here)
     sets.batch(nfset.allow(endpoint))
     try:
-        assert seen(topology, 0) == []
-        through = seen(topology, FWMARK)
+        assert seen(topology, 0) == seen(topology, FWMARK) == []
+        through = seen(topology, LIVE_MARK)
         assert {(f.destination, f.port, f.protocol) for f in through} == {
             (str(endpoint.address), 51820, 17)
         }
         sets.batch(nfset.clear())
-        assert seen(topology, FWMARK) == []
+        assert seen(topology, LIVE_MARK) == []
     finally:
         sets.batch(nfset.clear())
         sets.close()
@@ -233,7 +233,7 @@ def test_in_carrier_mode_only_the_carriers_user_leaves_and_wireguard_does_not(
         through = knock(topology, CARRIER_UID, host, family, PATIENCE_S)  # it is refused there
         assert {(f.destination, f.port, f.protocol) for f in through} == {(host, 8443, 6)}
         assert knock(topology, CARRIER_UID + 1, host, family) == []
-        assert seen(topology, FWMARK) == []
+        assert seen(topology, LIVE_MARK) == []
     finally:
         sets.batch(nfset.clear())
         sets.close()
@@ -270,7 +270,7 @@ def test_the_carriers_endpoint_answers_and_cannot_call(
 def test_the_granted_endpoint_answers_and_cannot_call(topology: Topology) -> None:
     """Its address and port are no key: only what answers WireGuard's own packets comes in."""
     sets = topology.box.run(Sets.here)
-    sets.batch(nfset.allow(parse_endpoint(GRANTED4)))
+    sets.batch([*lifeline.REQUESTS, *nfset.allow(parse_endpoint(GRANTED4))])
     with (
         topology.box.socket(socket.AF_INET, socket.SOCK_DGRAM) as wireguard,
         topology.centre.socket(socket.AF_INET, socket.SOCK_DGRAM) as gateway,

@@ -11,9 +11,10 @@ import pytest
 
 from hil.net.namespace import Claim, Namespace
 from sdbox_agent.errors import DecodeError, Fault
+from sdbox_agent.hardening import wipe
 from sdbox_agent.tunnel import rtnetlink, uapi
 from sdbox_agent.tunnel.kernel import Links
-from sdbox_agent.tunnel.link import UapiSocket, WireGuardGo, move, wipe
+from sdbox_agent.tunnel.link import UapiSocket, WireGuardGo, move
 
 DEADLINE_S = 0.1
 RUNTIME = Path("/run/wireguard")  # wireguard-go's own place

@@ -17,6 +17,20 @@ def test_messages_come_back_as_they_were_framed(messages: list[tuple[int, bytes]
     assert netlink.parse(datagram) == [Reply(kind, 5, 9, body) for kind, body in messages]
 
 
+def test_a_message_is_stamped_where_it_lies() -> None:
+    message = bytearray(netlink.frame(Request(16, 0x600, b"body"), 0, 0))
+    netlink.stamp(message, 9, 5)
+    assert netlink.parse(bytes(message)) == [Reply(16, 5, 9, b"body")]
+
+
+def test_what_is_read_through_a_view_is_a_view() -> None:
+    message = bytearray(netlink.frame(Request(1, 0, netlink.attribute(3, b"key!")), 9, 0))
+    (reply,) = netlink.parse(memoryview(message))
+    ((_, value),) = netlink.each_attribute(reply.body)
+    message[-4:] = bytes(4)  # wiped
+    assert value == bytes(4)
+
+
 @given(st.dictionaries(st.integers(0, 0x3FFF), st.binary(max_size=20), max_size=6))
 def test_attributes_come_back_as_they_were_packed(found: dict[int, bytes]) -> None:
     data = b"".join(netlink.attribute(kind, value) for kind, value in found.items())

@@ -21,6 +21,14 @@ def read(kind: type, request: netlink.Request) -> object:
     return message
 
 
+def test_a_link_is_made_in_another_namespace() -> None:
+    message = read(ifinfmsg, rtnetlink.add("sdbox0", "wireguard", 42))
+    assert message.get_attr("IFLA_IFNAME") == "sdbox0"
+    assert message.get_attr("IFLA_NET_NS_FD") == 42
+    assert message.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_KIND") == "wireguard"
+    assert message["header"]["flags"] == 0x600  # NLM_F_CREATE | NLM_F_EXCL
+
+
 def test_a_link_is_moved_by_number_and_descriptor() -> None:
     message = read(ifinfmsg, rtnetlink.move(7, 42))
     assert message["index"] == 7

@@ -14,6 +14,7 @@ from hil.net.peer import FarPeer
 from hil.net.topology import BOX4, BOX6, CENTRE4, CENTRE6, UPLINK, Topology, allowed
 from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_agent.tunnel.killswitch import Walls, ruleset
+from tests.devices import USERSPACE
 from tests.waiting import until
 from tests.workers.tunnel_parts import CARRIER6_AT, CORE_UID, PROXY_AT, Core
 
@@ -71,7 +72,13 @@ def helper(
 
 
 @pytest.fixture
-def core(helper: TunnelHelper, root: Path) -> Iterator[Core]:
-    made = Core(root)
+def device(request: pytest.FixtureRequest) -> str:
+    """Who runs WireGuard: `tests.devices.by_either` says so."""
+    return str(getattr(request, "param", USERSPACE))
+
+
+@pytest.fixture
+def core(helper: TunnelHelper, root: Path, device: str) -> Iterator[Core]:
+    made = Core(root, device=device)
     yield made
     made.channel.close()

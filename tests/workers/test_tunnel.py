@@ -18,6 +18,7 @@ from sdbox_agent import ipc
 from sdbox_agent.paths import Paths
 from sdbox_agent.terms import KEM_CIPHERTEXT_BYTES
 from sdbox_agent.tunnel.config import INTERFACE
+from tests.devices import by_either
 from tests.memory import Search, forms
 from tests.waiting import PATIENCE_S, until
 from tests.workers.tunnel_parts import CORE_UID, Core, child_of, children_of, code, granted
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.rig
 # -- the good life -------------------------------------------------------------------------------
 
 
+@by_either
 @pytest.mark.parametrize("v6", [False, True])
 def test_a_tunnel_opens_carries_and_closes(
     topology: Topology, far: FarPeer, core: Core, v6: bool
@@ -54,6 +56,7 @@ def test_a_tunnel_opens_carries_and_closes(
     assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)
 
 
+@by_either
 def test_the_same_helper_serves_session_after_session_with_new_keys(
     far: FarPeer, core: Core
 ) -> None:
@@ -82,6 +85,7 @@ def test_helper_and_wireguard_hold_one_capability_and_their_own_user(
         assert status["NoNewPrivs"] == "1"
 
 
+@by_either
 def test_everything_leaving_an_open_box_is_wireguard_to_the_endpoint(
     topology: Topology, far: FarPeer, core: Core
 ) -> None:
@@ -98,6 +102,7 @@ def test_everything_leaving_an_open_box_is_wireguard_to_the_endpoint(
 # -- the ends ------------------------------------------------------------------------------------
 
 
+@by_either
 def test_a_handshake_that_never_completes_ends_in_time(
     topology: Topology, far: FarPeer, core: Core
 ) -> None:
@@ -110,6 +115,7 @@ def test_a_handshake_that_never_completes_ends_in_time(
     assert not granted(topology)
 
 
+@by_either
 @pytest.mark.parametrize(
     "change",
     [
@@ -128,6 +134,7 @@ def test_a_preshared_key_made_of_anything_else_never_opens_and_is_told_from_sile
     assert topology.session.links() == {"lo"}
 
 
+@by_either
 def test_a_gateway_that_does_not_know_us_is_silent(far: FarPeer, core: Core) -> None:
     core.prepare()
     opening = core.opening(far)
@@ -135,6 +142,7 @@ def test_a_gateway_that_does_not_know_us_is_silent(far: FarPeer, core: Core) -> 
     assert code(core.ask(opening)) == "udp-blocked"
 
 
+@by_either
 def test_a_silent_vm_ends_in_time(topology: Topology, far: FarPeer, core: Core) -> None:
     core.prepare()
     start_s = time.monotonic()
@@ -143,6 +151,7 @@ def test_a_silent_vm_ends_in_time(topology: Topology, far: FarPeer, core: Core) 
     assert topology.session.links() == {"lo"}
 
 
+@by_either
 def test_the_lease_ends_the_tunnel_of_a_core_that_is_stopped(
     topology: Topology, far: FarPeer, core: Core
 ) -> None:
@@ -348,6 +357,7 @@ def private_key(root: Path) -> bytes:
 # -- how fast ------------------------------------------------------------------------------------
 
 
+@by_either
 def test_no_packet_leaves_once_closing_has_begun(
     topology: Topology, far: FarPeer, core: Core, root: Path
 ) -> None:

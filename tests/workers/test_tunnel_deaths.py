@@ -11,14 +11,15 @@ import pytest
 
 from hil.net.helper import TunnelHelper
 from hil.net.observe import Observer, now_ns
-from hil.net.peer import FarPeer
+from hil.net.peer import OWN4, VM4, FarPeer
 from hil.net.topology import CENTRE4, CENTRE_SIDE, Topology
 from sdbox_agent import ipc
 from sdbox_agent.paths import Paths
+from sdbox_agent.tunnel.config import INTERFACE
+from tests.devices import by_either, by_kernel
 from tests.waiting import PATIENCE_S, until
 from tests.workers.tunnel_parts import Core, child_of, granted, has_ended
 
-pytestmark = pytest.mark.rig
 pytestmark = pytest.mark.rig
 
 
@@ -40,6 +41,47 @@ def test_a_helper_killed_leaves_nothing_and_its_successor_starts_clean(
     assert not granted(topology)  # what the dead one had let through
     again.rise(far)
     again.channel.close()
+
+
+@by_kernel
+def test_the_kernels_interface_outlives_its_helper_and_nothing_passes_it(
+    topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper, root: Path, device: str
+) -> None:
+    core.rise(far)
+    helper.process.kill(signal.SIGKILL)
+    assert helper.process.wait(PATIENCE_S)
+    assert topology.session.links() == {"lo", INTERFACE}
+    with (
+        Observer(topology.centre, CENTRE_SIDE) as observer,
+        topology.session.socket(socket.AF_INET, socket.SOCK_DGRAM) as inside,
+        topology.vm[0].socket(socket.AF_INET, socket.SOCK_DGRAM) as vm,
+    ):
+        inside.bind((OWN4, 9))
+        inside.settimeout(0.3)
+        for _ in range(20):
+            with contextlib.suppress(OSError):
+                inside.sendto(b"out", (VM4, 9))
+            vm.sendto(b"in", (OWN4, 9))
+        with pytest.raises(TimeoutError):
+            inside.recv(9)
+    assert observer.arrived(lambda frame: frame.destination == CENTRE4) == []
+    helper.restart()
+    core.channel.close()
+    again = Core(root, number=2, device=device)
+    assert again.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)
+    assert topology.session.links() == {"lo"}
+    again.rise(far)
+    again.channel.close()
+
+
+@by_kernel
+def test_the_kernels_interface_deleted_by_another_ends_the_tunnel(
+    topology: Topology, far: FarPeer, core: Core
+) -> None:
+    core.rise(far)
+    topology.session.ip(f"link del {INTERFACE}")
+    assert core.hear_down() in {"tunnel-lost", "tunnel-fault"}
+    assert not granted(topology)
 
 
 def test_wireguard_killed_ends_the_tunnel(
@@ -68,6 +110,7 @@ def test_a_wireguard_that_hangs_is_killed_at_closing(
     assert topology.session.links() == {"lo"}
 
 
+@by_either
 def test_a_helper_that_stood_still_longer_than_the_lease_ends_it_first_thing(
     topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper
 ) -> None:
@@ -79,6 +122,7 @@ def test_a_helper_that_stood_still_longer_than_the_lease_ends_it_first_thing(
     assert topology.session.links() == {"lo"}
 
 
+@by_either
 def test_the_cores_end_is_the_tunnels_end(topology: Topology, far: FarPeer, core: Core) -> None:
     core.rise(far)
     core.channel.close()
@@ -103,6 +147,7 @@ def test_a_core_that_leaves_while_it_is_answered_leaves_nothing(
     core.channel.close()
 
 
+@by_either
 def test_sigterm_takes_everything_down(
     topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper, root: Path
 ) -> None:

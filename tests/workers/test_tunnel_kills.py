@@ -2,7 +2,8 @@
 
 The session namespace sends to the VM and the VM to the box all the while. What is asked: nothing
 but neighbour discovery leaves the box once they are dead, nobody is orphaned, and whoever comes
-next opens a tunnel as if nothing had been.
+next opens a tunnel as if nothing had been. The kernel's WireGuard can't be killed: its interface
+waits for the next helper, and until then nothing passes it.
 """
 
 import contextlib
@@ -23,13 +24,20 @@ from hil.net.peer import OWN4, VM4, FarPeer
 from hil.net.process import Process, Unit
 from hil.net.topology import CENTRE4, CENTRE_SIDE, Topology
 from sdbox_agent import ipc
-from tests.waiting import until
+from tests.devices import KERNEL, USERSPACE, by_kernel
+from tests.waiting import PATIENCE_S, until
 from tests.workers.tunnel_parts import Core, children_of, granted, has_ended
 
 pytestmark = pytest.mark.rig
 
-WHO = ("helper", "core", "wireguard")
-VICTIMS = [*itertools.permutations(WHO, 1), *itertools.permutations(WHO, 2)]
+WHO = {USERSPACE: ("helper", "core", "wireguard"), KERNEL: ("helper", "core")}
+
+
+def kills(device: str) -> list[tuple[str, ...]]:
+    """One, or two after another."""
+    return [each for many in (1, 2) for each in itertools.permutations(WHO[device], many)]
+
+
 STATES = ("warm", "starting", "prepared", "reaching", "up", "closing")
 
 
@@ -51,8 +59,9 @@ def bring_to(state: str, core: Core, far: FarPeer, helper: TunnelHelper) -> None
     """The helper in that state, with wireguard-go running."""
     if state in {"warm", "starting"}:  # wireguard-go is there, its interface perhaps not yet
         order = ipc.WarmTunnel if state == "warm" else ipc.PrepareTunnel
-        core.channel.send(order(n=core.number))
-        until(lambda: children_of(helper.process.pid))
+        core.channel.send(order(n=core.number, userspace=core.userspace))
+        if core.userspace:
+            until(lambda: children_of(helper.process.pid))
     elif state in {"up", "closing"}:
         core.rise(far)
     else:
@@ -79,7 +88,7 @@ def in_a_process(core: Core) -> int:
 
 
 @pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("victims", VICTIMS, ids="-".join)
+@pytest.mark.parametrize("victims", kills(USERSPACE), ids="-".join)
 @pytest.mark.usefixtures("floods")
 def test_whoever_is_killed_no_way_out_is_left_and_no_orphan(
     topology: Topology,
@@ -89,7 +98,34 @@ def test_whoever_is_killed_no_way_out_is_left_and_no_orphan(
     state: str,
     victims: tuple[str, ...],
 ) -> None:
-    core = Core(root)
+    killed(topology, far, helper, Core(root), state, victims)
+
+
+@by_kernel
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("victims", kills(KERNEL), ids="-".join)
+@pytest.mark.usefixtures("floods")
+def test_with_the_kernels_wireguard_neither(
+    topology: Topology,
+    far: FarPeer,
+    helper: TunnelHelper,
+    root: Path,
+    state: str,
+    victims: tuple[str, ...],
+    device: str,
+) -> None:
+    killed(topology, far, helper, Core(root, device=device), state, victims)
+
+
+def killed(
+    topology: Topology,
+    far: FarPeer,
+    helper: TunnelHelper,
+    core: Core,
+    state: str,
+    victims: tuple[str, ...],
+) -> None:
+    """Bring the helper there, kill them, look at the cable, and begin anew."""
     with Observer(topology.centre, CENTRE_SIDE) as observer:
         bring_to(state, core, far, helper)
         wireguard = children_of(helper.process.pid)
@@ -106,7 +142,10 @@ def test_whoever_is_killed_no_way_out_is_left_and_no_orphan(
         if holder is not None:
             os.waitpid(holder, 0)
         until(lambda: all(has_ended(pid) for pid in wireguard))
-        until(lambda: topology.session.links() == {"lo"})
+        if "helper" in victims:
+            assert helper.process.wait(PATIENCE_S)
+        if core.userspace or "helper" not in victims:
+            until(lambda: topology.session.links() == {"lo"})
         dead_ns = now_ns()
         time.sleep(0.1)  # both floods go on: two hundred datagrams that want to get through
     later = observer.arrived(lambda f: f.time_ns > dead_ns and not f.neighbour_discovery)
@@ -116,9 +155,10 @@ def test_whoever_is_killed_no_way_out_is_left_and_no_orphan(
     if "helper" in victims:
         helper.restart()
     core.channel.close()
-    again = Core(root, number=2)
+    again = Core(core.root, number=2, device=USERSPACE if core.userspace else KERNEL)
     assert again.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)
     assert not granted(topology)
+    assert topology.session.links() == {"lo"}
     again.rise(far)
     again.close_tunnel()
     again.channel.close()

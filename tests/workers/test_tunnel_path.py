@@ -15,6 +15,7 @@ from hil.net.topology import CENTRE4, CENTRE_SIDE, UPLINK, Topology
 from sdbox_agent import ipc
 from sdbox_agent.tunnel.config import INTERFACE
 from sdbox_agent.tunnel.life import COUNT_S
+from tests.devices import by_either
 from tests.waiting import until
 from tests.workers.tunnel_parts import Core
 
@@ -47,6 +48,7 @@ def stays_up(core: Core, seconds: float) -> bool:
     return core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=True)
 
 
+@by_either
 def test_a_gateway_that_removes_us_is_noticed(topology: Topology, far: FarPeer, core: Core) -> None:
     core.rise(far)
     far.admit(b"\x01" * 32, os.urandom(32))
@@ -92,11 +94,13 @@ def test_a_line_that_loses_one_in_ten_carries_a_tunnel(
         assert stays_up(core, 4)
 
 
+@by_either
 def test_a_lost_first_initiation_is_repeated(topology: Topology, far: FarPeer, core: Core) -> None:
     with dropping(topology, "numgen inc mod 1000000 < 1"):
         assert core.rise(far).handshake_ms > 900
 
 
+@by_either
 @pytest.mark.parametrize("v6", [False, True])
 def test_another_address_of_the_box_is_told_to_wireguard(
     topology: Topology, far: FarPeer, core: Core, v6: bool
@@ -154,6 +158,7 @@ def test_a_narrow_route_is_known_at_opening(topology: Topology, far: FarPeer, co
         topology.box.ip(f"route del {CENTRE4}/32 dev {UPLINK}")
 
 
+@by_either
 @pytest.mark.parametrize(("passes", "found"), [(1280, 1200), (576, 496)])
 def test_a_black_hole_is_found_and_survived(
     topology: Topology, far: FarPeer, core: Core, passes: int, found: int

@@ -11,6 +11,7 @@ from hil.net.topology import CENTRE6, PROXY4, Topology
 from sdbox_agent import ipc
 from sdbox_agent.paths import Paths
 from sdbox_agent.tunnel import psk
+from tests.devices import USERSPACE
 from tests.waiting import PATIENCE_S
 
 CORE_UID = os.getuid()
@@ -21,7 +22,9 @@ PROXY_AT = f"{PROXY4}:3128"
 class Core:
     """The core's side of the channel."""
 
-    def __init__(self, root: Path, number: int = 1) -> None:
+    def __init__(self, root: Path, number: int = 1, device: str = USERSPACE) -> None:
+        self.root = root
+        self.userspace = device == USERSPACE
         self.channel: ipc.Channel[ipc.FromTunnel] = ipc.connect(
             Paths(root).tunnel_socket, ipc.FromTunnel, UID
         )
@@ -34,7 +37,7 @@ class Core:
         return self.channel.receive()
 
     def prepare(self) -> ipc.TunnelPrepared:
-        answer = self.ask(ipc.PrepareTunnel(n=self.number))
+        answer = self.ask(ipc.PrepareTunnel(n=self.number, userspace=self.userspace))
         assert isinstance(answer, ipc.TunnelPrepared)
         self.prepared = answer
         return answer

@@ -1,0 +1,64 @@
+"""`python -m hil.vm [PYTEST ARGUMENT ...]`: those tests, in the machine; without any, `TESTS`.
+
+Its status is pytest's; what they came to is in build/vm/junit.xml. Where the machine can't be, it
+says so in one line and is no failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from typing import Final
+
+from hil.vm import machine
+from hil.vm.image import KEPT, ChildFailed, image
+
+RUN_S: Final = 1800.0
+# The kernel's WireGuard: its port, the walls that hang by the helper, and the helper over it.
+TESTS: Final = (
+    "tests/tunnel/test_wireguard.py",
+    "tests/tunnel/test_inkernel.py",
+    "tests/tunnel/test_lifeline.py",
+    "tests/workers/test_tunnel.py",
+    "tests/workers/test_tunnel_deaths.py",
+    "tests/workers/test_tunnel_kills.py",
+    "tests/workers/test_tunnel_path.py",
+    *("-k", "kernel or test_wireguard or test_lifeline"),
+)
+
+
+def missing() -> str | None:
+    """Why there can be no machine here."""
+    if os.geteuid() != 0:
+        return "making and mounting take root"
+    for program, package in (("mmdebstrap", "mmdebstrap"), (machine.QEMU.name, "qemu-system-x86")):
+        if shutil.which(program) is None:
+            return f"no {program} (Debian: {package})"
+    return None
+
+
+def main(tests: list[str]) -> int:
+    """Entry point."""
+    if why := missing():
+        print(f"skipped: host has {why}" if why.startswith("no ") else f"skipped: {why}")
+        return 0
+    pytest = (machine.PYTHON, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--color=no")
+    start_s = time.monotonic()
+    try:
+        disk = image()
+        made_s = time.monotonic() - start_s
+        command = [*pytest, f"--junit-xml={machine.JUNIT}", *(tests or TESTS)]
+        result = machine.run(disk, command, RUN_S)
+    except (ChildFailed, machine.NoResult) as error:
+        print(f"hil-vm: {error}", file=sys.stderr)
+        return 1
+    (KEPT / "junit.xml").write_bytes(result.junit)
+    whole_s = time.monotonic() - start_s
+    print(f"hil-vm: image {made_s:.0f} s, machine {whole_s - made_s:.0f} s")
+    return result.status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
