@@ -39,7 +39,7 @@ BINARY: Final = "/usr/bin/wireguard-go"
 START_DEADLINE_S: Final = 2.0  # from spawning to the first answer: 5 ms on a quiet box
 UAPI_DEADLINE_S: Final = 0.5  # one set or get: 0.3 ms
 STOP_DEADLINE_S: Final = 1.0  # from SIGKILL to reaped: 30 ms, the kernel taking the device down
-REPLY_MAX_BYTES: Final = 64 * 1024
+REPLY_MAX_BYTES: Final = 512 * 1024  # uapi.MAX_PEERS at 0.5 kB each
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -72,6 +72,10 @@ class UapiSocket(UserspaceInterface):  # type: ignore[misc]  # pywireguard is no
     @override
     def _command_set(self, command: str) -> None:
         self.set(f"set=1\n{command}\n\n".encode())
+
+    def fileno(self) -> int:
+        """The connection's descriptor."""
+        return self._sock.fileno()
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -107,9 +111,18 @@ class WireGuardGo:
         self.name = name
         self._path = directory / f"{name}.sock"
         self._binary = binary
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: subprocess.Popen[bytes] | _Inherited | None = None
         self._uapi: UapiSocket | None = None
         self.pidfd: int | None = None  # readable when the child is dead
+
+    def inherit(self, pid: int, control: socket.socket) -> None:
+        """Take over a child that the program before us in this very process started.
+
+        Its death signal follows the process, which execve(2) leaves as it is. Raises OSError.
+        """
+        self._child = _Inherited(pid)
+        self.pidfd = os.pidfd_open(pid)
+        self._uapi = UapiSocket(control)
 
     @property
     def control(self) -> UapiSocket:
@@ -217,6 +230,20 @@ class WireGuardGo:
             cwd="/",
             preexec_fn=_DieWith(os.getpid()),  # noqa: PLW1509  one prctl, bound before the fork
         )
+
+
+class _Inherited:
+    """A child that no Popen of ours knows. Until it is reaped here, its pid is nobody else's."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def poll(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
 
 
 class _DieWith:
