@@ -10,6 +10,7 @@ import hashlib
 import ipaddress
 import re
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
@@ -19,7 +20,7 @@ from msgspec import Meta, Struct
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads annotations at run time
 from sdbox_agent.tunnel.config import parse_endpoint
-from sdbox_centre.cardrules import certificates_of
+from sdbox_centre.cardrules import CardRules, certificates_of
 from sdbox_centre.gateway import CarrierEnd, Project
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")  # no slash: it can't leave the directory
@@ -166,6 +167,19 @@ class Book:
         """The names there are."""
         return tuple(sorted(path.stem for path in self._projects.glob("*.toml")))
 
+    def stamp(self) -> tuple[tuple[int, int], ...]:
+        """Another one as soon as a box is added, exchanged or taken away, or a project changed.
+
+        Files are replaced whole (`gatewayfiles`), which changes their directory.
+        """
+        paths = (self._boxes, self._projects, *sorted(self._projects.glob("*.toml")))
+        seen = []
+        for path in paths:
+            with suppress(FileNotFoundError):  # gone since it was listed
+                status = path.stat()
+                seen.append((status.st_mtime_ns, status.st_ino))
+        return tuple(seen)
+
 
 def _digests(cards: tuple[str, ...]) -> frozenset[bytes]:
     return frozenset(bytes.fromhex(card) for card in cards)
@@ -187,6 +201,13 @@ def load(path: Path, kind: type[Setting]) -> Setting:
         return msgspec.convert(tomllib.loads(text.decode()), kind)
     except (OSError, ValueError) as error:  # TOML's and msgspec's errors are ValueErrors
         raise Fault("config-invalid") from error
+
+
+def card_rules(settings_file: Path, settings: ApiSettings | GatewaySettings) -> CardRules:
+    """A process's own anchors and lists."""
+    lists = [beside(settings_file, crl) for crl in settings.crls]
+    anchors = beside(settings_file, settings.card_anchors)
+    return CardRules(anchors, lists, test_issuers=settings.test_issuers)
 
 
 def beside(settings_file: Path, name: str) -> Path:

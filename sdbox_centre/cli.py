@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sdbox_agent import errors
 from sdbox_agent.errors import Fault, SdboxError
 from sdbox_agent.terms import Level
-from sdbox_centre import gatewayfiles, processes
+from sdbox_centre import gateway_process, gatewayfiles, processes
 from sdbox_centre.book import ApiSettings, beside, load
 from sdbox_centre.cardrules import certificates_of
+from sdbox_centre.clocks import utc_s
 from sdbox_centre.codes import make_key
 from sdbox_centre.gateway_wire import GatewayClient
 from sdbox_centre.nofinger import MAX_MOTIVE, NoFinger, Proposal, is_motive
@@ -73,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(act=act)
 
     command("api", lambda o: processes.run_api(o.config), "serve the boxes")
-    command("gateway", lambda o: processes.run_gateway(o.config), "keep the peers")
+    command("gateway", lambda o: gateway_process.run(o.config), "keep the peers")
+    command("gateway-check", lambda o: gateway_process.check(o.config), "would it start with this?")
     command("carrier", lambda o: processes.run_carrier(o.config), "WireGuard over TLS: its end")
     command("openapi", _openapi, "print the description of the API")
     command("init", _init, "make the database")
@@ -126,7 +128,7 @@ def _store(options: Namespace) -> Store:
 
 
 def _staff(options: Namespace) -> Staff:
-    return Staff(_store(options), processes.utc_s)
+    return Staff(_store(options), utc_s)
 
 
 def _evict(options: Namespace, keys: list[str]) -> None:
@@ -171,7 +173,7 @@ def _add_enrolment(options: Namespace) -> None:
 
 
 def _no_finger(options: Namespace) -> NoFinger:
-    return NoFinger(_store(options), processes.utc_s)
+    return NoFinger(_store(options), utc_s)
 
 
 def _propose_no_finger(options: Namespace) -> None:

@@ -38,6 +38,8 @@ TESTED_ELSEWHERE = {
     "sdbox_agent/session/tunnelling.py": "tests/session/test_machine.py",
     # one concept, tested where it is used
     "sdbox_agent/centre/deadline.py": "tests/centre/test_https.py",
+    "sdbox_centre/clocks.py": "tests/sdbox_centre/rig_gateway.py",
+    "sdbox_centre/standing.py": "tests/sdbox_centre/test_gateway.py",
     "sdbox_centre/core.py": "tests/sdbox_centre/test_sessions.py",
     "sdbox_centre/gatewayfiles.py": "tests/sdbox_centre/test_staff.py",
     "sdbox_centre/rows.py": "tests/sdbox_centre/test_sessions.py",

@@ -18,7 +18,7 @@ def main(runtime: str) -> None:
         pools=("10.77.0.0/24", "fd77::/64"),
         interface="sdboxvm1",
     )
-    contract(WireGuardPeers(settings, Path("/run/wireguard"), None))
+    contract(WireGuardPeers.start(settings, Path("/run/wireguard"), None))
     assert "sdboxvm1" not in Path("/proc/net/dev").read_text()
 
 

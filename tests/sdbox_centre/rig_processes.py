@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -118,7 +118,8 @@ def prepare(root: Path) -> tuple[World, str, str, tuple[w.Card, Device]]:
     return world, api, gateway, (without, device)
 
 
-def main() -> None:
+def rig(play: Callable[[Path], None]) -> None:
+    """Play in a network of its own, in a directory that is gone afterwards."""
     run = Path(f"/run/sdbox-test-{os.getpid()}")
     run.mkdir(mode=0o755)
     root = Path(tempfile.mkdtemp(prefix="sdbox-test-", dir="/run"))
@@ -233,4 +234,4 @@ def pss_kb(child: subprocess.Popen) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    rig(play)
