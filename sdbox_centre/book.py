@@ -22,6 +22,7 @@ from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads annotations at
 from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_centre.cardrules import CardRules, certificates_of
 from sdbox_centre.gateway import CarrierEnd, Project
+from sdbox_centre.window import Planned  # noqa: TC001
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")  # no slash: it can't leave the directory
 MAX_FILE_BYTES: Final = 1024 * 1024
@@ -166,6 +167,9 @@ class Book:
     def projects(self) -> tuple[str, ...]:
         """The names there are."""
         return tuple(sorted(path.stem for path in self._projects.glob("*.toml")))
+
+    def window(self) -> Planned | None:
+        """None yet: staff's acts are not read here."""
 
     def stamp(self) -> tuple[tuple[int, int], ...]:
         """Another one as soon as a box is added, exchanged or taken away, or a project changed.

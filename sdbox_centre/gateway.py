@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from sdbox_centre.cardrules import CardRules
     from sdbox_centre.peers import Peers
+    from sdbox_centre.window import Planned
 
 FRESH_S: Final = 600  # between the box's clock in a receipt and ours
 MAX_ENDED: Final = 1000  # sessions of which it is remembered why they were ended
@@ -107,6 +108,9 @@ class Book(Protocol):
     def carrier(self) -> CarrierEnd | None:
         """The gateway's end of carriers, if it has one. Raises Fault: config-invalid."""
 
+    def window(self) -> Planned | None:
+        """The window that staff planned last. Raises Fault: config-invalid, crl-*."""
+
     def stamp(self) -> object:
         """Another one as soon as boxes or projects are others."""
 
@@ -163,11 +167,16 @@ class Gateway:
     def expire(self) -> float | None:
         """Remove what is over; returns the seconds until the next end, None if nothing is up."""
         now_s = self._clocks.mono_s()
+        self._remove_due(now_s)  # what was over before a window opens is over
+        self._leases.window.look(self._standing.planned(), self._clocks.utc_s(), now_s)
+        self._remove_due(now_s)
+        end_s = self._leases.next_end_s()
+        return None if end_s is None else max(0.0, end_s - now_s)
+
+    def _remove_due(self, now_s: float) -> None:
         for key in self._leases.due(now_s):
             log.info("lease over: %s", key)
             self._remove(key)
-        end_s = self._leases.next_end_s()
-        return None if end_s is None else max(0.0, end_s - now_s)
 
     def _install(self, request: Install) -> Installed:
         """Verify a receipt and let its peer in.
@@ -240,7 +249,7 @@ class Gateway:
             endpoint=project.endpoint,
             addresses=lease.peer.addresses,
             vm=project.vm,
-            lease_s=_whole_s(lease.ends_s - now_s),
+            lease_s=_whole_s(self._leases.end_s(lease) - now_s),
             carrier=lease.carrier,
         )
 
@@ -274,7 +283,7 @@ class Gateway:
         self._standing.proved(lease.receipt, lease.certificates)
         ends_s = now_s + self._lease_s
         longer = self._leases.extend(lease, renewal, request.statement, ends_s)
-        return Renewed(lease_s=_whole_s(longer.ends_s - now_s))
+        return Renewed(lease_s=_whole_s(self._leases.end_s(longer) - now_s))
 
     def _remove(self, key: str) -> None:
         """The peer first: what is forgotten here could never be removed."""
@@ -317,6 +326,7 @@ class Gateway:
             tokens=self._tokens.kept(),
             seen=tuple(self._seen.items()),
             oldest_utc_s=self._oldest_utc_s,
+            window=self._leases.window.opened,
         )
 
     def resume(self, memory: Memory) -> None:
@@ -326,6 +336,8 @@ class Gateway:
         """
         self._seen, self._oldest_utc_s = dict(memory.seen), memory.oldest_utc_s
         self._tokens.resume(memory.tokens)
+        self._leases.window.opened = memory.window
+        self.expire()  # which asks our own files for the window
         present: dict[str, frozenset[bytes]] = {}
         for kept in memory.leases:
             try:
@@ -337,9 +349,9 @@ class Gateway:
     def _again(self, kept: KeptLease, present: dict[str, frozenset[bytes]]) -> Lease:
         """One of them, if it is not over and its peer is still in."""
         now_s = self._clocks.mono_s()
-        if kept.ends_s <= now_s:
-            raise Fault("lease-expired")
         lease = self._standing.again(kept, min(kept.ends_s, now_s + self._lease_s))
+        if self._leases.end_s(lease) <= now_s:
+            raise Fault("lease-expired")
         if lease.project not in present:
             present[lease.project] = frozenset(self._peers_of(lease.project).present())
         if lease.peer.public_key not in present[lease.project]:

@@ -24,6 +24,7 @@ from sdbox_agent.centre.wire import (  # noqa: TC001  msgspec reads annotations 
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.terms import KemCiphertext  # noqa: TC001  msgspec's
 from sdbox_centre.gateway_wire import Port, SessionKey  # noqa: TC001
+from sdbox_centre.window import Opened  # noqa: TC001
 
 MAX_BYTES: Final = 64 * 1024 * 1024  # 1,000 leases are 10 MB
 
@@ -68,6 +69,7 @@ class Memory(_Closed, frozen=True, kw_only=True):
     tokens: tuple[KeptToken, ...]
     seen: tuple[tuple[Key, UtcSeconds], ...]  # digests of receipts, and their dates
     oldest_utc_s: UtcSeconds  # no receipt with an earlier date is believed
+    window: Opened | None = None  # when it ends is decided; whether it is there, staff's act says
 
 
 class KeptInterface(_Closed, frozen=True, kw_only=True):

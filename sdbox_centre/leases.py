@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import Refused
+from sdbox_centre.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -36,7 +37,7 @@ class Lease:
     host: int  # its place in each of the project's pools
     peer: Peer
     offer: Offer = field(repr=False)  # what its preshared key came of
-    ends_s: float  # on the gateway's clock
+    ends_s: float  # on the gateway's clock, but for a window (`Leases.end_s`)
     carrier: Carrier | None = None  # as it was told
     renewal: Renew | None = None  # the last
     renewal_statement: bytes = field(default=b"", repr=False)
@@ -62,6 +63,7 @@ class Leases:
 
     def __init__(self) -> None:
         self._by_key: dict[str, Lease] = {}
+        self.window: Final = Window()
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -73,7 +75,11 @@ class Leases:
     def find(self, key: str, now_s: float) -> Lease | None:
         """The session's lease, if it is live."""
         lease = self._by_key.get(key)
-        return lease if lease is not None and now_s < lease.ends_s else None
+        return lease if lease is not None and now_s < self.end_s(lease) else None
+
+    def end_s(self, lease: Lease) -> float:
+        """When it is over, on the gateway's clock."""
+        return self.window.held_s(lease.ends_s)
 
     def add(self, lease: Lease) -> None:
         """Enter a lease.
@@ -107,11 +113,11 @@ class Leases:
 
     def due(self, now_s: float) -> list[str]:
         """The leases that are over."""
-        return [key for key, lease in self._by_key.items() if lease.ends_s <= now_s]
+        return [key for key, lease in self._by_key.items() if self.end_s(lease) <= now_s]
 
     def next_end_s(self) -> float | None:
         """When the first of them will be over."""
-        return min((lease.ends_s for lease in self._by_key.values()), default=None)
+        return min(map(self.end_s, self._by_key.values()), default=None)
 
     def hosts_of(self, project: str) -> frozenset[int]:
         """The places that the project's peers were given."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sdbox_centre.cardrules import CardRules
     from sdbox_centre.gateway import Book, Project
     from sdbox_centre.handover import KeptLease
+    from sdbox_centre.window import Planned
 
 Certificates = tuple[bytes, bytes, bytes]  # 9A, 9D, 9E
 
@@ -106,6 +107,13 @@ class Standing:
         except Fault:
             revoked = frozenset()
         return lambda lease: revoked.isdisjoint(map(_serial, lease.certificates))
+
+    def planned(self) -> Planned | None:
+        """The window that staff planned; none where that can't be read."""
+        try:
+            return self._book.window()
+        except Fault:
+            return None
 
     def stamp(self) -> object:
         """Another one as soon as lists, boxes or projects are others."""

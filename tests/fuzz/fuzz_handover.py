@@ -14,6 +14,7 @@ from sdbox_centre.handover import (
     decode,
     encode,
 )
+from sdbox_centre.window import Opened, Planned
 
 PARSERS = (decode,)
 KEY = bytes(range(32))
@@ -37,6 +38,7 @@ WHOLE = HandOver(
         tokens=(KeptToken(sha256=KEY, session="test-box-01/b-1", ends_s=1030.0),),
         seen=((KEY, 1_800_000_000),),
         oldest_utc_s=1_800_000_000,
+        window=Opened(Planned(1_800_000_000, 1_800_000_600), 1600.0),
     ),
     interfaces=(INTERFACE,),
     sockets={"gateway": 3, "vm.test-project-01": 4},
