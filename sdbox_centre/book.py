@@ -1,7 +1,8 @@
 """The gateway's own list of boxes and projects, and both processes' settings: files [door].
 
-Box NAME: `boxes/NAME.pem`, its statement certificate. Project NAME: `projects/NAME.toml`. They are
-read at each question, so what an operator takes away is gone at once. The database has no say here.
+Box NAME: `boxes/NAME.pem`, its statement certificate. Project NAME: `projects/NAME.toml`. At each
+question they are as they lie there, so what an operator takes away is gone at once. The database
+has no say here.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads annotations at
 from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_centre.cardrules import CardRules, certificates_of
 from sdbox_centre.gateway import CarrierEnd, Project
+from sdbox_centre.unchanged import Unchanged
 from sdbox_centre.window import Planned  # noqa: TC001
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")  # no slash: it can't leave the directory
@@ -117,33 +119,24 @@ class Book:
         self._boxes = boxes
         self._projects = projects
         self._carrier = carrier
+        self._box_files = Unchanged(_box)
+        self._project_files = Unchanged(_project)
 
     def box(self, name: str) -> bytes:
         """Raises Refused: box-refused."""
         if not _NAME.fullmatch(name):
             raise Refused("box-refused")
         try:
-            (certificate,) = certificates_of(self._boxes / f"{name}.pem")
+            return self._box_files.of(self._boxes / f"{name}.pem")
         except (OSError, ValueError):
             raise Refused("box-refused") from None
-        return certificate
 
     def project(self, name: str) -> Project:
         """Raises Refused: project-not-granted; Fault: config-invalid."""
-        settings = self.settings(name)
-        if set(settings.cards) & set(settings.pin_cards):
-            raise Fault("config-invalid") from ValueError("a card in both lists")
         try:
-            return Project(
-                name=name,
-                levels=frozenset(level.value for level in settings.levels),
-                cards=_digests(settings.cards),
-                pin_cards=_digests(settings.pin_cards),
-                endpoint=settings.endpoint,
-                pools=pools(settings),
-            )
-        except ValueError:
-            raise Fault("config-invalid") from None
+            return self._project_files.of(self._project_file(name))
+        except OSError:  # taken away this moment
+            raise Refused("project-not-granted") from None
 
     def carrier(self) -> CarrierEnd | None:
         """Raises Fault: config-invalid."""
@@ -159,10 +152,13 @@ class Book:
 
     def settings(self, name: str) -> ProjectFile:
         """The project's file. Raises as `project`."""
+        return load(self._project_file(name), ProjectFile)
+
+    def _project_file(self, name: str) -> Path:
         path = self._projects / f"{name}.toml"
         if not _NAME.fullmatch(name) or not path.is_file():
             raise Refused("project-not-granted")
-        return load(path, ProjectFile)
+        return path
 
     def projects(self) -> tuple[str, ...]:
         """The names there are."""
@@ -183,6 +179,28 @@ class Book:
                 status = path.stat()
                 seen.append((status.st_mtime_ns, status.st_ino))
         return tuple(seen)
+
+
+def _box(path: Path) -> bytes:
+    (certificate,) = certificates_of(path)
+    return certificate
+
+
+def _project(path: Path) -> Project:
+    settings = load(path, ProjectFile)
+    if set(settings.cards) & set(settings.pin_cards):
+        raise Fault("config-invalid") from ValueError("a card in both lists")
+    try:
+        return Project(
+            name=path.stem,
+            levels=frozenset(level.value for level in settings.levels),
+            cards=_digests(settings.cards),
+            pin_cards=_digests(settings.pin_cards),
+            endpoint=settings.endpoint,
+            pools=pools(settings),
+        )
+    except ValueError:
+        raise Fault("config-invalid") from None
 
 
 def _digests(cards: tuple[str, ...]) -> frozenset[bytes]:
