@@ -290,7 +290,7 @@ class Gateway:
         lease = self._leases.find(key, float("-inf"))
         if lease is not None:
             self._peers_of(lease.project).remove(lease.peer.public_key)
-            self._leases.drop(key)
+            self._leases.drop(lease)
             log.info("peer out: %s", key)
 
     def _end(self, key: str, code: str) -> None:

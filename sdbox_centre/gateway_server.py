@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 RECONCILE_S: Final = 10.0  # between looks at every interface and every lease
 PEEK_S: Final = 0.5  # between looks at the files: what is taken away there is out by then
-SLICE_S: Final = 0.02  # of the review, between two looks at the socket
+SLICE_S: Final = 0.02  # of the review, between two waits of as long: half a core at most
 MAX_CLIENTS: Final = 16
 SEND_S: Final = 1.0  # a client that does not read is dropped
 
@@ -124,11 +124,12 @@ class GatewayServer:
             self._gateway.review.begin()
 
     def _timeout_s(self, until_end_s: float | None) -> float:
-        """How long nothing is to be done, after a slice of the review."""
-        if self._gateway.review.go_on(SLICE_S):
-            return 0.0
+        """How long nothing is to be done, after a slice of the review; then it rests as long."""
+        more = self._gateway.review.go_on(SLICE_S)
         timeout_s = max(0.0, min(self._look_s, self._peek_s) - time.monotonic())
-        return timeout_s if until_end_s is None else min(timeout_s, until_end_s)
+        if until_end_s is not None:
+            timeout_s = min(timeout_s, until_end_s)
+        return min(timeout_s, SLICE_S) if more else timeout_s
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()

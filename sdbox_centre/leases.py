@@ -6,6 +6,7 @@ the gateway handed over to itself (`handover`).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -63,6 +64,9 @@ class Leases:
 
     def __init__(self) -> None:
         self._by_key: dict[str, Lease] = {}
+        self._cards: set[bytes] = set()
+        self._peers: set[bytes] = set()  # WireGuard keys
+        self._hosts: defaultdict[str, set[int]] = defaultdict(set)  # project -> places
         self.window: Final = Window()
 
     def __len__(self) -> int:
@@ -87,15 +91,16 @@ class Leases:
         Raises Refused: session-elsewhere (this card has another), lease-refused (this session has
         one already, or this WireGuard key or address is another's).
         """
-        if lease.key in self._by_key:
+        if lease.key in self._by_key or lease.peer.public_key in self._peers:
             raise Refused("lease-refused")
-        for other in self._by_key.values():
-            same_place = (other.project, other.host) == (lease.project, lease.host)
-            if same_place or other.peer.public_key == lease.peer.public_key:
-                raise Refused("lease-refused")
-            if other.card == lease.card:
-                raise Refused("session-elsewhere")
+        if lease.host in self._hosts[lease.project]:
+            raise Refused("lease-refused")
+        if lease.card in self._cards:
+            raise Refused("session-elsewhere")
         self._by_key[lease.key] = lease
+        self._cards.add(lease.card)
+        self._peers.add(lease.peer.public_key)
+        self._hosts[lease.project].add(lease.host)
 
     def extend(self, lease: Lease, renewal: Renew, statement: bytes, ends_s: float) -> Lease:
         """A renewal of a live lease: the next one, or the same once more. Raises Refused."""
@@ -107,23 +112,28 @@ class Leases:
         self._by_key[lease.key] = longer
         return longer
 
-    def drop(self, key: str) -> Lease | None:
+    def drop(self, lease: Lease) -> None:
         """Forget a lease; its peer must go with it."""
-        return self._by_key.pop(key, None)
+        del self._by_key[lease.key]
+        self._cards.remove(lease.card)
+        self._peers.remove(lease.peer.public_key)
+        self._hosts[lease.project].remove(lease.host)
 
     def due(self, now_s: float) -> list[str]:
         """The leases that are over."""
+        next_end_s = self.next_end_s()
+        if next_end_s is None or now_s < next_end_s:
+            return []
         return [key for key, lease in self._by_key.items() if self.end_s(lease) <= now_s]
 
     def next_end_s(self) -> float | None:
         """When the first of them will be over."""
-        return min(map(self.end_s, self._by_key.values()), default=None)
+        first_s = min((lease.ends_s for lease in self._by_key.values()), default=None)
+        return None if first_s is None else self.window.held_s(first_s)
 
     def hosts_of(self, project: str) -> frozenset[int]:
         """The places that the project's peers were given."""
-        return frozenset(
-            lease.host for lease in self._by_key.values() if lease.receipt.project == project
-        )
+        return frozenset(self._hosts[project])
 
     def of_project(self, project: str) -> dict[bytes, Lease]:
         """The WireGuard keys that may be in, and by which lease."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # ours
 VARIABLE: Final = "SDBOX_HANDOVER"  # its descriptor; read once, and taken out of the environment
-FUSE_S: Final = 10  # from giving up the time to keeping it again: 0.5 s, 2 s with 1,000 leases
+FUSE_S: Final = 20  # from giving up the time to keeping it again: 0.5 s; 1 s with 1,000 leases
 HELD: Final = frozenset({signal.SIGHUP, signal.SIGTERM, signal.SIGINT})  # until there are handlers
 SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 

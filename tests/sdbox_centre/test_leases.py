@@ -51,9 +51,9 @@ def test_a_lease_lives_until_its_end_and_not_at_it() -> None:
     assert leases.due(59.999) == []
     assert leases.due(60.0) == ["box/1"]
     assert leases.next_end_s() == 60.0
-    leases.drop("box/1")
+    leases.drop(lease(1))
     assert leases.next_end_s() is None
-    assert leases.drop("box/1") is None
+    leases.add(lease(1))  # nothing of it was left
 
 
 def test_sessions_cards_and_keys_are_never_shared() -> None:
