@@ -82,7 +82,7 @@ class CarrierAt(_Settings, frozen=True, kw_only=True):
 class GatewaySettings(_Settings, frozen=True, kw_only=True):
     """gateway.toml. Paths are taken from the file's own directory."""
 
-    socket: str
+    socket: str  # made at a start, and kept at a reload, as `runtime` is
     api_uid: Uid
     api_gid: Annotated[int, Meta(ge=-1, le=2**31)] = -1  # may open the socket; -1: its owner alone
     staff_uid: Uid = 0  # may only remove

@@ -105,7 +105,9 @@ class GatewayServer:
 
     def _turn(self) -> None:
         until_end_s = self._gateway.expire()
-        for owner, sock, _ in self._loop.ready(self._timeout_s(until_end_s)):
+        more = self._gateway.review.go_on(SLICE_S)
+        timeout_s = self._timeout_s(until_end_s, SLICE_S if more else None)
+        for owner, sock, _ in self._loop.ready(timeout_s):
             if owner is _INTERFACE:
                 raise OSError("an interface died")
             if owner is _LISTENER:
@@ -123,13 +125,10 @@ class GatewayServer:
                 self._gateway.reconcile(project)
             self._gateway.review.begin()
 
-    def _timeout_s(self, until_end_s: float | None) -> float:
-        """How long nothing is to be done, after a slice of the review; then it rests as long."""
-        more = self._gateway.review.go_on(SLICE_S)
-        timeout_s = max(0.0, min(self._look_s, self._peek_s) - time.monotonic())
-        if until_end_s is not None:
-            timeout_s = min(timeout_s, until_end_s)
-        return min(timeout_s, SLICE_S) if more else timeout_s
+    def _timeout_s(self, *others: float | None) -> float:
+        """How long nothing is to be done, neither here nor elsewhere."""
+        until_s = max(0.0, min(self._look_s, self._peek_s) - time.monotonic())
+        return min([until_s, *(other for other in others if other is not None)])
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()

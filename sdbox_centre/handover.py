@@ -26,7 +26,7 @@ from sdbox_agent.terms import KemCiphertext  # noqa: TC001  msgspec's
 from sdbox_centre.gateway_wire import Port, SessionKey  # noqa: TC001
 from sdbox_centre.window import Opened  # noqa: TC001
 
-MAX_BYTES: Final = 64 * 1024 * 1024  # 1,000 leases are 10 MB
+MAX_BYTES: Final = 64 * 1024 * 1024  # 1,000 leases are 5 MB
 
 Descriptor = Annotated[int, Meta(ge=3, le=2**20)]
 UtcSeconds = Annotated[int, Meta(ge=0, le=2**40)]

@@ -53,11 +53,6 @@ class Lease:
         """Whose VM it leads to."""
         return self.receipt.project
 
-    @property
-    def level(self) -> str:
-        """Of the session; the project must accept it as long as the lease lasts."""
-        return self.receipt.level.value
-
 
 class Leases:
     """Every live lease, by session; of one card, one WireGuard key and one address there is one."""
@@ -68,9 +63,6 @@ class Leases:
         self._peers: set[bytes] = set()  # WireGuard keys
         self._hosts: defaultdict[str, set[int]] = defaultdict(set)  # project -> places
         self.window: Final = Window()
-
-    def __len__(self) -> int:
-        return len(self._by_key)
 
     def all(self) -> tuple[Lease, ...]:
         """Every one."""
