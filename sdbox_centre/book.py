@@ -1,7 +1,8 @@
 """The gateway's own list of boxes and projects, and both processes' settings: files [door].
 
-Box NAME: `boxes/NAME.pem`, its statement certificate. Project NAME: `projects/NAME.toml`. They are
-read at each question, so what an operator takes away is gone at once. The database has no say here.
+Box NAME: `boxes/NAME.pem`, its statement certificate. Project NAME: `projects/NAME.toml`. At each
+question they are as they lie there, so what an operator takes away is gone at once. The database
+has no say here.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import ipaddress
 import re
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
@@ -19,9 +21,10 @@ from msgspec import Meta, Struct
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads annotations at run time
 from sdbox_agent.tunnel.config import parse_endpoint
-from sdbox_centre.cardrules import certificates_of
-from sdbox_centre.fresh import Fresh
+from sdbox_centre.cardrules import CardRules, certificates_of
 from sdbox_centre.gateway import CarrierEnd, Project
+from sdbox_centre.unchanged import Unchanged
+from sdbox_centre.window import Planned  # noqa: TC001
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")  # no slash: it can't leave the directory
 MAX_FILE_BYTES: Final = 1024 * 1024
@@ -79,7 +82,7 @@ class CarrierAt(_Settings, frozen=True, kw_only=True):
 class GatewaySettings(_Settings, frozen=True, kw_only=True):
     """gateway.toml. Paths are taken from the file's own directory."""
 
-    socket: str
+    socket: str  # made at a start, and kept at a reload, as `runtime` is
     api_uid: Uid
     api_gid: Annotated[int, Meta(ge=-1, le=2**31)] = -1  # may open the socket; -1: its owner alone
     staff_uid: Uid = 0  # may only remove
@@ -116,24 +119,24 @@ class Book:
         self._boxes = boxes
         self._projects = projects
         self._carrier = carrier
-        self._read = Fresh(_project)
+        self._box_files = Unchanged(_box)
+        self._project_files = Unchanged(_project)
 
     def box(self, name: str) -> bytes:
         """Raises Refused: box-refused."""
         if not _NAME.fullmatch(name):
             raise Refused("box-refused")
         try:
-            (certificate,) = certificates_of(self._boxes / f"{name}.pem")
+            return self._box_files.of(self._boxes / f"{name}.pem")
         except (OSError, ValueError):
             raise Refused("box-refused") from None
-        return certificate
 
     def project(self, name: str) -> Project:
         """Raises Refused: project-not-granted; Fault: config-invalid."""
         try:
-            return self._read.of(self._project_file(name))
-        except OSError as error:
-            raise Fault("config-invalid") from error
+            return self._project_files.of(self._project_file(name))
+        except OSError:  # taken away this moment
+            raise Refused("project-not-granted") from None
 
     def carrier(self) -> CarrierEnd | None:
         """Raises Fault: config-invalid."""
@@ -160,6 +163,27 @@ class Book:
     def projects(self) -> tuple[str, ...]:
         """The names there are."""
         return tuple(sorted(path.stem for path in self._projects.glob("*.toml")))
+
+    def window(self) -> Planned | None:
+        """None yet: staff's acts are not read here."""
+
+    def stamp(self) -> tuple[tuple[int, int], ...]:
+        """Another one as soon as a box is added, exchanged or taken away, or a project changed.
+
+        Files are replaced whole (`gatewayfiles`), which changes their directory.
+        """
+        paths = (self._boxes, self._projects, *sorted(self._projects.glob("*.toml")))
+        seen = []
+        for path in paths:
+            with suppress(FileNotFoundError):  # gone since it was listed
+                status = path.stat()
+                seen.append((status.st_mtime_ns, status.st_ino))
+        return tuple(seen)
+
+
+def _box(path: Path) -> bytes:
+    (certificate,) = certificates_of(path)
+    return certificate
 
 
 def _project(path: Path) -> Project:
@@ -199,6 +223,13 @@ def load(path: Path, kind: type[Setting]) -> Setting:
         return msgspec.convert(tomllib.loads(text.decode()), kind)
     except (OSError, ValueError) as error:  # TOML's and msgspec's errors are ValueErrors
         raise Fault("config-invalid") from error
+
+
+def card_rules(settings_file: Path, settings: ApiSettings | GatewaySettings) -> CardRules:
+    """A process's own anchors and lists."""
+    lists = [beside(settings_file, crl) for crl in settings.crls]
+    anchors = beside(settings_file, settings.card_anchors)
+    return CardRules(anchors, lists, test_issuers=settings.test_issuers)
 
 
 def beside(settings_file: Path, name: str) -> Path:

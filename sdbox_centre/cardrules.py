@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # A "yes" is kept for the very same certificates and lists, while these are in date: a renewal each
 # half minute costs no path. Only an authority's own last day may be seen that much late.
 KEPT_S: Final = 300
-MAX_KEPT: Final = 1000
+MAX_KEPT: Final = 4000
 
 log = logging.getLogger("sdbox.centre")
 
@@ -114,6 +114,10 @@ class CardRules:
     def crls(self, now_s: int) -> tuple[bytes, ...]:
         """As `Lists.crls`, of the card authorities."""
         return self._lists.crls(now_s)
+
+    def revoked(self, now_s: int) -> frozenset[int]:
+        """The serial numbers that these lists name, of whichever authority."""
+        return frozenset().union(*(revocation.parse(crl).revoked for crl in self.crls(now_s)))
 
 
 def served(cards: CardRules, desks: Lists | None, now_s: int) -> tuple[bytes, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import selectors
-import socket
 import ssl
 import time
 from contextlib import suppress
@@ -20,8 +19,10 @@ from sdbox_agent.errors import DecodeError, SdboxError
 from sdbox_agent.tunnel import frames
 from sdbox_agent.tunnel.config import LOOPBACK
 from sdbox_agent.tunnel.relay import Ended, Relay, loopback
+from sdbox_centre.loop import Loop
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from pathlib import Path
 
@@ -119,8 +120,7 @@ class CarrierServer:
         self._context = context
         self._admit = admit
         self._limits = limits
-        self._selector = selectors.DefaultSelector()
-        self._wake, self._woken = socket.socketpair()
+        self._loop = Loop()
         self._guests: dict[_Guest, None] = {}  # in the order they came
         self._carried: dict[_Carried, None] = {}
         self._tick_s = 0.0
@@ -129,8 +129,7 @@ class CarrierServer:
     def run(self) -> None:
         """Serve."""
         self._listener.settimeout(0)
-        self._selector.register(self._listener, selectors.EVENT_READ)
-        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._loop.watch(self._listener, selectors.EVENT_READ, None)
         try:
             while not self._stopping:
                 self._turn()
@@ -139,9 +138,8 @@ class CarrierServer:
                 self._turn_away(guest)
             for carried in tuple(self._carried):
                 self._end(carried)
-            for sock in (self._listener, self._wake, self._woken):
-                sock.close()
-            self._selector.close()
+            self._listener.close()
+            self._loop.close()
 
     @property
     def carried(self) -> int:
@@ -151,18 +149,16 @@ class CarrierServer:
     def stop(self) -> None:
         """End `run`, from a signal handler or another thread."""
         self._stopping = True
-        with suppress(OSError):
-            self._wake.send(b"x")
+        self._loop.wake()
 
     def _turn(self) -> None:
         busy = self._guests or self._carried
-        for key, events in self._selector.select(TICK_S if busy else None):
-            owner = key.data
+        for owner, sock, events in self._loop.ready(TICK_S if busy else None):
             if isinstance(owner, _Guest) and owner in self._guests:
                 self._hear(owner)
             elif isinstance(owner, _Carried) and owner in self._carried:
-                self._carry(owner, key.fileobj, events)
-            elif key.fileobj is self._listener:
+                self._carry(owner, sock, events)
+            elif sock is self._listener:
                 self._accept()
         now_s = time.monotonic()
         if now_s >= self._tick_s:
@@ -175,7 +171,7 @@ class CarrierServer:
         for carried in tuple(self._carried):
             try:
                 carried.tick(now_s)
-                self._watch(carried.relay.tls, carried.events, carried)
+                self._loop.watch(carried.relay.tls, carried.events, carried)
             except Ended:
                 self._end(carried)
 
@@ -188,13 +184,13 @@ class CarrierServer:
             if len(self._guests) >= MAX_GUESTS:
                 self._turn_away(next(iter(self._guests)))
             self._guests[guest] = None
-            self._watch(tls, guest.events, guest)
+            self._loop.watch(tls, guest.events, guest)
 
     def _hear(self, guest: _Guest) -> None:
         try:
             token = guest.token()
             if token is None:
-                self._watch(guest.tls, guest.events, guest)
+                self._loop.watch(guest.tls, guest.events, guest)
             else:
                 self._welcome(guest, token)
         except (OSError, DecodeError):
@@ -218,8 +214,8 @@ class CarrierServer:
         del self._guests[guest]
         carried = _Carried(relay, time.monotonic())
         self._carried[carried] = None
-        self._watch(relay.udp, selectors.EVENT_READ, carried)
-        self._watch(relay.tls, carried.events, carried)
+        self._loop.watch(relay.udp, selectors.EVENT_READ, carried)
+        self._loop.watch(relay.tls, carried.events, carried)
         log.info("carried: %d", self.carried)
 
     def _carry(self, carried: _Carried, sock: object, events: int) -> None:
@@ -229,27 +225,17 @@ class CarrierServer:
             self._end(carried)
             return
         carried.spend(self._limits.rate_bytes_s * TICK_S)
-        self._watch(carried.relay.tls, carried.events, carried)
-
-    def _watch(self, sock: socket.socket, events: int, owner: object) -> None:
-        """For those events, if any, and on that owner's behalf."""
-        key = self._selector.get_map().get(sock)
-        if key is None and events:
-            self._selector.register(sock, events, owner)
-        elif key is not None and not events:
-            self._selector.unregister(sock)
-        elif key is not None and (key.events, key.data) != (events, owner):
-            self._selector.modify(sock, events, owner)
+        self._loop.watch(carried.relay.tls, carried.events, carried)
 
     def _turn_away(self, guest: _Guest) -> None:
         del self._guests[guest]
-        self._watch(guest.tls, 0, guest)
+        self._loop.watch(guest.tls, 0, guest)
         guest.tls.close()
 
     def _end(self, carried: _Carried) -> None:
         del self._carried[carried]
-        self._watch(carried.relay.tls, 0, carried)
-        self._watch(carried.relay.udp, 0, carried)
+        self._loop.watch(carried.relay.tls, 0, carried)
+        self._loop.watch(carried.relay.udp, 0, carried)
         carried.relay.close()
 
 

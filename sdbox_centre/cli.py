@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sdbox_agent import errors
 from sdbox_agent.errors import Fault, SdboxError
 from sdbox_agent.terms import Level
-from sdbox_centre import accessreview, gatewayfiles, processes
+from sdbox_centre import accessreview, gateway_process, gatewayfiles, processes
 from sdbox_centre.api import description
 from sdbox_centre.book import ApiSettings, beside, load
 from sdbox_centre.cardrules import certificates_of
+from sdbox_centre.clocks import utc_s
 from sdbox_centre.codes import make_key
 from sdbox_centre.gateway_wire import GatewayClient
 from sdbox_centre.nofinger import MAX_MOTIVE, NoFinger, Proposal, is_motive
@@ -78,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     command("api", lambda o: processes.run_api(o.config), "serve the boxes")
-    command("gateway", lambda o: processes.run_gateway(o.config), "keep the peers")
+    command("gateway", lambda o: gateway_process.run(o.config), "keep the peers")
+    command("gateway-check", lambda o: gateway_process.check(o.config), "would it start with this?")
     command("carrier", lambda o: processes.run_carrier(o.config), "WireGuard over TLS: its end")
     command("openapi", _openapi, "print the description of the API")
     command("init", _init, "make the database, or bring an older one to this version")
@@ -135,7 +137,7 @@ def _store(options: Namespace) -> Store:
 
 
 def _staff(options: Namespace) -> Staff:
-    return Staff(_store(options), processes.utc_s)
+    return Staff(_store(options), utc_s)
 
 
 def _evict(options: Namespace, keys: list[str]) -> None:
@@ -161,7 +163,7 @@ def _init(options: Namespace) -> None:
 
 def _access_review(options: Namespace) -> None:
     """No act is signed yet, so each right is shown as overdue."""
-    store, now_s = _store(options), processes.utc_s()
+    store, now_s = _store(options), utc_s()
     accessreview.command(store, now_s, lambda _tx, _act: None, json_wanted=options.json)
 
 
@@ -185,7 +187,7 @@ def _add_enrolment(options: Namespace) -> None:
 
 
 def _no_finger(options: Namespace) -> NoFinger:
-    return NoFinger(_store(options), processes.utc_s)
+    return NoFinger(_store(options), utc_s)
 
 
 def _propose_no_finger(options: Namespace) -> None:

@@ -14,12 +14,12 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sdbox_agent import errors
 from sdbox_agent.centre.wire import Carrier
-from sdbox_agent.errors import Refused
-from sdbox_agent.statements import fields, jws
+from sdbox_agent.errors import Fault, Refused
+from sdbox_agent.statements import fields
 from sdbox_agent.terms import Level
 from sdbox_agent.tunnel import psk
-from sdbox_centre import access
 from sdbox_centre.gateway_wire import (
     Admit,
     Admitted,
@@ -32,18 +32,23 @@ from sdbox_centre.gateway_wire import (
     Renewed,
     Request,
 )
-from sdbox_centre.leases import Lease, Leases, free_addresses
+from sdbox_centre.handover import KeptLease, Memory
+from sdbox_centre.leasereview import Review
+from sdbox_centre.leases import Lease, Leases, addresses, free_host
 from sdbox_centre.peers import Peer
+from sdbox_centre.standing import Standing
 from sdbox_centre.tokens import Tokens
 
 if TYPE_CHECKING:
     import ipaddress
     from collections.abc import Callable
 
-    from sdbox_centre.core import CardRules
+    from sdbox_centre.cardrules import CardRules
     from sdbox_centre.peers import Peers
+    from sdbox_centre.window import Planned
 
 FRESH_S: Final = 600  # between the box's clock in a receipt and ours
+MAX_ENDED: Final = 1000  # sessions of which it is remembered why they were ended
 
 log = logging.getLogger("sdbox.gateway")
 
@@ -103,6 +108,12 @@ class Book(Protocol):
     def carrier(self) -> CarrierEnd | None:
         """The gateway's end of carriers, if it has one. Raises Fault: config-invalid."""
 
+    def window(self) -> Planned | None:
+        """The window that staff planned last. Raises Fault: config-invalid, crl-*."""
+
+    def stamp(self) -> object:
+        """Another one as soon as boxes or projects are others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
@@ -124,7 +135,7 @@ class Gateway:
         random_bytes: Callable[[int], bytes],
         lease_s: int,
     ) -> None:
-        self._cards = cards
+        self._standing = Standing(cards, book, clocks.utc_s)
         self._book = book
         self._peers_of = peers_of
         self._clocks = clocks
@@ -135,6 +146,8 @@ class Gateway:
         # None dated earlier is believed: nobody knows any more which of those were seen.
         self._oldest_utc_s = clocks.utc_s()
         self._seen: dict[bytes, int] = {}  # receipt digest -> its date
+        self._ended: dict[str, str] = {}  # session -> why it was ended here
+        self.review = Review(self._standing, self._leases, clocks.mono_s, self._end)
 
     def answer(self, request: Request) -> Answer:
         """Do what is asked. Raises Refused, Fault; OSError if an interface failed."""
@@ -154,48 +167,57 @@ class Gateway:
     def expire(self) -> float | None:
         """Remove what is over; returns the seconds until the next end, None if nothing is up."""
         now_s = self._clocks.mono_s()
+        self._remove_due(now_s)  # what was over before a window opens is over
+        self._leases.window.look(self._standing.planned(), self._clocks.utc_s(), now_s)
+        self._remove_due(now_s)
+        end_s = self._leases.next_end_s()
+        return None if end_s is None else max(0.0, end_s - now_s)
+
+    def _remove_due(self, now_s: float) -> None:
         for key in self._leases.due(now_s):
             log.info("lease over: %s", key)
             self._remove(key)
-        end_s = self._leases.next_end_s()
-        return None if end_s is None else max(0.0, end_s - now_s)
 
     def _install(self, request: Install) -> Installed:
         """Verify a receipt and let its peer in.
 
         Steps: (1) signatures of card and box; (2) the very receipt of a live lease: the same answer
-        again; (3) the card's path and CRL; (4) fresh, and never seen; (5) this card can have proved
-        that level, and may enter the project at it; (6) the post-quantum key is the one that was
-        signed for; (7) room for it; (8) the peer is in.
+        again; (3) the card's path and CRL, and that it can have proved that level; (4) fresh, and
+        never seen; (5) it may enter the project at that level; (6) the post-quantum key is the one
+        that was signed for; (7) room for it; (8) the peer is in.
         """
-        signers = [request.auth, self._book.box(request.box)]
-        receipt = jws.open_as(fields.Receipt, request.statement, signers)  # (1)
-        if receipt.box != request.box:
-            raise Refused("statement-not-yours")
-        digest = fields.digest(receipt)
+        signed = self._standing.signed(request.box, request.statement, request.auth)
+        receipt, box_certificate = signed  # (1)
         key = f"{receipt.box}/{receipt.session}"
         live = self._leases.find(key, self._clocks.mono_s())
-        if live is not None and live.receipt_sha256 == digest:  # (2)
+        if live is not None and live.receipt == receipt:  # (2)
             return self._installed(live, self._clocks.mono_s())
         certificates = (request.auth, request.key_management, request.card_auth)
-        checked = self._cards.check(*certificates, self._clocks.utc_s())  # (3)
+        self._standing.proved(receipt, certificates)  # (3)
+        digest = fields.digest(receipt)
         self._fresh(receipt.utc_s, digest)  # (4)
         card = hashlib.sha256(request.auth).digest()
-        access.claim(receipt, match_bound=checked.match_bound)  # (5)
-        project = self._allowed(receipt, card)
+        project = self._standing.allowed(receipt, card)  # (5)
         kem_key = psk.encapsulation_key(request.kem_key, receipt.kem_key_sha256)  # (6)
-        taken = self._leases.addresses_in_use(project.name)
-        peer = Peer(receipt.wg_public_key, free_addresses(project.pools, taken))  # (7)
+        host = free_host(project.pools, self._leases.hosts_of(project.name))  # (7)
+        peer = Peer(receipt.wg_public_key, addresses(project.pools, host))
         peers = self._peers_of(project.name)
         bound = psk.Bound(digest, peer.public_key, peers.public_key)
         offer, preshared_key = psk.make_offer(kem_key, self._random(psk.SALT_BYTES), bound)
         now_s = self._clocks.mono_s()
         ends_s = now_s + self._lease_s
-        level = receipt.level.value
         try:
-            carrier = self._carrier(key, now_s)
             lease = Lease(
-                key, project.name, level, certificates, card, digest, peer, offer, ends_s, carrier
+                receipt=receipt,
+                statement=request.statement,
+                certificates=certificates,
+                box_certificate=box_certificate,
+                card=card,
+                host=host,
+                peer=peer,
+                offer=offer,
+                ends_s=ends_s,
+                carrier=self._carrier(key, now_s),
             )
             self._leases.add(lease)
             self._remember(receipt.utc_s, digest)
@@ -218,13 +240,6 @@ class Gateway:
         self._seen[digest] = utc_s
         self._seen = {seen: at_s for seen, at_s in self._seen.items() if at_s >= self._oldest_utc_s}
 
-    def _allowed(self, receipt: fields.Receipt, card: bytes) -> Project:
-        project = self._book.project(receipt.project)
-        project.admit(card, receipt.level.value)
-        if receipt.attempt < 1:
-            raise Refused("project-not-granted")
-        return project
-
     def _installed(self, lease: Lease, now_s: float) -> Installed:
         project = self._book.project(lease.project)
         return Installed(
@@ -234,7 +249,7 @@ class Gateway:
             endpoint=project.endpoint,
             addresses=lease.peer.addresses,
             vm=project.vm,
-            lease_s=_whole_s(lease.ends_s - now_s),
+            lease_s=_whole_s(self._leases.end_s(lease) - now_s),
             carrier=lease.carrier,
         )
 
@@ -260,38 +275,88 @@ class Gateway:
         now_s = self._clocks.mono_s()
         lease = self._leases.find(request.key, now_s)
         if lease is None:
-            raise Refused("lease-refused")
-        renewal = jws.open_as(fields.Renew, request.statement, [lease.certificates[0]])
-        named = f"{renewal.box}/{renewal.session}"
-        if (named, renewal.challenge) != (lease.key, request.challenge):
+            raise errors.error(self._ended.get(request.key, "lease-refused"))
+        renewal = self._standing.renewed(lease.receipt, request.statement, lease.certificates[0])
+        if renewal.challenge != request.challenge:
             raise Refused("statement-not-yours")
-        self._book.box(renewal.box)
-        self._cards.check(*lease.certificates, self._clocks.utc_s())
-        self._book.project(lease.project).admit(lease.card, lease.level)
-        longer = self._leases.extend(
-            lease, renewal.n, fields.digest(renewal), now_s + self._lease_s
-        )
-        return Renewed(lease_s=_whole_s(longer.ends_s - now_s))
+        self._standing.listed(lease)
+        self._standing.proved(lease.receipt, lease.certificates)
+        ends_s = now_s + self._lease_s
+        longer = self._leases.extend(lease, renewal, request.statement, ends_s)
+        return Renewed(lease_s=_whole_s(self._leases.end_s(longer) - now_s))
 
     def _remove(self, key: str) -> None:
         """The peer first: what is forgotten here could never be removed."""
         lease = self._leases.find(key, float("-inf"))
         if lease is not None:
             self._peers_of(lease.project).remove(lease.peer.public_key)
-            self._leases.drop(key)
+            self._leases.drop(lease)
             log.info("peer out: %s", key)
+
+    def _end(self, key: str, code: str) -> None:
+        """End a live session, and remember why: its next renewal is told."""
+        log.warning("lease ended: %s, %s", key, code)
+        self._remove(key)
+        self._ended[key] = code
+        if len(self._ended) > MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
 
     def reconcile(self, project: str) -> None:
         """Make the interface's peers equal to the live leases. OSError if one of ours is missing.
 
-        A peer without a lease, however it came there, is put out and reported.
+        A peer without a lease, however it came there, is put out and reported; so is one that has
+        other addresses than its lease says, and the lease with it.
         """
         ours, present = self._leases.of_project(project), self._peers_of(project).present()
-        for stranger in present - ours:
-            log.critical("peer without a lease on project %s: removed", project)
-            self._peers_of(project).remove(stranger)
-        if ours - present:
+        for public_key, held in present.items():
+            lease = ours.get(public_key)
+            if lease is None:
+                log.critical("peer without a lease on project %s: removed", project)
+                self._peers_of(project).remove(public_key)
+            elif held != frozenset(lease.peer.addresses):
+                log.critical("peer with addresses that are not its own on project %s", project)
+                self._end(lease.key, "lease-refused")
+        if ours.keys() - present.keys():
             raise OSError("the interface lost a peer")
+
+    def memory(self) -> Memory:
+        """What the program that takes this one's place must know."""
+        return Memory(
+            leases=tuple(map(_kept, self._leases.all())),
+            tokens=self._tokens.kept(),
+            seen=tuple(self._seen.items()),
+            oldest_utc_s=self._oldest_utc_s,
+            window=self._leases.window.opened,
+        )
+
+    def resume(self, memory: Memory) -> None:
+        """Go on with the leases that verify again. OSError if an interface failed.
+
+        The peers of the others are strangers: `reconcile` puts them out.
+        """
+        self._seen, self._oldest_utc_s = dict(memory.seen), memory.oldest_utc_s
+        self._tokens.resume(memory.tokens)
+        self._leases.window.opened = memory.window
+        self.expire()  # which asks our own files for the window
+        present: dict[str, frozenset[bytes]] = {}
+        for kept in memory.leases:
+            try:
+                self._leases.add(self._again(kept, present))
+            except (Refused, Fault) as error:
+                log.warning("lease not taken over: box %s, %s", kept.box, error.code)
+        self.review.begin()
+
+    def _again(self, kept: KeptLease, present: dict[str, frozenset[bytes]]) -> Lease:
+        """One of them, if it is not over and its peer is still in."""
+        now_s = self._clocks.mono_s()
+        lease = self._standing.again(kept, min(kept.ends_s, now_s + self._lease_s))
+        if self._leases.end_s(lease) <= now_s:
+            raise Fault("lease-expired")
+        if lease.project not in present:
+            present[lease.project] = frozenset(self._peers_of(lease.project).present())
+        if lease.peer.public_key not in present[lease.project]:
+            raise Refused("lease-refused")
+        return lease
 
 
 def _whole_s(left_s: float) -> int:
@@ -300,3 +365,17 @@ def _whole_s(left_s: float) -> int:
     if whole_s < 1:
         raise Refused("lease-refused")
     return whole_s
+
+
+def _kept(lease: Lease) -> KeptLease:
+    return KeptLease(
+        box=lease.receipt.box,
+        statement=lease.statement,
+        certificates=lease.certificates,
+        host=lease.host,
+        salt=lease.offer.salt,
+        ciphertext=lease.offer.ciphertext,
+        ends_s=lease.ends_s,
+        carrier=lease.carrier,
+        renewal=lease.renewal_statement or None,
+    )

@@ -1,7 +1,8 @@
 """The gateway's process [door]: a socket, a clock, and the judgement of `gateway`.
 
-One thread, one selector; it wakes for a packet, for the end of a lease, and to compare interfaces
-with leases. If an interface fails it ends: its interfaces go with it, and no peer outlives it.
+One thread, one selector; it wakes for a packet, for the end of a lease, and to compare leases with
+interfaces and files. If an interface fails it ends: its interfaces go with it, and no peer outlives
+it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import os
 import selectors
 import socket
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import DecodeError, SdboxError
@@ -26,6 +26,7 @@ from sdbox_centre.gateway_wire import (
     encode,
     peer_uid,
 )
+from sdbox_centre.loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,9 +34,14 @@ if TYPE_CHECKING:
 
     from sdbox_centre.gateway import Gateway
 
-RECONCILE_S: Final = 10.0
+RECONCILE_S: Final = 10.0  # between looks at every interface and every lease
+PEEK_S: Final = 0.5  # between looks at the files: what is taken away there is out by then
+SLICE_S: Final = 0.02  # of the review, between two waits of as long: half a core at most
 MAX_CLIENTS: Final = 16
 SEND_S: Final = 1.0  # a client that does not read is dropped
+
+_LISTENER: Final = object()
+_INTERFACE: Final = object()
 
 log = logging.getLogger("sdbox.gateway")
 
@@ -54,56 +60,82 @@ class GatewayServer:
         self._listener = listener
         self._uids = uids
         self._projects = projects
-        self._selector = selectors.DefaultSelector()
-        self._wake, self._woken = socket.socketpair()
+        self._loop = Loop()
+        self._loop.watch(listener, selectors.EVENT_READ, _LISTENER)
         self._clients: dict[socket.socket, int] = {}
-        self._next_look_s = time.monotonic() + RECONCILE_S
-        self._stopping = False
+        self._peek_s = 0.0  # when files are looked at next
+        self._look_s = time.monotonic() + RECONCILE_S
+        self._stopping = self._reloading = False
 
-    def run(self) -> None:
-        """Serve. Raises OSError if an interface failed."""
-        self._selector.register(self._listener, selectors.EVENT_READ)
-        self._selector.register(self._woken, selectors.EVENT_READ)
-        try:
-            while not self._stopping:
-                self._turn()
-        finally:
-            for client in tuple(self._clients):
-                self._drop(client)
-            for sock in (self._listener, self._wake, self._woken):
-                sock.close()
-            self._selector.close()
+    def run(self) -> bool:
+        """Serve until `reload` (True: everything is still open) or `stop`.
+
+        Raises OSError if an interface failed.
+        """
+        while not (self._stopping or self._reloading):
+            self._turn()
+        self._reloading = False
+        return not self._stopping
+
+    def close(self) -> None:
+        """Serve nobody any more."""
+        for client in tuple(self._clients):
+            self._drop(client)
+        self._listener.close()
+        self._loop.close()
+
+    @property
+    def clients(self) -> tuple[socket.socket, ...]:
+        """Who is connected."""
+        return tuple(self._clients)
 
     def watch(self, pidfd: int) -> None:
         """End `run` with an OSError when this process, an interface's, is dead."""
-        self._selector.register(pidfd, selectors.EVENT_READ, "interface")
+        self._loop.watch(pidfd, selectors.EVENT_READ, _INTERFACE)
 
     def stop(self) -> None:
         """End `run`, from a signal handler or another thread."""
         self._stopping = True
-        with suppress(OSError):
-            self._wake.send(b"x")
+        self._loop.wake()
+
+    def reload(self) -> None:
+        """End `run` for the time being; as `stop`."""
+        self._reloading = True
+        self._loop.wake()
 
     def _turn(self) -> None:
         until_end_s = self._gateway.expire()
-        timeout_s = max(0.0, self._next_look_s - time.monotonic())
-        if until_end_s is not None:
-            timeout_s = min(timeout_s, until_end_s)
-        for key, _ in self._selector.select(timeout_s):
-            if key.data == "interface":
+        more = self._gateway.review.go_on(SLICE_S)
+        timeout_s = self._timeout_s(until_end_s, SLICE_S if more else None)
+        for owner, sock, _ in self._loop.ready(timeout_s):
+            if owner is _INTERFACE:
                 raise OSError("an interface died")
-            sock = key.fileobj
-            if sock is self._listener:
+            if owner is _LISTENER:
                 self._accept()
             elif isinstance(sock, socket.socket) and sock in self._clients:
                 self._serve(sock)
-        if time.monotonic() >= self._next_look_s:
-            self._next_look_s = time.monotonic() + RECONCILE_S
+        now_s = time.monotonic()
+        if now_s >= self._peek_s:
+            self._peek_s = now_s + PEEK_S
+            if self._gateway.review.changed():
+                self._gateway.review.begin()
+        if now_s >= self._look_s:
+            self._look_s = now_s + RECONCILE_S
             for project in self._projects():
                 self._gateway.reconcile(project)
+            self._gateway.review.begin()
+
+    def _timeout_s(self, *others: float | None) -> float:
+        """How long nothing is to be done, neither here nor elsewhere."""
+        until_s = max(0.0, min(self._look_s, self._peek_s) - time.monotonic())
+        return min([until_s, *(other for other in others if other is not None)])
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()
+        self.admit(client)
+
+    def admit(self, client: socket.socket) -> None:
+        """Serve this connection, if its uid may ask anything and there is room."""
         uid = peer_uid(client)
         if uid not in self._uids or len(self._clients) >= MAX_CLIENTS:
             log.warning("connection of uid %d refused", uid)
@@ -111,7 +143,7 @@ class GatewayServer:
             return
         client.settimeout(SEND_S)
         self._clients[client] = uid
-        self._selector.register(client, selectors.EVENT_READ)
+        self._loop.watch(client, selectors.EVENT_READ, None)
 
     def _serve(self, client: socket.socket) -> None:
         try:
@@ -137,7 +169,7 @@ class GatewayServer:
             self._drop(client)
 
     def _drop(self, client: socket.socket) -> None:
-        self._selector.unregister(client)
+        self._loop.watch(client, 0, None)
         del self._clients[client]
         client.close()
 

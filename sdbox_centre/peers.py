@@ -37,8 +37,8 @@ class Peers(Protocol):
     def remove(self, public_key: bytes) -> None:
         """Put the peer out; its packets end at once. Unknown keys are out already."""
 
-    def present(self) -> frozenset[bytes]:
-        """The public keys that are in."""
+    def present(self) -> dict[bytes, frozenset[str]]:
+        """The public keys that are in, and the addresses that each may use."""
 
     def close(self) -> None:
         """Take the interface down, and every peer with it."""
@@ -62,6 +62,9 @@ class MemoryPeers:
     def add(self, peer: Peer, psk: bytearray) -> None:
         """See Peers."""
         self._alive()
+        for key, other in self.peers.items():  # an address is one peer's: the last one's
+            left = tuple(each for each in other.addresses if each not in peer.addresses)
+            self.peers[key] = Peer(key, left)
         self.peers[peer.public_key], self.psks[peer.public_key] = peer, bytes(psk)
         psk[:] = bytes(len(psk))
 
@@ -76,10 +79,10 @@ class MemoryPeers:
         self.carried.pop(public_key, None)
         self.peers.pop(public_key, None)
 
-    def present(self) -> frozenset[bytes]:
+    def present(self) -> dict[bytes, frozenset[str]]:
         """See Peers."""
         self._alive()
-        return frozenset(self.peers)
+        return {key: frozenset(peer.addresses) for key, peer in self.peers.items()}
 
     def close(self) -> None:
         """See Peers."""

@@ -1,35 +1,34 @@
-"""The two processes put together from their settings [door]: clock, randomness, files, sockets."""
+"""API and carrier's end put together from their settings [door]: randomness, files, sockets.
+
+The gateway is `gateway_process`: it loads neither web server nor database.
+"""
 
 from __future__ import annotations
 
 import secrets
 import signal
 import socket
-import time
 from typing import TYPE_CHECKING
 
 from sdbox_agent.centre.wire import Policy
 from sdbox_agent.errors import Fault
-from sdbox_agent.tunnel.kernel import Links
 from sdbox_centre import carrier_server, engines
 from sdbox_centre.api import make_app
 from sdbox_centre.book import (
     ApiSettings,
-    Book,
     CarrierSettings,
-    GatewaySettings,
     beside,
+    card_rules,
     load,
 )
-from sdbox_centre.cardrules import CardRules, Lists, served
+from sdbox_centre.cardrules import Lists, served
+from sdbox_centre.clocks import utc_s
 from sdbox_centre.codes import load as load_codes
 from sdbox_centre.core import Centre
-from sdbox_centre.gateway import Clocks, Gateway
-from sdbox_centre.gateway_server import GatewayServer, listen, may
 from sdbox_centre.gateway_wire import GatewayClient
 from sdbox_centre.server import serve, tls_context
 from sdbox_centre.store import Store
-from sdbox_centre.wireguard import Place, WireGuardPeers, named_descriptors
+from sdbox_centre.wireguard import named_descriptors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,22 +36,9 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from sdbox_centre.codes import Codes
-    from sdbox_centre.peers import Peers
 
 API_SOCKET = "api"  # LISTEN_FDNAMES
-GATEWAY_SOCKET = "gateway"
 CARRIER_SOCKET = "carrier"
-VM_PREFIX = "vm."  # and the project's name: a netlink socket opened in its VM's namespace
-
-
-def utc_s() -> int:
-    """The centre's clock: it decides every date."""
-    return int(time.time())  # noqa: TID251  the door
-
-
-def boottime_s() -> float:
-    """Monotonic, and counting while the machine sleeps: a lease does not sleep."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def run_api(settings_file: Path) -> None:
@@ -105,61 +91,6 @@ def codes_of(settings_file: Path, settings: ApiSettings) -> Codes | None:
     return None if settings.otp_key is None else load_codes(beside(settings_file, settings.otp_key))
 
 
-def card_rules(settings_file: Path, settings: ApiSettings | GatewaySettings) -> CardRules:
-    """This process's own anchors and lists."""
-    lists = [beside(settings_file, crl) for crl in settings.crls]
-    anchors = beside(settings_file, settings.card_anchors)
-    return CardRules(anchors, lists, test_issuers=settings.test_issuers)
-
-
-def run_gateway(settings_file: Path) -> None:
-    """Serve until a signal. Raises OSError if an interface failed: all of them end then."""
-    settings = load(settings_file, GatewaySettings)
-    book = _book(settings_file, settings)
-    book.carrier()  # what is wrong with it is told now, not to the first box
-    descriptors = named_descriptors()
-    interfaces: dict[str, WireGuardPeers] = {}
-
-    def peers_of(project: str) -> Peers:
-        if project not in interfaces:
-            place = _place(settings_file, book, project, descriptors)
-            runtime = beside(settings_file, settings.runtime)
-            interfaces[project] = WireGuardPeers(book.settings(project), runtime, place)
-        return interfaces[project]
-
-    gateway = Gateway(
-        card_rules(settings_file, settings),
-        book,
-        peers_of,
-        Clocks(utc_s, boottime_s),
-        secrets.token_bytes,
-        settings.lease_s,
-    )
-    path = beside(settings_file, settings.socket)
-    try:
-        for project in book.projects():
-            peers_of(project)
-        listener = descriptors.get(GATEWAY_SOCKET) or listen(path, settings.api_gid)
-        carrier_uid = None if settings.carrier is None else settings.carrier.uid
-        allowed = may(settings.api_uid, settings.staff_uid, carrier_uid)
-        server = GatewayServer(gateway, listener, allowed, lambda: tuple(interfaces))
-        for interface in interfaces.values():
-            server.watch(interface.pidfd)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: server.stop())
-        server.run()
-    finally:
-        for interface in interfaces.values():
-            interface.close()
-
-
-def _book(settings_file: Path, settings: GatewaySettings) -> Book:
-    at = settings.carrier
-    carrier = None if at is None else (at.endpoint, beside(settings_file, at.certificate))
-    boxes, projects = (beside(settings_file, each) for each in (settings.boxes, settings.projects))
-    return Book(boxes, projects, carrier)
-
-
 def run_carrier(settings_file: Path) -> None:
     """Serve until a signal."""
     settings = load(settings_file, CarrierSettings)
@@ -174,16 +105,6 @@ def run_carrier(settings_file: Path) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())
         server.run()
-
-
-def _place(
-    settings_file: Path, book: Book, project: str, descriptors: dict[str, socket.socket]
-) -> Place | None:
-    namespace = book.settings(project).namespace
-    inside = descriptors.get(f"{VM_PREFIX}{project}")
-    if namespace is None or inside is None:
-        return None
-    return Place(Links(inside), beside(settings_file, namespace))
 
 
 def _tcp(address: str, port: int) -> socket.socket:

@@ -1,7 +1,6 @@
 """Tokens for the carrier's end of the gateway: each admits one connection, once, for one session.
 
-Kept by their hash, in memory: a restart forgets them, as it forgets the leases. No I/O; clock and
-randomness are arguments.
+Kept by their hash, in memory: they go with the leases. No I/O; clock and randomness are arguments.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import Refused
 from sdbox_agent.tunnel.frames import TOKEN_BYTES
+from sdbox_centre.handover import KeptToken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 TOKEN_S: Final = 30.0  # UDP is tried for 5 s first, then a connection made
 
@@ -38,3 +38,14 @@ class Tokens:
         if ends_s <= now_s:
             raise Refused("carrier-refused")
         return session
+
+    def kept(self) -> tuple[KeptToken, ...]:
+        """Those that have not been taken."""
+        return tuple(
+            KeptToken(sha256=digest, session=session, ends_s=ends_s)
+            for digest, (session, ends_s) in self._issued.items()
+        )
+
+    def resume(self, tokens: Iterable[KeptToken]) -> None:
+        """Go on with what `kept` gave."""
+        self._issued = {each.sha256: (each.session, each.ends_s) for each in tokens}

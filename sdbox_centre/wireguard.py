@@ -1,7 +1,8 @@
 """A project's WireGuard interface [door]: wireguard-go, in the VM's namespace where it has one.
 
 The key pair is made here at each start and told to nobody but wireguard-go; boxes learn the public
-half with their lease. The interface dies with this process, and every peer with it.
+half with their lease. The interface dies with this process, and every peer with it; a program that
+takes this one's place in the same process finds both as they were.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from sdbox_agent.tunnel.kernel import Links
 from sdbox_agent.tunnel.link import WireGuardGo, move
 from sdbox_agent.tunnel.uapi import PeerConfig
 from sdbox_centre.book import pools
+from sdbox_centre.handover import KeptInterface
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Self
 
     from sdbox_centre.book import ProjectFile
     from sdbox_centre.peers import Peer
@@ -44,24 +47,53 @@ class Place:
 class WireGuardPeers:
     """See peers.Peers. Make it on the main thread: the child's death signal follows its parent."""
 
-    def __init__(self, settings: ProjectFile, directory: Path, place: Place | None) -> None:
+    def __init__(self, wireguard: WireGuardGo, public_key: bytes, port: int) -> None:
+        """Of an interface that runs: see `start` and `inherit`."""
+        self._wireguard = wireguard
+        self._public_key = public_key
+        self._port = port
+
+    @classmethod
+    def start(cls, settings: ProjectFile, directory: Path, place: Place | None) -> Self:
         """Start the interface. `directory`: where wireguard-go's control sockets lie."""
         key = bytearray(secrets.token_bytes(32))
-        self._public_key = X25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
-        self._wireguard = WireGuardGo(
-            settings.interface, directory, reply_max_bytes=REPLY_MAX_BYTES
-        )
+        public_key = X25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
+        wireguard, port = _wireguard(settings.interface, directory), _port(settings)
         try:
-            self._wireguard.start()
-            port = int(settings.endpoint.rpartition(":")[2])
-            self._wireguard.configure(key, listen_port=port)
+            wireguard.start()
+            wireguard.configure(key, listen_port=port)
             _plumb(settings, place)
         except (Fault, DecodeError, ValueError) as error:
-            self._wireguard.stop()
+            wireguard.stop()
             raise OSError("the interface did not come up") from error
         except OSError:
-            self._wireguard.stop()
+            wireguard.stop()
             raise
+        return cls(wireguard, public_key, port)
+
+    @classmethod
+    def inherit(cls, kept: KeptInterface, directory: Path) -> Self:
+        """The interface of the program before us in this process. Raises OSError."""
+        wireguard = _wireguard(kept.name, directory)
+        wireguard.inherit(kept.pid, socket.socket(fileno=kept.control))
+        return cls(wireguard, kept.public_key, kept.port)
+
+    def kept(self, project: str) -> KeptInterface:
+        """What `inherit` needs. Raises OSError if there is no interface any more."""
+        if self._wireguard.pid is None:
+            raise OSError("the interface is gone")
+        return KeptInterface(
+            project=project,
+            name=self._wireguard.name,
+            port=self._port,
+            public_key=self._public_key,
+            pid=self._wireguard.pid,
+            control=self._wireguard.control.fileno(),
+        )
+
+    def serves(self, settings: ProjectFile) -> bool:
+        """Is this the interface that the project's file asks for?"""
+        return (self._wireguard.name, self._port) == (settings.interface, _port(settings))
 
     @property
     def public_key(self) -> bytes:
@@ -100,16 +132,25 @@ class WireGuardPeers:
         except (Fault, DecodeError) as error:
             raise OSError("the peer was not removed") from error
 
-    def present(self) -> frozenset[bytes]:
+    def present(self) -> dict[bytes, frozenset[str]]:
         """See Peers."""
         try:
-            return frozenset(peer.public_key for peer in self._wireguard.peers())
+            peers = self._wireguard.peers()
+            return {peer.public_key: frozenset(map(str, peer.allowed_ips)) for peer in peers}
         except (Fault, DecodeError) as error:
             raise OSError("the interface does not answer") from error
 
     def close(self) -> None:
         """See Peers."""
         self._wireguard.stop()
+
+
+def _wireguard(name: str, directory: Path) -> WireGuardGo:
+    return WireGuardGo(name, directory, reply_max_bytes=REPLY_MAX_BYTES)
+
+
+def _port(settings: ProjectFile) -> int:
+    return int(settings.endpoint.rpartition(":")[2])
 
 
 def _plumb(settings: ProjectFile, place: Place | None) -> None:

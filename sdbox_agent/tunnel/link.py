@@ -80,6 +80,10 @@ class UapiSocket(UserspaceInterface):  # type: ignore[misc]  # pywireguard is no
     def _command_set(self, command: str) -> None:
         self.set(f"set=1\n{command}\n\n".encode())
 
+    def fileno(self) -> int:
+        """The connection's descriptor."""
+        return self._sock.fileno()
+
     def close(self) -> None:
         """Let go of the connection."""
         self._sock.close()
@@ -122,9 +126,18 @@ class WireGuardGo:
         self._reply_max_bytes = reply_max_bytes
         self._path = directory / f"{name}.sock"
         self._binary = binary
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: subprocess.Popen[bytes] | _Inherited | None = None
         self._uapi: UapiSocket | None = None
         self.pidfd: int | None = None  # readable when the child is dead
+
+    def inherit(self, pid: int, control: socket.socket) -> None:
+        """Take over a child that the program before us in this very process started.
+
+        Its death signal follows the process, which execve(2) leaves as it is. Raises OSError.
+        """
+        self._child = _Inherited(pid)
+        self.pidfd = os.pidfd_open(pid)
+        self._uapi = UapiSocket(control, reply_max_bytes=self._reply_max_bytes)
 
     @property
     def control(self) -> UapiSocket:
@@ -241,6 +254,20 @@ class WireGuardGo:
             cwd="/",
             preexec_fn=_DieWith(os.getpid()),  # noqa: PLW1509  one prctl, bound before the fork
         )
+
+
+class _Inherited:
+    """A child that no Popen of ours knows. Until it is reaped here, its pid is nobody else's."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def poll(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
 
 
 class _DieWith:

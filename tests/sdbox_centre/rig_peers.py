@@ -21,8 +21,8 @@ def main(runtime: str) -> None:
         pools=("10.77.0.0/24", "fd77::/64"),
         interface="sdboxvm1",
     )
-    crowded(WireGuardPeers(settings, Path("/run/wireguard"), None))
-    contract(WireGuardPeers(settings, Path("/run/wireguard"), None))
+    crowded(WireGuardPeers.start(settings, Path("/run/wireguard"), None))
+    contract(WireGuardPeers.start(settings, Path("/run/wireguard"), None))
     assert "sdboxvm1" not in Path("/proc/net/dev").read_text()
 
 

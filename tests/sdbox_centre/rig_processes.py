@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -120,7 +120,8 @@ def prepare(
     return world, api, gateway, (without, device)
 
 
-def main() -> None:
+def rig(play: Callable[[Path], None]) -> None:
+    """Play in a network of its own, in a directory that is gone afterwards."""
     run = Path(f"/run/sdbox-test-{os.getpid()}")
     run.mkdir(mode=0o755)
     root = Path(tempfile.mkdtemp(prefix="sdbox-test-", dir="/run"))
@@ -235,4 +236,4 @@ def pss_kb(child: subprocess.Popen) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    rig(play)

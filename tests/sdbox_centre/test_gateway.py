@@ -21,7 +21,7 @@ from tests.sdbox_centre.world import World
 def install(world: World, n: int = 1, card=None, by=None, **changed) -> Install:
     """What an API would hand on; here nobody has checked anything before the gateway."""
     card, box = card or world.card, by or world.box
-    said = box.receipt_of(f"{box.boot_id}-{n}", bytes([n]) * 32, 1, world.clock.utc, changed)
+    said = box.receipt_of(f"{box.boot_id}-{n}", n.to_bytes(32), 1, world.clock.utc, changed)
     three = card.certificates
     request = box.receipt(card, said)
     return Install(

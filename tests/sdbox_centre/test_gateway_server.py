@@ -32,6 +32,8 @@ class Running:
             self.server.run()
         except OSError as error:
             self.failed.append(error)
+        finally:
+            self.server.close()
 
     def close(self) -> None:
         self.server.stop()
@@ -195,7 +197,7 @@ def test_the_death_of_an_interfaces_process_ends_ours(world: World) -> None:
     one = Running(world, may(ME, ME))
     theirs, ours = socket.socketpair()
     one.server.watch(ours.fileno())
-    one.server._wake.send(b"x")
+    one.server._loop.wake()
     theirs.close()  # readable, as a pidfd is when its process dies
     one.thread.join(PATIENCE_S)
     assert one.failed
