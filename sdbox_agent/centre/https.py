@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import httpcore
 import httpx
@@ -130,7 +130,7 @@ class CentreClient:
 
     def listen(
         self, request: wire.LinkRequest, last: int | None, heard: Callable[[bytes], bool]
-    ) -> None:
+    ) -> NoReturn:
         """GET /v1/link: hand the stream on, piece by piece, until it ends; then it raises, too.
 
         `heard` is called with nothing once the stream is open. It says whether anything was whole;
