@@ -2,8 +2,9 @@
 
 Writes build/bench.json (one group alone: build/bench-GROUP.json) and prints it as a table; exit
 status 1 if an aim is missed. A timing is `{"p50", "p95", "p99", "n"}` in ms, a value measured once
-a bare number. Groups: sessions, cards, idle, and tunnel, whose figures hil.net.bench explains
-(and hil.net.carrier_bench: {plain,carried}_*, a tunnel over UDP, and over TLS).
+a bare number. Groups: sessions, cards, idle, link (explained in hil.link_bench), and tunnel, whose
+figures hil.net.bench explains (and hil.net.carrier_bench: {plain,carried}_*, a tunnel over UDP, and
+over TLS).
 
     card_in_to_prompt_ms           the core hears of the card .. a finger is asked for
     card_own_ms                    of that, ours: neither card nor centre was busy; PC/SC included
@@ -55,7 +56,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hil import bench_psk
+from hil import bench_psk, link_bench
 from hil.bench_cards import Cards
 from hil.bench_figures import Figures, Group, missed, table, timing
 from hil.bench_processes import idle_percent, pids, pss_mb, settle
@@ -84,6 +85,7 @@ class Plan:
     mutes: int  # cards that never answer: 10 s each
     tunnel: bench_tunnel.Plan
     carried: int  # rounds of a tunnel over UDP and one over TLS
+    linked: int  # boxes that listen to one centre
     groups: frozenset[Group] = frozenset(Group)
 
 
@@ -95,21 +97,25 @@ WHOLE: Final = Plan(
     mutes=2,
     tunnel=bench_tunnel.WHOLE,
     carried=3,
+    linked=link_bench.BOXES,
 )
 QUICK: Final = Plan(
-    rounds=12, idle_s=10.0, budget_s=60.0, others=2, mutes=1, tunnel=bench_tunnel.QUICK, carried=1
-)
+    rounds=12, idle_s=10.0, budget_s=60.0, others=2, mutes=1, tunnel=bench_tunnel.QUICK, carried=1,
+    linked=50,
+)  # fmt: skip
 
 
 def measure(plan: Plan) -> Figures:
     """Every figure of the plan's groups. Raises ValueError if no session went through."""
     figures: Figures = {}
     load = os.getloadavg()[0]
-    if plan.groups - {Group.TUNNEL}:
+    if plan.groups - {Group.TUNNEL, Group.LINK}:
         figures |= _of_a_box(plan)
     if Group.TUNNEL in plan.groups:
         figures |= bench_tunnel.measure(plan.tunnel)
         figures |= carrier_bench.run(plan.carried) if plan.carried else {}
+    if Group.LINK in plan.groups:
+        figures |= link_bench.measure(plan.linked, idle_s=plan.idle_s) if plan.linked else {}
     return figures | {"load_average": round(load, 2)}
 
 

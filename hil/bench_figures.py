@@ -29,6 +29,7 @@ class Group(enum.Enum):
     CARDS = "cards"
     IDLE = "idle"
     TUNNEL = "tunnel"
+    LINK = "link"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,9 @@ AIMS: Final[dict[Group, dict[str, tuple[Aim, ...]]]] = {
     Group.TUNNEL: {
         "tunnel_throughput_ratio": (Aim(0.95, "p50", at_least=True),),
         "leaked_frames": (Aim(0),),
+    },
+    Group.LINK: {
+        "revoked_to_box_ms": (Aim(2000, "p99"),),
     },
 }
 

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 import msgspec
@@ -221,4 +222,10 @@ def details(shown: view.View) -> tuple[tuple[str, object], ...]:
         "level", "project", "attempts_left", "pin_left", "finger", "expires_in_days",
         "handshake_ms", "vm_ms", "carrier", "issuer", "post_quantum",
     )  # fmt: skip
-    return tuple((name, getattr(shown, name)) for name in names)
+    of_session = tuple((name, getattr(shown, name)) for name in names)
+    return (*of_session, ("link", shown.link and _link(shown.link)))
+
+
+def _link(link: view.LinkView) -> str:
+    since_s = max(0, round(time.monotonic() - link.since_ms / 1000))
+    return f"{'up' if link.up else 'down'} {since_s} s" + (f" ({link.code})" if link.code else "")

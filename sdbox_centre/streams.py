@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sdbox_agent.centre import eventstream
+from sdbox_agent.errors import Fault
 from sdbox_centre import link, linkrows
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Streams:
         self._connections = connections
         self._of: dict[str, _Stream] = {}
         self._behind = _Behind()
+        self._late = False  # said in the log
         self._closed: frozenset[bytes] = frozenset()  # boxes to be cut, seen at the last look
         self._threads = ThreadPoolExecutor(1, "events")  # calls can't hold it up
 
@@ -150,18 +152,24 @@ class Streams:
         self._threads.shutdown()
 
     async def _ask(self, question: Callable[[], Answer]) -> Answer | None:
-        """In the thread; None if the database or a list was not to be had: it is asked again.
+        """In the thread; None if the database was not to be had: it is asked again.
 
         Nothing may end this for good: boxes would listen, and hear no more.
         """
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, question)
         except Exception as error:  # noqa: BLE001  whatever it was, the next look may see
-            log.warning("events are late: %s", type(error).__name__)
+            if not self._late:
+                log.warning("events are late: %s", type(error).__name__)
+            self._late = True
             return None
 
     def _announce(self) -> None:
-        link.announce(self._centre, self._crls())
+        try:
+            crls = self._crls()
+        except Fault:  # no list that may be served: whoever asks for one is told
+            return
+        link.announce(self._centre, crls)
 
     def _news(self, positions: dict[str, int]) -> _News:
         with self._centre.store.begin() as tx:
@@ -177,6 +185,7 @@ class Streams:
             stream = self._of.get(event.box)
             if stream is not None:
                 stream.put(link.message(event))
+        self._late = False
         self._behind.seen(news.newest, asyncio.get_running_loop().time())
         closed = self._connections.among(news.closed)
         for fingerprint in closed & self._closed:  # told at the last look, if it has a stream

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -72,6 +73,21 @@ def test_status_says_the_state_in_words_with_its_details(run, box: Box) -> None:
     for detail in ("level: host-match", "project: p1", "attempts left: 2", "4.5"):
         assert detail in out
     assert "handshake" not in out, "what is not known is not shown"
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        (view.LinkView(up=True, since_ms=0), r"link to the centre: up \d+ s$"),
+        (
+            view.LinkView(up=False, since_ms=0, code="centre-slow"),
+            r"link to the centre: down \d+ s \(centre-slow\)$",
+        ),
+    ],
+)
+def test_the_link_to_the_centre_is_said(run, box: Box, link: view.LinkView, said: str) -> None:
+    box.answers(view.View(n=3, state="idle", mono_ms=1, link=link))
+    assert re.search(said, run("status")[1].strip())
 
 
 def test_what_the_centre_has_to_say_is_said_in_words(run, box: Box) -> None:

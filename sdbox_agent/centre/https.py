@@ -12,7 +12,7 @@ import contextlib
 import re
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import httpcore
 import httpx
@@ -140,7 +140,7 @@ class CentreClient:
 
     def listen(
         self, request: wire.LinkRequest, last: int | None, heard: Callable[[bytes], bool]
-    ) -> None:
+    ) -> NoReturn:
         """GET /v1/link: hand the stream on, piece by piece, until it ends; then it raises, too.
 
         `heard` is called with nothing once the stream is open. It says whether anything was whole;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -47,6 +48,8 @@ class CardSide:
         self._lists_asked: int | None = None  # session whose lists are on their way
         self._no_lists: str | None = None  # why the newest ones did not come
         self._card: on.Card | None = None  # accepted in this session
+        self._shown: ipc.Opened | None = None  # as it was accepted
+        self.readers = 0
         self._asked: fields.Statement | None = None
 
     def open(self, n: int, insertion: int) -> None:
@@ -80,7 +83,25 @@ class CardSide:
                 if fault.code == "crl-stale" and self._no_lists is not None:
                     raise errors.error(self._no_lists) from None  # the cause, not what follows
                 raise
+            self._shown = opened
             self._context.feed(on.CardAccepted(opened.n, self._card))
+
+    def refresh_lists(self) -> None:
+        """The centre has other lists: take them now, and judge the card that is in by them."""
+        self._calls.ask(lambda client: client.crls(), self._refreshed, lambda _: None)
+
+    def _refreshed(self, answer: wire.CrlsAnswer) -> None:
+        """A card that is good no more ends its session; lists that are no good end nothing."""
+        with contextlib.suppress(Fault):
+            self._trust.take(answer.crls, self._context.utc_s())
+        if self._shown is None:
+            return
+        try:
+            self._trust.check(self._shown, self._context.utc_s())
+        except Refused as refused:
+            self._context.feed(on.Failed(self._shown.n, refused.code))
+        except Fault:
+            pass  # the list at hand has run out meanwhile: the centre judges each renewal
 
     def sign(self, n: int, statement: fields.Statement) -> None:
         """Have the card sign; the worker builds the bytes from the fields by itself."""
@@ -130,10 +151,13 @@ class CardSide:
 
     def close(self, n: int) -> None:
         """Reset the card and let go of it."""
-        self._opened = self._reading = self._lists_asked = self._card = self._asked = None
+        self._opened = self._reading = self._lists_asked = self._asked = None
+        self._card = self._shown = None
         self.link.send(ipc.CloseCard(n=n))
 
     def _moved(self, message: ipc.Inserted | ipc.Removed | ipc.ReadersChanged) -> None:
+        if isinstance(message, ipc.ReadersChanged):
+            self.readers = len(message.readers)
         match message:
             case ipc.Inserted():
                 insertion = self._readers.inserted(message.reader, message.insertion)
@@ -158,6 +182,7 @@ class CardSide:
 
     def lost(self) -> None:
         """The card worker died; the cards are where they are."""
+        self.readers = 0
         self._readers.worker_died()
         self._context.lost("card-worker-died")
 

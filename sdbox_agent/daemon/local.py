@@ -12,6 +12,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from sdbox_agent import ipc
 from sdbox_agent.daemon import view
 from sdbox_agent.errors import DecodeError
@@ -62,9 +64,16 @@ class LocalSocket:
     def show(self, state: at.State, mono_ms: float) -> None:
         """Tell every watcher of a new state."""
         self._state = state
-        self._view = view.view(state, mono_ms)
+        self._tell(msgspec.structs.replace(view.view(state, mono_ms), link=self._view.link))
+
+    def show_link(self, link: view.LinkView) -> None:
+        """The same of the link to the centre."""
+        self._tell(msgspec.structs.replace(self._view, link=link))
+
+    def _tell(self, shown: view.View) -> None:
+        self._view = shown
         for client in tuple(self._watchers):
-            self._send(client, self._view)
+            self._send(client, shown)
 
     def close(self) -> None:
         """For good."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sdbox_agent import errors, hardening, ipc, notify
 from sdbox_agent.audit.outbox import Outbox
+from sdbox_agent.centre.boxlink import BoxLink
 from sdbox_agent.daemon import settings
 from sdbox_agent.daemon.calls import Calls
 from sdbox_agent.daemon.card_side import CardSide
@@ -20,6 +21,7 @@ from sdbox_agent.daemon.context import Context
 from sdbox_agent.daemon.finger_side import FingerSide
 from sdbox_agent.daemon.greeting import Greeting
 from sdbox_agent.daemon.hotplug import Monitor
+from sdbox_agent.daemon.link_side import LinkSide, Parts, first_after_s
 from sdbox_agent.daemon.links import Link
 from sdbox_agent.daemon.local import LocalSocket
 from sdbox_agent.daemon.patience import Patience
@@ -158,6 +160,24 @@ class _Core:
             context, outbox, self._card, self._centre, self._finger, self._tunnel, self._greeting
         )
         self._local = _local_socket(loop, paths.agent_socket, uids.watchers, self._feed)
+        self._link_calls = Calls(loop, configured.client)
+        self._link = LinkSide(
+            loop,
+            context,
+            outbox,
+            self._link_calls,
+            boot_counter,
+            Parts(
+                readers=lambda: self._card.readers,
+                sensor=lambda: self._finger.link.up,
+                refresh_lists=self._card.refresh_lists,
+                show=self._local.show_link,
+            ),
+        )
+        share = secrets.SystemRandom().random
+        self._boxlink = BoxLink(
+            configured.client, self._link.claim, self._link.told, share, time.monotonic
+        )
         self._shell = Shell(loop, policy, performer.perform, self._show, patience.again_s)
         self._links(paths, uids)
         self._hotplug = _monitor(configured.profile, configured.sensor)
@@ -191,12 +211,16 @@ class _Core:
         if self._hotplug is not None:
             loop.add_reader(self._hotplug.fileno(), self._devices)
         self._greeting.begin()
+        uptime_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._boxlink.start(first_after_s(uptime_s, secrets.SystemRandom().random()))
         self._watchdog()
         notify.event(notify.Event.STARTED, "started")
         self._card.looked = self._say_ready
         loop.call_later(READY_S, self._say_ready)
         gc.freeze()  # no collection looks at what is there by now: 35 ms, in which a card may go
         loop.run_forever()
+        self._boxlink.close()
+        self._link_calls.close()
         self._local.close()
         for side in (self._finger, self._card, self._tunnel):
             side.link.close()
@@ -223,6 +247,7 @@ class _Core:
 
     def _show(self, state: at.State) -> None:
         self._local.show(state, time.monotonic() * 1000)
+        self._link.changed(state)
         self._say_status(f"{type(state).__name__.lower()} {getattr(state, 'code', '')}".rstrip())
         if type(state) is not self._shown:
             self._shown = type(state)

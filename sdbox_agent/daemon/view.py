@@ -48,6 +48,14 @@ class Project(Message, frozen=True, kw_only=True, tag="project"):
     code: Code | None = None
 
 
+class LinkView(Message, frozen=True, kw_only=True, tag="link"):
+    """The link to the centre. `code` is why it is down."""
+
+    up: bool
+    since_ms: Annotated[float, Meta(ge=0)]  # CLOCK_MONOTONIC
+    code: Code | None = None
+
+
 class View(Message, frozen=True, kw_only=True, tag="view"):
     """The box as a person may see it. `code` is why a session ended, or what to do now."""
 
@@ -68,6 +76,7 @@ class View(Message, frozen=True, kw_only=True, tag="view"):
     expires_in_days: int | None = None  # when the card ends soon
     waits: bool = False  # the sensor, for a finger
     notices: tuple[Code, ...] = ()  # what the centre has to say besides
+    link: LinkView | None = None
 
 
 class Taken(Message, frozen=True, kw_only=True, tag="taken"):

@@ -60,7 +60,7 @@ class Hosts:
 def _whole(sock: ssl.SSLSocket) -> bytes:
     """One request with its body; b"" at the end."""
     got = b""
-    while b"\r\n\r\n" not in got or not got.endswith(b"}"):
+    while b"\r\n\r\n" not in got or not (got.startswith(b"GET") or got.endswith(b"}")):
         more = sock.recv(65536)
         if not more:
             return b""

@@ -89,6 +89,43 @@ def test_a_list_that_revokes_is_heeded_and_a_centre_away_leaves_those_at_hand(si
     assert side.bench.failed() == "card-revoked"
 
 
+def test_a_list_that_comes_meanwhile_judges_the_card_that_is_in(accepted: Side) -> None:
+    accepted.side.refresh_lists()
+    assert accepted.calls.request() == ("crls",)
+    accepted.lists(cards.crl(5))
+    assert accepted.fed == []
+    accepted.side.refresh_lists()
+    accepted.lists(cards.crl(6, cards.card().certificates.auth))
+    assert accepted.bench.failed() == "card-revoked"
+
+
+def test_a_list_that_is_no_good_ends_nothing_and_neither_does_a_centre_away(accepted: Side) -> None:
+    accepted.side.refresh_lists()
+    accepted.calls.fail("centre-unreachable")
+    for bad in (b"nonsense", cards.crl(0)):  # no list; one with a number that went back
+        accepted.side.refresh_lists()
+        accepted.lists(bad)
+    assert accepted.fed == []
+
+
+def test_a_list_that_comes_without_a_card_is_kept_for_the_next(side: Side) -> None:
+    side.side.refresh_lists()
+    side.lists(cards.crl(5, cards.card().certificates.auth))
+    assert side.fed == []
+    side.side.open(N, 1)
+    side.calls.fail("centre-unreachable")
+    side.side.heard(cards.opened())
+    assert side.bench.failed() == "card-revoked"
+
+
+def test_the_readers_are_counted_while_somebody_watches_them(side: Side) -> None:
+    assert side.side.readers == 1
+    side.side.heard(ipc.ReadersChanged(readers=("r", "s")))
+    assert side.side.readers == 2
+    side.side.lost()
+    assert side.side.readers == 0
+
+
 def test_without_any_list_and_without_a_centre_no_card_goes_on(side: Side) -> None:
     side.side.open(N, 1)
     side.side.heard(cards.opened())

@@ -100,6 +100,18 @@ def _readable(client: ipc.Channel) -> bool:
     return True
 
 
+def test_the_link_to_the_centre_is_shown_beside_each_state(bench: Bench) -> None:
+    watcher = bench.client()
+    watcher.send(view.WatchBox())
+    assert bench.next(watcher).link is None
+    down = view.LinkView(up=False, since_ms=5, code="centre-slow")
+    bench.local.show_link(down)
+    assert (bench.next(watcher).link, bench.local._view.state) == (down, "idle")
+    bench.local.show(CHOOSING, 7)
+    shown = bench.next(watcher)
+    assert (shown.link, shown.state) == (down, "choosing")
+
+
 def test_a_choice_is_answered_at_once_and_handed_on_if_it_can_be(bench: Bench) -> None:
     def choose(project: str) -> str:
         answer = bench.ask(view.ChooseProject(project=project))

@@ -79,6 +79,7 @@ GOOD = {
     "idle_cpu_percent": 0.1,
     "tunnel_throughput_ratio": {"p50": 0.95, "low": 0.5},
     "leaked_frames": 0,
+    "revoked_to_box_ms": {"p99": 2000.0},
 }
 
 
@@ -181,6 +182,7 @@ def test_a_short_run_has_every_figure_in_its_form(tmp_path) -> None:
             ups=1, last_packets=1, kills=1, pairs=2, pair_s=0.05, lives=1, campaign=2
         ),
         carried=0,
+        linked=0,
     )
     figures = bench.measure(plan)
     out = json.loads(json.dumps(figures))

@@ -145,6 +145,41 @@ def test_a_database_that_was_away_makes_events_late_and_no_more(
         one.until_kinds("resync", "crl")
 
 
+def test_lists_that_are_no_good_make_no_event_late(world: World, port: int) -> None:
+    (world.root / "cards.crl").write_bytes(b"nonsense")
+    with listening(world, port, 1) as one:
+        tell(world, wire.NewPolicy(version=2))
+        one.until_kinds("resync", "policy")
+
+
+def test_two_processes_on_one_database_feed_and_cut_each_its_own(world: World, port: int) -> None:
+    other = another(world)
+    with (
+        tls.served(world) as second,
+        listening(world, port, 1) as one,
+        listening(world, second, 1, box=other) as two,
+        held(world, port, other) as sock,  # here, while its stream is there
+    ):
+        tell(world, wire.NewCrls())
+        tell(world, wire.NewCrls(), box=other)
+        one.until_kinds("resync", "crl")
+        two.until_kinds("resync", "crl")
+        world.staff.suspend_box(other.name, "test")
+        assert two.until_ended() == "centre-unreachable"
+        assert two.kinds[-1] == "suspended"
+        assert over(sock)
+        assert one.ended is None
+
+
+def test_a_box_that_comes_again_at_another_process_is_no_clone(world: World, port: int) -> None:
+    with tls.served(world) as second, listening(world, port, 1) as one:
+        one.until_kinds("resync")
+        with listening(world, second, 2, one.reader.last) as again:
+            tell(world, wire.NewCrls())
+            again.until_kinds("crl")
+    assert ("link", "box-clone") not in world.trace()
+
+
 # -- one stream a box ------------------------------------------------------------------------------
 
 
@@ -171,23 +206,31 @@ def test_two_holders_of_a_key_are_both_told_and_cut(world: World, port: int) -> 
 
 
 def test_a_suspended_box_loses_every_connection_it_has(world: World, port: int) -> None:
-    context = tls.box_context(world, world.box)
-    with contextlib.ExitStack() as stack:
-        held = []
-        for _ in range(2):  # no request on them yet, or ever
-            raw = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
-            held.append(stack.enter_context(context.wrap_socket(raw, server_hostname=tls.NAME)))
-        one = stack.enter_context(listening(world, port, 1))
-        other = stack.enter_context(listening(world, port, 1, box=another(world)))
+    with (
+        held(world, port) as silent,
+        held(world, port) as half,
+        listening(world, port, 1) as one,
+        listening(world, port, 1, box=another(world)) as other,
+    ):
+        half.sendall(b"POST /v1/hello HTTP/1.1\r\n")
         world.staff.suspend_box(world.box.name, "test")
         assert one.until_ended() == "centre-unreachable"
         assert one.kinds[-1] == "suspended"
-        for sock in held:
-            assert _over(sock)
+        assert over(silent)
+        assert over(half)
         assert other.ended is None
 
 
-def _over(sock: ssl.SSLSocket) -> bool:
+@contextlib.contextmanager
+def held(world: World, port: int, box: Box | None = None) -> Iterator[ssl.SSLSocket]:
+    """A connection with no request on it."""
+    context = tls.box_context(world, box or world.box)
+    raw = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+    with context.wrap_socket(raw, server_hostname=tls.NAME) as sock:
+        yield sock
+
+
+def over(sock: ssl.SSLSocket) -> bool:
     try:
         return sock.recv(1) == b""
     except ConnectionError:
@@ -222,9 +265,7 @@ def test_a_row_that_nobody_told_of_cuts_too(world: World, port: int) -> None:
 def test_an_unclear_question_opens_nothing(
     world: World, port: int, query: str, last: str | None
 ) -> None:
-    context = tls.box_context(world, world.box)
-    raw = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
-    with context.wrap_socket(raw, server_hostname=tls.NAME) as sock:
+    with held(world, port) as sock:
         header = "" if last is None else f"last-event-id: {last}\r\n"
         sock.sendall(f"GET /v1/link?{query} HTTP/1.1\r\nhost: c\r\n{header}\r\n".encode())
         assert sock.recv(65536).startswith(b"HTTP/1.1 400")
