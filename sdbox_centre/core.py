@@ -5,6 +5,7 @@ And the two questions each call begins with: which box is this, and which sessio
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from sdbox_agent.centre.wire import Policy
     from sdbox_agent.pki.path import CheckedCard
+    from sdbox_agent.terms import Delivered
     from sdbox_centre.codes import Codes
     from sdbox_centre.gateway_wire import Install, Installed, Renewal, Renewed
     from sdbox_centre.store import Store
@@ -95,6 +97,19 @@ def session_of(tx: Connection, box: Row[Any], name: str, now_s: int) -> Row[Any]
     if session.state == "ended" or session.live_until_s <= now_s:
         raise Refused("session-closed")
     return session
+
+
+def delivered(
+    tx: Connection,
+    now_s: int,
+    what: Delivered,
+    handed: bytes,
+    box: str,
+    session: str | None = None,
+) -> None:
+    """Trace what is handed to a box, by its hash; the box's audit record holds the same one."""
+    sha256 = hashlib.sha256(handed).digest()
+    note(tx, now_s, "delivered", what=what, sha256=sha256, box=box, session=session)
 
 
 def end_all(tx: Connection, sessions: Iterable[Row[Any]], code: str, now_s: int) -> list[str]:

@@ -136,3 +136,17 @@ def test_no_key_is_ever_shown() -> None:
         challenge=bytes(32),
     )
     assert "test-secret" not in f"{answer!r}{answer}{(answer,)}"
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32), max_size=wire.MAX_LISTS))
+def test_the_lists_a_box_has_come_back_as_they_were(digests: list[bytes]) -> None:
+    assert wire.parse_lists_had(wire.lists_had(digests)) == frozenset(digests)
+
+
+@given(st.text(max_size=700))
+def test_other_words_are_digests_or_refused(have: str) -> None:
+    try:
+        found = wire.parse_lists_had(have)
+    except DecodeError:
+        return
+    assert {digest.hex() for digest in found} == set(filter(None, have.split(",")))
