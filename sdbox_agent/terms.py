@@ -24,7 +24,7 @@ KemCiphertext = Annotated[
 PostQuantum = Literal["ml-kem-768"]
 POST_QUANTUM: Final = "ml-kem-768"  # what every tunnel's preshared key is made with
 
-
+Delivered = Literal["policy", "reference", "list"]  # what the centre hands to a box
 CarriedBy = Literal["udp", "tls"]  # what WireGuard's packets travel in
 
 

@@ -24,7 +24,7 @@ from sdbox_agent.centre import eventstream, wire
 from sdbox_agent.errors import AskAgain, DecodeError, Fault, Refused, SdboxError
 from sdbox_centre import link, review, rows, sessions, tunnels
 from sdbox_centre.connections import Connections
-from sdbox_centre.core import box_of
+from sdbox_centre.core import box_of, delivered
 from sdbox_centre.line import RETRY_AFTER_S, Line, Rank
 from sdbox_centre.openapi import JSON, operation, stream
 from sdbox_centre.store import note
@@ -66,6 +66,11 @@ CALLS: Final = {
     "renew": _Kind(wire.RenewRequest, wire.RenewAnswer, tunnels.renew, Rank.LEASE),
     "end": _Kind(wire.EndRequest, wire.EndAnswer, sessions.end, Rank.LEASE),
     "health": _Kind(wire.HealthRequest, wire.HealthAnswer, link.health, Rank.NEWCOMER),
+}
+_HAVE: Final = {
+    "name": "have",
+    "in": "query",
+    "schema": {"type": "string", "pattern": "^([0-9a-f]{64}(,[0-9a-f]{64}){0,7})?$"},
 }
 _STATUS: Final = {  # all other codes: by their class
     "request-invalid": HTTPStatus.BAD_REQUEST,
@@ -156,14 +161,21 @@ def _add_call(app: FastAPI, line: Line, centre: Centre, name: str, kind: _Kind) 
 def _add_crls(
     app: FastAPI, line: Line, centre: Centre, crls: Callable[[], tuple[bytes, ...]]
 ) -> None:
-    def lists(fingerprint: bytes) -> bytes:
+    def lists(fingerprint: bytes, had: frozenset[bytes]) -> bytes:
         with centre.store.begin() as tx:
-            box_of(tx, fingerprint)
-        return wire.encode(wire.CrlsAnswer(crls=crls()))
+            box = box_of(tx, fingerprint)
+            new = tuple(one for one in crls() if hashlib.sha256(one).digest() not in had)
+            for crl_der in new:
+                delivered(tx, centre.utc_s(), "list", crl_der, box.name)
+        return wire.encode(wire.CrlsAnswer(crls=new))
 
     async def endpoint(request: Request) -> Response:
         fingerprint = _fingerprint(request)
-        answer = await line.run(Rank.NEWCOMER, lambda: lists(fingerprint))
+        try:
+            had = wire.parse_lists_had(request.query_params.get("have", ""))
+        except DecodeError:
+            raise Refused("request-invalid") from None
+        answer = await line.run(Rank.NEWCOMER, lambda: lists(fingerprint, had))
         return Response(answer, media_type=JSON)
 
     endpoint.__doc__ = wire.CrlsAnswer.__doc__
@@ -171,7 +183,7 @@ def _add_crls(
         "/v1/crls",
         name="crls",
         response_class=Response,
-        openapi_extra=operation(None, wire.CrlsAnswer),
+        openapi_extra={**operation(None, wire.CrlsAnswer), "parameters": [_HAVE]},
     )(endpoint)
 
 

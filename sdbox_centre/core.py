@@ -5,6 +5,7 @@ And the two questions each call begins with: which box is this, and which sessio
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from sdbox_agent.centre.wire import Policy
     from sdbox_agent.pki.path import CheckedCard
+    from sdbox_agent.terms import Delivered
     from sdbox_centre.codes import Codes
     from sdbox_centre.facts import Proven
     from sdbox_centre.gateway_wire import Install, Installed, Renewal, Renewed
@@ -122,6 +124,19 @@ def held(
     box = box_of(tx, fingerprint)
     card = rows.hold_card_of(tx, box.name, box.boot_counter, name)
     return card, session_of(tx, box, name, now_s)
+
+
+def delivered(
+    tx: Connection,
+    now_s: int,
+    what: Delivered,
+    handed: bytes,
+    box: str,
+    session: str | None = None,
+) -> None:
+    """Trace what is handed to a box, by its hash; the box's audit record holds the same one."""
+    sha256 = hashlib.sha256(handed).digest()
+    note(tx, now_s, "delivered", what=what, sha256=sha256, box=box, session=session)
 
 
 def end_all(tx: Connection, sessions: Iterable[Row[Any]], code: str, now_s: int) -> list[str]:

@@ -13,7 +13,7 @@ from sdbox_agent.errors import Refused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
 from sdbox_centre import access, boots, challenges, facts, rows, twice
-from sdbox_centre.core import box_of, end_all, held, key_of, session_of
+from sdbox_centre.core import box_of, delivered, end_all, held, key_of, session_of
 from sdbox_centre.store import note
 
 if TYPE_CHECKING:
@@ -134,13 +134,17 @@ def _admit(
     about = {"box": session.box, "session": session.name, "card": shown.card}
     note(tx, now_s, "proof", level=level.value, **about)
     aged = rows.ageing_of(tx, enrolment.id).notices if level is Level.HOST_MATCH else ()
+    reference = bytes(enrolment.reference) if level is Level.HOST_MATCH else None
+    delivered(tx, now_s, "policy", wire.encode(centre.policy), session.box, session.name)
+    if reference is not None:
+        delivered(tx, now_s, "reference", reference, session.box, session.name)
     return wire.encode(
         wire.ProofAnswer(
             level=level,
             policy=centre.policy,
             grants=grants,
             enrolment=enrolment.id,
-            reference=bytes(enrolment.reference) if level is Level.HOST_MATCH else None,
+            reference=reference,
             attempts_left=access.attempts_left(card.failures),
             unlocks=card.unlocks,
             notices=(*aged, *standing.notices),

@@ -303,6 +303,8 @@ trace: Final = Table(
     Column("level", String),
     Column("project", String),
     Column("post_quantum", String),  # of a lease: how its tunnel's preshared key was made
+    Column("what", String),  # of a delivery: policy, reference, list
+    Column("sha256", LargeBinary),  # of what was handed over
     Column("motive", String),  # of a staff act
     Column("staff", String),  # where two are needed: who proposed
     Column("second", String),  # and who confirmed

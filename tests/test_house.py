@@ -126,6 +126,7 @@ STORIES = {
     "tests/workers/test_tunnel_kills.py",  # workers/tunnel.py: any two, in every state
     "tests/workers/test_tunnel_clock.py",  # workers/tunnel.py: fault 85
     "tests/workers/test_tunnel_deaths.py",  # workers/tunnel.py: whoever dies, whenever
+    "tests/hil/test_deliveries.py",  # both ends of a receipt of delivery
     "tests/hil/card/test_opensc.py",  # a third party's opinion
     "tests/hil/card/test_yubico.py",  # another's
     "tests/hil/card/test_pcsc.py",  # through a real pcscd

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from hil.bench_figures import timing
@@ -21,7 +22,7 @@ Step = dict[str, Any]
 
 def figures(measured: Measured) -> Step:
     """One step's row of build/load.json."""
-    opened = [call for call in measured.calls if (call.name, call.code) == ("receipt", "done")]
+    opened = measured.opened
     begun_s = min(call.sent_s for call in measured.calls)
     ended_s = max(call.sent_s + call.took_ms / 1000 for call in measured.calls)
     wall_s = ended_s - begun_s
@@ -30,6 +31,7 @@ def figures(measured: Measured) -> Step:
         "sessions_per_s": round(len(opened) / wall_s, 2),
         "call_ms": timing(call.took_ms for call in measured.calls),
         "failed": measured.boxes - len(opened),
+        "refused": dict(Counter(call.code for call in measured.calls if call.code != "done")),
         "session_cpu_ms": _each_ms(measured.morning_cpu_s, max(len(opened), 1)),
     }
     if measured.renewals:

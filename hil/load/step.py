@@ -50,6 +50,11 @@ class Measured:
     morning_cpu_s: dict[str, float] = field(default_factory=dict)
     renewal_cpu_s: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def opened(self) -> list[int]:
+        """The boxes that have a lease."""
+        return [call.box for call in self.calls if (call.name, call.code) == ("receipt", "done")]
+
 
 class Bench:
     """A centre and its boxes, from `with` to its end."""
@@ -110,8 +115,10 @@ def run(boxes: int, rng: random.Random, renewals_s: float, revocations: int) -> 
         time.sleep(renewals_s)
         measured.renewed_s = time.monotonic() - begun_s
         measured.renewal_cpu_s = _since(before, bench.cpu_s())
+        inside = [bench.parties[box] for box in measured.opened]
         measured.revocation_ms = [
-            revocation_ms(bench, party) for party in rng.sample(bench.parties, revocations)
+            revocation_ms(bench, party)
+            for party in rng.sample(inside, min(revocations, len(inside)))
         ]
         measured.renewals = bench.clients.stop()
     return measured

@@ -10,12 +10,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from msgspec import UNSET
+
 from sdbox_agent.audit import hashchain, record
 from sdbox_agent.errors import DecodeError, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from msgspec import UnsetType
 
     from sdbox_agent.audit.record import Result
     from sdbox_agent.state.filesystem import FileSystem
@@ -73,6 +77,7 @@ class Outbox:
         session: str | None = None,
         level: Level | None = None,
         utc_s: int | None = None,
+        sha256: str | UnsetType = UNSET,
     ) -> int:
         """Record one event; it is on disk when this returns its sequence number.
 
@@ -91,6 +96,7 @@ class Outbox:
             session=session,
             level=level,
             result=result,
+            sha256=sha256,
         )
         line = record.encode(entry)
         if self._size + len(line) + 1 > self._budget_bytes:

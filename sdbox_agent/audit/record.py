@@ -11,7 +11,7 @@ import datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads it at run time
@@ -42,6 +42,7 @@ class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     session: Name | None
     level: Level | None
     result: Result
+    sha256: Digest | UnsetType = UNSET  # of what was received, where something was
 
 
 _encoder: Final = msgspec.json.Encoder()

@@ -130,9 +130,10 @@ class CentreClient:
         """POST /v1/end."""
         return self._post("end", request, wire.EndAnswer)
 
-    def crls(self) -> wire.CrlsAnswer:
-        """GET /v1/crls."""
-        return self._call("GET", "crls", b"", wire.CrlsAnswer)
+    def crls(self, have: Sequence[bytes] = ()) -> wire.CrlsAnswer:
+        """GET /v1/crls: the lists but those of which the box has this SHA-256."""
+        asked = wire.lists_had(have)
+        return self._call("GET", f"crls?have={asked}" if asked else "crls", b"", wire.CrlsAnswer)
 
     def health(self, request: wire.HealthRequest) -> wire.HealthAnswer:
         """POST /v1/health."""

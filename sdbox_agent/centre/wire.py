@@ -7,7 +7,8 @@ carries the next challenge (one use, bound to box and session). Bytes are base64
 from __future__ import annotations
 
 import json
-from typing import Annotated, Final, Literal, TypeVar
+import re
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -17,11 +18,16 @@ from sdbox_agent.centre.eventstream import RESYNC
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.terms import CHALLENGE_BYTES, Band, KemCiphertext, KemKey, Level
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 # Version 1 let the API hand out the tunnel's preshared key, and is not spoken any more.
 WIRE_MIN: Final = 2
 WIRE_MAX: Final = 2
 MAX_REQUEST_BYTES: Final = 64 * 1024  # a proof with three certificates at their limit, in base64
 MAX_BODY_BYTES: Final = 512 * 1024  # of an answer: CRLs of every card authority
+MAX_LISTS: Final = 8  # in one answer
+_HAVE: Final = re.compile(rf"[0-9a-f]{{64}}(,[0-9a-f]{{64}}){{0,{MAX_LISTS - 1}}}")
 
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+\Z")]
 Label = Annotated[str, Meta(max_length=200)]  # for people
@@ -262,9 +268,14 @@ class Resync(_Closed, frozen=True, kw_only=True):
 
 
 class CrlsAnswer(_Closed, frozen=True, kw_only=True):
-    """GET /v1/crls: the CRLs (DER) of card and enrolment authorities; the box asks nobody else."""
+    """GET /v1/crls: the CRLs (DER) of card and enrolment authorities; the box asks nobody else.
 
-    crls: Annotated[tuple[Annotated[bytes, Meta(max_length=128 * 1024)], ...], Meta(max_length=8)]
+    `?have=` names those that it has, which are left out: SHA-256, hexadecimal, comma between.
+    """
+
+    crls: Annotated[
+        tuple[Annotated[bytes, Meta(max_length=128 * 1024)], ...], Meta(max_length=MAX_LISTS)
+    ]
 
 
 class Problem(_Closed, frozen=True, kw_only=True):
@@ -293,6 +304,20 @@ EVENTS: Final[dict[str, type[Event]]] = {
 }
 Known = TypeVar("Known", bound=_Closed)
 _encoder: Final = msgspec.json.Encoder()
+
+
+def lists_had(digests: Iterable[bytes]) -> str:
+    """`have` of GET /v1/crls."""
+    return ",".join(digest.hex() for digest in digests)
+
+
+def parse_lists_had(have: str) -> frozenset[bytes]:
+    """Read it back. Raises DecodeError."""
+    if not have:
+        return frozenset()
+    if not _HAVE.fullmatch(have):
+        raise DecodeError("not digests of lists")
+    return frozenset(bytes.fromhex(digest) for digest in have.split(","))
 
 
 def encode(message: _Closed) -> bytes:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sdbox_agent.daemon.calls import Calls
     from sdbox_agent.daemon.context import Context
     from sdbox_agent.daemon.links import Link
+    from sdbox_agent.daemon.received import Received
     from sdbox_agent.daemon.trust import Trust
     from sdbox_agent.identity.keys import BoxIdentity
 
@@ -37,7 +38,15 @@ class CardSide:
     link: Link[ipc.FromCard]
     looked: Callable[[], None] = staticmethod(lambda: None)  # told at each look at the readers
 
-    def __init__(self, context: Context, calls: Calls, trust: Trust, identity: BoxIdentity) -> None:
+    def __init__(
+        self,
+        context: Context,
+        calls: Calls,
+        trust: Trust,
+        identity: BoxIdentity,
+        received: Received,
+    ) -> None:
+        self._received = received
         self._context = context
         self._calls = calls
         self._trust = trust
@@ -58,8 +67,9 @@ class CardSide:
         number = self._readers.number(insertion)
         self.link.send(ipc.OpenCard(n=n, insertion=number, kinds=self._trust.kinds))
         guard = self._context.guard
+        have = self._trust.lists()
         self._calls.ask(
-            lambda client: client.crls(),
+            lambda client: client.crls(have),
             lambda answer: guard(n, lambda: self._lists_came(n, answer)),
             lambda code: guard(n, lambda: self._lists_came(n, None, code)),  # those at hand may do
         )
@@ -68,6 +78,7 @@ class CardSide:
         self, n: int, answer: wire.CrlsAnswer | None, why_not: str | None = None
     ) -> None:
         if answer is not None:
+            self._received.lists(n, answer)
             self._trust.take(answer.crls, self._context.utc_s())
         if self._lists_asked == n:
             self._lists_asked, self._no_lists = None, why_not

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sdbox_agent.centre.https import CentreClient
     from sdbox_agent.daemon.calls import Calls
     from sdbox_agent.daemon.context import Context
+    from sdbox_agent.daemon.received import Received
     from sdbox_agent.session import effects as do
     from sdbox_agent.session.events import Card
     from sdbox_agent.state.attempts import Attempts
@@ -29,8 +30,14 @@ class CentreSide:
     """Speaks to the centre for a session; the box's own counters go with it."""
 
     def __init__(
-        self, context: Context, calls: Calls, attempts: Attempts, boot_counter: int
+        self,
+        context: Context,
+        calls: Calls,
+        attempts: Attempts,
+        boot_counter: int,
+        received: Received,
     ) -> None:
+        self._received = received
         self._context = context
         self._calls = calls
         self._attempts = attempts
@@ -104,6 +111,7 @@ class CentreSide:
         def admitted(answer: wire.ProofAnswer) -> None:
             self._attempts.unlocked(_counted_as(card), answer.unlocks)
             left = self._attempts.lower(_counted_as(card), answer.attempts_left)
+            self._received.admitted(n, answer)
             answer = msgspec.structs.replace(answer, attempts_left=left)
             self._context.feed(on.Admitted(n, answer))
 

@@ -27,6 +27,7 @@ from sdbox_agent.daemon.local import LocalSocket
 from sdbox_agent.daemon.patience import Patience
 from sdbox_agent.daemon.perform import Performer
 from sdbox_agent.daemon.published import Published
+from sdbox_agent.daemon.received import Received
 from sdbox_agent.daemon.shell import Shell
 from sdbox_agent.daemon.trust import Trust
 from sdbox_agent.daemon.tunnel_side import TunnelSide
@@ -135,8 +136,9 @@ class _Core:
             test_issuers=configured.profile.card.test_issuers,
             publish=Published(paths.crls).put,
         )
-        self._card = CardSide(context, self._calls, trust, configured.identity)
-        self._centre = CentreSide(context, self._calls, attempts, boot_counter)
+        received = Received(outbox, context)
+        self._card = CardSide(context, self._calls, trust, configured.identity, received)
+        self._centre = CentreSide(context, self._calls, attempts, boot_counter, received)
         self._finger = FingerSide(
             context,
             configured.desk_anchors,

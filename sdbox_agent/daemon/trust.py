@@ -7,6 +7,7 @@ for as long as it lasts, so a centre out of reach doesn't make a revoked card go
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import Bug, DecodeError
@@ -88,6 +89,11 @@ class Trust:
             return all(certificate.load(one).subject != issuer for one in ours)
         except DecodeError:
             return False
+
+    def lists(self) -> tuple[bytes, ...]:
+        """SHA-256 of each list at hand: the centre need not send it again."""
+        held = (*self._card_lists.values(), *self._desk_lists.values())
+        return tuple(hashlib.sha256(crl_der).digest() for crl_der in held)
 
     def desk_lists(self) -> tuple[bytes, ...]:
         """The newest lists of the enrolment authorities, DER: the finger process asks them."""

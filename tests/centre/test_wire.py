@@ -145,3 +145,17 @@ def test_an_event_is_read_as_its_kind_and_as_no_other() -> None:
     for kind in ("crl", "revoked", "nothing", ""):
         with pytest.raises(DecodeError):
             wire.decode_event(kind, wire.encode(window))
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32), max_size=wire.MAX_LISTS))
+def test_the_lists_a_box_has_come_back_as_they_were(digests: list[bytes]) -> None:
+    assert wire.parse_lists_had(wire.lists_had(digests)) == frozenset(digests)
+
+
+@given(st.text(max_size=700))
+def test_other_words_are_digests_or_refused(have: str) -> None:
+    try:
+        found = wire.parse_lists_had(have)
+    except DecodeError:
+        return
+    assert {digest.hex() for digest in found} == set(filter(None, have.split(",")))

@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable
 
 from sdbox_agent import ipc
+from sdbox_agent.audit.outbox import Outbox
 from sdbox_agent.daemon.context import Context
+from sdbox_agent.daemon.received import Received
 from sdbox_agent.errors import Fault
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
@@ -121,11 +123,13 @@ class Bench:
     def __init__(self, *, clock_set: bool = True) -> None:
         self.fed: list[on.Event] = []
         self.state: at.State = LIVE
-        kept = store.create(ModelFileSystem())
+        self.disk = ModelFileSystem()
+        kept = store.create(self.disk)
         self.marks, self.attempts = Marks(kept), Attempts(kept)
         if clock_set:
             self.marks.hello(utc_s=UTC_S, wire=1, policy_version=1)
         self.context = Context(POLICY, self.marks, self.fed.append, lambda: self.state)
+        self.received = Received(Outbox(self.disk, "boot"), self.context)
 
     def failed(self) -> str:
         """The code of the last event, which is a failure of this session."""

@@ -5,6 +5,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sdbox_agent import ipc
+from sdbox_agent.audit import outbox, record
 from sdbox_agent.centre import wire
 from sdbox_agent.daemon.card_side import CardSide
 from sdbox_agent.daemon.trust import Trust
@@ -37,7 +38,13 @@ class Side:
     def __init__(self, *, clock_set: bool = True) -> None:
         self.bench, self.calls = Bench(clock_set=clock_set), Calls()
         trust = Trust((cards.anchor(),), (), self.bench.marks, (kinds.FREE,))
-        self.side = CardSide(self.bench.context, self.calls, trust, Identity())  # type: ignore[arg-type]
+        self.side = CardSide(
+            self.bench.context,
+            self.calls,  # type: ignore[arg-type]
+            trust,
+            Identity(),  # type: ignore[arg-type]
+            self.bench.received,
+        )
         self.link = self.side.link = Link()  # type: ignore[assignment]
         self.side.heard(ipc.ReadersChanged(readers=("r",)))
         self.side.heard(ipc.Inserted(reader="r", insertion=1))
@@ -69,7 +76,7 @@ def accepted(side: Side) -> Side:
 def test_the_card_is_read_while_the_lists_are_fetched(side: Side) -> None:
     side.side.open(N, 1)
     assert side.link.sent[0].insertion == 1
-    assert side.calls.request() == ("crls",)
+    assert side.calls.request() == ("crls", ())
     side.side.heard(cards.opened())
     assert side.fed == [], "not before the lists"
     side.lists()
@@ -205,9 +212,26 @@ def test_another_statement_than_the_one_asked_for_is_refused(accepted: Side) -> 
     assert accepted.bench.failed() == "card-failed", "asked once, taken once"
 
 
+def test_lists_at_hand_are_named_and_not_sent_again(accepted: Side) -> None:
+    def recorded() -> list[tuple[str, object]]:
+        lines = accepted.bench.disk.contents()[outbox.NAME].splitlines()
+        return [(entry.code, entry.sha256) for entry in map(record.decode, lines)]
+
+    ((code, sha256),) = recorded()
+    accepted.side.open(N + 1, 1)
+    assert (code, accepted.calls.request()) == (
+        "received-list",
+        ("crls", (bytes.fromhex(str(sha256)),)),
+    )
+    accepted.calls.answer(wire.CrlsAnswer(crls=()))
+    accepted.side.heard(msgspec.structs.replace(cards.opened(), n=N + 1))
+    assert isinstance(accepted.fed.pop(), on.CardAccepted)
+    assert recorded() == [("received-list", sha256)]
+
+
 def test_the_first_look_is_told_and_what_lies_there_begins_nothing() -> None:
     bench, looks = Bench(), []
-    side = CardSide(bench.context, Calls(), None, Identity())  # type: ignore[arg-type]
+    side = CardSide(bench.context, Calls(), None, Identity(), bench.received)  # type: ignore[arg-type]
     side.looked = lambda: looks.append(len(bench.fed))
     side.heard(ipc.ReadersChanged(readers=()))  # a worker that has not looked, or has no pcscd
     assert looks == []

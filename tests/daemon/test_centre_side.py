@@ -20,7 +20,13 @@ CARD = hashlib.sha256(FREE_CARD.auth).digest()
 class Side(CentreSide):
     def __init__(self) -> None:
         self.bench, self.calls = Bench(), Calls()
-        super().__init__(self.bench.context, self.calls, self.bench.attempts, boot_counter=5)  # type: ignore[arg-type]
+        super().__init__(
+            self.bench.context,
+            self.calls,  # type: ignore[arg-type]
+            self.bench.attempts,
+            boot_counter=5,
+            received=self.bench.received,
+        )
 
     @property
     def left(self) -> int:

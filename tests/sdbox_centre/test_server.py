@@ -1,6 +1,7 @@
 """The front, over real TLS: who gets in, and how long anybody may take."""
 
 import asyncio
+import hashlib
 import json
 import socket
 import ssl
@@ -63,6 +64,29 @@ def test_a_whole_session_over_tls(world: World, port: int) -> None:
     one.end()
     assert not world.peers.peers
     box.close()
+
+
+def test_a_list_that_the_box_has_is_not_handed_over_again(world: World, port: int) -> None:
+    box = tls.client(world, port)
+    (crl_der,) = box.crls().crls
+    had = hashlib.sha256(crl_der).digest()
+    assert box.crls([bytes(32), had]).crls == ()
+    assert box.crls([bytes(32)]).crls == (crl_der,)
+    box.close()
+    with world.store.begin() as tx:
+        rows = tx.exec_driver_sql(
+            "SELECT what, sha256, box, session FROM trace WHERE act = 'delivered'"
+        ).all()
+    assert [tuple(row) for row in rows] == [("list", had, world.box.name, None)] * 2
+
+
+@pytest.mark.parametrize("have", ["x", "00", "00" * 32 + ",", ",".join(["00" * 32] * 9)])
+def test_digests_that_are_none_are_refused(world: World, port: int, have: str) -> None:
+    with connect(world, port, tls.box_context(world, world.box)) as sock:
+        sock.sendall(f"GET /v1/crls?have={have} HTTP/1.1\r\nhost: c\r\n\r\n".encode())
+        said = answer(sock)
+    assert said.startswith(b"HTTP/1.1 400")
+    assert said.endswith(b'{"code":"request-invalid"}')
 
 
 def test_nobody_without_a_certificate(world: World, port: int) -> None:

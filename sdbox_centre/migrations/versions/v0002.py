@@ -1,4 +1,4 @@
-"""the facts of access, signed acts, the box link."""
+"""the facts of access, signed acts, the box link, deliveries."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -119,3 +119,7 @@ def upgrade() -> None:
         batch_op.create_foreign_key(
             batch_op.f("fk_sessions_contested_by"), "sessions", ["contested_by"], ["id"]
         )
+
+    with op.batch_alter_table("trace", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("what", sa.String(), nullable=True))
+        batch_op.add_column(sa.Column("sha256", sa.LargeBinary(), nullable=True))
