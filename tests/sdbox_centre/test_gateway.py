@@ -34,10 +34,13 @@ def install(world: World, n: int = 1, card=None, by=None, **changed) -> Install:
     )
 
 
-def renewal(world: World, n: int, session: int = 1, key=None, challenge=b"c" * 32) -> Renewal:
+def renewal(
+    world: World, n: int, session: int = 1, key=None, challenge=b"c" * 32, card=None
+) -> Renewal:
     name = f"{world.box.boot_id}-{session}"
     said = fields.Renew(box=world.box.name, session=name, challenge=challenge, n=n)
-    signer = (world.card.certificates.auth, key or world.card.auth)
+    card = card or world.card
+    signer = (card.certificates.auth, key or card.auth)
     return Renewal(
         key=f"{world.box.name}/{name}", statement=w.statement(said, signer), challenge=b"c" * 32
     )
