@@ -127,10 +127,10 @@ class LiveBox:
 class Gate:
     """The process, and what is said to it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, lease_s: int = LEASE_S) -> None:
         _, config = settings(world)
         text = Path(config).read_text().replace('"gateway.sock"', '"gate/gateway.sock"')
-        Path(config).write_text(f"{text}lease_s = {LEASE_S}\n")
+        Path(config).write_text(f"{text}lease_s = {lease_s}\n")
         gate = world.root / "gate"
         gate.mkdir(exist_ok=True)
         os.chown(gate, GATEWAY, GATEWAY)
@@ -138,6 +138,7 @@ class Gate:
         self.process = start("gateway", config, GATEWAY, net_admin=True)
         self.client = GatewayClient(self.path, GATEWAY)
         until(self.answers)  # its interface is up, then
+        world.clock.utc = int(time.time()) + 1  # a receipt from before its start is refused
 
     def __enter__(self) -> Self:
         return self
@@ -193,6 +194,10 @@ def play(root: Path) -> None:
     try:
         with Gate(world) as gate:
             live(world, gate, claim, cards)
+        with Gate(world, lease_s=2) as gate:
+            gate.client.install(install(world, 6, cards[0]))
+            gate.reload()
+            until(lambda: not peers())  # nobody asked, and no API has ever been there
         for end in (settings_that_can_not_be_read, a_dead_interface, a_kill):
             until(lambda: not interfaces())
             with Gate(world) as gate:
@@ -209,7 +214,6 @@ def live(world: World, gate: Gate, claim: Claim, cards: list) -> None:
     echo = Echo()
     boxes = [LiveBox(claim, n) for n in range(3)]
     asked = []
-    world.clock.utc = int(time.time()) + 1  # a receipt from before its start is refused
     for n, box in enumerate(boxes):
         request = install(world, n, cards[n], wg_public_key=box.public)
         since_s = time.monotonic()
