@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import signal
 import socket
 import ssl
 import sys
@@ -20,14 +19,12 @@ from hil.device import Device
 from hil.net import linux
 from hil.net.process import Process, Unit
 from hil.net.topology import CARRIER4, CENTRE4
-from sdbox_agent.errors import Fault
 from sdbox_agent.pki import certificate
 from sdbox_agent.terms import Level
 from sdbox_agent.tunnel.link import UapiSocket
 from sdbox_centre import engines
 from sdbox_centre.authority import pem_of
 from sdbox_centre.codes import KEY_BYTES, Codes
-from sdbox_centre.gateway_wire import GatewayClient
 from sdbox_centre.nofinger import NoFinger, Proposal
 from sdbox_centre.staff import CardShown, Staff, Validity
 from sdbox_centre.store import Store
@@ -395,21 +392,6 @@ class Centre:
                 return
             time.sleep(0.02)
         raise TimeoutError("the gateway does not listen")
-
-    def reload_gateway(self) -> None:
-        """The gateway takes up its program and settings anew; until that one answers."""
-        laid_out = Path(f"/proc/{self.gateway.pid}/auxv")  # drawn anew by each execve(2)
-        before = laid_out.read_bytes()
-        self.gateway.kill(signal.SIGHUP)
-        deadline = time.monotonic() + START_S
-        with GatewayClient(self.root / "gateway/gateway.sock", GATEWAY_UID) as client:
-            while time.monotonic() < deadline:
-                with contextlib.suppress(Fault):
-                    if laid_out.read_bytes() != before:
-                        client.remove(["nobody/1"])
-                        return
-                time.sleep(0.02)
-        raise TimeoutError("the gateway does not answer")
 
     def stop(self) -> None:
         """End all."""

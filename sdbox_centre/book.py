@@ -12,6 +12,7 @@ import ipaddress
 import re
 import tomllib
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
@@ -120,7 +121,7 @@ class Book:
         self._projects = projects
         self._carrier = carrier
         self._box_files = Unchanged(_box)
-        self._project_files = Unchanged(_project)
+        self._project_files = Unchanged(partial(load, kind=ProjectFile))
 
     def box(self, name: str) -> bytes:
         """Raises Refused: box-refused."""
@@ -133,10 +134,20 @@ class Book:
 
     def project(self, name: str) -> Project:
         """Raises Refused: project-not-granted; Fault: config-invalid."""
+        settings = self.settings(name)
+        if set(settings.cards) & set(settings.pin_cards):
+            raise Fault("config-invalid") from ValueError("a card in both lists")
         try:
-            return self._project_files.of(self._project_file(name))
-        except OSError:  # taken away this moment
-            raise Refused("project-not-granted") from None
+            return Project(
+                name=name,
+                levels=frozenset(level.value for level in settings.levels),
+                cards=_digests(settings.cards),
+                pin_cards=_digests(settings.pin_cards),
+                endpoint=settings.endpoint,
+                pools=pools(settings),
+            )
+        except ValueError:
+            raise Fault("config-invalid") from None
 
     def carrier(self) -> CarrierEnd | None:
         """Raises Fault: config-invalid."""
@@ -152,13 +163,12 @@ class Book:
 
     def settings(self, name: str) -> ProjectFile:
         """The project's file. Raises as `project`."""
-        return load(self._project_file(name), ProjectFile)
-
-    def _project_file(self, name: str) -> Path:
-        path = self._projects / f"{name}.toml"
-        if not _NAME.fullmatch(name) or not path.is_file():
+        if not _NAME.fullmatch(name):
             raise Refused("project-not-granted")
-        return path
+        try:
+            return self._project_files.of(self._projects / f"{name}.toml")
+        except OSError:
+            raise Refused("project-not-granted") from None
 
     def projects(self) -> tuple[str, ...]:
         """The names there are."""
@@ -184,23 +194,6 @@ class Book:
 def _box(path: Path) -> bytes:
     (certificate,) = certificates_of(path)
     return certificate
-
-
-def _project(path: Path) -> Project:
-    settings = load(path, ProjectFile)
-    if set(settings.cards) & set(settings.pin_cards):
-        raise Fault("config-invalid") from ValueError("a card in both lists")
-    try:
-        return Project(
-            name=path.stem,
-            levels=frozenset(level.value for level in settings.levels),
-            cards=_digests(settings.cards),
-            pin_cards=_digests(settings.pin_cards),
-            endpoint=settings.endpoint,
-            pools=pools(settings),
-        )
-    except ValueError:
-        raise Fault("config-invalid") from None
 
 
 def _digests(cards: tuple[str, ...]) -> frozenset[bytes]:

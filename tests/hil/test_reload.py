@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from hil.reload import reload_gateway
 from tests.hil.fault_bench import Bench, opened
 from tests.waiting import until
 
@@ -25,7 +26,7 @@ def renewals(bench: Bench, session: int) -> int:
 def test_a_session_outlives_a_reload_and_renews_its_lease_after_it(bench: Bench) -> None:
     seen = bench.to_open(bench.holder())
     for _ in range(2):
-        bench.rig.centre.reload_gateway()
+        reload_gateway(bench.rig.centre)
         assert bench.machine_answers()
     until(lambda: renewals(bench, seen.n) >= 2)
     assert bench.machine_answers()

@@ -34,10 +34,13 @@ def install(world: World, n: int = 1, card=None, by=None, **changed) -> Install:
     )
 
 
-def renewal(world: World, n: int, session: int = 1, key=None, challenge=b"c" * 32) -> Renewal:
+def renewal(
+    world: World, n: int, session: int = 1, key=None, challenge=b"c" * 32, card=None
+) -> Renewal:
     name = f"{world.box.boot_id}-{session}"
     said = fields.Renew(box=world.box.name, session=name, challenge=challenge, n=n)
-    signer = (world.card.certificates.auth, key or world.card.auth)
+    card = card or world.card
+    signer = (card.certificates.auth, key or card.auth)
     return Renewal(
         key=f"{world.box.name}/{name}", statement=w.statement(said, signer), challenge=b"c" * 32
     )
@@ -338,14 +341,6 @@ def test_a_renewal_asks_card_box_and_project_again(world: World) -> None:
     (world.root / "boxes" / f"{world.box.name}.pem").unlink()
     with refused("box-refused"):
         world.gateway.answer(renewal(world, 1))
-
-
-def test_a_peer_that_nobody_leased_is_put_out(world: World) -> None:
-    world.gateway.answer(install(world))
-    world.peers.add(w.Peer(b"x" * 32, ("10.77.0.6/32",)), bytearray(32))
-    world.gateway.reconcile(w.PROJECT)
-    assert b"x" * 32 not in world.peers.present()
-    assert len(world.peers.present()) == 1
 
 
 def test_an_interface_that_lost_a_peer_or_died_ends_the_gateway(world: World) -> None:

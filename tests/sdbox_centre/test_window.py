@@ -165,3 +165,16 @@ def test_a_reload_within_it_changes_nothing_of_it(world: World, office: Office) 
     office.planned = None  # and it is there only if the next program finds it, too
     through(world, gateway.memory())
     assert not world.peers.peers
+
+
+def test_a_session_goes_on_through_the_apis_own_outage(world: World, office: Office) -> None:
+    """It renews as the window opens, hears nothing for minutes, and renews again."""
+    one = w.session(world)
+    one.to_open()
+    office.plan(300)
+    over(world, 20)
+    assert one.renew().lease_s == 280
+    over(world, 200)
+    assert one.renew().lease_s == 80
+    over(world, 79)
+    assert one.renew().lease_s == w.LEASE_S
