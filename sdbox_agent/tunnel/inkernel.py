@@ -56,7 +56,7 @@ class KernelWireGuard:
         self._family = family
 
     def start(self) -> None:
-        """Make the interface. From a thread of the namespace its UDP socket is to be in."""
+        """Make the interface. Its UDP socket is of the namespace that this was made in."""
         self._here.run([rtnetlink.add(self.name, wgnetlink.FAMILY, self._namespace)])
         self.running = True
 

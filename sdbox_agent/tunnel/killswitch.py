@@ -2,9 +2,10 @@
 
 What passes is a list of openings, each with its purpose, which every rule carries as its comment:
 `networksheet` prints the same list for people. The tunnel's endpoint stands in sets, empty without
-a session; everything else is fixed when the walls are raised. Two tables: `inet` for whatever goes
-through the IP stack, and `netdev`, whose chain hangs at each uplink's egress hook, where frames
-written raw (AF_PACKET) pass too, and says the same.
+a session, and is spoken to under a mark that only a living helper lends (`lifeline`); everything
+else is fixed when the walls are raised. Two tables: `inet` for whatever goes through the IP stack,
+and `netdev`, whose chain hangs at each uplink's egress hook, where frames written raw (AF_PACKET)
+pass too, and says the same.
 Does not know who loads it (`workers.walls`) nor who fills the sets (`nfset`).
 """
 

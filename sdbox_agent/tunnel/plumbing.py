@@ -266,7 +266,7 @@ class Plumbing:
 
     def _delete_interface(self) -> None:
         for links in (self._there, self._here):
-            if index := links.index(INTERFACE):  # not ours: it would have died with the process
+            if index := links.index(INTERFACE):  # a dead helper's, in the kernel, or nobody's
                 links.run([rtnetlink.delete(index)])
 
 
