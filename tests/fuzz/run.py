@@ -137,7 +137,7 @@ def child(name: str, seconds: int, inputs: int, directory: str) -> None:
     """In the child: libFuzzer on one target, never to return."""
     import atheris  # here alone: it patches what is imported after it
 
-    with atheris.instrument_imports(include=["sdbox_agent", "hil"]):
+    with atheris.instrument_imports(include=["sdbox_agent", "sdbox_centre", "hil"]):
         module = importlib.import_module(f"tests.fuzz.{PREFIX}{name}")
     corpus = CORPUS / name
     corpus.mkdir(parents=True, exist_ok=True)
