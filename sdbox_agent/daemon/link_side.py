@@ -81,7 +81,7 @@ class LinkSide:
         self._health_due: asyncio.TimerHandle | None = None
         self._asking = False
         self._up = False
-        self._turned(up=False, code="started")
+        self._turned(up=False, code=None)
 
     def claim(self) -> wire.LinkRequest:
         """This start, and the next number. From any thread."""

@@ -100,7 +100,7 @@ def test_a_record_that_can_t_be_written_stops_no_revocation(side: Side) -> None:
 
 
 def test_a_lost_link_is_told_once_and_shown(side: Side) -> None:
-    assert side.shown == [LinkView(up=False, since_ms=0, code="started")]
+    assert side.shown == [LinkView(up=False, since_ms=0)]
     side.loop.move(2)
     side.hear(Up())
     side.loop.move(2)
