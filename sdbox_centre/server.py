@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import resource
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any, Final
@@ -177,5 +178,14 @@ def _with_alert(protocol: Any, error: BaseException | None) -> None:  # noqa: AN
 
 def serve(app: FastAPI, context: ssl.SSLContext, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT."""
+    allow_connections()
     server = make_server(app, context)
     server.run(sockets=[listener])
+
+
+def allow_connections() -> None:
+    """As many descriptors as connections may need, if the service manager's own limit lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from sdbox_agent.centre import eventstream
@@ -41,23 +42,17 @@ class _News(NamedTuple):
     """One look at the tables."""
 
     events: Sequence[Row[Any]]  # that streams here have not sent
-    newest: int  # id
     closed: frozenset[bytes]  # fingerprints of boxes out of service
 
 
 class _Behind:
     """Where to begin each query: an id that no transaction under way can have."""
 
-    def __init__(self) -> None:
-        self.floor: int | None = None  # until the first look
-        self._next = self._newest = 0
+    def __init__(self, newest: int) -> None:
+        """`newest`: the highest id there is, at the first look."""
+        self._newest = newest
+        self.floor = self._next = max(0, newest - BEHIND_IDS)
         self._settles_s = float("-inf")
-
-    def start(self, newest: int) -> int:
-        """The floor; by the newest id there is, if this is the first look."""
-        if self.floor is None:
-            self.floor = self._next = max(0, newest - BEHIND_IDS)
-        return self.floor
 
     def seen(self, newest: int, now_s: float) -> None:
         """So far has been looked; what was seen a while ago is settled."""
@@ -96,7 +91,7 @@ class Streams:
         self._crls = crls
         self._connections = connections
         self._of: dict[str, _Stream] = {}
-        self._behind = _Behind()
+        self._behind: _Behind | None = None  # until the first look
         self._late = False  # said in the log
         self._closed: frozenset[bytes] = frozenset()  # boxes to be cut, seen at the last look
         self._threads = ThreadPoolExecutor(1, "events")  # calls can't hold it up
@@ -137,7 +132,7 @@ class Streams:
                 announces_s = loop.time() + ANNOUNCE_S
                 await self._ask(self._announce)
             positions = {stream.box: stream.seq for stream in self._of.values()}
-            news = await self._ask(lambda: self._news(positions))  # noqa: B023  awaited here
+            news = await self._ask(partial(self._news, positions, loop.time()))
             if news is not None:
                 self._take(news)
             await asyncio.sleep(POLL_S)
@@ -171,14 +166,15 @@ class Streams:
             return
         link.announce(self._centre, crls)
 
-    def _news(self, positions: dict[str, int]) -> _News:
+    def _news(self, positions: dict[str, int], now_s: float) -> _News:
         with self._centre.store.begin() as tx:
-            floor = self._behind.start(linkrows.newest_event(tx))
-            heads = linkrows.heads(tx, floor)
+            if self._behind is None:
+                self._behind = _Behind(linkrows.newest_event(tx))
+            heads = linkrows.heads(tx, self._behind.floor)
+            self._behind.seen(heads[-1].id if heads else 0, now_s)
             due = [head.id for head in heads if head.seq > positions.get(head.box, head.seq)]
             events = linkrows.whole(tx, due) if due else []
-            newest = heads[-1].id if heads else floor
-            return _News(events, newest, linkrows.closed(tx))
+            return _News(events, linkrows.closed(tx))
 
     def _take(self, news: _News) -> None:
         for event in news.events:
@@ -186,7 +182,6 @@ class Streams:
             if stream is not None:
                 stream.put(link.message(event))
         self._late = False
-        self._behind.seen(news.newest, asyncio.get_running_loop().time())
         closed = self._connections.among(news.closed)
         for fingerprint in closed & self._closed:  # told at the last look, if it has a stream
             self._connections.cut(fingerprint)

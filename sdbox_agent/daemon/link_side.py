@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from sdbox_agent.daemon.context import Context
 
 HEALTH_S: Final = 60.0
-SETTLED_S: Final = 1.0  # after a tunnel came up or went down, which the centre hears at once
+SETTLED_S: Final = 1.0  # a health follows so soon on a new link, and on a tunnel's coming or going
 POWER_UP_S: Final = 180.0  # the machine has just started, and with it all others of the place
 SPREAD_S: Final = 20.0  # over which they come
+
+_OUT_OF_SERVICE: Final = frozenset({"box-suspended", "box-clone"})  # the link's refusal says so
 
 _RECORDED: Final[dict[type[wire.Event], str]] = {
     wire.Revoked: "revocation-heard",
@@ -80,8 +82,8 @@ class LinkSide:
         self._state: at.State = at.Idle(0)
         self._health_due: asyncio.TimerHandle | None = None
         self._asking = False
-        self._up = False
-        self._turned(up=False, code="started")
+        self._up, self._since_ms = False, loop.time() * 1000
+        self._turned(up=False, code=None)
 
     def claim(self) -> wire.LinkRequest:
         """This start, and the next number. From any thread."""
@@ -100,17 +102,20 @@ class LinkSide:
         """What the link brought."""
         match told:
             case Up():
-                self._record("link-up")
+                self._record("link-up", self._session())
                 self._turned(up=True, code=None)
             case Down():
                 if self._up:
-                    self._record("link-lost", "fault")
+                    self._record("link-lost", self._session(), "fault")
                     notify.event(notify.Event.FAULT, told.code)
                     self._context.feed(on.LinkLost())
+                if told.code in _OUT_OF_SERVICE:
+                    self._context.feed(on.Suspended())
                 self._turned(up=False, code=told.code)
             case _:
-                self._record(_RECORDED[type(told)])
-                self._event(told)
+                session = self._session()
+                self._event(told)  # first of all: no tunnel waits for the disk
+                self._record(_RECORDED[type(told)], session)
 
     def _event(self, event: wire.Event) -> None:
         match event:
@@ -128,19 +133,21 @@ class LinkSide:
                 pass  # the record has it; how long a lease is, the gateway says
 
     def _turned(self, *, up: bool, code: str | None) -> None:
-        self._up = up
-        self._parts.show(LinkView(up=up, since_ms=self._loop.time() * 1000, code=code))
+        if up is not self._up:
+            self._up, self._since_ms = up, self._loop.time() * 1000
+        self._parts.show(LinkView(up=up, since_ms=self._since_ms, code=code))
         self._health_in(SETTLED_S)
 
-    def _record(self, code: str, result: Result = "ok") -> None:
-        """Beside the session, if there is one. A disk that refuses is told by the next session."""
-        n = self._context.n if isinstance(self._state, at.Live) else None
+    def _session(self) -> str | None:
+        """The one under way, if any."""
+        live = isinstance(self._state, at.Live)
+        return self._context.session(self._context.n) if live else None
+
+    def _record(self, code: str, session: str | None, result: Result = "ok") -> None:
+        """A disk that refuses is told by the next session."""
         with contextlib.suppress(SdboxError):
             self._outbox.append(
-                code,
-                result=result,
-                session=None if n is None else self._context.session(n),
-                utc_s=self._context.known_utc_s(),
+                code, result=result, session=session, utc_s=self._context.known_utc_s()
             )
 
     # -- health ------------------------------------------------------------------------------------

@@ -81,6 +81,14 @@ def test_what_the_centre_says_of_the_box_becomes_an_event(side: Side) -> None:
     assert side.refreshed == [1, 1]
 
 
+@pytest.mark.parametrize("code", ["box-suspended", "box-clone"])
+def test_a_refused_link_says_that_the_box_is_out_of_service(side: Side, code: str) -> None:
+    side.hear(Down("box-refused"), Down("centre-fault"))
+    assert side.fed == []
+    side.hear(Down(code))
+    assert side.fed == [on.Suspended()]
+
+
 def test_everything_heard_is_in_the_record(side: Side) -> None:
     for kind in wire.EVENTS.values():
         assert kind in link_side._RECORDED
@@ -93,6 +101,20 @@ def test_everything_heard_is_in_the_record(side: Side) -> None:
     ]
 
 
+def test_a_revocation_ends_the_session_before_it_is_recorded(side: Side) -> None:
+    session = side.bench.context.session(N)
+    recorded: list[list[tuple[str, str | None, str]]] = []
+
+    def fed(_event: on.Event) -> None:
+        recorded.append(side.recorded() if outbox.NAME in side.files.contents() else [])
+        side.side.changed(at.Closing(N, "revoked", frozenset(), None))
+
+    side.bench.context.feed = fed
+    side.hear(wire.Revoked(session=session, code="revoked"))
+    assert recorded == [[]]
+    assert side.recorded() == [("revocation-heard", session, "ok")]
+
+
 def test_a_record_that_can_t_be_written_stops_no_revocation(side: Side) -> None:
     side.outbox._failed = True
     side.hear(Up(), wire.Revoked(session=side.bench.context.session(N), code="revoked"))
@@ -100,11 +122,13 @@ def test_a_record_that_can_t_be_written_stops_no_revocation(side: Side) -> None:
 
 
 def test_a_lost_link_is_told_once_and_shown(side: Side) -> None:
-    assert side.shown == [LinkView(up=False, since_ms=0, code="started")]
+    assert side.shown == [LinkView(up=False, since_ms=0)]
     side.loop.move(2)
     side.hear(Up())
     side.loop.move(2)
-    side.hear(Down("centre-slow"), Down("centre-unreachable"))
+    side.hear(Down("centre-slow"))
+    side.loop.move(2)
+    side.hear(Down("centre-unreachable"))
     assert side.fed == [on.LinkLost()]
     assert [(one.up, one.since_ms, one.code) for one in side.shown[1:]] == [
         (True, 2000, None),

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import resource
 import socket
 import ssl
 import threading
@@ -388,3 +389,16 @@ def test_a_client_that_never_shakes_hands_is_cut(
     with tls.served(world) as port, socket.create_connection(("127.0.0.1", port)) as sock:
         sock.settimeout(PATIENCE_S)
         assert sock.recv(1) == b""
+
+
+def test_descriptors_last_for_every_connection_there_may_be() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+        server.allow_connections()
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert allowed == min(2 * server.MAX_CONNECTIONS, hard)
+        server.allow_connections()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (allowed, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -271,6 +271,16 @@ def test_an_unclear_question_opens_nothing(
         assert sock.recv(65536).startswith(b"HTTP/1.1 400")
 
 
+def test_each_look_begins_behind_what_has_settled() -> None:
+    behind = streams._Behind(5000)
+    floors = []
+    for now_s, newest in ((0.0, 6000), (30.0, 7000), (streams.SETTLED_S, 0), (200.0, 0)):
+        behind.seen(newest, now_s)
+        floors.append(behind.floor)
+    assert floors == [5000 - streams.BEHIND_IDS, 5000 - streams.BEHIND_IDS, 6000, 7000]
+    assert streams._Behind(3).floor == 0
+
+
 # -- without a network -----------------------------------------------------------------------------
 
 
