@@ -119,6 +119,9 @@ STORIES = {
     "tests/workers/test_tunnel_kills.py",  # workers/tunnel.py: any two, in every state
     "tests/workers/test_tunnel_clock.py",  # workers/tunnel.py: fault 85
     "tests/workers/test_tunnel_deaths.py",  # workers/tunnel.py: whoever dies, whenever
+    "tests/centre/test_faults.py",  # 67 to 70, for the box's client
+    "tests/centre/test_faults_elsewhere.py",  # 71 to 75
+    "tests/sdbox_centre/test_deliveries.py",  # core.py: what is traced of them
     "tests/hil/test_deliveries.py",  # both ends of a receipt of delivery
     "tests/hil/card/test_opensc.py",  # a third party's opinion
     "tests/hil/card/test_yubico.py",  # another's

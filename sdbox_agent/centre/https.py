@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import httpcore
 import httpx
@@ -92,11 +93,13 @@ class CentreClient:
         """`context`: a client context with the centre's authority pinned and our certificate."""
         self._sockets = Sockets(where.addresses, connect_s)
         self._answer_s = answer_s
+        self._transport = _Transport(self._sockets, context, where.server_name)
         self._client = httpx.Client(
-            transport=_Transport(self._sockets, context, where.server_name),
+            transport=self._transport,
             base_url=f"https://{where.server_name}",
             trust_env=False,
             follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # none is kept
             timeout=httpx.Timeout(None),  # the deadline is ours
             headers={"accept": _JSON, "accept-encoding": "identity", "user-agent": "sdbox"},
         )
@@ -138,9 +141,11 @@ class CentreClient:
         return self._call("POST", name, wire.encode(request), kind)
 
     def _call(self, method: str, name: str, body: bytes, kind: type[Answer]) -> Answer:
+        lists = kind is wire.CrlsAnswer
+        limit_bytes = wire.MAX_BODY_BYTES if lists else wire.MAX_ANSWER_BYTES
         try:
             with self._sockets.deadline(self._answer_s):
-                reply = self._exchange(method, name, body)
+                reply = self._exchange(method, name, body, limit_bytes)
         except TooLate:
             raise Fault("centre-slow") from None
         except Aborted:
@@ -156,34 +161,37 @@ class CentreClient:
         except DecodeError:
             raise Fault("centre-answer-invalid") from None
 
-    def _exchange(self, method: str, name: str, body: bytes) -> _Reply:
+    def _exchange(self, method: str, name: str, body: bytes, limit_bytes: int) -> _Reply:
         """One request; once more if the kept connection had died. The same bytes: harmless."""
         kept = self._sockets.has_connection
         try:
-            return self._send(method, name, body)
+            return self._send(method, name, body, limit_bytes)
         except (httpcore.RemoteProtocolError, ConnectionError, ssl.SSLEOFError):
             if not kept or self._sockets.bytes_read:
                 raise
             self._sockets.drop()
-            return self._send(method, name, body)
+            return self._send(method, name, body, limit_bytes)
 
-    def _send(self, method: str, name: str, body: bytes) -> _Reply:
+    def _send(self, method: str, name: str, body: bytes, limit_bytes: int) -> _Reply:
         headers = {"content-type": _JSON} if body else {}
         with self._client.stream(method, f"/v1/{name}", content=body, headers=headers) as answer:
             declared = answer.headers.get("content-length", "0")
             kind = answer.headers.get("content-type", "")
             length = _number(declared)
-            if length is None or length > wire.MAX_BODY_BYTES:
+            if length is None or length > limit_bytes:
                 raise _invalid(answer)
             if kind != _JSON or "content-encoding" in answer.headers:
                 raise _invalid(answer)
             whole = bytearray()
             for chunk in answer.iter_raw():
                 whole += chunk
-                if len(whole) > wire.MAX_BODY_BYTES:
+                if len(whole) > limit_bytes:
                     raise _invalid(answer)
             retry_after = answer.headers.get("retry-after", "")
-            return _Reply(answer.status_code, bytes(whole), retry_after)
+            reply = _Reply(answer.status_code, bytes(whole), retry_after)
+        if self._transport.has_surplus():
+            self._sockets.drop()  # it would be taken for the answer to the next call
+        return reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +268,11 @@ class _Transport(httpx.BaseTransport):
         return httpx.Response(
             answer.status, headers=answer.headers, stream=_Stream(answer), extensions={}
         )
+
+    def has_surplus(self) -> bool:
+        """Did the server say more than its answer? Asks httpcore's inside; a test holds that."""
+        kept: list[Any] = list(self._pool.connections)
+        return any(one._connection._h11_state.trailing_data[0] for one in kept)
 
     @override
     def close(self) -> None:
