@@ -121,6 +121,7 @@ STORIES = {
     "tests/workers/test_tunnel_deaths.py",  # workers/tunnel.py: whoever dies, whenever
     "tests/centre/test_faults.py",  # 67 to 70, for the box's client
     "tests/centre/test_faults_elsewhere.py",  # 71 to 75
+    "tests/sdbox_centre/test_schema.py",  # docs/openapi.json, by schemathesis
     "tests/sdbox_centre/test_hostile.py",  # 67 to 75, for the centre
     "tests/sdbox_centre/test_deliveries.py",  # core.py: what is traced of them
     "tests/hil/test_deliveries.py",  # both ends of a receipt of delivery
