@@ -124,6 +124,7 @@ STORIES = {
     "tests/sdbox_centre/test_schema.py",  # docs/openapi.json, by schemathesis
     "tests/sdbox_centre/test_hostile.py",  # 67 to 75, for the centre
     "tests/sdbox_centre/test_deliveries.py",  # core.py: what is traced of them
+    "tests/hil/test_stolen_database.py",  # and a rogue centre over it
     "tests/hil/test_deliveries.py",  # both ends of a receipt of delivery
     "tests/hil/card/test_opensc.py",  # a third party's opinion
     "tests/hil/card/test_yubico.py",  # another's
