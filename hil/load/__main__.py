@@ -10,6 +10,7 @@ build/load.json and load.png; exit status 1 if an aim is missed.
     sessions_per_s        sessions opened / wall_s
     call_ms               a call as the box has it, TLS handshake and waits included
     failed                boxes without a lease
+    refused               calls that gave no answer, by code; a box tries again as a box does
     session_cpu_ms        processor time of each process, of a session that was opened
     renew_ms              a renewal as the box has it
     renewal_cpu_percent   share of one core each process used while leases were renewed

@@ -6,8 +6,11 @@ what it took as the box has it: connecting, TLS and any wait the centre asked fo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import os
+import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -17,9 +20,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from sdbox_agent import __version__
+from sdbox_agent import __version__, errors
 from sdbox_agent.centre import wire
+from sdbox_agent.centre.https import CentreBusy
+from sdbox_agent.daemon.patience import Patience
 from sdbox_agent.errors import SdboxError
+from sdbox_agent.session.policy import Policy
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
 from sdbox_agent.tunnel.psk import KemPair
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from hil.load.crowd import Party
     from sdbox_agent.centre.https import CentreClient
 
+GIVES_UP_S: Final = 60.0  # after the card was put in
 FINGER_S: Final = 1.0  # between the proof's answer and the attempt: the person's touch
 
 Answer = TypeVar("Answer")
@@ -57,7 +64,10 @@ class Box:
         self._client = client
         self._project = project
         self._boot_id = f"boot-{number}"
-        self._session = f"{self._boot_id}-1"
+        self._policy = Policy(party.box, self._boot_id, (Level.HOST_MATCH,))
+        self._patience = Patience(time.monotonic, random.Random(number).random)
+        self._session = ""
+        self._lists: list[bytes] = []
         key = load_pem_private_key(party.statement.key_pem, None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         self._statement_key = key
@@ -66,12 +76,23 @@ class Box:
         self._renew_at_s = 0.0
 
     def morning(self, boots_s: float, card_s: float) -> None:
-        """Power-up, and the card: the first call at `boots_s`, or when the card is there."""
+        """Power-up, and the card: the first call at `boots_s`, or when the card is there.
+
+        A fault that may pass is tried again, as a box does. Raises SdboxError if none helped.
+        """
         _wait_until(min(boots_s, card_s))
-        self._call("hello-boot", lambda: self._client.hello(self._hello(None)))
-        self._call("crls", self._client.crls)
+        with contextlib.suppress(SdboxError):  # said again with the next: here by the card's hello
+            self._call("hello-boot", lambda: self._client.hello(self._hello(None)))
         _wait_until(card_s)
-        self._enter()
+        for tries in itertools.count():
+            self._session = self._policy.session_id(tries + 1)
+            try:
+                self._enter()
+                break
+            except SdboxError as error:
+                if not errors.explain(error.code).retry or time.monotonic() - card_s > GIVES_UP_S:
+                    raise
+            time.sleep(self._patience.again_s(self._policy.back_off_s(tries)))
 
     def renew_until(self, end: threading.Event) -> None:
         """At half of each lease, until told to stop. Ends quietly when the centre refuses."""
@@ -86,7 +107,9 @@ class Box:
         self._client.close()
 
     def _enter(self) -> None:
-        """Hello, proof, attempt, receipt: a lease. Raises SdboxError at the first that fails."""
+        """Lists, hello, proof, attempt, receipt: a lease. Raises SdboxError at once."""
+        fresh = self._call("crls", lambda: self._client.crls(self._lists)).crls
+        self._lists += [hashlib.sha256(crl_der).digest() for crl_der in fresh]
         hello = self._hello(self._session)
         greeted = self._call("hello", lambda: self._client.hello(hello))
         assert greeted.challenge is not None
@@ -170,6 +193,8 @@ class Box:
             return call()
         except SdboxError as error:
             code = error.code
+            if isinstance(error, CentreBusy):
+                self._patience.busy(error.retry_after_s)
             raise
         finally:
             took_ms = 1000 * (time.monotonic() - sent_s)

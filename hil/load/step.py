@@ -20,6 +20,7 @@ from hil.load.clients import Clients, Times
 from hil.load.crowd import Party, crowd
 from hil.net.topology import CENTRE4, Topology
 from sdbox_agent.centre.https import Where
+from sdbox_agent.daemon.patience import FIRST_SPREAD_S
 from sdbox_centre.authority import pem_of
 from sdbox_centre.gateway_wire import GatewayClient
 from sdbox_centre.staff import Staff
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from hil.load.box import Call
     from sdbox_agent.tunnel.link import UapiSocket
 
-SPREAD_S: Final = 20.0  # of the boxes' first calls after power-up
 ARRIVALS_S: Final = 40.0  # in which people put their cards in, each when it pleases them
 LEASE_S: Final = 60  # renewed at half of it
 LOOK_S: Final = 0.002
@@ -128,7 +128,7 @@ def morning(boxes: int, rng: random.Random) -> list[Times]:
     """When each box makes its first call, and when its card is put in."""
     from_s = clients.soon_s()
     return [
-        Times(from_s + rng.uniform(0, SPREAD_S), from_s + rng.uniform(0, ARRIVALS_S))
+        Times(from_s + rng.uniform(0, FIRST_SPREAD_S), from_s + rng.uniform(0, ARRIVALS_S))
         for _ in range(boxes)
     ]
 

@@ -12,7 +12,8 @@ import contextlib
 import re
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import httpcore
 import httpx
@@ -97,11 +98,13 @@ class CentreClient:
         """`context`: a client context with the centre's authority pinned and our certificate."""
         self._sockets = Sockets(where.addresses, connect_s)
         self._answer_s = answer_s
+        self._transport = _Transport(self._sockets, context, where.server_name)
         self._client = httpx.Client(
-            transport=_Transport(self._sockets, context, where.server_name),
+            transport=self._transport,
             base_url=f"https://{where.server_name}",
             trust_env=False,
             follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # none is kept
             timeout=httpx.Timeout(None),  # the deadline is ours
             headers={"accept": _JSON, "accept-encoding": "identity", "user-agent": "sdbox"},
         )
@@ -155,7 +158,7 @@ class CentreClient:
             self._client.stream("GET", "/v1/link", params=query, headers=headers) as answer,
         ):
             if answer.status_code != httpx.codes.OK:
-                raise _problem(_reply(answer))
+                raise _problem(_reply(answer, MAX_PROBLEM_BYTES))
             kind = answer.headers.get("content-type")
             if kind != f"{MEDIA_TYPE}; charset=utf-8" or "content-encoding" in answer.headers:
                 raise _invalid(answer)
@@ -174,9 +177,10 @@ class CentreClient:
         return self._call("POST", name, wire.encode(request), kind)
 
     def _call(self, method: str, name: str, body: bytes, kind: type[Answer]) -> Answer:
+        limit_bytes = wire.MAX_BODY_BYTES if kind is wire.CrlsAnswer else wire.MAX_ANSWER_BYTES
         with self._faults():
             with self._sockets.deadline(self._answer_s):
-                reply = self._exchange(method, name, body)
+                reply = self._exchange(method, name, body, limit_bytes)
             if reply.status != httpx.codes.OK:
                 raise _problem(reply)
             return wire.decode(reply.body, kind)
@@ -197,28 +201,31 @@ class CentreClient:
         except DecodeError:
             raise Fault("centre-answer-invalid") from None
 
-    def _exchange(self, method: str, name: str, body: bytes) -> _Reply:
+    def _exchange(self, method: str, name: str, body: bytes, limit_bytes: int) -> _Reply:
         """One request; once more if the kept connection had died. The same bytes: harmless."""
         kept = self._sockets.has_connection
         try:
-            return self._send(method, name, body)
+            return self._send(method, name, body, limit_bytes)
         except (httpcore.RemoteProtocolError, ConnectionError, ssl.SSLEOFError):
             if not kept or self._sockets.bytes_read:
                 raise
             self._sockets.drop()
-            return self._send(method, name, body)
+            return self._send(method, name, body, limit_bytes)
 
-    def _send(self, method: str, name: str, body: bytes) -> _Reply:
+    def _send(self, method: str, name: str, body: bytes, limit_bytes: int) -> _Reply:
         headers = {"content-type": _JSON} if body else {}
         with self._client.stream(method, f"/v1/{name}", content=body, headers=headers) as answer:
             declared = answer.headers.get("content-length", "0")
             kind = answer.headers.get("content-type", "")
             length = _number(declared)
-            if length is None or length > wire.MAX_BODY_BYTES:
+            if length is None or length > limit_bytes:
                 raise _invalid(answer)
             if kind != _JSON or "content-encoding" in answer.headers:
                 raise _invalid(answer)
-            return _reply(answer)
+            reply = _reply(answer, limit_bytes)
+        if self._transport.has_surplus():
+            self._sockets.drop()  # it would be taken for the answer to the next call
+        return reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +235,11 @@ class _Reply:
     retry_after: str
 
 
-def _reply(answer: httpx.Response) -> _Reply:
+def _reply(answer: httpx.Response, limit_bytes: int) -> _Reply:
     whole = bytearray()
     for chunk in answer.iter_raw():
         whole += chunk
-        if len(whole) > wire.MAX_BODY_BYTES:
+        if len(whole) > limit_bytes:
             raise _invalid(answer)
     return _Reply(answer.status_code, bytes(whole), answer.headers.get("retry-after", ""))
 
@@ -304,6 +311,11 @@ class _Transport(httpx.BaseTransport):
         return httpx.Response(
             answer.status, headers=answer.headers, stream=_Stream(answer), extensions={}
         )
+
+    def has_surplus(self) -> bool:
+        """Did the server say more than its answer? Asks httpcore's inside; a test holds that."""
+        kept: list[Any] = list(self._pool.connections)
+        return any(one._connection._h11_state.trailing_data[0] for one in kept)
 
     @override
     def close(self) -> None:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 WIRE_MIN: Final = 2
 WIRE_MAX: Final = 2
 MAX_REQUEST_BYTES: Final = 64 * 1024  # a proof with three certificates at their limit, in base64
-MAX_BODY_BYTES: Final = 512 * 1024  # of an answer: CRLs of every card authority
+MAX_ANSWER_BYTES: Final = 128 * 1024
+MAX_BODY_BYTES: Final = 512 * 1024  # of the one answer that brings lists, each 128 KiB at most
 MAX_LISTS: Final = 8  # in one answer
 _HAVE: Final = re.compile(rf"[0-9a-f]{{64}}(,[0-9a-f]{{64}}){{0,{MAX_LISTS - 1}}}")
 

@@ -1,17 +1,20 @@
-"""Servers of a test, over real TLS on loopback: they answer what they are told to."""
+"""Servers of the test for the box's client, over real TLS on loopback; they say what they like."""
 
 import contextlib
 import datetime as dt
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 
 from sdbox_agent.centre import wire
 from sdbox_agent.centre.https import CentreClient, Where, client_context
+from sdbox_agent.errors import SdboxError
 from sdbox_centre import authority
 
 NAME = "centre.test"
@@ -137,3 +140,28 @@ def http(
 
 def says(answer: bytes) -> Answering:
     return lambda sock, _: sock.sendall(answer)
+
+
+def drips(answer: bytes, every_s: float = 0.02) -> Answering:
+    def drip(sock: ssl.SSLSocket, _: bytes) -> None:
+        for at in range(len(answer)):
+            sock.sendall(answer[at : at + 1])
+            time.sleep(every_s)
+
+    return drip
+
+
+def refused(hosts: Hosts, behave: Answering, code: str) -> Listening:
+    """The call ends with that code, after one connection and one request."""
+    asked = []
+
+    def counted(sock: ssl.SSLSocket, request: bytes) -> None:
+        asked.append(request)
+        behave(sock, request)
+
+    with answering(hosts, counted) as (client, listening):
+        with pytest.raises(SdboxError) as error:
+            client.hello(HELLO)
+        assert error.value.code == code
+        assert (listening.connections, len(asked)) == (1, 1)
+    return listening

@@ -561,33 +561,3 @@ def test_a_delay_that_begins_within_a_session_is_named(world: World) -> None:
     two.attempt()
     with refused("too-soon"):
         two.attempt()
-
-
-def deliveries(world: World) -> list[tuple]:
-    with world.store.begin() as tx:
-        rows = tx.exec_driver_sql(
-            "SELECT what, sha256, box, session FROM trace WHERE act = 'delivered' ORDER BY seq"
-        )
-        return [(what, bytes(sha256), *about) for what, sha256, *about in rows]
-
-
-def test_what_a_proof_hands_over_is_traced_once_with_its_hash(world: World) -> None:
-    one = session(world)
-    one.hello()
-    request = one.box.proof(one.card, one.name, one.challenge)
-    answer = one.client.proof(request)
-    assert one.client.proof(request) == answer
-    about = (one.box.name, one.name)
-    policy = hashlib.sha256(wire.encode(answer.policy)).digest()
-    assert deliveries(world) == [
-        ("policy", policy, *about),
-        ("reference", hashlib.sha256(w.SEALED).digest(), *about),
-    ]
-
-
-def test_a_refused_proof_hands_over_nothing(world: World) -> None:
-    one = session(world, card=w.make_card(world.cards, 2, world.now))
-    one.hello()
-    with pytest.raises(Refused, match="card-unknown"):
-        one.prove()
-    assert deliveries(world) == []

@@ -27,7 +27,7 @@ def write_identity(directory: Path, name: str, certificate_der: bytes, key) -> t
 
 def server_identity(world: World, issuer: authority.Authority | None = None) -> tuple[str, str]:
     key = authority.new_key()
-    subject = authority.server_subject("centre", [NAME])
+    subject = authority.server_subject("centre", [NAME, "127.0.0.1"])
     since = world.now - authority.BACKDATED
     issued = (issuer or world.servers).issue(authority.SERVER_TLS, subject, key.public_key(), since)
     name = f"server-{secrets.token_hex(4)}"

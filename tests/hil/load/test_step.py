@@ -13,7 +13,7 @@ BOXES = 20
 
 
 def test_every_box_has_its_lease_renews_it_and_loses_it_when_revoked(monkeypatch) -> None:
-    monkeypatch.setattr(step, "SPREAD_S", 1.0)
+    monkeypatch.setattr(step, "FIRST_SPREAD_S", 1.0)
     monkeypatch.setattr(step, "ARRIVALS_S", 2.0)
     measured = step.run(BOXES, random.Random(1), step.LEASE_S / 2 + 3, 3)
     row = figures(measured)
