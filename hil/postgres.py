@@ -138,6 +138,12 @@ class Cluster:
         with self._connect(ROLE) as connection:
             connection.execute(words)
 
+    def rename(self, url: str, new: str) -> None:
+        """A database takes another one's name, which is gone."""
+        names = [sql.Identifier(_name(each)) for each in (url, new)]
+        with self._connect(ROLE) as connection:
+            connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(*names))
+
     def _connect(self, role: str) -> psycopg.Connection:
         return psycopg.connect(
             host=str(self.sockets), user=role, dbname="postgres", autocommit=True

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sdbox_agent.errors import Refused
 from sdbox_centre import rows
 from sdbox_centre.core import end_all
+from sdbox_centre.memory import take
 from sdbox_centre.store import note
 from sdbox_centre.tables import boxes, cards, enrolments, grants, holders, projects, sessions
 
@@ -112,6 +113,7 @@ class Staff:
             wanted = (grants.c.holder == holder) & (grants.c.project == project)
             if not tx.execute(grants.delete().where(wanted)).rowcount:
                 raise Refused("not-found")
+            take(tx, "grant", f"{holder}/{project}")
             held = select(cards.c.auth_sha256).where(cards.c.holder == holder)
             live = tx.execute(
                 select(sessions).where(
@@ -129,6 +131,7 @@ class Staff:
             closed = update(projects).where(projects.c.id == project).values(state="closed")
             if not tx.execute(closed).rowcount:
                 raise Refused("not-found")
+            take(tx, "project", project)
             live = tx.execute(
                 select(sessions).where(sessions.c.project == project, sessions.c.state != "ended")
             )
@@ -142,6 +145,7 @@ class Staff:
             gone = update(cards).where(cards.c.auth_sha256 == card).values(revoked_s=now_s)
             if not tx.execute(gone).rowcount:
                 raise Refused("not-found")
+            take(tx, "card", card.hex())
             note(tx, now_s, "revoke-card", card=card, motive=motive)
             return end_all(tx, rows.live_of_card(tx, card), "revoked", now_s)
 
@@ -157,6 +161,7 @@ class Staff:
         """It gets no answer until resumed; its session ends."""
         with self._store.alone() as tx:
             self._set_box(tx, name, "suspended")
+            take(tx, "box", name)
             note(tx, self._utc_s(), "suspend-box", box=name, motive=motive)
             return end_all(tx, rows.live_of_box(tx, name), "revoked", self._utc_s())
 
