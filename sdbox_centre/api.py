@@ -23,7 +23,7 @@ from sdbox_agent.centre import wire
 from sdbox_agent.errors import AskAgain, DecodeError, Fault, Refused, SdboxError
 from sdbox_centre import rows, sessions, tunnels
 from sdbox_centre.core import box_of
-from sdbox_centre.store import note
+from sdbox_centre.store import Away, note
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -149,6 +149,8 @@ def _traced(centre: Centre, name: str, call: _Call, fingerprint: bytes, body: _B
     """Run a call; what it refuses is written down, whoever asked."""
     try:
         return call(centre, fingerprint, body.message, body.digest)
+    except Away:
+        raise
     except SdboxError as error:
         with centre.store.begin() as tx:
             row = rows.box(tx, fingerprint)

@@ -35,6 +35,10 @@ _TRACE: Final = insert(tables.trace).values(
 _ABOUT: Final = frozenset(tables.trace.columns.keys()) - {"seq", "at_s", "act", "code"}
 
 
+class Away(Fault):
+    """The database can't be asked, nor be told that it could not."""
+
+
 class Store:
     """One database. With SQLite, transactions of a process wait for one another here."""
 
@@ -53,7 +57,7 @@ class Store:
     def create(self) -> None:
         """Make the tables, or bring older ones to this version, however long that takes.
 
-        Raises Fault: centre-fault, as `begin`; database-version, as schema.bring.
+        Raises Away: centre-fault, as `begin`; Fault: database-version, as schema.bring.
         """
         with (
             self._faults(),
@@ -73,7 +77,7 @@ class Store:
     def begin(self) -> AbstractContextManager[Connection]:
         """One transaction, of a call: committed at the end, rolled back by any exception.
 
-        Raises Fault: centre-fault, if the database is away or does not answer; database-restored,
+        Raises Away: centre-fault, if the database is away or does not answer; database-restored,
         if it has forgotten what this centre remembers.
         """
         return self._transaction(alone=False)
@@ -81,7 +85,7 @@ class Store:
     def alone(self) -> AbstractContextManager[Connection]:
         """One transaction with no other beside it: what it has read stays so until its end.
 
-        For acts of staff, which decide on many rows. Raises Fault: centre-fault, as `begin`.
+        For acts of staff, which decide on many rows. Raises Away, as `begin`.
         """
         return self._transaction(alone=True)
 
@@ -107,7 +111,7 @@ class Store:
         if self._memory is not None and not self._trusted:
             remembered = self._memory.latest()  # first: the database's may have grown meanwhile
             if memory.number(tx) < remembered:
-                raise Fault("database-restored")
+                raise Away("database-restored")
             self._trusted = True
 
     @contextmanager
@@ -116,7 +120,7 @@ class Store:
             yield
         except (OperationalError, PoolTimeoutError) as error:
             self._trusted = False
-            raise Fault("centre-fault") from error
+            raise Away("centre-fault") from error
 
     def _watched(self, tx: Connection) -> AbstractContextManager[None]:
         if self._overdue is None:

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from sdbox_agent.centre import wire
-from sdbox_centre import api
+from sdbox_centre import api, sessions
+from sdbox_centre.store import Away
 from tests.sdbox_centre import tls
 from tests.sdbox_centre.world import World
 
@@ -47,3 +48,19 @@ def test_every_refusal_is_traced_with_its_box(world: World) -> None:
             -1
         ]
     assert tuple(last) == ("end", "not-found", world.box.name, "none")
+
+
+def test_a_database_that_is_away_is_not_asked_to_trace_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def begin() -> None:
+        asked.append(1)
+        raise Away("centre-fault")
+
+    monkeypatch.setattr(world.store, "begin", begin)
+    body = api._Body(world.box.hello(None), b"")
+    with pytest.raises(Away):
+        api._traced(world.centre, "hello", sessions.hello, world.box.fingerprint, body)
+    assert len(asked) == 1
