@@ -123,6 +123,7 @@ class Centre:
             desk_crls = ["desks.crl"]
             test_issuers = true
             database = "{self._database}"
+            remembered = "db/remembered"
             gateway_socket = "gateway/gateway.sock"
             gateway_uid = {GATEWAY_UID}
             otp_key = "otp.key"

@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 
 BIN: Final = Path("/usr/lib/postgresql/15/bin")
 ROLE: Final = "centre"
-USERS: Final = {
-    61011: "sdbox-centre"
-}  # numbers that processes of the rig run as, and no passwd has
+USERS: Final = {61011: "sdbox-centre"}  # whom the rig's API runs as: no passwd has that number
 START_S: Final = 30.0
 _CONF: Final = """
 listen_addresses = ''
@@ -51,7 +49,7 @@ class Cluster:
     """One server with its data; `with` starts and ends it."""
 
     def __init__(self, *, durable: bool = True) -> None:
-        """Make it: half a second. Needs root, and Debian's postgresql-15.
+        """Make it. Needs root, and Debian's postgresql-15.
 
         What a power cut would take, only a `durable` one keeps; nothing else differs.
         """
@@ -59,8 +57,9 @@ class Cluster:
         self.sockets, self._data = self.root / "s", self.root / "data"
         owner = pwd.getpwnam("postgres")
         self._uid, self._gid = owner.pw_uid, owner.pw_gid
-        for directory in (self.sockets, self._data):
-            directory.mkdir(mode=0o700 if directory == self._data else 0o755)
+        self._data.mkdir(mode=0o700)
+        self.sockets.mkdir()
+        for directory in (self._data, self.sockets):
             os.chown(directory, self._uid, self._gid)
         self._passwd = self.root / "passwd"
         self._passwd.write_text(
@@ -137,6 +136,12 @@ class Cluster:
         words = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_name(url)))
         with self._connect(ROLE) as connection:
             connection.execute(words)
+
+    def rename(self, url: str, new: str) -> None:
+        """A database takes another one's name, which is gone."""
+        names = [sql.Identifier(_name(each)) for each in (url, new)]
+        with self._connect(ROLE) as connection:
+            connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(*names))
 
     def _connect(self, role: str) -> psycopg.Connection:
         return psycopg.connect(

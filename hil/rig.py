@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from hil.card.keys import Algorithm
     from hil.net.allowed import Allowed
+    from hil.postgres import Cluster
 
 BOX_NAME: Final = "box-01"
 # What a removal may take to be noticed on a busy machine; how soon it is, `make bench` measures.
@@ -46,10 +47,20 @@ class Rig:
     """One box and one centre."""
 
     def __init__(
-        self, *, lease_s: int = 60, readers: int = 2, carries: bool = False, hostile: bool = False
+        self,
+        *,
+        lease_s: int = 60,
+        readers: int = 2,
+        carries: bool = False,
+        hostile: bool = False,
+        cluster: Cluster | None = None,
     ) -> None:
-        """`carries`: the centre takes WireGuard over TLS, too; `hostile`: see `topology.host`."""
+        """`carries`: the centre takes WireGuard over TLS, too; `hostile`: see `topology.host`.
+
+        `cluster`: the centre has a database there, instead of SQLite's file.
+        """
         self._hostile = hostile
+        self._database = {} if cluster is None else {"database": cluster.database()}
         self._lease_s = lease_s
         self._carries = carries
         self._readers = readers
@@ -71,6 +82,7 @@ class Rig:
                 self.issuing,
                 self._lease_s,
                 carries=self._carries,
+                **self._database,
             )
             self.box = Box(
                 self._made("box"), BOX_NAME, self.topology, self.issuing, self.pcscd.socket_path

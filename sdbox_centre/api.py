@@ -27,7 +27,7 @@ from sdbox_centre.connections import Connections
 from sdbox_centre.core import box_of, delivered
 from sdbox_centre.line import RETRY_AFTER_S, Line, Rank
 from sdbox_centre.openapi import JSON, operation, stream
-from sdbox_centre.store import note
+from sdbox_centre.store import Away, note
 from sdbox_centre.streams import Streams
 
 if TYPE_CHECKING:
@@ -233,6 +233,8 @@ def _traced(
     """Run a call; what it refuses is written down, whoever asked."""
     try:
         return call(centre, fingerprint, body.message, body.digest)
+    except Away:
+        raise
     except SdboxError as error:
         with centre.store.begin() as tx:
             row = rows.box(tx, fingerprint)

@@ -65,6 +65,7 @@ class ApiSettings(_Settings, frozen=True, kw_only=True):
     desk_crls: Annotated[tuple[str, ...], Meta(max_length=4)] = ()
     test_issuers: bool = False  # cards of an authority that issues for tests: the rig's alone
     database: str  # SQLite's file, or postgresql+psycopg://centre@/NAME?host=/run/postgresql
+    remembered: str | None = None  # a file beside no back-up: see docs/centre-backup.md
     gateway_socket: str
     gateway_uid: Uid
     otp_key: str | None = None  # the key of one-time codes' secrets; without it, no card-pin

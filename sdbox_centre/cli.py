@@ -16,13 +16,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sdbox_agent import errors
 from sdbox_agent.errors import Fault, SdboxError
 from sdbox_agent.terms import Level
-from sdbox_centre import accessreview, gateway_process, gatewayfiles, processes
+from sdbox_centre import accessreview, gateway_process, gatewayfiles, processes, restore
 from sdbox_centre.api import description
 from sdbox_centre.book import ApiSettings, beside, load
 from sdbox_centre.cardrules import certificates_of
 from sdbox_centre.clocks import utc_s
 from sdbox_centre.codes import make_key
 from sdbox_centre.gateway_wire import GatewayClient
+from sdbox_centre.memory import Memory
 from sdbox_centre.nofinger import MAX_MOTIVE, NoFinger, Proposal, is_motive
 from sdbox_centre.staff import CardShown, Staff, Validity
 
@@ -56,7 +57,7 @@ def _motive(text: str) -> str:
     return text
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  a list of commands
     parser = argparse.ArgumentParser(prog="python -m sdbox_centre")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -71,6 +72,11 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "--motive", type=_motive, required=True, help="why: it is written down"
             )
+        if act is _restore_accept:
+            sub.add_argument(
+                "--also", type=Path, action="append", default=[],
+                help="what another machine's API remembers, brought here",
+            )  # fmt: skip
         if act in _BY_TWO:
             sub.add_argument(
                 "--staff", required=True, help="your name at the office: two are asked"
@@ -84,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     command("carrier", lambda o: processes.run_carrier(o.config), "WireGuard over TLS: its end")
     command("openapi", _openapi, "print the description of the API")
     command("init", _init, "make the database, or bring an older one to this version")
+    command("restore-accept", _restore_accept, "work on the back-up that was put back")
     command("add-box", _add_box, "a box: certificates, PEM", "name", "tls", "statement")
     command("add-holder", _add_holder, "a holder, by pseudonym", "holder")
     command("add-card", _add_card, "a card: 9A, 9D, 9E, PEM", "holder", "auth", "keys", "cardauth")
@@ -158,6 +165,14 @@ def _openapi(_options: Namespace) -> None:
 def _init(options: Namespace) -> None:
     store = processes.store_of(options.config, load(options.config, ApiSettings))
     store.create()
+    store.close()
+
+
+def _restore_accept(options: Namespace) -> None:
+    store = processes.store_of(options.config, load(options.config, ApiSettings))
+    others = [Memory(path) for path in options.also]
+    for gone in restore.accept(store, utc_s(), options.motive, others):
+        print(gone)  # noqa: T201  what staff have to look at: the database knows nothing of it
     store.close()
 
 
@@ -250,6 +265,7 @@ def _resume_box(options: Namespace) -> None:
 
 
 _WITH_MOTIVE = {
+    _restore_accept,
     _withdraw,
     _close_project,
     _revoke_card,

@@ -26,6 +26,7 @@ from sdbox_centre.clocks import utc_s
 from sdbox_centre.codes import load as load_codes
 from sdbox_centre.core import Centre
 from sdbox_centre.gateway_wire import GatewayClient
+from sdbox_centre.memory import Memory
 from sdbox_centre.server import serve, tls_context
 from sdbox_centre.store import Store
 from sdbox_centre.wireguard import named_descriptors
@@ -60,8 +61,12 @@ def run_api(settings_file: Path) -> None:
 
 
 def store_of(settings_file: Path, settings: ApiSettings) -> Store:
-    """The database that the settings name. Raises Fault: config-invalid."""
-    return Store(engines.parse(settings.database, settings_file.parent))
+    """The database that the settings name, and what is remembered beside it.
+
+    Raises Fault: config-invalid, disk-failed.
+    """
+    remembered = settings.remembered and Memory(beside(settings_file, settings.remembered))
+    return Store(engines.parse(settings.database, settings_file.parent), remembered or None)
 
 
 def api_app(

@@ -16,6 +16,7 @@ from sdbox_agent.errors import Refused
 from sdbox_agent.terms import Band
 from sdbox_centre import access
 from sdbox_centre.ageing import Ageing
+from sdbox_centre.memory import take
 from sdbox_centre.tables import (
     ageing,
     attempts,
@@ -184,6 +185,7 @@ def boot(tx: Connection, name: str, counter: int, boot_id: str) -> None:
 
 def suspend(tx: Connection, name: str) -> None:
     """Until staff, this box gets no answer."""
+    take(tx, "box", name)
     tx.execute(_SUSPEND, {"b_box": name})
 
 
@@ -280,6 +282,7 @@ def spend(tx: Connection, session_row: Row[Any], card_row: Row[Any], most: int, 
     number = tx.execute(_SPEND_OF_SESSION, {"b_id": session_row.id, "b_most": most}).scalar()
     if taken is None or number is None:
         return 0
+    take(tx, "attempts", card_row.auth_sha256.hex(), failures + 1)
     tx.execute(_ATTEMPT, {"session": session_row.id, "number": number, "at_s": now_s})
     return int(number)
 

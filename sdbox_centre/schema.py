@@ -15,6 +15,7 @@ from sqlalchemy import Column, MetaData, String, Table, insert, select
 
 from sdbox_agent.errors import Fault
 from sdbox_centre import tables
+from sdbox_centre.upsert import Upsert
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -25,6 +26,7 @@ FIRST: Final = "0001"  # of databases made before they said their version
 _version: Final = Table(  # Alembic's, as Alembic makes it
     "alembic_version", MetaData(), Column("version_num", String(32), primary_key=True)
 )
+_COUNTER: Final = Upsert(tables.taken)  # its one row, if it is not there
 
 
 def newest() -> str:
@@ -57,14 +59,14 @@ def bring(tx: Connection) -> None:
         tables.metadata.create_all(tx)
         _version.create(tx)
         tx.execute(insert(_version), {"version_num": newest()})
-        return
-    if found > newest():
+    elif found > newest():
         check(tx)
-    if not sqlalchemy.inspect(tx).has_table(_version.name):
-        _version.create(tx)
-        tx.execute(insert(_version), {"version_num": FIRST})
-    if found != newest():
+    elif found != newest():
+        if not sqlalchemy.inspect(tx).has_table(_version.name):
+            _version.create(tx)
+            tx.execute(insert(_version), {"version_num": FIRST})
         _upgrade(config_for(tx), found)
+    _COUNTER.run(tx, {"id": 1, "n": 0})
 
 
 def config_for(tx: Connection) -> Config:

@@ -21,6 +21,7 @@ from sdbox_agent.pki import certificate
 from sdbox_agent.pki.holder import guid
 from sdbox_centre import linkrows, rows
 from sdbox_centre.facts import as_written
+from sdbox_centre.memory import take
 from sdbox_centre.review import Touched, review
 from sdbox_centre.store import note
 from sdbox_centre.tables import boxes, cards, enrolments, grants, holders, projects
@@ -126,6 +127,7 @@ class Staff:
             wanted = (grants.c.holder == holder) & (grants.c.project == project)
             if not tx.execute(grants.delete().where(wanted)).rowcount:
                 raise Refused("not-found")
+            take(tx, "grant", f"{holder}/{project}")
             note(tx, self._utc_s(), "withdraw", project=project, motive=motive)
             return self._review(tx, Touched(holder=holder, project=project))
 
@@ -135,6 +137,7 @@ class Staff:
             closed = update(projects).where(projects.c.id == project).values(state="closed")
             if not tx.execute(closed).rowcount:
                 raise Refused("not-found")
+            take(tx, "project", project)
             note(tx, self._utc_s(), "close-project", project=project, motive=motive)
             return self._review(tx, Touched(project=project))
 
@@ -145,6 +148,7 @@ class Staff:
             gone = update(cards).where(cards.c.auth_sha256 == card).values(revoked_s=now_s)
             if not tx.execute(gone).rowcount:
                 raise Refused("not-found")
+            take(tx, "card", card.hex())
             note(tx, now_s, "revoke-card", card=card, motive=motive)
             return self._review(tx, Touched(card=card))
 
@@ -160,6 +164,7 @@ class Staff:
         """It gets no answer until resumed; its session ends."""
         with self._store.alone() as tx:
             self._set_box(tx, name, "suspended")
+            take(tx, "box", name)
             note(tx, self._utc_s(), "suspend-box", box=name, motive=motive)
             gone = self._review(tx, Touched(box=name))
             linkrows.tell(tx, name, wire.BoxSuspended(), self._utc_s())

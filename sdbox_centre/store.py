@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from sdbox_agent.errors import Fault
-from sdbox_centre import engines, schema, tables
+from sdbox_centre import engines, memory, schema, tables
 from sdbox_centre.overdue import Overdue
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection
+
+    from sdbox_centre.memory import Memory, Taken
 
 LONGEST_S: Final = 5.0  # a transaction; a box has given up by then
 _TRACE: Final = insert(tables.trace).values(
@@ -33,23 +35,32 @@ _TRACE: Final = insert(tables.trace).values(
 _ABOUT: Final = frozenset(tables.trace.columns.keys()) - {"seq", "at_s", "act", "code"}
 
 
+class Away(Fault):
+    """The database can't be asked, nor be told that it could not."""
+
+
 class Store:
     """One database. With SQLite, transactions of a process wait for one another here."""
 
-    def __init__(self, database: engines.Database) -> None:
-        """A Path is SQLite's file, a str PostgreSQL's URL."""
+    def __init__(self, database: engines.Database, remembered: Memory | None = None) -> None:
+        """A Path is SQLite's file, a str PostgreSQL's URL.
+
+        Without what is `remembered`, nobody sees that an old one was restored.
+        """
         self._engine = engines.engine_of(database)
         is_file = isinstance(database, Path)
         self._turn: AbstractContextManager[Any] = threading.Lock() if is_file else nullcontext()
         self._overdue = None if is_file else Overdue(LONGEST_S)
+        self._memory = remembered
+        self._trusted = False  # after the database was away, too: it may be another one
 
     def create(self) -> None:
         """Make the tables, or bring older ones to this version, however long that takes.
 
-        Raises Fault: centre-fault, as `begin`; database-version, as schema.bring.
+        Raises Away: centre-fault, as `begin`; Fault: database-version, as schema.bring.
         """
         with (
-            _faults(),
+            self._faults(),
             self._turn,
             self._engine.connect() as tx,
             engines.rebuilding(tx),
@@ -60,28 +71,56 @@ class Store:
 
     def check(self) -> None:
         """Raises Fault: database-version, unless the tables are this version's."""
-        with self.begin() as tx:
+        with self._transaction(alone=False, restored=True) as tx:
             schema.check(tx)
 
     def begin(self) -> AbstractContextManager[Connection]:
         """One transaction, of a call: committed at the end, rolled back by any exception.
 
-        Raises Fault: centre-fault, if the database is away or does not answer.
+        Raises Away: centre-fault, if the database is away or does not answer; database-restored,
+        if it has forgotten what this centre remembers.
         """
         return self._transaction(alone=False)
 
     def alone(self) -> AbstractContextManager[Connection]:
         """One transaction with no other beside it: what it has read stays so until its end.
 
-        For acts of staff, which decide on many rows. Raises Fault: centre-fault, as `begin`.
+        For acts of staff, which decide on many rows. Raises Away, as `begin`.
         """
         return self._transaction(alone=True)
 
     @contextmanager
-    def _transaction(self, *, alone: bool) -> Iterator[Connection]:
-        with _faults(), self._turn, self._engine.connect() as tx, self._watched(tx), tx.begin():
-            engines.begin(tx, alone=alone)
-            yield tx
+    def behind(self) -> Iterator[tuple[Connection, list[Taken]]]:
+        """As `alone`, on a database that was restored, with what it has forgotten."""
+        with self._transaction(alone=True, restored=True) as tx:
+            yield tx, [] if self._memory is None else self._memory.since(memory.number(tx))
+
+    @contextmanager
+    def _transaction(self, *, alone: bool, restored: bool = False) -> Iterator[Connection]:
+        with self._faults(), self._turn, self._engine.connect() as tx, self._watched(tx):
+            tx.info["taken"] = []
+            with tx.begin():
+                engines.begin(tx, alone=alone)
+                if not restored:
+                    self._trust(tx)
+                yield tx
+            if self._memory is not None:
+                self._memory.keep(tx.info["taken"])
+
+    def _trust(self, tx: Connection) -> None:
+        if self._memory is not None and not self._trusted:
+            remembered = self._memory.latest()  # first: the database's may have grown meanwhile
+            if memory.number(tx) < remembered:
+                raise Away("database-restored")
+            self._trusted = True
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, PoolTimeoutError) as error:
+            self._trusted = False
+            raise Away("centre-fault") from error
 
     def _watched(self, tx: Connection) -> AbstractContextManager[None]:
         if self._overdue is None:
@@ -93,14 +132,8 @@ class Store:
         self._engine.dispose()
         if self._overdue is not None:
             self._overdue.close()
-
-
-@contextmanager
-def _faults() -> Iterator[None]:
-    try:
-        yield
-    except (OperationalError, PoolTimeoutError) as error:
-        raise Fault("centre-fault") from error
+        if self._memory is not None:
+            self._memory.close()
 
 
 def note(tx: Connection, now_s: int, act: str, code: str = "done", **about: Any) -> None:  # noqa: ANN401

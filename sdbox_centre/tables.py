@@ -310,3 +310,10 @@ trace: Final = Table(
     Column("second", String),  # and who confirmed
     sqlite_autoincrement=True,
 )
+
+taken: Final = Table(  # one row: how often something was taken away for good, see memory.py
+    "taken",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("n", Integer, nullable=False),
+)

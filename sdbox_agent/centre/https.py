@@ -177,7 +177,8 @@ class CentreClient:
         return self._call("POST", name, wire.encode(request), kind)
 
     def _call(self, method: str, name: str, body: bytes, kind: type[Answer]) -> Answer:
-        limit_bytes = wire.MAX_BODY_BYTES if kind is wire.CrlsAnswer else wire.MAX_ANSWER_BYTES
+        lists = kind is wire.CrlsAnswer
+        limit_bytes = wire.MAX_BODY_BYTES if lists else wire.MAX_ANSWER_BYTES
         with self._faults():
             with self._sockets.deadline(self._answer_s):
                 reply = self._exchange(method, name, body, limit_bytes)

@@ -14,6 +14,8 @@ from sqlalchemy.engine import make_url
 
 from hil.net.process import Process, Unit
 from hil.postgres import ROLE, USERS, Cluster
+from hil.rig import Rig
+from hil.scenarios import session
 from tests.waiting import until
 
 pytestmark = pytest.mark.rig
@@ -73,6 +75,18 @@ def test_a_database_is_made_as_another_one_is(cluster: Cluster) -> None:
     cluster.drop(second)
     with pytest.raises(psycopg.OperationalError, match="does not exist"):
         connected(second)
+
+
+def test_a_session_is_opened_by_a_centre_that_stands_on_it(cluster: Cluster) -> None:
+    with Rig(cluster=cluster) as rig:
+        holder = rig.enrol("test-holder-01", seed=1)
+        rig.start()
+        watch = rig.watch()
+        watch.state("idle")
+        assert session.enter(rig, watch, holder).state == "open"
+        rig.centre.revoke_card(holder)  # by staff's command, as another process
+        session.leave(rig, watch)
+        assert session.enter(rig, watch, holder).code == "card-revoked"
 
 
 def test_it_ends_with_an_owner_who_is_killed() -> None:

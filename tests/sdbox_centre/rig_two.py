@@ -1,7 +1,8 @@
 """Two API processes and one gateway on one PostgreSQL, and a box that asks now one, now the other.
 
 Each call but hello is made twice, the same bytes at both: one answer. Then one process is killed,
-and its sessions go on at the other; a card is revoked, and both refuse it.
+and its sessions go on at the other; the database is away for a moment, and they go on after; a
+card is revoked, and its session is refused.
 """
 
 import os
@@ -76,15 +77,15 @@ def main() -> None:
         os.chown(node, GATEWAY, GATEWAY)
         bind_over(node, "/dev/net/tun")  # as a udev rule of the centre would let it
         with Cluster(durable=False) as cluster:
-            play(root, cluster.database())
+            play(root, cluster)
     finally:
         Path(node).unlink(missing_ok=True)
         shutil.rmtree(run)
         shutil.rmtree(root)
 
 
-def play(root: Path, database: str) -> None:
-    world, api, gateway, _ = prepare(root, database)
+def play(root: Path, cluster: Cluster) -> None:
+    world, api, gateway, _ = prepare(root, cluster.database())
     second = root / "second.toml"
     second.write_text(Path(api).read_text().replace(f"port = {PORT}", f"port = {PORT + 1}"))
     clients = [tls.client(world, PORT), tls.client(world, PORT + 1)]
@@ -110,6 +111,14 @@ def play(root: Path, database: str) -> None:
         first.send_signal(signal.SIGKILL)
         first.wait(PATIENCE_S)
         both.lose(clients[0])
+        one.renew()
+        one.n += 1
+        renewal = one.box.renew(one.card, one.name, one.challenge, one.n)
+        cluster.stop()
+        refused(lambda: both.renew(renewal), "centre-fault")
+        assert len(peers()) == 1, "the gateway needs no database"
+        cluster.start()
+        one.challenge = both.renew(renewal).challenge
         one.renew()
         assert len(peers()) == 1
         auth = pem(world, "9a", world.card.certificates.auth)

@@ -7,8 +7,9 @@ from sdbox_agent import errors
 from sdbox_agent.centre import wire
 from sdbox_agent.centre.https import CentreClient
 from sdbox_agent.errors import SdboxError
-from sdbox_centre import api, review
+from sdbox_centre import api, review, sessions
 from sdbox_centre.core import Centre
+from sdbox_centre.store import Away
 from tests.sdbox_centre import tls
 from tests.sdbox_centre.world import World, session
 from tests.waiting import until
@@ -142,3 +143,19 @@ def test_a_session_ends_on_its_day_while_nobody_acts(
     with tls.served(world):
         until(lambda: not world.peers.peers)
     assert world.trace()[-1] == ("end", "grant-ended")
+
+
+def test_a_database_that_is_away_is_not_asked_to_trace_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def begin() -> None:
+        asked.append(1)
+        raise Away("centre-fault")
+
+    monkeypatch.setattr(world.store, "begin", begin)
+    body = api._Body(world.box.hello(None), b"")
+    with pytest.raises(Away):
+        api._traced(world.centre, "hello", sessions.hello, world.box.fingerprint, body)
+    assert len(asked) == 1

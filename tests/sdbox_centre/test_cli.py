@@ -7,6 +7,7 @@ import pytest
 
 from sdbox_agent import errors
 from sdbox_centre import authority, cli
+from sdbox_centre.memory import Memory, Taken
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import World, x509
 
@@ -189,3 +190,25 @@ def test_what_is_not_understood_is_said_in_one_line_and_exits_with_2(
         cli.main([words[0], "--config", api, *words[1:]])
     assert stopped.value.code == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_database_that_was_put_back_is_accepted_by_staff(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api, _ = settings(world)
+    Path(api).write_text(Path(api).read_text() + 'remembered = "remembered"\n')
+
+    def run(name: str, *arguments: str) -> None:
+        cli.main([name, "--config", api, *arguments])
+
+    run("init")
+    run("add-holder", "test-holder-02")
+    remembered = Memory(world.root / "remembered")
+    remembered.keep([Taken(3, "box", "test-box-07", 1)])
+    remembered.close()
+    with pytest.raises(SystemExit, match="1"):
+        run("add-holder", "test-holder-03")
+    assert errors.table()["database-restored"].sentence["en"] in capsys.readouterr().err
+    run("restore-accept", "--motive", "disk died", "--also", str(world.root / "another"))
+    assert capsys.readouterr().out == "box test-box-07\n"
+    run("add-holder", "test-holder-03")

@@ -87,3 +87,16 @@ def test_an_act_of_staff_has_the_database_for_itself(world: World) -> None:
     thread.join(PATIENCE_S)
     other.close()
     assert seen == [0]
+
+
+def test_a_rebuild_takes_its_time_and_cascades_nothing(database: Database, engine: str) -> None:
+    words, inside, after = {
+        "sqlite": ("PRAGMA foreign_keys", 0, 1),
+        "postgresql": ("SHOW statement_timeout", "0", "3s"),
+    }[engine]
+    opened = engines.engine_of(database)
+    with opened.connect() as connection:
+        with engines.rebuilding(connection):
+            assert connection.exec_driver_sql(words).scalar() == inside
+        assert connection.exec_driver_sql(words).scalar() == after
+    opened.dispose()

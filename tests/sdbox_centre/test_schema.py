@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from alembic import command
 from sqlalchemy import Boolean, Connection, Integer, LargeBinary, MetaData, insert, inspect, select
 
 from sdbox_agent.errors import Fault
-from sdbox_centre import schema
+from sdbox_centre import engines, schema
 from sdbox_centre.engines import Database
 from sdbox_centre.store import Store
 from tests.sdbox_centre.databases import BOTH
@@ -37,10 +38,18 @@ def store(database: Database) -> Iterator[Store]:
     opened.close()
 
 
+@contextmanager
+def unhurried(store: Store) -> Iterator[Connection]:
+    """A transaction without a call's deadlines."""
+    with store._engine.connect() as tx, engines.rebuilding(tx), tx.begin():
+        engines.begin(tx, alone=True)
+        yield tx
+
+
 @pytest.fixture
 def old(store: Store) -> Store:
     """As databases were before they said their version: no version, and SQLite's no names."""
-    with store.alone() as tx:
+    with unhurried(store) as tx:
         command.upgrade(schema.config_for(tx), schema.FIRST)
         tx.exec_driver_sql("DROP TABLE alembic_version")
         if tx.dialect.name == "sqlite":
@@ -52,7 +61,6 @@ def _without_names(tx: Connection) -> None:
     made = tx.exec_driver_sql(
         "SELECT name, type, sql FROM sqlite_master WHERE sql > '' AND name NOT LIKE 'sqlite%'"
     ).all()
-    tx.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
     for name, kind, _ in made:
         if kind == "table":
             tx.exec_driver_sql(f"DROP TABLE {name}")
@@ -102,7 +110,7 @@ def test_an_upgraded_database_is_as_a_new_one(
         else request.getfixturevalue("cluster").database()
     )
     new.create()
-    with old.begin() as tx, new.begin() as other:
+    with unhurried(old) as tx, unhurried(new) as other:
         assert shape(tx) == shape(other)
         assert "one_live_session" in str(shape(tx)["sessions"]["indexes"])
         assert "no-finger" in str(shape(tx)["enrolments"]["checks"])
@@ -112,7 +120,7 @@ def test_an_upgraded_database_is_as_a_new_one(
 def test_a_migration_is_written_for_every_change_of_the_tables(store: Store) -> None:
     """If not: `make migration`."""
     store.create()
-    with store.alone() as tx:
+    with unhurried(store) as tx:
         command.check(schema.config_for(tx))
 
 
@@ -151,11 +159,11 @@ def kept(tx: Connection) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_an_old_database_loses_no_row(old: Store) -> None:
-    with old.begin() as tx:
+    with unhurried(old) as tx:
         before = filled(tx)
     old.create()
     old.check()
-    with old.begin() as tx:
+    with unhurried(old) as tx:
         after = kept(tx)
     for name, rows in before.items():
         assert len(rows) == 2, name
@@ -181,3 +189,16 @@ def test_nobody_works_on_tables_of_another_version(old: Store) -> None:
 def test_an_empty_database_is_no_ones_to_work_on(store: Store) -> None:
     with pytest.raises(Fault, match="database-version"):
         store.check()
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_an_upgrade_that_would_leave_a_row_without_its_other_is_undone(old: Store) -> None:
+    with old._engine.connect() as tx:
+        tx.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        tx.exec_driver_sql("INSERT INTO grants VALUES ('nobody', 'nothing')")
+        tx.commit()
+    with pytest.raises(Fault, match="database-version") as caught:
+        old.create()
+    assert str(caught.value.__cause__) == "rows that refer to nothing"
+    with old.begin() as tx:
+        assert schema.version_of(tx) == schema.FIRST

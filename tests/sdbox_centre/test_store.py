@@ -71,7 +71,7 @@ def test_no_column_could_hold_a_template_a_name_or_a_shared_key() -> None:
 
 # -- a database that is away -----------------------------------------------------------------------
 
-OUTAGE_S = 2.0
+OUTAGE_S = 20.0
 
 
 class Callers:

@@ -1,4 +1,4 @@
-"""the facts of access, signed acts, the box link, deliveries."""
+"""the facts of access, signed acts, the box link, deliveries, what was taken away."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,6 +18,12 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("value", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("kind", name=op.f("pk_announced")),
+    )
+    op.create_table(
+        "taken",
+        sa.Column("id", Integer, nullable=False),
+        sa.Column("n", Integer, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_taken")),
     )
     op.create_table(
         "events",
