@@ -76,15 +76,18 @@ class Plumbing:
         return self._kem is not None
 
     def start(self) -> None:
-        """Start wireguard-go: 25 ms, and no key is needed."""
+        """Start wireguard-go and move its interface over: 45 ms, and no key is needed.
+
+        The interface is set down, and has no key, no peer and no address: nothing passes.
+        """
         with _faults():
             self._wireguard.start()
+            self._index = move(INTERFACE, self._here, self._there, self._namespace)
 
-    def settle(self) -> None:
-        """Give it the key and move its interface over; nothing passes yet."""
+    def give_key(self) -> None:
+        """Let it be the one whose public key was told; nothing passes yet."""
         with _faults():
             self._wireguard.configure(self._key, FWMARK)
-            self._index = move(INTERFACE, self._here, self._there, self._namespace)
 
     def open(
         self,

@@ -151,7 +151,7 @@ class Helper:
         try:
             if self._plumbing.pidfd is None:  # not warm
                 self._start()
-            self._plumbing.settle()  # …this takes its time
+            self._plumbing.give_key()  # …this takes its time
         except Fault as fault:
             self._end(message.n, fault.code)
 

@@ -185,13 +185,15 @@ def test_an_absurd_grant_is_refused_and_nothing_stays(
     assert topology.session.links() == {"lo"}
 
 
-def test_a_warm_tunnel_has_its_process_and_nothing_else(
+def test_a_warm_tunnel_has_its_process_and_an_interface_that_is_down(
     topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper
 ) -> None:
     core.channel.send(ipc.WarmTunnel(n=core.number))
     assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)
     (wireguard,) = children_of(helper.process.pid)
-    assert topology.session.links() == {"lo"}
+    assert topology.session.links() == {"lo", INTERFACE}
+    assert ",UP" not in topology.session.show(f"link show {INTERFACE}")
+    assert "inet" not in topology.session.show(f"addr show {INTERFACE}")
     assert not granted(topology)
     core.rise(far)
     assert children_of(helper.process.pid) == [wireguard]
