@@ -1,9 +1,10 @@
 """One card put in, until the box asks for a person or ends: what was seen, and whose time it was.
 
-Clocks. A beginning is the time in the audit record of the event, which is taken before anything
-else is done about it (whole ms, rounded down: at most 1 ms is added to a figure). An end is the
-time in the view of the new state, which is shown after all that its event asked for was done. So a
-figure holds everything the box does between the two, its fsyncs included.
+Clocks. A beginning is the time in the audit record of the event, in whole ms, rounded down: at most
+1 ms is added to a figure. It is taken before anything else is done about the event; behind a match
+the tunnel helper is asked for its keys first, 0.1 ms before. An end is the time in the view of the
+new state, which is shown after all that its event asked for was done. So a figure holds everything
+the box does between the two, its fsyncs included, where anybody waits for them.
 """
 
 from __future__ import annotations

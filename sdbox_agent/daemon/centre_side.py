@@ -125,7 +125,10 @@ class CentreSide:
         self._ask(n, lambda client: client.attempt(request), reserved)
 
     def send_receipt(self, effect: do.SendReceipt) -> None:
-        """-> Leased. An accepted receipt, and nothing else, gives the card its attempts back."""
+        """-> Leased. An accepted receipt, and nothing else, gives the card its attempts back.
+
+        Written once the tunnel has been asked for: until it is, the card has fewer, never more.
+        """
         n, card = effect.n, effect.card
         request = wire.ReceiptRequest(
             session=self._context.session(n),
@@ -135,8 +138,8 @@ class CentreSide:
         )
 
         def leased(answer: wire.ReceiptAnswer) -> None:
-            self._attempts.accepted(_counted_as(card))
             self._context.feed(on.Leased(n, answer))
+            self._attempts.accepted(_counted_as(card))
 
         self._ask(n, lambda client: client.receipt(request), leased)
 

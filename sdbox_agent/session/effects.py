@@ -26,7 +26,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Record(Effect):
-    """Write one audit record, durably, before anything that follows it.
+    """Write one audit record, durably, before anything that follows it, the next step included.
 
     `code` is an error's, which says how it ended, or names something that went well.
     """

@@ -177,16 +177,14 @@ def _verified(
 ) -> Step:
     """The person is who the card says: on to the project."""
     n, access = state.session.n, state.access
-    matched: Effects = (
-        do.Record(n, record, access.answer.level),
-        do.ClearTimer(n, Timer.TRANSACTION),
-    )
+    timed = do.ClearTimer(n, Timer.TRANSACTION)
+    matched = do.Record(n, record, access.answer.level)
     projects = grants(access)
     if len(projects) == 1:
         signing, effects = sign(state.session, access, attempt, projects[0], policy)
-        return signing, (*matched, *effects)
+        return signing, (timed, *effects, matched)  # the keys are made while it is written
     late = do.SetTimer(n, Timer.DEADLINE, policy.choice_s)
-    return at.Choosing(state.session, access, attempt), (*matched, late)
+    return at.Choosing(state.session, access, attempt), (matched, timed, late)
 
 
 def _rejected(

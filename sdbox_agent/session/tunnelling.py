@@ -1,4 +1,8 @@
-"""From the receipt to the open tunnel: Signing, Tunnelling, Open."""
+"""From the receipt to the open tunnel: Signing, Tunnelling, Open.
+
+A record that needs only be there before the tunnel opens is written while others work: behind the
+effect that sets them to work, and still within its step, so no answer of theirs comes before it.
+"""
 
 from __future__ import annotations
 
@@ -55,9 +59,9 @@ def in_signing(state: at.Signing, event: on.Event, policy: Policy) -> Step:
             told = replace(access, band=None)
             signed = state.asked
             return at.Tunnelling(state.session, told, state.project, signed.receipt_sha256), (
-                do.Record(n, "receipt-signed", access.answer.level),
                 do.SetTimer(n, Timer.DEADLINE, policy.centre_s),
                 do.SendReceipt(n, access.card, event.jws, signed.kem_key, access.band),
+                do.Record(n, "receipt-signed", access.answer.level),
             )
         case _:
             return unforeseen(state)
@@ -72,6 +76,7 @@ def in_tunnelling(state: at.Tunnelling, event: on.Event, policy: Policy) -> Step
             return replace(state, access=leased, lease=event.answer), (
                 do.SetTimer(n, Timer.DEADLINE, policy.tunnel_s),
                 do.OpenTunnel(n, event.answer, state.receipt_sha256),
+                do.Record(n, "post-quantum", access.answer.level),  # without it, no handshake
             )
         case on.TunnelUp() if lease is not None:
             limits = access.answer.policy
@@ -79,7 +84,6 @@ def in_tunnelling(state: at.Tunnelling, event: on.Event, policy: Policy) -> Step
             up = at.Open(state.session, access, state.project, *measured)
             return up, (
                 do.Record(n, _RISEN[event.carrier], access.answer.level),
-                do.Record(n, "post-quantum", access.answer.level),  # the handshake proved it
                 do.ClearTimer(n, Timer.DEADLINE),
                 do.SetTimer(n, Timer.RENEW, lease.lease_s / 2),
                 do.SetTimer(n, Timer.IDLE, limits.idle_s),

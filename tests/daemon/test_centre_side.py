@@ -130,6 +130,15 @@ def test_only_an_accepted_receipt_gives_attempts_back() -> None:
     assert side.bench.fed[-1] == on.Leased(N, LEASE)
 
 
+def test_attempts_are_given_back_while_the_tunnel_rises() -> None:
+    side, left = Side(), []
+    side.bench.attempts.lower(CARD, 4)
+    side.bench.context.feed = lambda _event: left.append(side.left)
+    side.send_receipt(do.SendReceipt(N, FREE_CARD, b"jws", KEM_KEY))
+    side.calls.answer(LEASE)
+    assert (left, side.left) == ([4], LIMIT)
+
+
 def test_a_renewal_brings_the_next_challenge() -> None:
     side = Side()
     side.send_renewal(N, b"jws")

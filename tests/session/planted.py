@@ -232,7 +232,22 @@ def a_band_is_made_up(state: at.State, event: on.Event, policy: Policy) -> Step:
     )
 
 
+def a_match_leaves_no_record(state: at.State, event: on.Event, policy: Policy) -> Step:
+    after, effects = step(state, event, policy)
+    return after, tuple(e for e in effects if getattr(e, "code", None) != "finger-matched")
+
+
+def a_receipt_is_recorded_with_the_tunnel(state: at.State, event: on.Event, policy: Policy) -> Step:
+    after, effects = step(state, event, policy)
+    effects = tuple(e for e in effects if getattr(e, "code", None) != "receipt-signed")
+    if isinstance(state, at.Tunnelling) and isinstance(after, at.Open):
+        effects = (do.Record(state.session.n, "receipt-signed"), *effects)
+    return after, effects
+
+
 FAULTS: tuple[Fault, ...] = (
+    a_match_leaves_no_record,
+    a_receipt_is_recorded_with_the_tunnel,
     another_touch_is_another_comparison,
     a_touch_gives_the_transaction_more_time,
     a_hint_within_an_attempt_is_a_match,

@@ -76,7 +76,9 @@ NEEDED = {  # what must really have happened before the tunnel opens
     "TunnelPrepared",
     "ReceiptSigned",
     "Leased",
+    "recorded receipt-signed",
 }
+PERSON = {"finger-matched", "code-accepted"}  # records that say it was the person
 VERIFIED = {  # and what must have shown that the person is there, at each level
     Level.HOST_MATCH: {"FingerPrepared", "ProbeReady", "AttemptReserved", "FingerMatched"},
     Level.CARD_MATCH: {"FingerPrepared", "ProbeReady", "AttemptReserved", "FingerMatched"},
@@ -172,7 +174,7 @@ def judge(
 
 BOOKED = (  # the effects that `_book_effect` looks at
     do.OpenCard, do.ReserveAttempt, do.CompareFinger, do.Sign, do.SendReceipt, do.OpenTunnel,
-    do.ExtendLease,
+    do.ExtendLease, do.Record,
 )  # fmt: skip
 
 
@@ -220,9 +222,13 @@ def _book_effect(
             needed = NEEDED | VERIFIED[book.level or Level.HOST_MATCH]
             for fact in sorted(needed - book.facts):
                 promise(False, f"no tunnel without {fact}")
+            told = {f"recorded {code}" for code in PERSON}
+            promise(bool(told & book.facts), "no tunnel before the record says who it was")
             promise(book.session_card in book.cards, "no tunnel without the card")
             promise(not isinstance(state, at.Closing), "no tunnel while closing")
             return replace(book, tunnel=True)
+        case do.Record(code=code) if code in PERSON | {"receipt-signed"}:
+            return replace(book, facts=book.facts | {f"recorded {code}"})
         case do.ExtendLease():
             promise(book.tunnel and "Renewed" in book.facts, "no lease without the centre's word")
         case _:
