@@ -7,6 +7,7 @@ open tunnel open is `pulse`'s business, how large its packets may be is `mtu`'s.
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,7 @@ VM_DEADLINE_S: Final = 3.0  # from the handshake
 EARLY_PROBE_S: Final = 0.25  # before the handshake: WireGuard keeps the first one waiting
 RISING_PROBE_S: Final = 0.004  # from the handshake to the first answer; twice as long each time
 RISING_MOST_S: Final = 0.1
-ASK_FIRST_S: Final = 0.002  # first look for the handshake; then twice as long each time
+ASK_FIRST_S: Final = 0.002  # from a probe to a look for the handshake; then twice as long each time
 ASK_MOST_S: Final = 0.05
 COUNT_S: Final = 5.0  # between two looks at what the session has sent
 
@@ -142,7 +143,7 @@ class Life:
     def _run(self, now_s: float) -> None:
         """Try a way from now on."""
         self._run_s = self._probe_s = now_s  # the first probe starts the handshake
-        self._ask_s, self._ask_gap_s = now_s + ASK_FIRST_S, ASK_FIRST_S
+        self._ask_s, self._ask_gap_s = math.inf, ASK_FIRST_S
         self._again_s = now_s + AGAIN_S[0]
 
     def _reach(self, now_s: float) -> list[Do | Probe]:
@@ -154,13 +155,14 @@ class Life:
             self._again_s = min(later, default=self._run_s + HANDSHAKE_DEADLINE_S)
             self._probe_s = now_s
             tasks.append(Do.AGAIN)
+        if now_s >= self._probe_s:
+            self._probe_s = now_s + EARLY_PROBE_S
+            self._ask_s = min(self._ask_s, now_s + ASK_FIRST_S)
+            tasks.append(self._probe())
         if now_s >= self._ask_s:
             self._ask_s = now_s + self._ask_gap_s
             self._ask_gap_s = min(2 * self._ask_gap_s, ASK_MOST_S)
             tasks.append(Do.ASK)
-        if now_s >= self._probe_s:
-            self._probe_s = now_s + EARLY_PROBE_S
-            tasks.append(self._probe())
         return tasks
 
     def _carry(self, now_s: float) -> list[Do | Probe]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdbox_agent.tunnel.life import AGAIN_S, COUNT_S, Do, Life, Over, Probe
+from sdbox_agent.tunnel.life import AGAIN_S, ASK_FIRST_S, COUNT_S, Do, Life, Over, Probe
 from sdbox_agent.tunnel.mtu import MOST_BYTES, Width
 from tests.tunnel.line import Line, up
 
@@ -33,6 +33,14 @@ def over(line: Line, until_s: float = 1e6) -> tuple[float, str]:
 def test_the_first_probe_goes_at_once() -> None:
     life = Life(10.0, 70.0, Width(MOST_BYTES, 496))
     assert life.due(10.0) == [Probe(1)]
+
+
+def test_nothing_is_asked_before_the_probe_that_begins_it() -> None:
+    """However long it took until the first look."""
+    life = Life(10.0, 70.0, Width(MOST_BYTES, 496))
+    assert life.due(10.3) == [Probe(1)]
+    assert life.next_s() == pytest.approx(10.3 + ASK_FIRST_S)
+    assert life.due(10.3 + ASK_FIRST_S) == [Do.ASK]
 
 
 def test_it_is_up_only_with_handshake_and_answer_and_is_told_once() -> None:
