@@ -48,7 +48,7 @@ class Box:
         self.tls = issuing.box_tls(name)
         self.statement = issuing.box_statement(name)
         self.card_environment: dict[str, str] = {}  # what a maker's library wants to find
-        self.watchdog_s: float | None = None  # of the core; the unit's own when None
+        self.watchdog_s: dict[str, float] = {}  # of units that are to have another than their own
         self.touches = itertools.count(1)  # no finger lies twice the same: the box would tell
         self.walled: Callable[[], None] = lambda: None
         self._launcher: Process | None = None
@@ -106,7 +106,7 @@ class Box:
                 },
                 "sdbox-finger@": {"FP_VIRTUAL_IMAGE": str(self.sensor_socket)},
             },
-            watchdog_s={"sdbox-agent": self.watchdog_s} if self.watchdog_s else {},
+            watchdog_s=self.watchdog_s,
         )
         path = self._root / "launch.json"
         path.write_bytes(msgspec.json.encode(spec))

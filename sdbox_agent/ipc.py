@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array
 import os
+import select
 import socket
 import struct
 from typing import TYPE_CHECKING, Annotated, Final, Generic, Literal, TypeVar
@@ -425,6 +426,13 @@ class Channel(Generic[In]):
     def fileno(self) -> int:
         """The descriptor, for a selector."""
         return self.sock.fileno()
+
+    @property
+    def ended(self) -> bool:
+        """Is the other end gone, whatever it has left unread?"""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLHUP)
+        return bool(poll.poll(0))
 
     def send(self, message: Message, descriptors: tuple[int, ...] = ()) -> None:
         """Send one frame. Raises Closed if nobody is there, OSError if the buffer is full."""

@@ -12,6 +12,7 @@ import enum
 import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -56,7 +57,7 @@ def status(text: str) -> None:
 
 
 def alive() -> None:
-    """WATCHDOG=1: to be sent by the state loop and by nothing else."""
+    """WATCHDOG=1: to be sent by the loop that must not hang and by nothing else."""
     _tell("WATCHDOG=1")
 
 
@@ -69,6 +70,24 @@ def watchdog_interval_s() -> float | None:
     if pid not in {None, "", str(os.getpid())} or not re.fullmatch("[1-9][0-9]{0,17}", usec):
         return None
     return int(usec) / 2_000_000
+
+
+class Watchdog:
+    """Keeps a loop alive that waits in a selector."""
+
+    def __init__(self) -> None:
+        self._interval_s = watchdog_interval_s()
+        self._due_s = time.monotonic()
+
+    def feed(self) -> float | None:
+        """Tell, if it is time; how long to wait at most until the next time. None: nobody asks."""
+        if self._interval_s is None:
+            return None
+        now_s = time.monotonic()
+        if now_s >= self._due_s:
+            alive()
+            self._due_s = now_s + self._interval_s
+        return self._due_s - now_s
 
 
 def event(

@@ -136,6 +136,15 @@ def test_descriptors_arrive_and_are_closed_when_the_frame_is_bad() -> None:
     other.close()
 
 
+def test_an_end_is_seen_behind_what_is_still_unread() -> None:
+    channel, theirs = pair()
+    theirs.send(b"{}")
+    assert not channel.ended
+    theirs.close()
+    assert channel.ended
+    channel.close()
+
+
 def test_a_message_shows_no_field_when_printed() -> None:
     assert "secret" not in repr(ipc.Unwrapped(n=1, key=b"secret" * 5))
 

@@ -78,6 +78,25 @@ def test_the_watchdog_is_fed_twice_as_often_as_asked(
     assert notify.watchdog_interval_s() == interval_s
 
 
+def test_a_loop_tells_when_it_is_time_and_no_more_often(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "7200000000")
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    watchdog = notify.Watchdog()
+    waits_s = [watchdog.feed() for _ in range(3)]
+    notify.ready()
+    assert [manager.recv(500) for _ in range(2)] == [b"WATCHDOG=1", b"READY=1"]
+    assert 3600 >= waits_s[0] >= waits_s[1] >= waits_s[2] > 3500
+
+
+def test_a_loop_that_nobody_watches_waits_as_long_as_it_likes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
+    assert notify.Watchdog().feed() is None
+
+
 def test_outside_systemd_an_event_is_one_line_on_standard_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

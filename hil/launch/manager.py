@@ -276,7 +276,7 @@ class Manager:
         if "FDSTORE" in words:
             running.kept[words["FDNAME"]] = descriptors[0]
         if "READY" in words:
-            running.ready = True
+            running.ready, running.alive_at = True, time.monotonic()
         if "STATUS" in words:
             running.status = words["STATUS"]
         if "WATCHDOG" in words:
@@ -343,7 +343,7 @@ class Manager:
         moments += [
             r.alive_at + r.service.watchdog_s
             for r in self.services.values()
-            if r.service.watchdog_s and r.processes
+            if r.service.watchdog_s and r.ready
         ]
         return max(0.0, min(moments) - now) if moments else None
 
@@ -353,7 +353,8 @@ class Manager:
             if running.start_at is not None and now >= running.start_at:
                 self.start(running)
             watchdog_s = running.service.watchdog_s
-            if watchdog_s and running.processes and now >= running.alive_at + watchdog_s:
+            # systemd.service(5), WatchdogSec=: from when the start-up is completed
+            if watchdog_s and running.ready and now >= running.alive_at + watchdog_s:
                 for process in running.processes:
                     process.kill(signal.SIGKILL)  # systemd: SIGABRT first; no core is kept anyway
                 running.alive_at = now

@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import dataclasses
 import os
-import select
 import selectors
 import signal
 import socket
@@ -21,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from sdbox_agent import ipc
+from sdbox_agent import ipc, notify
 from sdbox_agent.errors import DecodeError, Fault, SdboxError
 from sdbox_agent.hardening import close_memory
 from sdbox_agent.paths import Paths
@@ -60,6 +59,7 @@ class Helper:
         self._core_uid = core_uid
         self._selector = selectors.DefaultSelector()
         self._alarm = Alarm()
+        self._watchdog = notify.Watchdog()
         self._changes = path.changes()
         self._core: ipc.Channel[ipc.ToTunnel] | None = None
         self._session: int | None = None  # number of the prepared or open tunnel
@@ -72,17 +72,18 @@ class Helper:
         self._carried: Carried | None = None  # the other way than UDP, if there is one
 
     def run(self) -> NoReturn:
-        """Until killed. With nothing up it sleeps without a timer."""
+        """Until killed. With nothing up it wakes for its watchdog alone, if it has one."""
         self._plumbing.close()  # whatever a helper before us has left
         self._listener.settimeout(0)
         self._watch(self._listener, self._accept)
         self._watch(self._alarm, lambda: None)  # the beat follows whatever woke us
         self._watch(self._changes, self._way_changed)
         self._watch(self._guard.bell, self._rule_changed)
+        notify.ready()
         try:
             while True:
                 self._alarm.set(None if self._life is None else self._life.next_s())
-                for key, _ in self._selector.select():
+                for key, _ in self._selector.select(self._watchdog.feed()):
                     if self._selector.get_map().get(key.fd) is key:  # not ended by one before it
                         key.data()
                 self._beat()
@@ -97,7 +98,7 @@ class Helper:
         except OSError:
             return  # whoever it was has left
         peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        if self._core is not None and _has_ended(self._core.sock):
+        if self._core is not None and self._core.ended:
             self._drop_core()  # a new core comes as the old one's end is still unread
         if _UCRED.unpack(peer)[1] != self._core_uid or self._core is not None:
             sock.close()
@@ -365,13 +366,6 @@ class Helper:
     def _unwatch(self, source: FileDescriptorLike) -> None:
         with contextlib.suppress(KeyError):
             self._selector.unregister(source)
-
-
-def _has_ended(sock: socket.socket) -> bool:
-    """Is the other end gone, whatever it has left unread?"""
-    poll = select.poll()
-    poll.register(sock, select.POLLHUP)
-    return bool(poll.poll(0))
 
 
 def main() -> NoReturn:

@@ -183,11 +183,16 @@ class Bench:
 
 @contextlib.contextmanager
 def opened(
-    one: int, both: int = 0, *, lease_s: int = 60, watchdog_s=None, **rig_options: bool
+    one: int,
+    both: int = 0,
+    *,
+    lease_s: int = 60,
+    watchdog_s: dict[str, float] | None = None,
+    **rig_options: bool,
 ) -> Iterator[Bench]:
     """A bench with so many holders of one project, and of both; all of one person."""
     with Rig(lease_s=lease_s, **rig_options) as rig:
-        rig.box.watchdog_s = watchdog_s
+        rig.box.watchdog_s = watchdog_s or {}
         names = [f"one-{k:02d}" for k in range(one)] + [f"both-{k:02d}" for k in range(both)]
         holders = [
             rig.enrol(name, seed=1, projects=BOTH if name.startswith("both") else BOTH[:1])

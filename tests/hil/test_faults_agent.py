@@ -1,4 +1,4 @@
-"""The core or the whole box dies with a tunnel up; the record is full."""
+"""The core, the tunnel helper or the whole box dies with a tunnel up; the record is full."""
 
 import contextlib
 import os
@@ -26,7 +26,9 @@ WATCHDOG_S = 3.0
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    with opened(one=7, watchdog_s=WATCHDOG_S) as one:
+    with opened(
+        one=7, watchdog_s=dict.fromkeys(("sdbox-agent", "sdbox-tunnel"), WATCHDOG_S)
+    ) as one:
         yield one
 
 
@@ -88,6 +90,19 @@ def test_a_core_that_hangs_is_killed_by_its_watchdog(bench: Bench) -> None:
         until(lambda: not alive(seen.pids[-1]))
         until(lambda: session.residue(bench.rig) == [])
     back(bench, seen.starts)
+
+
+def test_a_tunnel_helper_that_hangs_is_killed_by_its_watchdog_and_no_other(bench: Bench) -> None:
+    bench.to_open(bench.holder())
+    time.sleep(WATCHDOG_S + 1)
+    seen = bench.rig.box.units()["sdbox-tunnel"]
+    with stopped(seen.pids[-1]):
+        assert session.residue(bench.rig) != [], "it had not been killed before it hung"
+        until(lambda: not alive(seen.pids[-1]))
+    bench.ended("tunnel-worker-died")
+    until(lambda: bench.rig.box.units()["sdbox-tunnel"].starts > seen.starts)
+    bench.tidy()
+    bench.good()
 
 
 def test_the_launcher_killed_leaves_nothing_and_the_box_starts_again(bench: Bench) -> None:

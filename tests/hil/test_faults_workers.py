@@ -19,7 +19,7 @@ DIED = {CARD: "card-worker-died", FINGER: "finger-worker-died", TUNNEL: "tunnel-
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    with opened(one=14) as one:
+    with opened(one=14, watchdog_s={"sdbox-tunnel": 600}) as one:  # its hanging is looked at
         yield one
 
 
