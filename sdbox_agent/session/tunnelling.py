@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sdbox_agent.session.policy import Policy
     from sdbox_agent.terms import CarriedBy
 
+_UNHEARD: Final = frozenset(  # a renewal got no answer: the lease decides how long that may last
+    {"centre-unreachable", "centre-slow", "centre-fault", "centre-answer-invalid"}
+)
 _RISEN: Final[dict[CarriedBy, str]] = {"udp": "tunnel-up", "tls": "tunnel-up-carried"}
 
 
@@ -122,7 +125,7 @@ def in_open(state: at.Open, event: on.Event, policy: Policy) -> Step:
                 do.SetTimer(n, Timer.RENEW, event.lease_s / 2),
                 do.Record(n, "lease-renewed", access.answer.level),
             )
-        case on.Failed() if state.pending is not None and event.code in policy.retryable:
+        case on.Failed() if state.pending is not None and event.code in _UNHEARD:
             return state, (do.SetTimer(n, Timer.RENEW, policy.renewal_retry_s),)
         case on.Failed():
             return end(state, event.code)

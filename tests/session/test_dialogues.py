@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sdbox_agent.session import effects as do
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
 from sdbox_agent.session.events import Timer
+from sdbox_agent.session.machine import step
 from sdbox_agent.terms import Band, Level
 from tests.session.dialogue import Dialogue
 from tests.session.explore import (
@@ -222,6 +225,14 @@ def test_a_lease_is_renewed_by_the_card_and_survives_a_lost_link() -> None:
     story >> on.Renewed(1, 60, NEXT) << "ExtendLease"
     story.now(at.Open) >> on.TimedOut(1, Timer.RENEW) << "Sign(renew)"
     assert story.effects[0].statement.n == 2
+
+
+def test_what_else_fails_while_a_renewal_is_awaited_ends_the_session() -> None:
+    """Whatever a new session on the same card may be tried after."""
+    policy = replace(POLICY, retryable=frozenset({"tunnel-lost"}))
+    story = opened() >> on.TimedOut(1, Timer.RENEW) >> on.RenewalSigned(1, b"r1")
+    after, _ = step(story.state, on.Failed(1, "tunnel-lost"), policy)
+    assert isinstance(after, at.Closing)
 
 
 def test_a_refused_lease_ends_the_session() -> None:
