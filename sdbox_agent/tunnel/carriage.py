@@ -18,6 +18,8 @@ from sdbox_agent.tunnel.config import parse_endpoint
 if TYPE_CHECKING:
     from sdbox_agent.tunnel.config import Endpoint
 
+# What a carrier may say of its own way, and of nothing else.
+Reason = Annotated[str, Meta(pattern=r"^(carrier|proxy|tls)-[a-z-]{1,32}\Z")]
 Port = Annotated[int, Meta(ge=1, le=0xFFFF)]
 
 
@@ -37,7 +39,7 @@ class Carrying(ipc.Message, frozen=True, kw_only=True, tag="carrying"):
 class NotCarried(ipc.Message, frozen=True, kw_only=True, tag="not_carried"):
     """It can't be carried; with `tls-inspected`, who issued the certificate that was shown."""
 
-    code: ipc.Code
+    code: Reason
     issuer: ipc.Text = ""
 
 

@@ -58,6 +58,11 @@ class Carried:
         return message.port
 
     @property
+    def silent(self) -> bool:
+        """Has a carrier been asked, and said nothing yet?"""
+        return self._channel is not None and not self.under_way
+
+    @property
     def sock(self) -> socket.socket | None:
         """The channel's, once a carrier has been asked."""
         return None if self._channel is None else self._channel.sock

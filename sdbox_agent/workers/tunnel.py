@@ -265,8 +265,14 @@ class Helper:
         except carriage.Inspected as end:
             self._end(self._session, end.code, issuer=end.issuer)
         except (Over, SdboxError) as end:
-            assert self._tunnel is not None
-            self._end(self._session, self._plumbing.explain(end.code, self._tunnel.endpoint))
+            self._end(self._session, self._explained(end.code))
+
+    def _explained(self, code: str) -> str:
+        """`code`, by which the tunnel is over, or one that says more."""
+        assert self._tunnel is not None
+        if code == "handshake-timeout" and self._carried is not None and self._carried.silent:
+            return "carrier-worker-died"  # it hangs: what it dials has a deadline before ours
+        return self._plumbing.explain(code, self._tunnel.endpoint)
 
     def _rise(self, life: Life) -> None:
         assert life.handshake_s is not None

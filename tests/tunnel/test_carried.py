@@ -31,6 +31,7 @@ def asked(listener: socket.socket, uid: int = ME) -> tuple[Carried, Helper]:
     """A helper that has asked, and the carrier it has asked."""
     carried = Carried(CARRIER, Path(listener.getsockname()), uid)
     assert carried.sock is None
+    assert not carried.silent
     carried.ask(7, 51820)
     sock, _ = listener.accept()
     return carried, ipc.Channel(sock, carriage.ToCarrier, ME)
@@ -41,9 +42,11 @@ def test_it_asks_for_the_way_it_was_given_and_hears_of_a_port(listener: socket.s
     message = carrier.receive()
     assert (message.n, message.carrier, message.port) == (7, CARRIER, 51820)
     carrier.send(carriage.Carrying(n=7, port=40000))
+    assert carried.silent
     assert not carried.under_way
     assert carried.answer() == 40000
     assert carried.under_way
+    assert not carried.silent
     carried.close()
     with pytest.raises(ipc.Closed):
         carrier.receive()
@@ -78,7 +81,18 @@ def test_a_refusal_is_told_with_its_issuer(listener: socket.socket) -> None:
     carrier.close()
 
 
-@pytest.mark.parametrize("said", [None, b"", b"{", b'{"t":"carrying","port":0}'])
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        b"",
+        b"{",
+        b'{"t":"carrying","port":0}',
+        b'{"t":"not_carried","code":"card-removed"}',
+        b'{"t":"not_carried","code":"revoked"}',
+        b'{"t":"not_carried","code":"proxy-refused\\n"}',
+    ],
+)
 def test_a_carrier_that_dies_or_talks_nonsense_is_dead(
     listener: socket.socket, said: bytes | None
 ) -> None:

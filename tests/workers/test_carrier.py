@@ -222,6 +222,16 @@ def test_nobody_at_443_either_is_told(pair: Pair, opened: Opened) -> None:
     assert refusal(opened(CarrierEnd.offered(pair))) == ("carrier-unreachable", "")
 
 
+def test_a_carrier_that_hangs_is_told_as_that(
+    topology: Topology, core: Core, far: FarPeer, carriers: Carriers, end: CarrierEnd
+) -> None:
+    """Nobody ever takes the connection that the helper has made."""
+    core.channel.sock.settimeout(30)
+    core.prepare()
+    assert refusal(core.open(far, carrier=end.offer)) == ("carrier-worker-died", "")
+    assert topology.session.links() == {"lo"}
+
+
 def test_a_carrier_of_another_uid_is_not_believed(
     topology: Topology, core: Core, far: FarPeer, carriers: Carriers, end: CarrierEnd
 ) -> None:
