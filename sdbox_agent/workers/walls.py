@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 NFT: Final = "/usr/sbin/nft"
 NFT_S: Final = 10.0  # 15 ms on a quiet box
 TRIES: Final = 20  # while others change rules at the same time
+EXIT_CONFIG: Final = 78  # sysexits: EX_CONFIG; to start again would change nothing
+SHUT: Final = killswitch.Walls(centre=(), uplinks=())  # nothing in, nothing out
 _OURS: Final = frozenset({"lo", INTERFACE})  # WireGuard's is born here, and moved away
 
 
@@ -53,8 +55,7 @@ class Keeper:
 
     def run(self) -> NoReturn:
         """Until killed. Raises Fault if the walls can't be raised."""
-        self._raise_walls()
-        self._see_to_devices()
+        self.begin()
         notify.ready()
         with selectors.DefaultSelector() as selector:
             selector.register(self._guard.bell, selectors.EVENT_READ, self._see_to_walls)
@@ -62,6 +63,11 @@ class Keeper:
             while True:
                 for key, _ in selector.select():
                     key.data()
+
+    def begin(self) -> None:
+        """The walls stand, and the devices are seen to. Raises Fault."""
+        self._raise_walls()
+        self._see_to_devices()
 
     def _raise_walls(self) -> None:
         """Until they stand as this very transaction has left them. Raises Fault."""
@@ -133,7 +139,7 @@ def _nft(text: str) -> bool:
 
 
 def main() -> NoReturn:
-    """Entry point. Without its settings it does not start, and no agent with it."""
+    """Entry point. Without settings it shuts everything and ends, and no agent starts."""
     parser = argparse.ArgumentParser(prog="sdbox-walls")
     parser.add_argument("--root", type=Path, default=Path("/"))
     options = parser.parse_args()
@@ -142,7 +148,9 @@ def main() -> NoReturn:
     try:
         walls = walls_of(load.load_box(Paths(options.root).config))
     except FileRefused as error:
-        sys.exit(f"sdbox-walls: {error.diagnosis}")
+        sys.stderr.write(f"sdbox-walls: {error.diagnosis}; everything is shut\n")
+        Keeper(SHUT).begin()
+        sys.exit(EXIT_CONFIG)
     Keeper(walls).run()
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from hil.box import WALLS_UID
 from hil.net.namespace import Namespace
-from hil.net.observe import Observer
+from hil.net.observe import Observer, now_ns
 from hil.net.topology import CENTRE4, CENTRE_SIDE, UPLINK, Topology
 from sdbox_agent.tunnel import nfset
 from sdbox_agent.tunnel.config import parse_endpoint
@@ -151,14 +151,24 @@ def test_its_end_leaves_the_walls_and_its_successor_makes_them_its_own(
     assert listed(keeper.box) == before
 
 
-def test_without_settings_it_does_not_start(topology: Topology, root: Path) -> None:
-    for settings in (SETTINGS.replace("uplink", "up link"), SETTINGS.replace("addresses", "x")):
-        settle(root, settings)
+@pytest.mark.parametrize("change", [("uplink", "up link"), ("addresses", "x")])
+def test_without_settings_everything_is_shut_and_it_ends(
+    topology: Topology, root: Path, change: tuple[str, str]
+) -> None:
+    settle(root, SETTINGS.replace(*change))
+    with Observer(topology.centre, CENTRE_SIDE) as observer:
         running = Keeper(topology, root)
         assert running.process.wait(30)
-        assert running.process.status == 1
+        assert running.process.status == walls.EXIT_CONFIG
         assert "box.toml" in running.log
-        running.end()
+        assert not is_up(topology.box, UPLINK)
+        topology.box.ip(f"link set {UPLINK} up")  # nobody is left to set it down
+        started_ns = now_ns()
+        try_everything(topology.box, UPLINK)
+    assert observer.arrived(lambda f: f.time_ns > started_ns and not f.neighbour_discovery) == []
+    assert listed(topology.box).count("policy drop") == 3
+    assert CENTRE4 not in listed(topology.box)
+    running.end()
 
 
 # -- devices ---------------------------------------------------------------------------------------
