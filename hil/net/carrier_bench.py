@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import sys
-import tempfile
 import time
 from pathlib import Path
 from statistics import median
@@ -30,15 +28,12 @@ from hil.bench_figures import timing
 from hil.bench_processes import pss_mb
 from hil.issuing import Issuing
 from hil.net.carrier import CARRIER_PORT, CarrierEnd, Carriers, udp_dropped
-from hil.net.helper import UID, TunnelHelper
-from hil.net.peer import PORT, VM4, FarPeer
+from hil.net.peer import PORT, VM4
 from hil.net.process import Process, Unit
-from hil.net.topology import CARRIER4, CENTRE4, UPLINK, Topology
+from hil.net.stand import standing
+from hil.net.topology import CARRIER4
 from sdbox_agent import ipc
-from sdbox_agent.paths import Paths
 from sdbox_agent.tunnel import echo
-from sdbox_agent.tunnel.config import parse_endpoint
-from sdbox_agent.tunnel.killswitch import Walls, ruleset
 from sdbox_centre.carrier_server import CarrierServer, Limits, tls_context
 
 if TYPE_CHECKING:
@@ -46,6 +41,7 @@ if TYPE_CHECKING:
 
     from hil.bench_figures import Figures
     from hil.issuing import Pair
+    from hil.net.stand import Stand
 
 PINGS: Final = 200
 LOAD_S: Final = 3.0
@@ -60,13 +56,8 @@ Values = dict[str, list[float]]
 class Bench:
     """One tunnel at a time, plain or carried."""
 
-    def __init__(self, topology: Topology, far: FarPeer, root: Path, pair: Pair) -> None:
-        self._topology, self._far, self._root, self._pair = topology, far, root, pair
-        self._channel: ipc.Channel[ipc.FromTunnel] = ipc.connect(
-            Paths(root).tunnel_socket, ipc.FromTunnel, UID
-        )
-        self._channel.sock.settimeout(30)
-        self._number = 0
+    def __init__(self, stand: Stand, pair: Pair) -> None:
+        self._stand, self._pair = stand, pair
 
     @contextlib.contextmanager
     def plain(self) -> Iterator[None]:
@@ -74,40 +65,28 @@ class Bench:
         self._open(None)
         self._risen("udp")
         yield
-        self._close()
+        self._stand.core.close()
 
     @contextlib.contextmanager
     def carried(self, carriers: Carriers) -> Iterator[float]:
         """A tunnel over TLS, and how long it took to open, in ms."""
-        with udp_dropped(self._topology):
+        with udp_dropped(self._stand.topology):
             start_s = time.perf_counter()
             self._open(CarrierEnd.offered(self._pair))
             carriers.start()
             self._risen("tls")
             yield (time.perf_counter() - start_s) * 1000
-            self._close()
+            self._stand.core.close()
 
     def _open(self, carrier: ipc.Carrier | None) -> None:
-        self._number += 1
-        self._channel.send(ipc.PrepareTunnel(n=self._number))
-        prepared = self._channel.receive()
-        assert isinstance(prepared, ipc.TunnelPrepared)
-        invitation = self._far.invite(prepared)
-        self._channel.send(msgspec.structs.replace(invitation, lease_s=600, carrier=carrier))
+        _, invitation = self._stand.core.prepare()
+        invitation = msgspec.structs.replace(invitation, lease_s=600, carrier=carrier)
+        self._stand.core.send(invitation)
 
     def _risen(self, carrier: str) -> None:
-        up = self._channel.receive()
+        up = self._stand.core.hear()
         assert isinstance(up, ipc.TunnelUp), up
         assert up.carrier == carrier
-
-    def _close(self) -> None:
-        self._channel.send(ipc.CloseTunnel(n=self._number))
-        while not isinstance(self._channel.receive(), ipc.TunnelClosed):
-            pass  # bytes went into the tunnel: it tells
-
-    def leave(self) -> None:
-        """Let go of the helper."""
-        self._channel.close()
 
     def measure(self, figures: Values, way: str) -> None:
         """Latency, then throughput and latency at once."""
@@ -120,7 +99,7 @@ class Bench:
     def _pings(self, count: int, gap_s: float) -> list[float]:
         kind = (socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
         taken_ms = []
-        with self._topology.session.socket(*kind) as sock:
+        with self._stand.topology.session.socket(*kind) as sock:
             sock.settimeout(2)
             for number in range(count):
                 start_s = time.perf_counter()
@@ -135,11 +114,11 @@ class Bench:
     @contextlib.contextmanager
     def _load(self) -> Iterator[Path]:
         """One TCP connection at full speed; what it carried stands in the file at the end."""
-        output = self._root / "rate"
+        output = self._stand.root / "rate"
         output.unlink(missing_ok=True)
         me = [sys.executable, "-m", "hil.net.carrier_bench"]
-        sink = Process(Unit([*me, "sink"], self._topology.vm[0], output=output))
-        sender = Process(Unit([*me, "send"], self._topology.session))
+        sink = Process(Unit([*me, "sink"], self._stand.topology.vm[0], output=output))
+        sender = Process(Unit([*me, "send"], self._stand.topology.session))
         try:
             yield output
             if not sink.wait(30):
@@ -187,21 +166,15 @@ def run(rounds: int) -> Figures:
     memory_mb = 0.0
     pair = Issuing().server(CARRIER4)
     with contextlib.ExitStack() as stack:
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sdbox-rig-")))
-        root.chmod(0o755)
-        topology = stack.enter_context(Topology())
-        far = stack.enter_context(FarPeer(topology))
-        topology.box.nft(ruleset(Walls((parse_endpoint(f"{CENTRE4}:443"),), (UPLINK,))))
-        stack.enter_context(TunnelHelper(topology, root, os.getuid()))
-        carriers = stack.enter_context(Carriers(topology, root))
-        files = (root / "certificate.pem", root / "key.pem")
+        stand = stack.enter_context(standing())
+        carriers = stack.enter_context(Carriers(stand.topology, stand.root))
+        files = (stand.root / "certificate.pem", stand.root / "key.pem")
         for path, data in zip(files, (pair.pem, pair.key_pem), strict=True):
             path.write_bytes(data)
         argv = [sys.executable, "-m", "hil.net.carrier_bench", "end", *map(str, files)]
-        gateway = Process(Unit(argv, topology.centre))
+        gateway = Process(Unit(argv, stand.topology.centre))
         stack.callback(gateway.end)
-        bench = Bench(topology, far, root, pair)
-        stack.callback(bench.leave)
+        bench = Bench(stand, pair)
         for _ in range(rounds):
             with bench.plain():
                 bench.measure(figures, "plain")

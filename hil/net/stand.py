@@ -34,31 +34,39 @@ class Core:
         self._channel: ipc.Channel[ipc.FromTunnel] = ipc.connect(
             Paths(root).tunnel_socket, ipc.FromTunnel, UID
         )
-        self._channel.sock.settimeout(10)
+        self._channel.sock.settimeout(30)
         self._far = far
         self._number = 0
 
     def ask(self, message: ipc.Message) -> float:
         """Milliseconds to the answer, which is kept."""
         start_s = time.perf_counter()
-        self._channel.send(message)
+        self.send(message)
         self.answer = self.hear()
         while isinstance(self.answer, ipc.TunnelActive):  # the session's, not an answer
             self.answer = self.hear()
         return (time.perf_counter() - start_s) * 1000
 
+    def send(self, message: ipc.Message) -> None:
+        """Ask, and wait for nothing."""
+        self._channel.send(message)
+
     def hear(self) -> ipc.Message:
         """The next word of the helper."""
         return self._channel.receive()
 
-    def open(self) -> tuple[float, float, float]:
-        """Milliseconds of prepare, of the start behind it, and of open."""
+    def prepare(self) -> tuple[float, ipc.OpenTunnel]:
+        """Milliseconds of prepare, and what a gateway then invites to."""
         self._number += 1
         prepared_ms = self.ask(ipc.PrepareTunnel(n=self._number))
         assert isinstance(self.answer, ipc.TunnelPrepared)
-        prepared = self.answer
+        return prepared_ms, self._far.invite(self.answer)
+
+    def open(self) -> tuple[float, float, float]:
+        """Milliseconds of prepare, of the start behind it, and of open."""
+        prepared_ms, invitation = self.prepare()
         started_ms = prepared_ms + self.ask(ipc.TunnelStatus())
-        opened_ms = self.ask(self._far.invite(prepared))
+        opened_ms = self.ask(invitation)
         assert isinstance(self.answer, ipc.TunnelUp)
         return prepared_ms, started_ms, opened_ms
 
