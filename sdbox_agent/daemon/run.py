@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 import signal
 import time
@@ -188,6 +189,7 @@ class _Core:
         notify.event(notify.Event.STARTED, "started")
         self._card.looked = self._say_ready
         loop.call_later(READY_S, self._say_ready)
+        gc.freeze()  # no collection looks at what is there by now: 35 ms, in which a card may go
         loop.run_forever()
         self._local.close()
         for side in (self._finger, self._card, self._tunnel):

@@ -45,6 +45,13 @@ class Guard:
         except (OSError, DecodeError) as error:
             raise Fault("walls-missing") from error
 
+    def words(self) -> tuple[bytes, ...]:
+        """The rules of the walls. Raises Fault where they do not stand."""
+        found = self.look()
+        if found is None:
+            raise Fault("walls-missing")
+        return found.words
+
     def _look(self) -> Standing | None:
         for _ in range(LOOKS):
             before = self.generation()

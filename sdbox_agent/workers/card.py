@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import os
 import secrets
 import selectors
@@ -294,6 +295,7 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: worker.stop())
     watcher = pcsc.Watcher(worker.readers)
+    gc.freeze()  # no collection looks at what is there by now: 6 ms, in which a card may go
     status = worker.run()
     if status == 0:
         watcher.stop()

@@ -78,10 +78,14 @@ def test_rules_that_are_touched_have_other_words(box: Namespace, guard: Guard, c
 def test_walls_that_are_down_asleep_or_open_do_not_stand(
     box: Namespace, guard: Guard, change: str
 ) -> None:
-    assert guard.look() is not None
+    found = guard.look()
+    assert found is not None
+    assert guard.words() == found.words
     box.nft(change)
     assert rung(guard)
     assert guard.look() is None
+    with pytest.raises(Fault, match="walls-missing"):
+        guard.words()
 
 
 def test_other_peoples_tables_and_our_endpoints_change_nothing_of_the_walls(
