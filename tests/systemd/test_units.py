@@ -114,6 +114,13 @@ def test_every_service_but_the_namespace_is_measured() -> None:
     assert services - set(EXPOSURE) == {"sdbox-netns.service"}
 
 
+def test_the_kernels_own_tunnels_stay_out_of_the_session_namespace() -> None:
+    lines = (ROOT / "systemd/sdbox.sysctl").read_text("utf-8").splitlines()
+    settings = dict(line.split(" = ") for line in lines if not line.startswith("#"))
+    assert settings == {"net.core.fb_tunnels_only_for_init_net": "1"}
+    assert "systemd-sysctl.service" in read("sdbox-netns.service")["Unit"]["After"][0].split()
+
+
 def test_units_users_and_peer_numbers_agree() -> None:
     text = (ROOT / "systemd/sdbox.sysusers").read_text("utf-8")
     assert dict(re.findall(r"^u (\S+)\s+(\d+)", text, re.MULTILINE)) == {
