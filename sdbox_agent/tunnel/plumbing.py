@@ -101,8 +101,7 @@ class Plumbing:
         `other`: where a carrier would begin; a way there will do.
         """
         with _faults():
-            if {link.name for link in self._there.all()} != {"lo", INTERFACE}:
-                raise Fault("tunnel-fault")  # another way out of the session namespace
+            self._link()
             check_place(tunnel, self._here.addresses())
             width = _width(tunnel, other)
             self._walls.batch(nfset.allow(tunnel.endpoint))
@@ -170,10 +169,15 @@ class Plumbing:
     def carried(self) -> tuple[int, int]:
         """Bytes that have come out of the tunnel, and gone into it."""
         with _faults():
-            link = self._there.named(INTERFACE)
-        if link is None:
-            raise Fault("tunnel-fault")
+            link = self._link()
         return link.received_bytes, link.sent_bytes
+
+    def _link(self) -> rtnetlink.Link:
+        """The interface. Raises Fault if the session namespace has another way out, or none."""
+        links = {link.name: link for link in self._there.all()}
+        if links.keys() != {"lo", INTERFACE}:
+            raise Fault("tunnel-fault")
+        return links[INTERFACE]
 
     def explain(self, code: str, endpoint: Endpoint) -> str:
         """`code`, by which a tunnel to `endpoint` is over, or one that says more. Never raises.

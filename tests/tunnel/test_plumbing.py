@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sdbox_agent.errors import DecodeError, Fault
-from sdbox_agent.tunnel import nfset
-from sdbox_agent.tunnel.config import parse_endpoint
+from sdbox_agent.tunnel import nfset, rtnetlink
+from sdbox_agent.tunnel.config import INTERFACE, parse_endpoint
 from sdbox_agent.tunnel.netlink import Request
 from sdbox_agent.tunnel.plumbing import Plumbing
 
@@ -26,6 +26,10 @@ class Links:
 
     def run(self, _requests: object) -> None:
         self.left = False
+
+
+def link(name: str) -> rtnetlink.Link:
+    return rtnetlink.Link(name=name, index=1, up=True, received_bytes=11, sent_bytes=22)
 
 
 class Walls:
@@ -144,8 +148,11 @@ def test_an_explanation_that_fails_is_one(tmp_path: Path) -> None:
     assert made.explain("tunnel-lost", ENDPOINT) == "tunnel-fault"  # nothing runs
 
 
-def test_counters_of_an_interface_that_is_gone_are_a_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [["lo"], ["lo", INTERFACE, "stray"], [INTERFACE]])
+def test_counters_are_of_the_one_interface_beside_lo(tmp_path: Path, names: list[str]) -> None:
     made, there, _ = plumbing(tmp_path, None)
-    there.named = lambda _name: None  # type: ignore[attr-defined]
+    there.all = lambda: [link(name) for name in names]  # type: ignore[attr-defined]
     with pytest.raises(Fault, match="tunnel-fault"):
         made.carried()
+    there.all = lambda: [link("lo"), link(INTERFACE)]  # type: ignore[attr-defined]
+    assert made.carried() == (11, 22)

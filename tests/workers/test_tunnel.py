@@ -293,6 +293,18 @@ def test_another_way_out_of_the_session_refuses_the_tunnel(
         topology.session.ip("link del stray")
 
 
+def test_a_device_that_comes_while_it_is_open_ends_it(
+    topology: Topology, core: Core, far: FarPeer
+) -> None:
+    core.rise(far)
+    topology.session.ip("link add stray type veth peer name yarts")
+    try:
+        assert core.hear_down() == "tunnel-fault"
+        assert INTERFACE not in topology.session.links()
+    finally:
+        topology.session.ip("link del stray")
+
+
 @pytest.mark.parametrize("where", ["box", "session"])
 def test_a_leftover_interface_is_swept_at_start(
     topology: Topology, helper: TunnelHelper, root: Path, core: Core, far: FarPeer, where: str
