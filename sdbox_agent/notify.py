@@ -73,7 +73,7 @@ def watchdog_interval_s() -> float | None:
 
 
 class Watchdog:
-    """The same for a loop that waits in a selector."""
+    """Keeps a loop alive that waits in a selector."""
 
     def __init__(self) -> None:
         self._interval_s = watchdog_interval_s()

@@ -5,6 +5,7 @@ the machine and its load were the same.
 
     helper_prepare_ms      key asked for .. public key here
     helper_start_ms        prepare asked for .. wireguard-go runs and its interface has moved
+    helper_ready_ms        the same of a helper that is warm, as it is in a session
     helper_open_ms         open_tunnel sent .. `up` here (handshake, and the VM's answer)
     helper_up_ms           start and open: beside by_hand_up_ms (wg set and netlink, resident) and
                            wg_quick_up_ms, to the VM's answer all three
@@ -100,6 +101,7 @@ class _Bench:
     def ups(self) -> None:
         """Ours, by hand, by wg-quick."""
         core = self.stand.core
+        self._note("helper_ready_ms", core.ready())
         prepared, started, opened = core.open()
         self._note("helper_prepare_ms", prepared)
         self._note("helper_start_ms", started)

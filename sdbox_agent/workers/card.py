@@ -296,6 +296,7 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: worker.stop())
     watcher = pcsc.Watcher(worker.readers)
+    gc.freeze()  # no collection looks at what is there by now: 6 ms, in which a card may go
     status = worker.run()
     if status == 0:
         watcher.stop()

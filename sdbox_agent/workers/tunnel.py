@@ -80,7 +80,6 @@ class Helper:
         self._watch(self._alarm, lambda: None)  # the beat follows whatever woke us
         self._watch(self._changes, self._way_changed)
         self._watch(self._guard.bell, self._rule_changed)
-        gc.freeze()  # no collection looks at it any more: 9 ms, in which a card may go
         notify.ready()
         try:
             while True:
@@ -387,6 +386,7 @@ def main() -> NoReturn:
     plumbing = Plumbing(Paths(options.root).tunnel_runtime, Links(route), namespace, wireguard)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     carriers = Paths(options.root).carrier_socket
+    gc.freeze()  # no collection looks at what is there by now: 9 ms, in which a card may go
     Helper(listener, {4: echo4, 6: echo6}, plumbing, options.core_uid, carriers).run()
 
 

@@ -148,7 +148,7 @@ def main() -> NoReturn:
     try:
         walls = walls_of(load.load_box(Paths(options.root).config))
     except FileRefused as error:
-        sys.stderr.write(f"sdbox-walls: {error.diagnosis}; until then nothing passes\n")
+        sys.stderr.write(f"sdbox-walls: {error.diagnosis}; everything is shut\n")
         Keeper(SHUT).begin()
         sys.exit(EXIT_CONFIG)
     Keeper(walls).run()

@@ -52,6 +52,7 @@ OTHERS = {  # cards that are not the ordinary one
 TUNNEL_TIMINGS = {
     "helper_prepare_ms",
     "helper_start_ms",
+    "helper_ready_ms",
     "helper_open_ms",
     "helper_up_ms",
     "by_hand_up_ms",
