@@ -81,8 +81,7 @@ class Centre:
         database: str = "db/centre.sqlite",
     ) -> None:
         """`carries`: WireGuard over TLS, too. `database`: a file in `root`, or PostgreSQL's URL."""
-        self.root, self._database = root, database
-        self._carries = carries
+        self.root, self._database, self._carries = root, database, carries
         self._topology, self._issuing, self._lease_s = topology, issuing, lease_s
         self._admitted: dict[str, set[str]] = {}  # project -> digests of 9A certificates
         self._admitted_by_pin: dict[str, set[str]] = {}

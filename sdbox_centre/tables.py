@@ -159,7 +159,9 @@ projects: Final = Table(
     Column("contract_until_s", Integer),
     Column("legal_basis", String(200)),  # its reference
     Column("legal_until_s", Integer),  # null: without an end
-    Column("countries", String, nullable=False, server_default=""),  # of boxes, space between
+    Column(
+        "countries", String, nullable=False, server_default=text("''")
+    ),  # of boxes, space between
     Column("boxes", String),  # by name, space between; null: any box
     _act(),
 )

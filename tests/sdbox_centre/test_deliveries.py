@@ -6,6 +6,7 @@ import pytest
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused
+from tests.sdbox_centre import tls
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import World, session
 
@@ -38,3 +39,18 @@ def test_a_refused_proof_hands_over_nothing(world: World) -> None:
     with pytest.raises(Refused, match="card-unknown"):
         one.prove()
     assert deliveries(world) == []
+
+
+def test_a_list_that_the_box_has_is_not_handed_over_again(world: World) -> None:
+    with tls.served(world) as port:
+        box = tls.client(world, port)
+        (crl_der,) = box.crls().crls
+        had = hashlib.sha256(crl_der).digest()
+        assert box.crls([bytes(32), had]).crls == ()
+        assert box.crls([bytes(32)]).crls == (crl_der,)
+        box.close()
+    with world.store.begin() as tx:
+        rows = tx.exec_driver_sql(
+            "SELECT what, sha256, box, session FROM trace WHERE act = 'delivered'"
+        ).all()
+    assert [tuple(row) for row in rows] == [("list", had, world.box.name, None)] * 2

@@ -1,7 +1,6 @@
 """The front, over real TLS: who gets in, and how long anybody may take."""
 
 import asyncio
-import hashlib
 import json
 import resource
 import socket
@@ -65,20 +64,6 @@ def test_a_whole_session_over_tls(world: World, port: int) -> None:
     one.end()
     assert not world.peers.peers
     box.close()
-
-
-def test_a_list_that_the_box_has_is_not_handed_over_again(world: World, port: int) -> None:
-    box = tls.client(world, port)
-    (crl_der,) = box.crls().crls
-    had = hashlib.sha256(crl_der).digest()
-    assert box.crls([bytes(32), had]).crls == ()
-    assert box.crls([bytes(32)]).crls == (crl_der,)
-    box.close()
-    with world.store.begin() as tx:
-        rows = tx.exec_driver_sql(
-            "SELECT what, sha256, box, session FROM trace WHERE act = 'delivered'"
-        ).all()
-    assert [tuple(row) for row in rows] == [("list", had, world.box.name, None)] * 2
 
 
 @pytest.mark.parametrize("have", ["x", "00", "00" * 32 + ",", ",".join(["00" * 32] * 9)])

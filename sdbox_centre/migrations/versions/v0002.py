@@ -106,7 +106,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("contract_until_s", Integer, nullable=True))
         batch_op.add_column(sa.Column("legal_basis", sa.String(length=200), nullable=True))
         batch_op.add_column(sa.Column("legal_until_s", Integer, nullable=True))
-        batch_op.add_column(sa.Column("countries", sa.String(), server_default="", nullable=False))
+        batch_op.add_column(
+            sa.Column("countries", sa.String(), server_default=sa.text("('')"), nullable=False)
+        )
         batch_op.add_column(sa.Column("boxes", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("act", sa.LargeBinary(), nullable=True))
 
