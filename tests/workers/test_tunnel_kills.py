@@ -39,6 +39,7 @@ def kills(device: str) -> list[tuple[str, ...]]:
 
 
 STATES = ("warm", "starting", "prepared", "reaching", "up", "closing")
+IN_KERNEL = ("prepared", "up", "closing")  # it starts in one request; a machine under TCG is slow
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_whoever_is_killed_no_way_out_is_left_and_no_orphan(
 
 
 @by_kernel
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", IN_KERNEL)
 @pytest.mark.parametrize("victims", kills(KERNEL), ids="-".join)
 @pytest.mark.usefixtures("floods")
 def test_with_the_kernels_wireguard_neither(
