@@ -343,14 +343,6 @@ def test_a_renewal_asks_card_box_and_project_again(world: World) -> None:
         world.gateway.answer(renewal(world, 1))
 
 
-def test_a_peer_that_nobody_leased_is_put_out(world: World) -> None:
-    world.gateway.answer(install(world))
-    world.peers.add(w.Peer(b"x" * 32, ("10.77.0.6/32",)), bytearray(32))
-    world.gateway.reconcile(w.PROJECT)
-    assert b"x" * 32 not in world.peers.present()
-    assert len(world.peers.present()) == 1
-
-
 def test_an_interface_that_lost_a_peer_or_died_ends_the_gateway(world: World) -> None:
     world.gateway.answer(install(world))
     world.peers.peers.clear()
