@@ -49,9 +49,9 @@ def hello(centre: Centre, fingerprint: bytes, request: wire.HelloRequest, _diges
             raise Refused("wire-unsupported")
         clone = _is_clone(box, request)
         if clone:
-            rows.suspend(tx, box.name)
             note(tx, now_s, "hello", "box-clone", box=box.name)
             gone = end_all(tx, rows.live_of_box(tx, box.name), "box-clone", now_s)
+            rows.suspend(tx, box.name)
             challenge = None
         else:
             gone, challenge = _greet(centre, tx, box, request, now_s)
