@@ -55,8 +55,8 @@ def suspend_clone(centre: Centre, box: str, act: str) -> None:
     """
     now_s = centre.utc_s()
     with centre.store.begin() as tx:
-        rows.suspend(tx, box)
         gone = end_all(tx, rows.live_of_box(tx, box), "box-clone", now_s)
+        rows.suspend(tx, box)
         note(tx, now_s, act, "box-clone", box=box)
         linkrows.tell(tx, box, wire.BoxSuspended(), now_s)
     log.critical("two holders of the key of box %s: suspended", box)

@@ -45,7 +45,10 @@ class Taken(NamedTuple):
 
 
 def take(tx: Connection, kind: Kind, subject: str, value: int = 1) -> None:
-    """Number this change, to be remembered when its transaction is committed."""
+    """Number this change, to be remembered when its transaction is committed.
+
+    The last row that a transaction holds, as all such changes wait for one another here.
+    """
     n = tx.execute(_NEXT).scalar_one()
     tx.info["taken"].append(Taken(n, kind, subject, value))
 

@@ -27,12 +27,14 @@ class Backups:
 
     def __init__(self, world: World, cluster: Callable[[], Cluster]) -> None:
         self.world, self._cluster, self._copy = world, cluster, None
+        self.remembers = True
         self.start(world.database)
 
     def start(self, database: Database) -> None:
         world = self.world
         world.close()
-        world.store = Store(database, Memory(world.root / "remembered"))
+        memory = Memory(world.root / "remembered") if self.remembers else None
+        world.store = Store(database, memory)
         world.second = None
         world.staff = Staff(world.store, world.clock.utc_s)
         world.centre = dataclasses.replace(world.centre, store=world.store)
@@ -87,6 +89,15 @@ def test_no_attempt_comes_back(world: World, backups: Backups) -> None:
     assert accept(world) == []
     assert card(world) == (4, False)
     attempts(world, 1, 10)
+
+
+def test_planted_a_centre_that_remembers_nothing(world: World, backups: Backups) -> None:
+    backups.remembers = False
+    backups.take()
+    attempts(world, 3)
+    backups.put_back()
+    attempts(world, 1, 10)
+    assert card(world) == (1, False), "three were given back"
 
 
 def test_no_revoked_card_comes_back(world: World, backups: Backups) -> None:
