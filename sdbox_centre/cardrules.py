@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # A "yes" is kept for the very same certificates and lists, while these are in date: a renewal each
 # half minute costs no path. Only an authority's own last day may be seen that much late.
 KEPT_S: Final = 300
-MAX_KEPT: Final = 4000
+MAX_KEPT: Final = 4000  # four times the sessions one centre is meant for: a full one starts anew
 
 log = logging.getLogger("sdbox.centre")
 

@@ -14,6 +14,9 @@ build/load.json and load.png; exit status 1 if an aim is missed.
     session_cpu_ms        processor time of each process, of a session that was opened
     renew_ms              a renewal as the box has it
     renewal_cpu_percent   share of one core each process used while leases were renewed
+    restarts              of the last step, at its end: each part of the centre restarted while
+                          leases are renewed; peers before, and a whole lease later
+    outlived_s            of the last step: the last peer, beyond the last lease a card signed for
     revocation_ms         the staff's act .. no such peer at the gateway
 """
 
@@ -39,7 +42,8 @@ def main(arguments: list[str] | None = None) -> None:
     steps = {}
     for boxes in given.boxes:
         revocations = min(REVOCATIONS, boxes // 2)
-        measured = step.run(boxes, rng, given.renewals, revocations)
+        last = boxes == given.boxes[-1]
+        measured = step.run(boxes, rng, given.renewals, revocations, restarts=last)
         steps[str(boxes)] = row = figures(measured)
         print(f"{boxes} boxes: {json.dumps(row)}", flush=True)
     given.out.parent.mkdir(parents=True, exist_ok=True)

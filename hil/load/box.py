@@ -73,6 +73,7 @@ class Box:
         self._statement_key = key
         self._challenge = b""
         self._renewals = 0
+        self._unanswered: wire.RenewRequest | None = None
         self._renew_at_s = 0.0
 
     def morning(self, boots_s: float, card_s: float) -> None:
@@ -95,12 +96,17 @@ class Box:
             time.sleep(self._patience.again_s(self._policy.back_off_s(tries)))
 
     def renew_until(self, end: threading.Event) -> None:
-        """At half of each lease, until told to stop. Ends quietly when the centre refuses."""
+        """At half of each lease, until told to stop. Ends quietly when the centre refuses.
+
+        What got no answer is sent again, the very same bytes, as a box does.
+        """
         while not end.wait(max(0.0, self._renew_at_s - time.monotonic())):
             try:
                 self._renew()
-            except SdboxError:
-                return
+            except SdboxError as error:
+                if not errors.explain(error.code).retry:
+                    return
+                self._renew_at_s = time.monotonic() + self._policy.renewal_retry_s
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -127,6 +133,13 @@ class Box:
         self._leased(sent_s, leased)
 
     def _renew(self) -> None:
+        request = self._unanswered or self._renewal()
+        self._unanswered = request
+        sent_s = time.monotonic()
+        self._leased(sent_s, self._call("renew", lambda: self._client.renew(request)))
+        self._unanswered = None
+
+    def _renewal(self) -> wire.RenewRequest:
         self._renewals += 1
         said = fields.Renew(
             box=self._party.box,
@@ -135,9 +148,7 @@ class Box:
             n=self._renewals,
         )
         statement = _signed(said, (self._party.holder.certificates.auth, self._party.auth))
-        request = wire.RenewRequest(session=self._session, statement=statement)
-        sent_s = time.monotonic()
-        self._leased(sent_s, self._call("renew", lambda: self._client.renew(request)))
+        return wire.RenewRequest(session=self._session, statement=statement)
 
     def _leased(self, sent_s: float, lease: wire.ReceiptAnswer | wire.RenewAnswer) -> None:
         self._challenge = lease.challenge

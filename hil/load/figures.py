@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ WALL_S: Final = 60.0
 CALL_P99_MS: Final = 500.0
 REVOCATION_P99_MS: Final = 2000.0
 RENEWAL_CPU_PERCENT: Final = 50.0
+OUTLIVED_S: Final = 1.0
 
 Step = dict[str, Any]
 
@@ -42,6 +44,9 @@ def figures(measured: Measured) -> Step:
         }
     if measured.revocation_ms:
         row["revocation_ms"] = timing(measured.revocation_ms)
+    if measured.outlived_s is not None:
+        row["restarts"] = {name: dataclasses.asdict(one) for name, one in measured.restarts.items()}
+        row["outlived_s"] = round(measured.outlived_s, 2)
     return row
 
 
@@ -62,6 +67,14 @@ def missed(steps: Mapping[str, Step]) -> list[str]:
         if "revocation_ms" in row:
             p99 = row["revocation_ms"]["p99"]
             aims[f"revocation p99 {p99} ms, aim {REVOCATION_P99_MS:g}"] = p99 <= REVOCATION_P99_MS
+        if "restarts" in row:
+            aims |= {
+                f"{name} restarted: {one['before']} peers, then {one['after']}": one["before"]
+                == one["after"]
+                for name, one in row["restarts"].items()
+            }
+            words = f"a peer was in {row['outlived_s']} s beyond its lease"
+            aims[words] = row["outlived_s"] <= OUTLIVED_S
         if "renewal_cpu_percent" in row:
             percent = row["renewal_cpu_percent"]["api"]
             name = f"renewals take {percent} % of a core, aim {RENEWAL_CPU_PERCENT:g}"

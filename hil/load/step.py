@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sqlite3
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -46,6 +47,8 @@ class Measured:
     calls: list[Call]
     renewals: list[Call] = field(default_factory=list)
     revocation_ms: list[float] = field(default_factory=list)
+    restarts: dict[str, Survived] = field(default_factory=dict)
+    outlived_s: float | None = None  # the last peer, beyond the lease that a card last signed for
     renewed_s: float = 0.0
     morning_cpu_s: dict[str, float] = field(default_factory=dict)
     renewal_cpu_s: dict[str, float] = field(default_factory=dict)
@@ -54,6 +57,15 @@ class Measured:
     def opened(self) -> list[int]:
         """The boxes that have a lease."""
         return [call.box for call in self.calls if (call.name, call.code) == ("receipt", "done")]
+
+
+@dataclass(frozen=True)
+class Survived:
+    """A restart under live sessions."""
+
+    before: int  # peers
+    after: int  # when each has been renewed since
+    away_s: float
 
 
 class Bench:
@@ -93,6 +105,11 @@ class Bench:
         with contextlib.closing(self.centre.control(PROJECTS[0])) as control:
             yield control
 
+    def peers(self) -> int:
+        """How many are in, as wireguard-go itself says."""
+        with self.control() as control:
+            return len(control.device().peers)
+
     def cpu_s(self) -> dict[str, float]:
         """Processor time so far: the API, the gateway, its interfaces."""
         gateway = self.centre.gateway.pid
@@ -104,8 +121,13 @@ class Bench:
         return {name: ns / 1e9 for name, ns in spent_ns.items()}
 
 
-def run(boxes: int, rng: random.Random, renewals_s: float, revocations: int) -> Measured:
-    """One step. `renewals_s`: how long renewals are watched before anybody is revoked."""
+def run(
+    boxes: int, rng: random.Random, renewals_s: float, revocations: int, *, restarts: bool = False
+) -> Measured:
+    """One step. `renewals_s`: how long renewals are watched before anybody is revoked.
+
+    `restarts`: then each part of the centre is restarted, and at last the leases run out.
+    """
     with Bench(boxes) as bench:
         before = bench.cpu_s()
         measured = Measured(boxes, bench.clients.morning(morning(boxes, rng)))
@@ -120,7 +142,11 @@ def run(boxes: int, rng: random.Random, renewals_s: float, revocations: int) -> 
             revocation_ms(bench, party)
             for party in rng.sample(inside, min(revocations, len(inside)))
         ]
+        if restarts:
+            measured.restarts = {name: survived(bench, name) for name in RESTARTS}
         measured.renewals = bench.clients.stop()
+        if restarts:
+            measured.outlived_s = outlived_s(bench, measured.renewals)
     return measured
 
 
@@ -141,6 +167,37 @@ def revocation_ms(bench: Bench, party: Party) -> float:
         revoke(bench.centre, party)
         _until(lambda: len(control.device().peers) < before)
     return 1000 * (time.monotonic() - begun_s)
+
+
+def survived(bench: Bench, name: str) -> Survived:
+    """Restart a part of the centre; every lease is renewed over it, or is lost."""
+    before, begun_s = bench.peers(), time.monotonic()
+    RESTARTS[name](bench.centre)
+    away_s = time.monotonic() - begun_s
+    time.sleep(LEASE_S)  # any lease that was not renewed since is over by then
+    return Survived(before, bench.peers(), away_s)
+
+
+def _api(centre: Centre) -> None:
+    centre.end_api()
+    centre.start_api()
+
+
+def _database(centre: Centre) -> None:
+    """Away, for a third of a lease: another holds it."""
+    with contextlib.closing(sqlite3.connect(centre.root / "db/centre.sqlite")) as held:
+        held.execute("BEGIN EXCLUSIVE")
+        time.sleep(LEASE_S / 3)
+
+
+RESTARTS: Final[dict[str, Callable[[Centre], None]]] = {"api": _api, "database": _database}
+
+
+def outlived_s(bench: Bench, renewals: list[Call]) -> float:
+    """How long the last peer was in beyond the last lease that a card signed for."""
+    signed_s = max(one.sent_s + one.took_ms / 1000 for one in renewals if one.code == "done")
+    _until(lambda: bench.peers() == 0, within_s=2 * LEASE_S)
+    return time.monotonic() - signed_s - LEASE_S
 
 
 def revoke(centre: Centre, party: Party) -> None:

@@ -15,7 +15,8 @@ BOXES = 20
 def test_every_box_has_its_lease_renews_it_and_loses_it_when_revoked(monkeypatch) -> None:
     monkeypatch.setattr(step, "FIRST_SPREAD_S", 1.0)
     monkeypatch.setattr(step, "ARRIVALS_S", 2.0)
-    measured = step.run(BOXES, random.Random(1), step.LEASE_S / 2 + 3, 3)
+    monkeypatch.setattr(step, "LEASE_S", 20)
+    measured = step.run(BOXES, random.Random(1), 13, 3, restarts=True)
     row = figures(measured)
     assert {call.code for call in measured.calls} == {"done"}
     assert row["failed"] == 0
@@ -23,3 +24,7 @@ def test_every_box_has_its_lease_renews_it_and_loses_it_when_revoked(monkeypatch
     assert {call.box for call in measured.renewals if call.code == "done"} == set(range(BOXES))
     assert row["revocation_ms"]["n"] == 3
     assert row["renewal_cpu_percent"]["api"] > 0
+    for name, one in measured.restarts.items():
+        assert (one.before, one.after) == (BOXES - 3, BOXES - 3), name
+    assert measured.outlived_s is not None
+    assert measured.outlived_s < 10, "none is longer than a card signed for"
