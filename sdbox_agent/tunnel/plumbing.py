@@ -106,11 +106,17 @@ class Plumbing:
     def settle(self) -> None:
         """Have its interface over there and give it the key; nothing passes yet."""
         with _faults():
-            index = self._there.index(INTERFACE)  # the kernel's is born there
-            if index is None:
-                index = move(INTERFACE, self._here, self._there, self._namespace)
-            self._index = index
+            self._index = self._arrive()
             self._wireguard.configure(self._key, FWMARK)
+
+    def _arrive(self) -> int:
+        """The interface's number over there. Raises OSError, Fault."""
+        if self._wireguard is self._userspace:
+            return move(INTERFACE, self._here, self._there, self._namespace)
+        index = self._there.index(INTERFACE)  # the kernel's is born there
+        if index is None:
+            raise Fault("tunnel-fault")
+        return index
 
     def open(
         self,
