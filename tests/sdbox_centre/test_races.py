@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import msgspec
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 
 from sdbox_agent.errors import SdboxError
 from sdbox_agent.terms import Band
@@ -156,14 +156,15 @@ def test_a_session_has_one_unused_challenge_whoever_asks(world: World, both) -> 
 def test_planted_a_session_that_is_not_held(
     world: World, both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, meet, forget = session(world), meeting(), challenges.forget_old
+    one, meet = session(world), meeting()
     one.hello()
 
-    def slowly(tx, now_s: int) -> None:
-        meet()
-        forget(tx, now_s)
+    def slowly(_connection, _cursor, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO challenges"):
+            meet()  # each has made the one before void, and issues its own
 
-    monkeypatch.setattr(challenges, "forget_old", slowly)
+    for centre in both:
+        event.listen(centre.store._engine, "before_cursor_execute", slowly)
     monkeypatch.setattr(rows, "hold_box", rows.box)
     monkeypatch.setattr(rows, "hold_session", rows.session)
     hello = one.box.hello(one.name)
