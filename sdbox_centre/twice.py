@@ -24,6 +24,7 @@ from sqlalchemy import bindparam, func, select, update
 
 from sdbox_centre import rows
 from sdbox_centre.core import end_all, revoke_all, tell_over
+from sdbox_centre.memory import take
 from sdbox_centre.store import note
 from sdbox_centre.tables import cards, sessions
 
@@ -88,3 +89,4 @@ def alarm(tx: Connection, session: Row[Any], now_s: int) -> None:
     for one in sorted((session, other), key=lambda one: one.box):
         note(tx, now_s, "alarm", "card-twice", box=one.box, session=one.name, card=session.card)
         tell_over(tx, one, "card-twice", now_s)
+    take(tx, "twice", session.card.hex())
