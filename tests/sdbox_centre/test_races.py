@@ -157,14 +157,22 @@ def test_a_session_has_one_unused_challenge_whoever_asks(world: World, both) -> 
 def test_planted_a_session_that_is_not_held(
     world: World, both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, meet, forget = session(world), meeting(), challenges.forget_old
+    one, meet, meet_again = session(world), meeting(), meeting()
+    forget, issue = challenges.forget_old, challenges.issue
     one.hello()
 
-    def slowly(tx, now_s: int) -> None:
+    def together(tx, now_s: int) -> None:
         meet()
         forget(tx, now_s)
 
-    monkeypatch.setattr(challenges, "forget_old", slowly)
+    def slowly(*asked) -> bytes:
+        """Whoever comes second has begun before the first one's is there to be seen."""
+        issued = issue(*asked)
+        meet_again()
+        return issued
+
+    monkeypatch.setattr(challenges, "forget_old", together)
+    monkeypatch.setattr(challenges, "issue", slowly)
     monkeypatch.setattr(rows, "hold_box", rows.box)
     monkeypatch.setattr(rows, "hold_session", rows.session)
     hello = one.box.hello(one.name)
