@@ -1,7 +1,8 @@
 """What the centre remembers, as tables. Knows no rule: those stand in access and sessions.
 
 No template in clear, no name of a holder, no pre-shared key, no secret in clear is ever a column
-here. Times are UTC seconds of the centre's clock.
+here. Times are UTC seconds of the centre's clock; `…_from_s` counts, `…_until_s` and `not_after_s`
+do not. A date that is not there never means yes, but where it says so.
 """
 
 from __future__ import annotations
@@ -25,10 +26,17 @@ from sqlalchemy import (
 
 metadata: Final = MetaData()
 
+
+def _act() -> Column[bytes]:
+    """SHA-256 of the signed act that made a row what it is: without one it grants nothing."""
+    return Column("act", LargeBinary)
+
+
 holders: Final = Table(
     "holders",
     metadata,
     Column("id", String, primary_key=True),  # a pseudonym; who it is, the enrolment office knows
+    _act(),
 )
 
 boxes: Final = Table(
@@ -37,9 +45,19 @@ boxes: Final = Table(
     Column("name", String, primary_key=True),
     Column("tls_sha256", LargeBinary, nullable=False, unique=True),
     Column("statement_certificate", LargeBinary, nullable=False),
-    Column("state", String, nullable=False, server_default="active"),  # active | suspended
+    Column("state", String, nullable=False, server_default="active"),
+    # ordered | active | suspended | retired
     Column("boot_counter", Integer, nullable=False, server_default=text("0")),  # highest seen
     Column("boot_id", String),
+    Column("host", String(200)),  # labels, for people: whose premises
+    Column("place", String(200)),
+    Column("voucher", String(200)),  # the host's agreement: one a box
+    Column("funders", String(200)),  # who pays for it decides nothing
+    Column("country", String(2)),  # ISO 3166-1 alpha-2, where it stands
+    Column("placed_s", Integer),  # when it was put up and seen there
+    Column("rental_from_s", Integer),
+    Column("rental_until_s", Integer),
+    _act(),
 )
 
 cards: Final = Table(
@@ -48,11 +66,13 @@ cards: Final = Table(
     Column("auth_sha256", LargeBinary, primary_key=True),  # 9A: its name in every room
     Column("key_management_sha256", LargeBinary, nullable=False, unique=True),  # 9D
     Column("card_auth_sha256", LargeBinary, nullable=False, unique=True),  # 9E
+    Column("guid", LargeBinary, unique=True),  # the card's own number, in its certificates
     Column("holder", ForeignKey("holders.id"), nullable=False),
     Column("revoked_s", Integer),
     Column("failures", Integer, nullable=False, server_default=text("0")),  # attempts not made good
     Column("not_before_s", Integer, nullable=False, server_default=text("0")),  # the next attempt
     Column("unlocks", Integer, nullable=False, server_default=text("0")),  # by staff: only grows
+    _act(),
 )
 
 enrolments: Final = Table(
@@ -68,6 +88,7 @@ enrolments: Final = Table(
     Column("motive", String),  # of no-finger: why, and the two who decided
     Column("proposed_by", String),
     Column("confirmed_by", String),
+    _act(),
     CheckConstraint(
         "kind = 'finger' OR (kind = 'no-finger' AND reference IS NULL AND motive IS NOT NULL"
         " AND proposed_by IS NOT NULL AND confirmed_by IS NOT NULL"
@@ -108,7 +129,18 @@ projects: Final = Table(
     Column("id", String, primary_key=True),
     Column("label", String, nullable=False),
     Column("levels", String, nullable=False),  # accepted, space between
-    Column("state", String, nullable=False, server_default="open"),  # open | closed
+    Column("state", String, nullable=False, server_default="open"),
+    # pending | open | suspended | closed
+    Column("reason", String(200)),  # why it is not open, for people
+    Column("tenant", String, nullable=False, server_default="public"),  # public | company: a label
+    Column("funder", String(200)),  # who pays decides nothing
+    Column("contract_from_s", Integer),
+    Column("contract_until_s", Integer),
+    Column("legal_basis", String(200)),  # its reference
+    Column("legal_until_s", Integer),  # null: without an end
+    Column("countries", String, nullable=False, server_default=""),  # of boxes, space between
+    Column("boxes", String),  # by name, space between; null: any box
+    _act(),
 )
 
 grants: Final = Table(
@@ -116,6 +148,10 @@ grants: Final = Table(
     metadata,
     Column("holder", ForeignKey("holders.id"), primary_key=True),
     Column("project", ForeignKey("projects.id"), primary_key=True),
+    Column("role", String, nullable=False, server_default="member"),  # member | lead
+    Column("undertaking_s", Integer),  # when the holder signed the project's undertaking
+    Column("not_after_s", Integer),  # null: as long as the project
+    _act(),
 )
 
 sessions: Final = Table(
@@ -133,12 +169,20 @@ sessions: Final = Table(
     Column("key_management", LargeBinary),
     Column("card_auth", LargeBinary),
     Column("level", String),
+    Column("card_until_s", Integer),  # the first of its certificates ends
+    Column("stands_until_s", Integer),  # a fact it stands on ends: it is decided again
     Column("project", ForeignKey("projects.id")),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("renewals", Integer, nullable=False, server_default=text("0")),
     Column("code", String),  # why it ended
     UniqueConstraint("box", "boot_counter", "name"),
     Index("one_live_session", "card", unique=True, sqlite_where=text("state != 'ended'")),
+    Index(
+        "to_decide_again",
+        "stands_until_s",
+        sqlite_where=text("state != 'ended'"),
+        postgresql_where=text("state != 'ended'"),
+    ),
 )
 
 challenges: Final = Table(
