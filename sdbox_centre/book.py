@@ -9,11 +9,8 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-import tomllib
-from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
 
 from sdbox_agent.errors import Fault, Refused
@@ -21,13 +18,15 @@ from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads annotations at
 from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_centre.cardrules import certificates_of
 from sdbox_centre.gateway import CarrierEnd, Project
+from sdbox_centre.tomlfile import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")  # no slash: it can't leave the directory
-MAX_FILE_BYTES: Final = 1024 * 1024
 
 HexDigest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Uid = Annotated[int, Meta(ge=0, le=2**31)]
-Setting = TypeVar("Setting", bound=Struct)
 
 
 class _Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -177,18 +176,3 @@ def pools(settings: ProjectFile) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6
     if any(network.num_addresses < 4 for network in networks):
         raise ValueError("pool too small")
     return networks
-
-
-def load(path: Path, kind: type[Setting]) -> Setting:
-    """Read a TOML file as exactly `kind`. Raises Fault: config-invalid, for the cause given."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_FILE_BYTES)
-        return msgspec.convert(tomllib.loads(text.decode()), kind)
-    except (OSError, ValueError) as error:  # TOML's and msgspec's errors are ValueErrors
-        raise Fault("config-invalid") from error
-
-
-def beside(settings_file: Path, name: str) -> Path:
-    """A path named in a settings file."""
-    return settings_file.parent / Path(name)

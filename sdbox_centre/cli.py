@@ -17,13 +17,14 @@ from sdbox_agent import errors
 from sdbox_agent.errors import Fault, SdboxError
 from sdbox_agent.terms import Level
 from sdbox_centre import gatewayfiles, processes
-from sdbox_centre.book import ApiSettings, beside, load
+from sdbox_centre.book import ApiSettings
 from sdbox_centre.cardrules import certificates_of
 from sdbox_centre.codes import make_key
 from sdbox_centre.gateway_wire import GatewayClient
 from sdbox_centre.nofinger import MAX_MOTIVE, NoFinger, Proposal, is_motive
 from sdbox_centre.staff import CardShown, Staff, Validity
 from sdbox_centre.store import Store
+from sdbox_centre.tomlfile import beside, load
 
 if TYPE_CHECKING:
     from argparse import Namespace

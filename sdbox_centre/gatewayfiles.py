@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdbox_agent.errors import Refused
-from sdbox_centre.book import GatewaySettings, ProjectFile, beside, load
+from sdbox_centre.book import GatewaySettings, ProjectFile
 from sdbox_centre.cardrules import certificates_of
+from sdbox_centre.tomlfile import beside, load
 
 if TYPE_CHECKING:
     from argparse import Namespace

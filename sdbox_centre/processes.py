@@ -18,8 +18,6 @@ from sdbox_centre.book import (
     Book,
     CarrierSettings,
     GatewaySettings,
-    beside,
-    load,
 )
 from sdbox_centre.cardrules import CardRules, Lists, served
 from sdbox_centre.codes import load as load_codes
@@ -29,6 +27,7 @@ from sdbox_centre.gateway_server import GatewayServer, listen, may
 from sdbox_centre.gateway_wire import GatewayClient
 from sdbox_centre.server import serve, tls_context
 from sdbox_centre.store import Store
+from sdbox_centre.tomlfile import beside, load
 from sdbox_centre.wireguard import Place, WireGuardPeers, named_descriptors
 
 if TYPE_CHECKING:

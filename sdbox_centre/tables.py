@@ -104,6 +104,20 @@ ageing: Final = Table(  # of a finger's enrolment, and gone with it: see ageing.
     Column("declined", Boolean, nullable=False),
 )
 
+acts: Final = Table(  # append-only: each row of fact names the act that made it what it is
+    "acts",
+    metadata,
+    Column("seq", Integer, primary_key=True),  # the order in which they came
+    Column("id", LargeBinary, nullable=False, unique=True),  # SHA-256 of what it says
+    Column("kind", String, nullable=False),
+    Column("subject", String, nullable=False),  # "grant/HOLDER/PROJECT"
+    Column("n", Integer, nullable=False),  # of the subject's acts
+    Column("statement", LargeBinary, nullable=False),  # whole, with its signatures
+    Column("at_s", Integer, nullable=False),
+    UniqueConstraint("subject", "n"),
+    sqlite_autoincrement=True,
+)
+
 proposals: Final = Table(  # of no-finger enrolments: nothing works by them yet
     "proposals",
     metadata,

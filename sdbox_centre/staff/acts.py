@@ -1,0 +1,157 @@
+"""The acts in the store, and whether a row is what staff signed. Only ever added to.
+
+Each process of the centre reads them through an `Acts` of its own, which verifies every act once
+and keeps what it found: whoever writes to the database makes nobody believe anything. Nor does it
+believe less than it has: an act that is gone from the store again closes its subject here.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, insert, or_, select
+
+from sdbox_agent.errors import Refused
+from sdbox_centre.staff import columns, payload
+from sdbox_centre.staff.ledger import Ledger, claimed
+from sdbox_centre.tables import acts, cards, enrolments
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from sqlalchemy import Connection, Row, Select, Table
+
+    from sdbox_centre.staff.ledger import Signed
+    from sdbox_centre.staff.roster import RosterSource
+
+_p = bindparam
+_OF: Final = acts.alias()
+_CHAINS: Final[Select[Any]] = (
+    select(acts.c.seq, acts.c.id, acts.c.subject, acts.c.n)
+    .where(
+        or_(
+            acts.c.subject.in_(
+                select(_OF.c.subject).where(_OF.c.id.in_(_p("b_ids", expanding=True)))
+            ),
+            acts.c.subject.in_(_p("b_subjects", expanding=True)),
+        )
+    )
+    .order_by(acts.c.n)
+)
+_STATEMENT: Final = select(acts.c.statement).where(acts.c.seq == _p("b_seq"))
+_APPEND: Final = insert(acts)
+
+
+class Acts:
+    """One process's reading of them. Safe in threads."""
+
+    def __init__(self, source: RosterSource) -> None:
+        self._source = source
+        self._lock = threading.Lock()
+        self._ledger: Ledger | None = None
+
+    def proven(
+        self, tx: Connection, claims: Collection[tuple[Table, Row[Any]]], now_s: int
+    ) -> None:
+        """Whether each of these rows, whole, is what the newest act on its subject says.
+
+        An enrolment must be of its card's holder; a card's unlocks are counted by their acts.
+        Raises Refused: act-missing (or what its act is refused for); Fault: config-invalid, crl-*.
+        """
+        ids = [row.act for _, row in claims if row.act is not None]
+        with self._lock:
+            ledger = self._caught_up(tx, ids, _beside(claims), now_s)
+            for table, row in claims:
+                _check(ledger, table, row)
+
+    def newest(self, tx: Connection, subject: str, now_s: int) -> Signed | None:
+        """The newest act on it. Raises as `proven`."""
+        with self._lock:
+            return self._caught_up(tx, (), (subject,), now_s).newest(subject)
+
+    def enter(self, tx: Connection, statement: bytes, now_s: int) -> Signed:
+        """Verify a new act and add it. Raises as `Ledger.check_new`; IntegrityError: a race."""
+        with self._lock:
+            ledger = self._caught_up(tx, (), (_subject(statement),), now_s)
+            signed = ledger.check_new(statement, now_s)
+        row = {
+            "id": signed.id,
+            "kind": type(signed.act).__struct_config__.tag,
+            "subject": signed.act.subject,
+            "n": signed.act.n,
+            "statement": statement,
+            "at_s": now_s,
+        }
+        tx.execute(_APPEND, row)
+        return signed
+
+    def proposed(self, tx: Connection, statement: bytes, now_s: int) -> tuple[Signed, bool]:
+        """Verify an act that may lack a second signature; and whether it does not.
+
+        Raises as `Ledger.check_proposed`.
+        """
+        with self._lock:
+            ledger = self._caught_up(tx, (), (_subject(statement),), now_s)
+            signed = ledger.check_proposed(statement, now_s)
+            return signed, ledger.is_enough(signed)
+
+    def _caught_up(
+        self, tx: Connection, ids: Iterable[bytes], subjects: Iterable[str], now_s: int
+    ) -> Ledger:
+        """The ledger, with every act the store has on these subjects, and on those of these acts.
+
+        Each is verified once, in its turn; then only numbers and digests are compared.
+        """
+        roster = self._source.roster(now_s)
+        if self._ledger is None or self._ledger.roster is not roster:
+            self._ledger = Ledger(roster)
+        there: dict[str, list[Row[Any]]] = {subject: [] for subject in subjects}
+        for row in tx.execute(_CHAINS, {"b_ids": list(ids), "b_subjects": list(there)}).all():
+            there.setdefault(row.subject, []).append(row)
+        for subject, chain in there.items():
+            self._follow(tx, self._ledger, subject, chain)
+        return self._ledger
+
+    @staticmethod
+    def _follow(tx: Connection, ledger: Ledger, subject: str, chain: list[Row[Any]]) -> None:
+        known = ledger.newest(subject)
+        if known is not None and known.id not in {row.id for row in chain}:
+            raise Refused("act-missing")
+        for row in chain:
+            if known is not None and row.n <= known.act.n:
+                continue
+            signed = ledger.check(tx.execute(_STATEMENT, {"b_seq": row.seq}).scalar_one())
+            if (signed.act.subject, signed.act.n, signed.id) != (subject, row.n, row.id):
+                raise Refused("act-missing")
+            ledger.take(signed)
+
+
+def _check(ledger: Ledger, table: Table, row: Row[Any]) -> None:
+    signed = ledger.by_id(row.act)
+    fact = None if signed is None else columns.fact_of(signed)
+    if signed is None or fact is None or fact.table is not table or not columns.same(fact, row):
+        raise Refused("act-missing")
+    if table is enrolments:
+        assert isinstance(signed.act, payload.Enrolment)
+        card = ledger.newest(f"card/{row.card.hex()}")
+        if card is None or not isinstance(card.act, payload.Card):
+            raise Refused("act-missing")
+        if card.act.holder != signed.act.holder:
+            raise Refused("act-missing")
+    if table is cards:
+        unlock = ledger.newest(f"unlock/{row.auth_sha256.hex()}")
+        if row.unlocks != (0 if unlock is None else unlock.act.n):
+            raise Refused("act-missing")
+
+
+def _beside(claims: Iterable[tuple[Table, Row[Any]]]) -> list[str]:
+    """What else is looked at: an enrolment's card, a card's unlocks."""
+    found = [f"card/{row.card.hex()}" for table, row in claims if table is enrolments]
+    found += [f"unlock/{row.auth_sha256.hex()}" for table, row in claims if table is cards]
+    return found
+
+
+def _subject(statement: bytes) -> str:
+    """What a statement says it is about, before anything of it is believed."""
+    return claimed(statement).subject

@@ -1,0 +1,123 @@
+"""The acts one process believes: verified one after the other, the newest of each subject at hand.
+
+No database and no file: whoever has one shows what is in it, and what does not hold is not taken.
+An act is believed once, by the roster of then; with another roster a process begins a new ledger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sdbox_agent.errors import DecodeError, Refused
+from sdbox_agent.statements import jws
+from sdbox_centre.staff import payload, rules
+
+if TYPE_CHECKING:
+    from sdbox_centre.staff.payload import Act
+    from sdbox_centre.staff.roster import Roster
+
+FRESH_S: Final = 7 * 86400  # between an act's date and the day it is entered: two may need some
+AHEAD_S: Final = 300  # a station's clock before ours
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """An act, and by whom."""
+
+    act: Act
+    id: bytes
+    statement: bytes
+    names: tuple[str, ...]  # of the members who signed
+
+
+class Ledger:
+    """What was taken, by subject."""
+
+    def __init__(self, roster: Roster) -> None:
+        self.roster = roster
+        self._newest: dict[str, Signed] = {}
+        self._by_id: dict[bytes, Signed] = {}
+
+    def newest(self, subject: str) -> Signed | None:
+        """The newest act on it."""
+        return self._newest.get(subject)
+
+    def by_id(self, act_id: bytes | None) -> Signed | None:
+        """This act, if it is the newest on its subject."""
+        return None if act_id is None else self._by_id.get(act_id)
+
+    def take(self, signed: Signed) -> None:
+        """Believe it from now on: what `check` or `check_new` returned, and was kept since."""
+        before = self._newest.get(signed.act.subject)
+        if before is not None:
+            del self._by_id[before.id]
+        self._newest[signed.act.subject] = self._by_id[signed.id] = signed
+
+    def check(self, statement: bytes) -> Signed:
+        """Whether it is the next act on its subject, signed by those who may, then.
+
+        Raises Refused: statement-invalid, staff-not-allowed, two-persons-needed, and as
+        `rules.check_next`.
+        """
+        signed = self._read(statement)
+        rules.check_next(signed.act, self._before(signed.act))
+        if not self.is_enough(signed):
+            raise Refused("two-persons-needed")
+        return signed
+
+    def check_new(self, statement: bytes, now_s: int) -> Signed:
+        """The same of an act that is entered now: dated now, with cards that hold now.
+
+        Raises as `check`, and Refused: act-stale, card-*; Fault: crl-*.
+        """
+        signed = self.check(statement)
+        self._check_now(signed, now_s)
+        return signed
+
+    def check_proposed(self, statement: bytes, now_s: int) -> Signed:
+        """The same of an act that a second person has yet to sign. Raises as `check_new`."""
+        signed = self._read(statement)
+        rules.check_next(signed.act, self._before(signed.act))
+        self._check_now(signed, now_s)
+        return signed
+
+    def is_enough(self, signed: Signed) -> bool:
+        """Whether nobody else has to sign it."""
+        return len(set(signed.names)) >= rules.signatures(signed.act, self._before(signed.act))
+
+    def _check_now(self, signed: Signed, now_s: int) -> None:
+        if not now_s - FRESH_S < signed.act.utc_s <= now_s + AHEAD_S:
+            raise Refused("act-stale")
+        for thumbprint in jws.signers(signed.statement):
+            self.roster.check_now(self.roster.member(thumbprint), now_s)
+
+    def _before(self, act: Act) -> Act | None:
+        newest = self._newest.get(act.subject)
+        return None if newest is None else newest.act
+
+    def _read(self, statement: bytes) -> Signed:
+        """Signatures, roles and cards; whether it is the next, and signed by enough, is not seen.
+
+        Raises Refused: statement-invalid, staff-not-allowed.
+        """
+        try:
+            signers = [self.roster.member(one) for one in jws.signers(statement)]
+            certificates = [one.certificates.auth for one in signers]
+            act = payload.parse(jws.open_payload(payload.TYP, statement, certificates))
+        except DecodeError:
+            raise Refused("statement-invalid") from None
+        for member in signers:
+            if act.ROLE not in member.roles:
+                raise Refused("staff-not-allowed")
+            member.check_then(act.utc_s, self.roster.crls)
+        names = tuple(member.name for member in signers)
+        return Signed(act, payload.id_of(act), statement, names)
+
+
+def claimed(statement: bytes) -> Act:
+    """What a statement says, before anything of it is believed. Raises Refused."""
+    try:
+        return payload.parse(jws.unb64url(jws.read(statement).payload))
+    except DecodeError:
+        raise Refused("statement-invalid") from None
