@@ -7,6 +7,7 @@ believe less than it has: an act that is gone from the store again closes its su
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,16 +16,26 @@ from sqlalchemy import bindparam, insert, or_, select
 from sdbox_agent.errors import Refused
 from sdbox_centre.staff import columns, payload
 from sdbox_centre.staff.ledger import Ledger, claimed
-from sdbox_centre.tables import acts, cards, enrolments
+from sdbox_centre.tables import acts, boxes, cards, enrolments, grants, holders, projects
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy import Connection, Row, Select, Table
 
     from sdbox_centre.staff.ledger import Signed
     from sdbox_centre.staff.roster import RosterSource
 
+log = logging.getLogger("sdbox.centre")
+
+TABLES: Final = {
+    "holder": holders,
+    "box": boxes,
+    "card": cards,
+    "enrolment": enrolments,
+    "project": projects,
+    "grant": grants,
+}
 _p = bindparam
 _OF: Final = acts.alias()
 _CHAINS: Final[Select[Any]] = (
@@ -46,32 +57,37 @@ _APPEND: Final = insert(acts)
 class Acts:
     """One process's reading of them. Safe in threads."""
 
-    def __init__(self, source: RosterSource) -> None:
+    def __init__(self, source: RosterSource, utc_s: Callable[[], int]) -> None:
         self._source = source
+        self._utc_s = utc_s
         self._lock = threading.Lock()
         self._ledger: Ledger | None = None
 
-    def proven(
-        self, tx: Connection, claims: Collection[tuple[Table, Row[Any]]], now_s: int
-    ) -> None:
-        """Whether each of these rows, whole, is what the newest act on its subject says.
+    def proven(self, tx: Connection, kind: str, row: Row[Any]) -> Row[Any] | None:
+        """The row, if it is what the newest act on its subject says, else None: it grants nothing.
 
-        An enrolment must be of its card's holder; a card's unlocks are counted by their acts.
-        Raises Refused: act-missing (or what its act is refused for); Fault: config-invalid, crl-*.
+        It must be whole, of one of TABLES. An enrolment must be of its card's holder; a card's
+        unlocks are counted by their acts. Raises Fault: config-invalid, crl-*.
         """
-        ids = [row.act for _, row in claims if row.act is not None]
-        with self._lock:
-            ledger = self._caught_up(tx, ids, _beside(claims), now_s)
-            for table, row in claims:
+        table, now_s = TABLES[kind], self._utc_s()
+        ids = [] if row.act is None else [row.act]
+        try:
+            with self._lock:
+                ledger = self._caught_up(tx, ids, _beside(table, row), now_s)
                 _check(ledger, table, row)
+        except Refused as refusal:
+            log.critical("a %s that staff did not sign so: %s", kind, refusal.code)
+            return None
+        return row
 
-    def newest(self, tx: Connection, subject: str, now_s: int) -> Signed | None:
-        """The newest act on it. Raises as `proven`."""
+    def newest(self, tx: Connection, subject: str) -> Signed | None:
+        """The newest act on it. Raises Refused for acts that do not hold; Fault as `proven`."""
         with self._lock:
-            return self._caught_up(tx, (), (subject,), now_s).newest(subject)
+            return self._caught_up(tx, (), (subject,), self._utc_s()).newest(subject)
 
-    def enter(self, tx: Connection, statement: bytes, now_s: int) -> Signed:
+    def enter(self, tx: Connection, statement: bytes) -> Signed:
         """Verify a new act and add it. Raises as `Ledger.check_new`; IntegrityError: a race."""
+        now_s = self._utc_s()
         with self._lock:
             ledger = self._caught_up(tx, (), (_subject(statement),), now_s)
             signed = ledger.check_new(statement, now_s)
@@ -86,15 +102,21 @@ class Acts:
         tx.execute(_APPEND, row)
         return signed
 
-    def proposed(self, tx: Connection, statement: bytes, now_s: int) -> tuple[Signed, bool]:
+    def proposed(self, tx: Connection, statement: bytes) -> tuple[Signed, bool]:
         """Verify an act that may lack a second signature; and whether it does not.
 
         Raises as `Ledger.check_proposed`.
         """
+        now_s = self._utc_s()
         with self._lock:
             ledger = self._caught_up(tx, (), (_subject(statement),), now_s)
             signed = ledger.check_proposed(statement, now_s)
             return signed, ledger.is_enough(signed)
+
+    def forget(self) -> None:
+        """Verify all anew: a transaction in which acts were read was rolled back."""
+        with self._lock:
+            self._ledger = None
 
     def _caught_up(
         self, tx: Connection, ids: Iterable[bytes], subjects: Iterable[str], now_s: int
@@ -145,11 +167,11 @@ def _check(ledger: Ledger, table: Table, row: Row[Any]) -> None:
             raise Refused("act-missing")
 
 
-def _beside(claims: Iterable[tuple[Table, Row[Any]]]) -> list[str]:
+def _beside(table: Table, row: Row[Any]) -> list[str]:
     """What else is looked at: an enrolment's card, a card's unlocks."""
-    found = [f"card/{row.card.hex()}" for table, row in claims if table is enrolments]
-    found += [f"unlock/{row.auth_sha256.hex()}" for table, row in claims if table is cards]
-    return found
+    if table is enrolments:
+        return [f"card/{row.card.hex()}"]
+    return [f"unlock/{row.auth_sha256.hex()}"] if table is cards else []
 
 
 def _subject(statement: bytes) -> str:
