@@ -118,15 +118,14 @@ acts: Final = Table(  # append-only: each row of fact names the act that made it
     sqlite_autoincrement=True,
 )
 
-proposals: Final = Table(  # of no-finger enrolments: nothing works by them yet
+proposals: Final = Table(  # acts that a second person has yet to sign: nothing works by them
     "proposals",
     metadata,
-    Column("id", String, primary_key=True),  # the enrolment's name to be
-    Column("card", ForeignKey("cards.auth_sha256"), nullable=False),
-    Column("motive", String, nullable=False),
-    Column("proposed_by", String, nullable=False),
-    Column("proposed_s", Integer, nullable=False),
-    Column("not_after_s", Integer, nullable=False),
+    Column("id", LargeBinary, primary_key=True),
+    Column("statement", LargeBinary, nullable=False),
+    Column("reference", LargeBinary),  # of an enrolment: what the desk sealed
+    Column("by", String, nullable=False),  # who signed
+    Column("at_s", Integer, nullable=False),
 )
 
 codes: Final = Table(

@@ -141,12 +141,21 @@ class Acts:
         if known is not None and known.id not in {row.id for row in chain}:
             raise Refused("act-missing")
         for row in chain:
-            if known is not None and row.n <= known.act.n:
+            if row.n <= ledger.last(subject):
                 continue
-            signed = ledger.check(tx.execute(_STATEMENT, {"b_seq": row.seq}).scalar_one())
-            if (signed.act.subject, signed.act.n, signed.id) != (subject, row.n, row.id):
-                raise Refused("act-missing")
-            ledger.take(signed)
+            try:
+                ledger.take(_read(tx, ledger, row))
+            except Refused as refusal:
+                log.critical("act %d does not hold: %s", row.seq, refusal.code)
+                ledger.pass_over(subject, row.n)
+
+
+def _read(tx: Connection, ledger: Ledger, row: Row[Any]) -> Signed:
+    """The act, if it holds and is the one that the row says. Raises Refused."""
+    signed = ledger.check(tx.execute(_STATEMENT, {"b_seq": row.seq}).scalar_one())
+    if (signed.act.subject, signed.act.n, signed.id) != (row.subject, row.n, row.id):
+        raise Refused("act-missing")
+    return signed
 
 
 def _check(ledger: Ledger, table: Table, row: Row[Any]) -> None:

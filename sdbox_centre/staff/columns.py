@@ -75,12 +75,13 @@ def same(fact: Fact, row: Any) -> bool:  # noqa: ANN401  a Row
     said = fact.row
     if fact.table is tables.boxes and row.state == "suspended":
         said = {**said, "state": "suspended"}
-    if fact.table is tables.enrolments and _digest(row.reference) != said["reference_sha256"]:
+    if fact.table is tables.enrolments and digest(row.reference) != said["reference_sha256"]:
         return False
     return all(getattr(row, name) == value for name, value in said.items())
 
 
-def _digest(reference: bytes | None) -> bytes | None:
+def digest(reference: bytes | None) -> bytes | None:
+    """What an act says of a reference."""
     return None if reference is None else hashlib.sha256(reference).digest()
 
 

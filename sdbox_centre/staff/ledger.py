@@ -2,6 +2,10 @@
 
 No database and no file: whoever has one shows what is in it, and what does not hold is not taken.
 An act is believed once, by the roster of then; with another roster a process begins a new ledger.
+
+An act that does not hold (any more: who signed it was struck from the roster) is passed over, and
+its subject with it: what it may have taken away must not come back. Two people may say anew what is
+true of it.
 """
 
 from __future__ import annotations
@@ -38,6 +42,7 @@ class Ledger:
         self.roster = roster
         self._newest: dict[str, Signed] = {}
         self._by_id: dict[bytes, Signed] = {}
+        self._last: dict[str, int] = {}  # by subject: the number of the last act, whatever it was
 
     def newest(self, subject: str) -> Signed | None:
         """The newest act on it."""
@@ -49,19 +54,27 @@ class Ledger:
 
     def take(self, signed: Signed) -> None:
         """Believe it from now on: what `check` or `check_new` returned, and was kept since."""
-        before = self._newest.get(signed.act.subject)
+        self.pass_over(signed.act.subject, signed.act.n)
+        self._newest[signed.act.subject] = self._by_id[signed.id] = signed
+
+    def pass_over(self, subject: str, n: int) -> None:
+        """There is an act of that number that does not hold: nothing is known of its subject."""
+        before = self._newest.pop(subject, None)
         if before is not None:
             del self._by_id[before.id]
-        self._newest[signed.act.subject] = self._by_id[signed.id] = signed
+        self._last[subject] = n
+
+    def last(self, subject: str) -> int:
+        """The number of the last act on it, whether it held or not."""
+        return self._last.get(subject, 0)
 
     def check(self, statement: bytes) -> Signed:
         """Whether it is the next act on its subject, signed by those who may, then.
 
-        Raises Refused: statement-invalid, staff-not-allowed, two-persons-needed, and as
-        `rules.check_next`.
+        Raises Refused: statement-invalid, staff-not-allowed, act-superseded (it is not the next),
+        two-persons-needed, and as `rules.check_next`.
         """
-        signed = self._read(statement)
-        rules.check_next(signed.act, self._before(signed.act))
+        signed = self._next(statement)
         if not self.is_enough(signed):
             raise Refused("two-persons-needed")
         return signed
@@ -77,14 +90,23 @@ class Ledger:
 
     def check_proposed(self, statement: bytes, now_s: int) -> Signed:
         """The same of an act that a second person has yet to sign. Raises as `check_new`."""
-        signed = self._read(statement)
-        rules.check_next(signed.act, self._before(signed.act))
+        signed = self._next(statement)
         self._check_now(signed, now_s)
         return signed
 
     def is_enough(self, signed: Signed) -> bool:
         """Whether nobody else has to sign it."""
-        return len(set(signed.names)) >= rules.signatures(signed.act, self._before(signed.act))
+        before = self._before(signed.act)
+        passed_over = before is None and signed.act.n > 1
+        needed = 2 if passed_over else rules.signatures(signed.act, before)
+        return len(set(signed.names)) >= needed
+
+    def _next(self, statement: bytes) -> Signed:
+        signed = self._read(statement)
+        if signed.act.n != self.last(signed.act.subject) + 1:
+            raise Refused("act-superseded")
+        rules.check_next(signed.act, self._before(signed.act))
+        return signed
 
     def _check_now(self, signed: Signed, now_s: int) -> None:
         if not now_s - FRESH_S < signed.act.utc_s <= now_s + AHEAD_S:

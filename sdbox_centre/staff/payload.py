@@ -12,10 +12,11 @@ read only in that form. Its `v` stands in the signature's header, beside the typ
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError
@@ -25,10 +26,14 @@ from sdbox_agent.statements.fields import (  # noqa: TC001  msgspec reads annota
 )
 from sdbox_agent.terms import Level  # noqa: TC001  msgspec's
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 TYP: Final = "staff"  # `sdbox-staff` in the header: no box's card worker has such a type
 MAX_PAYLOAD_BYTES: Final = 8192
 MAX_MOTIVE: Final = 200  # characters
 MAX_WINDOW_S: Final = 600
+LONGEST_WITHOUT_S: Final = 365 * 86400  # an enrolment without a finger
 
 Time = Annotated[int, Meta(ge=0, le=2**40)]  # UTC seconds
 Label = Annotated[str, Meta(min_length=1, max_length=200)]  # for people
@@ -64,12 +69,21 @@ class _Act(
     def check(self) -> None:
         """Raise ValueError for fields that can't be true together."""
 
+    @classmethod
+    def subject_of(cls, said: Mapping[str, object]) -> str:
+        """What an act that says this would be about."""
+        about = (said[name] for name in cls.ABOUT.split())
+        words = (one.hex() if isinstance(one, bytes) else one for one in about)
+        return "/".join(map(str, (cls.__struct_config__.tag, *words)))
+
     @property
     def subject(self) -> str:
         """What it is about: "grant/HOLDER/PROJECT"."""
-        about = (getattr(self, name) for name in self.ABOUT.split())
-        words = (one.hex() if isinstance(one, bytes) else one for one in about)
-        return "/".join((str(self.__struct_config__.tag), *words))
+        return self.subject_of({name: getattr(self, name) for name in self.ABOUT.split()})
+
+    def restates(self, before: _Act) -> bool:
+        """Whether nothing is true by this that was not before."""
+        return replace(self, n=before.n, utc_s=before.utc_s, motive=before.motive) == before
 
 
 class Holder(_Act, frozen=True, kw_only=True, tag="holder"):
@@ -111,8 +125,12 @@ class Enrolment(_Act, frozen=True, kw_only=True, tag="enrolment"):
         """Raise ValueError for fields that can't be true together."""
         if self.not_after_s <= self.not_before_s:
             raise ValueError("an enrolment ends after its beginning")
-        if not self.finger and self.reference_sha256 is not None:
+        if self.finger:
+            return
+        if self.reference_sha256 is not None:
             raise ValueError("a reference without a finger")
+        if self.not_after_s - self.utc_s > LONGEST_WITHOUT_S:
+            raise ValueError("two people look at it again after a year")
 
 
 class Project(_Act, frozen=True, kw_only=True, tag="project"):

@@ -21,17 +21,18 @@ from sdbox_centre.staff.payload import (
 
 
 def check_next(act: Act, before: Act | None) -> None:
-    """Whether it may come after `before`, the newest on its subject, None at first.
+    """Whether it may come after `before`, the one before it on its subject, None if none is known.
 
-    Raises Refused: act-superseded (it is not the next), act-final (of a card revoked or a box
-    retired, for good), request-invalid (a card that changes its keys or its holder).
+    Raises Refused: act-final (of a card revoked or a box
+    retired, for good), request-invalid (a card that changes its keys or its holder; another
+    reference, or none, on the card of the last one: new fingers mean a new card).
     """
-    if act.n != (1 if before is None else before.n + 1):
-        raise Refused("act-superseded")
     match before, act:
         case (Card(revoked=True), _) | (Box(state="retired"), _):
             raise Refused("act-final")
         case Card(), Card() if _identity(before) != _identity(act):
+            raise Refused("request-invalid")
+        case Enrolment(), Enrolment() if before.card == act.card and _who(before) != _who(act):
             raise Refused("request-invalid")
         case _:
             return
@@ -52,6 +53,10 @@ def signatures(act: Act, before: Act | None) -> int:
 
 def _identity(card: Card) -> tuple[object, ...]:
     return card.key_management_sha256, card.card_auth_sha256, card.guid, card.holder
+
+
+def _who(enrolment: Enrolment) -> tuple[object, ...]:
+    return enrolment.enrolment, enrolment.finger, enrolment.reference_sha256
 
 
 def _weaker(act: Project, before: Project) -> bool:

@@ -146,3 +146,26 @@ def test_a_statement_says_what_it_is_about_before_it_is_believed() -> None:
     assert claimed(said) == m.unlock()
     with refused("statement-invalid"):
         claimed(b"{}")
+
+
+def test_nothing_is_known_beyond_an_act_that_does_not_hold(staff: m.Members) -> None:
+    """What it took away must not come back; two people say anew what is true."""
+    ledger = staff.ledger()
+    ledger.take(ledger.check(staff.signed(m.grant())))
+    ledger.pass_over(m.grant().subject, 2)
+    assert ledger.newest(m.grant().subject) is None
+    for again in (m.grant(), m.grant(n=2)):
+        with refused("act-superseded"):
+            ledger.check(staff.signed(again, 1, 2))
+    with refused("two-persons-needed"):
+        ledger.check(staff.signed(m.grant(n=3)))
+    ledger.take(ledger.check(staff.signed(m.grant(n=3), 1, 2)))
+    assert ledger.newest(m.grant().subject) is not None
+    assert ledger.check(staff.signed(m.grant(n=4, withdrawn=True)))
+
+
+def test_acts_on_one_subject_are_counted_without_a_gap(staff: m.Members) -> None:
+    ledger = staff.ledger()
+    for early in (m.grant(n=2), m.grant(n=3)):
+        with refused("act-superseded"):
+            ledger.check(staff.signed(early))
