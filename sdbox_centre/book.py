@@ -1,7 +1,8 @@
-"""The gateway's own list of boxes and projects, and both processes' settings: files [door].
+"""What the gateway knows by itself, and both processes' settings: acts of staff, and files [door].
 
-Box NAME: `boxes/NAME.pem`, its statement certificate. Project NAME: `projects/NAME.toml`. They are
-read at each question, so what an operator takes away is gone at once. The database has no say here.
+Which boxes there are, and who may enter which project how, staff's acts say, of which the gateway
+keeps a copy. A project's interface and addresses stand in `projects/NAME.toml`, as the operator
+wrote it, and are read at each question. The database has no say here.
 """
 
 from __future__ import annotations
@@ -9,23 +10,26 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta, Struct
 
 from sdbox_agent.errors import Fault, Refused
-from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads annotations at run time
 from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_centre.cardrules import certificates_of
 from sdbox_centre.gateway import CarrierEnd, Project
+from sdbox_centre.staff import payload
 from sdbox_centre.tomlfile import load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sdbox_centre.gateway import Way
+    from sdbox_centre.staff.kept import KeptActs
+
 _NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")  # no slash: it can't leave the directory
 
-HexDigest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Uid = Annotated[int, Meta(ge=0, le=2**31)]
 
 
@@ -36,13 +40,18 @@ class _Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ProjectFile(_Settings, frozen=True, kw_only=True):
     """projects/NAME.toml."""
 
-    levels: Annotated[tuple[Level, ...], Meta(min_length=1)]
     endpoint: str  # where boxes send WireGuard's packets: "192.0.2.1:51820"
     pools: Annotated[tuple[str, ...], Meta(min_length=1, max_length=2)]  # host 1 is the VM's own
     interface: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,14}\Z")]  # IFNAMSIZ - 1
     namespace: str | None = None  # where the interface goes: the VM's, if it has one of its own
-    cards: tuple[HexDigest, ...] = ()  # SHA-256 of the 9A certificates that may enter by a finger
-    pin_cards: tuple[HexDigest, ...] = ()  # and by PIN and one-time code; never in both
+
+
+class StaffAt(_Settings, frozen=True, kw_only=True):
+    """In api.toml and gateway.toml: by what this process judges acts of staff (staff.roster)."""
+
+    roster: str
+    anchors: str  # authorities of staff's cards
+    crls: Annotated[tuple[str, ...], Meta(min_length=1, max_length=4)]
 
 
 class ApiSettings(_Settings, frozen=True, kw_only=True):
@@ -61,6 +70,7 @@ class ApiSettings(_Settings, frozen=True, kw_only=True):
     database: str
     gateway_socket: str
     gateway_uid: Uid
+    staff: StaffAt
     otp_key: str | None = None  # the key of one-time codes' secrets; without it, no card-pin
     comparisons: Annotated[int, Meta(ge=1, le=10)] = 3
     policy_version: Annotated[int, Meta(ge=1, le=2**31)] = 1
@@ -80,11 +90,12 @@ class GatewaySettings(_Settings, frozen=True, kw_only=True):
     socket: str
     api_uid: Uid
     api_gid: Annotated[int, Meta(ge=-1, le=2**31)] = -1  # may open the socket; -1: its owner alone
-    staff_uid: Uid = 0  # may only remove
+    staff_uid: Uid = 0  # may hand over acts, and remove
     card_anchors: str
     crls: Annotated[tuple[str, ...], Meta(min_length=1, max_length=4)]
     test_issuers: bool = False
-    boxes: str
+    staff: StaffAt
+    acts: str  # the file of staff's acts that this process keeps
     projects: str
     carrier: CarrierAt | None = None
     runtime: str  # directory of the interfaces' control sockets
@@ -108,39 +119,60 @@ class Book:
     """See gateway.Book."""
 
     def __init__(
-        self, boxes: Path, projects: Path, carrier: tuple[str, Path] | None = None
+        self, acts: KeptActs, projects: Path, carrier: tuple[str, Path] | None = None
     ) -> None:
         """`carrier`: its end's address and the file of its certificate."""
-        self._boxes = boxes
+        self._acts = acts
         self._projects = projects
         self._carrier = carrier
 
+    def keep(self, statement: bytes) -> None:
+        """Raises Refused, Fault: as `KeptActs.keep`."""
+        self._acts.keep(statement)
+
     def box(self, name: str) -> bytes:
-        """Raises Refused: box-refused."""
-        if not _NAME.fullmatch(name):
+        """Raises Refused: box-refused, box-suspended."""
+        act, now_s = self._acts.newest(f"box/{name}"), self._acts.utc_s()
+        if not isinstance(act, payload.Box) or act.state in {"ordered", "retired"}:
             raise Refused("box-refused")
-        try:
-            (certificate,) = certificates_of(self._boxes / f"{name}.pem")
-        except (OSError, ValueError):
-            raise Refused("box-refused") from None
-        return certificate
+        if act.state == "suspended":
+            raise Refused("box-suspended")
+        if act.placed_s is None or not _within(act.rental_from_s, now_s, act.rental_until_s):
+            raise Refused("box-refused")
+        return act.statement_certificate
 
     def project(self, name: str) -> Project:
         """Raises Refused: project-not-granted; Fault: config-invalid."""
         settings = self.settings(name)
-        if set(settings.cards) & set(settings.pin_cards):
-            raise Fault("config-invalid") from ValueError("a card in both lists")
+        act, now_s = self._acts.newest(f"project/{name}"), self._acts.utc_s()
+        if not isinstance(act, payload.Project) or not _is_open(act, now_s):
+            raise Refused("project-not-granted")
         try:
             return Project(
                 name=name,
-                levels=frozenset(level.value for level in settings.levels),
-                cards=_digests(settings.cards),
-                pin_cards=_digests(settings.pin_cards),
+                levels=frozenset(level.value for level in act.levels),
+                way=partial(self._way, name),
                 endpoint=settings.endpoint,
                 pools=pools(settings),
             )
         except ValueError:
             raise Fault("config-invalid") from None
+
+    def _way(self, project: str, card: bytes) -> Way | None:
+        """From the card to its holder, the holder's grant, and how the holder was enrolled."""
+        newest, now_s = self._acts.newest, self._acts.utc_s()
+        owned = newest(f"card/{card.hex()}")
+        if not isinstance(owned, payload.Card) or owned.revoked:
+            return None
+        grant = newest(f"grant/{owned.holder}/{project}")
+        if not isinstance(grant, payload.Grant) or not _is_granted(grant, now_s):
+            return None
+        enrolment = newest(f"enrolment/{owned.holder}")
+        if not isinstance(enrolment, payload.Enrolment) or enrolment.card != card:
+            return None
+        if not enrolment.not_before_s <= now_s < enrolment.not_after_s:
+            return None
+        return "finger" if enrolment.finger else "no-finger"
 
     def carrier(self) -> CarrierEnd | None:
         """Raises Fault: config-invalid."""
@@ -166,8 +198,20 @@ class Book:
         return tuple(sorted(path.stem for path in self._projects.glob("*.toml")))
 
 
-def _digests(cards: tuple[str, ...]) -> frozenset[bytes]:
-    return frozenset(bytes.fromhex(card) for card in cards)
+def _is_open(project: payload.Project, now_s: int) -> bool:
+    in_contract = _within(project.contract_from_s, now_s, project.contract_until_s)
+    lawful = project.legal_until_s is None or now_s < project.legal_until_s
+    return project.state == "open" and in_contract and lawful
+
+
+def _is_granted(grant: payload.Grant, now_s: int) -> bool:
+    over = grant.not_after_s is not None and now_s >= grant.not_after_s
+    return not grant.withdrawn and grant.undertaking_s is not None and not over
+
+
+def _within(from_s: int | None, now_s: int, until_s: int | None) -> bool:
+    """A date that is not there never means yes."""
+    return from_s is not None and until_s is not None and from_s <= now_s < until_s
 
 
 def pools(settings: ProjectFile) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import signal
 import socket
@@ -26,6 +27,10 @@ from sdbox_centre.gateway import Clocks, Gateway
 from sdbox_centre.gateway_server import GatewayServer, listen, may
 from sdbox_centre.gateway_wire import GatewayClient
 from sdbox_centre.server import serve, tls_context
+from sdbox_centre.staff.acts import Acts
+from sdbox_centre.staff.kept import KeptActs
+from sdbox_centre.staff.office import Office
+from sdbox_centre.staff.roster import RosterSource
 from sdbox_centre.store import Store
 from sdbox_centre.tomlfile import beside, load
 from sdbox_centre.wireguard import Place, WireGuardPeers, named_descriptors
@@ -37,6 +42,8 @@ if TYPE_CHECKING:
 
     from sdbox_centre.codes import Codes
     from sdbox_centre.peers import Peers
+
+log = logging.getLogger("sdbox.centre")
 
 API_SOCKET = "api"  # LISTEN_FDNAMES
 GATEWAY_SOCKET = "gateway"
@@ -61,6 +68,7 @@ def run_api(settings_file: Path) -> None:
     store.create()  # what an earlier version's has not
     socket_path = beside(settings_file, settings.gateway_socket)
     with GatewayClient(socket_path, settings.gateway_uid) as gateway:
+        _catch_up(office_of(settings_file, settings, store, gateway))
         app = api_app(settings_file, settings, store, gateway)
         context = tls_context(
             beside(settings_file, settings.certificate),
@@ -70,6 +78,14 @@ def run_api(settings_file: Path) -> None:
         listener = named_descriptors().get(API_SOCKET) or _tcp(settings.address, settings.port)
         serve(app, context, listener)
     store.close()
+
+
+def _catch_up(office: Office) -> None:
+    """Hand the gateway what it may have missed."""
+    try:
+        office.deliver()
+    except Fault:
+        log.warning("gateway away: it may lack acts of staff until `acts deliver`")
 
 
 def api_app(
@@ -150,8 +166,29 @@ def run_gateway(settings_file: Path) -> None:
 def _book(settings_file: Path, settings: GatewaySettings) -> Book:
     at = settings.carrier
     carrier = None if at is None else (at.endpoint, beside(settings_file, at.certificate))
-    boxes, projects = (beside(settings_file, each) for each in (settings.boxes, settings.projects))
-    return Book(boxes, projects, carrier)
+    acts, projects = (beside(settings_file, each) for each in (settings.acts, settings.projects))
+    kept = KeptActs(acts, roster_of(settings_file, settings), utc_s)
+    return Book(kept, projects, carrier)
+
+
+def roster_of(settings_file: Path, settings: ApiSettings | GatewaySettings) -> RosterSource:
+    """This process's own roster of staff. Raises OSError, ValueError for bad anchors."""
+    staff = settings.staff
+    return RosterSource(
+        beside(settings_file, staff.roster),
+        beside(settings_file, staff.anchors),
+        [beside(settings_file, crl) for crl in staff.crls],
+        test_issuers=settings.test_issuers,
+    )
+
+
+def office_of(
+    settings_file: Path, settings: ApiSettings, store: Store, gateway: GatewayClient
+) -> Office:
+    """Where acts are entered, over these settings."""
+    acts = Acts(roster_of(settings_file, settings), utc_s)
+    codes = codes_of(settings_file, settings)
+    return Office(store, acts, gateway, utc_s, secrets.token_bytes, codes)
 
 
 def run_carrier(settings_file: Path) -> None:

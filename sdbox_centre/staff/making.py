@@ -32,7 +32,7 @@ _WITHDRAW: Final = delete(tables.grants).where(
 def make(tx: Connection, signed: Signed, reference: bytes | None) -> None:
     """Make the act's row what it says.
 
-    Raises Refused: not-found, request-invalid (a reference that is not the one signed for, a card
+    Raises Refused: not-found, act-impossible (a reference that is not the one signed for, a card
     of somebody else); IntegrityError for what it names and is not there.
     """
     fact = columns.fact_of(signed)
@@ -63,10 +63,10 @@ def _put(tx: Connection, fact: Fact, **beside: Any) -> None:  # noqa: ANN401
 def _enrol(tx: Connection, act: Enrolment, fact: Fact, reference: bytes | None) -> None:
     """The holder's one enrolment: an earlier one, and its codes, are gone."""
     if columns.digest(reference) != act.reference_sha256:
-        raise Refused("request-invalid")
+        raise Refused("act-impossible")
     held = select(cards.c.auth_sha256).where(cards.c.holder == act.holder)
     if act.card not in tx.execute(held).scalars().all():
-        raise Refused("request-invalid")
+        raise Refused("act-impossible")
     earlier = enrolments.c.card.in_(held) & (enrolments.c.id != act.enrolment)
     of_earlier = select(enrolments.c.id).where(earlier)
     tx.execute(delete(tables.codes).where(tables.codes.c.enrolment.in_(of_earlier)))

@@ -16,9 +16,9 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from sdbox_agent.errors import Fault, Refused
-from sdbox_centre.staff import making
+from sdbox_centre.staff import making, payload
 from sdbox_centre.staff.ledger import FRESH_S, claimed
-from sdbox_centre.staff.payload import Act, Device, EndSession, Unlock, Window
+from sdbox_centre.staff.payload import Act, Box, Device, EndSession, Unlock, Window
 from sdbox_centre.store import note
 from sdbox_centre.tables import acts, enrolments, proposals
 
@@ -87,28 +87,29 @@ class Office:
     def draft(self, kind: type[Kind], motive: str, **said: Any) -> Kind:  # noqa: ANN401
         """The first act on a subject, or, of what happens, the next.
 
-        Raises Refused: request-invalid (it is there already, or says what can't be).
+        Raises Refused: act-impossible (it is there already, or says what can't be).
         """
         before = self.newest(kind.subject_of(said))
         if before is not None and not isinstance(before, HAPPENINGS):
-            raise Refused("request-invalid")
+            raise Refused("act-impossible")
         with _saying_what_can_be():
             n = 1 if before is None else before.n + 1
-            return kind(n=n, utc_s=self.utc_s(), motive=motive, **said)
+            return _whole(kind(n=n, utc_s=self.utc_s(), motive=motive, **said))
 
     def change(self, kind: type[Kind], motive: str, **said: Any) -> Kind:  # noqa: ANN401
         """The next act on a subject: what was true before, and what is said now.
 
-        Raises Refused: not-found, request-invalid (it says nothing new, or what can't be).
+        Raises Refused: not-found, act-impossible (it says nothing new, or what can't be).
         """
         before = self.newest(kind.subject_of(said))
         if not isinstance(before, kind):
             raise Refused("not-found")
         with _saying_what_can_be():
             again = {"n": before.n + 1, "utc_s": self.utc_s(), "motive": motive}
-            act = msgspec.structs.replace(before, **again, **said)
-        if act.restates(before):
-            raise Refused("request-invalid")
+            act = _whole(msgspec.structs.replace(before, **again, **said))
+        # A box that the centre has suspended by itself is, by staff's word, still active.
+        if act.restates(before) and not isinstance(act, Box):
+            raise Refused("act-impossible")
         return act
 
     # -- entering --------------------------------------------------------------------------------
@@ -117,7 +118,7 @@ class Office:
         """Enter an act, or keep it for a second person to sign.
 
         `reference`: of an enrolment, what the desk sealed. Raises Refused, Fault as
-        `Ledger.check_new`; Refused: not-found, request-invalid for what is not there, or is.
+        `Ledger.check_new`; Refused: not-found, act-impossible for what is not there, or is.
         """
         with self._tracing_refusals(statement), self._transaction() as tx:
             signed, enough = self.acts.proposed(tx, statement)
@@ -150,17 +151,26 @@ class Office:
         return [Pending(row.id, claimed(row.statement), row.by, row.at_s) for row in rows_]
 
     def deliver(self) -> int:
-        """Hand the gateway every act there is, in their order; how many. It knows what it has."""
+        """Hand the gateway every act there is, in their order; how many it has then.
+
+        What it refuses, it goes on without. Raises Fault if it is away.
+        """
         with self.store.begin() as tx:
             statements = tx.execute(select(acts.c.statement).order_by(acts.c.seq)).scalars().all()
-        for statement in statements:
+        return sum(self._handed_over(statement) for statement in statements)
+
+    def _handed_over(self, statement: bytes) -> bool:
+        try:
             self.gateway.act(statement)
-        return len(statements)
+        except Refused as refusal:
+            log.warning("the gateway refuses an act: %s", refusal.code)
+            return False
+        return True
 
     def _tell(self, statement: bytes, entered: Entered) -> None:
         """The gateway judges for itself, by its own roster. Away, it is told by `deliver`."""
         try:
-            self.gateway.act(statement)
+            self._handed_over(statement)
             if entered.gone:
                 self.gateway.remove(entered.gone)
         except Fault:
@@ -172,8 +182,8 @@ class Office:
         shown = None
         if isinstance(signed.act, Device):
             shown = self._provision(tx, signed.act.enrolment)
-        gone = making.end(tx, signed.act, self.utc_s())
         note(tx, self.utc_s(), _tag(signed.act), **_about(signed.act, signed.names))
+        gone = making.end(tx, signed.act, self.utc_s())
         return Entered(signed.act, tuple(gone), shown)
 
     def _keep(self, tx: Connection, signed: Signed, reference: bytes | None) -> Pending:
@@ -192,7 +202,7 @@ class Office:
                 yield tx
         except IntegrityError:
             self.acts.forget()
-            raise Refused("request-invalid") from None
+            raise Refused("act-impossible") from None
         except BaseException:
             self.acts.forget()
             raise
@@ -217,6 +227,12 @@ class Office:
         return self.codes.provision(tx, enrolment, self.random_bytes)
 
 
+def _whole(act: Kind) -> Kind:
+    """The act, every field of which is what it should be. Raises DecodeError."""
+    payload.parse(payload.encode(act))
+    return act
+
+
 def _tag(act: Act) -> str:
     return str(act.__struct_config__.tag)
 
@@ -234,4 +250,4 @@ def _saying_what_can_be() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError):
-        raise Refused("request-invalid") from None
+        raise Refused("act-impossible") from None

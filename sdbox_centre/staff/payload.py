@@ -5,8 +5,8 @@ box, and it is suspended". So the newest act on a subject is all there is to kno
 the acts on one subject from 1: an older one never stands again. Unlocking, ending a session, giving
 a device for codes and a planned window are things that happen: of those, too, the newest counts.
 
-As with boxes' statements, a payload is the compact JSON of its fields in the order below, and is
-read only in that form. Its `v` stands in the signature's header, beside the type TYP.
+As with boxes' statements, a payload is the compact JSON of its fields in the order below, all of
+them, and is read only in that form. Its `v` stands in the signature's header, beside the type TYP.
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ class _Act(
     frozen=True,
     kw_only=True,
     forbid_unknown_fields=True,
-    omit_defaults=True,
     tag_field="kind",
 ):
     ROLE: ClassVar[str]  # of the staff who may sign it

@@ -24,16 +24,16 @@ def check_next(act: Act, before: Act | None) -> None:
     """Whether it may come after `before`, the one before it on its subject, None if none is known.
 
     Raises Refused: act-final (of a card revoked or a box
-    retired, for good), request-invalid (a card that changes its keys or its holder; another
+    retired, for good), act-impossible (a card that changes its keys or its holder; another
     reference, or none, on the card of the last one: new fingers mean a new card).
     """
     match before, act:
         case (Card(revoked=True), _) | (Box(state="retired"), _):
             raise Refused("act-final")
         case Card(), Card() if _identity(before) != _identity(act):
-            raise Refused("request-invalid")
+            raise Refused("act-impossible")
         case Enrolment(), Enrolment() if before.card == act.card and _who(before) != _who(act):
-            raise Refused("request-invalid")
+            raise Refused("act-impossible")
         case _:
             return
 

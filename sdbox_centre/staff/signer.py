@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Signer(Protocol):
     """One member's card, ready to sign."""
 
-    def sign(self, act: Act) -> tuple[bytes, bytes]:
+    def sign_act(self, act: Act) -> tuple[bytes, bytes]:
         """Protected header and signature over this act, by 9A.
 
         The bytes that are signed are built here, from the act: there is no way in for a hash.
@@ -36,8 +36,8 @@ class KeySigner:
         self._certificate = certificate_der
         self._key = key
 
-    def sign(self, act: Act) -> tuple[bytes, bytes]:
-        """As `Signer.sign`."""
+    def sign_act(self, act: Act) -> tuple[bytes, bytes]:
+        """As `Signer.sign_act`."""
         head = jws.header(payload.TYP, self._certificate)
         message = jws.signing_input(head, payload.encode(act))
         r, s = decode_dss_signature(self._key.sign(message, ec.ECDSA(hashes.SHA256())))
@@ -46,7 +46,7 @@ class KeySigner:
 
 def signed(act: Act, *signers: Signer) -> bytes:
     """The act with their signatures, in that order."""
-    return jws.assemble(payload.encode(act), [signer.sign(act) for signer in signers])
+    return jws.assemble(payload.encode(act), [signer.sign_act(act) for signer in signers])
 
 
 def countersigned(statement: bytes, signer: Signer) -> bytes:
@@ -56,4 +56,4 @@ def countersigned(statement: bytes, signer: Signer) -> bytes:
     parts = [
         (jws.unb64url(one.protected), jws.unb64url(one.signature)) for one in parsed.signatures
     ]
-    return jws.assemble(said, [*parts, signer.sign(payload.parse(said))])
+    return jws.assemble(said, [*parts, signer.sign_act(payload.parse(said))])

@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sdbox_agent import ipc
 from sdbox_agent.card.conversation import Conversation
-from sdbox_agent.card.presence import Insertion, Look
+from sdbox_agent.card.looks import Look
+from sdbox_agent.card.presence import Insertion
 from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.card.service import Means, Service
 from sdbox_agent.errors import Fault, Refused

@@ -16,7 +16,7 @@ SEEDS: list[bytes] = [
     SAID[0].replace(b"{", b"{ ", 1),
     SAID[0].replace(b"test-motive", b" "),
     SAID[0].replace(b"test-motive", b"\\n"),
-    SAID[2].replace(b'"not_before_s"', b'"finger":false,"not_before_s"'),
+    SAID[2].replace(b'"finger":true', b'"finger":false'),
     SAID[3].replace(b'["host-match"]', b'["host-match","host-match"]'),
     SAID[-1].replace(b'"from_s":', b'"from_s":1'),
     bytes(payload.MAX_PAYLOAD_BYTES + 1),

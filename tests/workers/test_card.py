@@ -15,7 +15,7 @@ import pytest
 
 from sdbox_agent import ipc
 from sdbox_agent.card.door import MAX_PEERS
-from sdbox_agent.card.presence import Look, Looks
+from sdbox_agent.card.looks import Look, Looks
 from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.cardkind import CardKind
 from sdbox_agent.errors import SdboxError

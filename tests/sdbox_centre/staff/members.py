@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import functools
 from pathlib import Path
 
 from cryptography import x509
@@ -30,16 +31,25 @@ class Member:
         return KeySigner(self.card.certificates.auth, self.card.auth)
 
 
+@functools.cache
+def grown(now: dt.datetime) -> tuple[authority.Authority, tuple[Member, ...]]:
+    """An authority of staff's cards, and three members; their keys are kept for other tests."""
+    made = authority.authority("Test Staff Authority", now)
+    cards = (make_card(made, 900 + number, now) for number in (1, 2, 3))
+    members = (Member(f"test-staff-{n:02}", card) for n, card in enumerate(cards, 1))
+    return made, tuple(members)
+
+
 class Members:
     """An authority of staff's cards, members 1 to 3, and their roster's files."""
 
     def __init__(self, root: Path, now: dt.datetime = NOW) -> None:
         self.root, self.now = root, now
-        self.authority = authority.authority("Test Staff Authority", now)
+        self.authority, members = grown(now)
         self.crl_number = 0
         (root / "staff-anchors.pem").write_bytes(authority.pem_of(self.authority.certificate))
         self.publish_crl()
-        self.members = [self.member(number) for number in (1, 2, 3)]
+        self.members = list(members)
         self.write()
 
     def member(self, number: int, **changed: object) -> Member:
@@ -48,7 +58,9 @@ class Members:
 
     def publish_crl(self, since: dict[int, dt.datetime] | None = None) -> None:
         self.crl_number += 1
-        crl = self.authority.crl(self.crl_number, self.now, since or {})
+        crl = self.authority.crl(
+            self.crl_number, self.now, since or {}, self.now + dt.timedelta(days=3650)
+        )
         _replace(self.root / "staff.crl", crl)
 
     def write(self) -> None:

@@ -47,11 +47,11 @@ def test_two_decide_where_one_could_let_somebody_in(
     [
         (m.card(n=3), m.card(n=2, revoked=True), "act-final"),
         (m.box(n=3), m.box(n=2, state="retired"), "act-final"),
-        (m.card(n=2, holder="test-holder-02"), m.card(), "request-invalid"),
-        (m.card(n=2, guid=b"g" * 16), m.card(), "request-invalid"),
-        (m.enrolment(n=2, finger=False), m.enrolment(), "request-invalid"),
-        (m.enrolment(n=2, reference_sha256=bytes(32)), m.enrolment(), "request-invalid"),
-        (m.enrolment(n=2, enrolment="e2"), m.enrolment(), "request-invalid"),
+        (m.card(n=2, holder="test-holder-02"), m.card(), "act-impossible"),
+        (m.card(n=2, guid=b"g" * 16), m.card(), "act-impossible"),
+        (m.enrolment(n=2, finger=False), m.enrolment(), "act-impossible"),
+        (m.enrolment(n=2, reference_sha256=bytes(32)), m.enrolment(), "act-impossible"),
+        (m.enrolment(n=2, enrolment="e2"), m.enrolment(), "act-impossible"),
     ],
 )
 def test_an_act_follows_the_one_before_it_or_is_refused(
