@@ -105,6 +105,7 @@ STORIES = {
     "tests/session/test_planted.py",  # faults in the machine, which must be found
     "tests/card/test_pkcs11_faults.py",  # what goes wrong with a card behind a library
     "tests/biometrics/test_separation.py",  # detector and matcher together
+    "tests/sdbox_centre/test_forged_rows.py",  # whoever has the database, and no staff card
     "tests/card/test_conversation_person.py",  # conversation.py: fingers and PINs
     "tests/card/test_service_person.py",  # service.py: the same
     "tests/card/test_service_ends.py",  # service.py: how a session ends
