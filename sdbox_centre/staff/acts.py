@@ -85,6 +85,11 @@ class Acts:
         with self._lock:
             return self._caught_up(tx, (), (subject,), self._utc_s()).newest(subject)
 
+    def last(self, tx: Connection, subject: str) -> int:
+        """The number of the last act on it, whether that one holds or not. Raises as `newest`."""
+        with self._lock:
+            return self._caught_up(tx, (), (subject,), self._utc_s()).last(subject)
+
     def enter(self, tx: Connection, statement: bytes) -> Signed:
         """Verify a new act and add it. Raises as `Ledger.check_new`; IntegrityError: a race."""
         now_s = self._utc_s()

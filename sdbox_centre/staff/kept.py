@@ -64,7 +64,7 @@ class KeptActs:
 
     def stamp(self) -> object:
         """Another one as soon as anything may be otherwise. Raises as `newest`."""
-        return id(self._current()), len(self._lines)
+        return self._current(), len(self._lines)
 
     def _current(self) -> Ledger:
         roster = self._source.roster(self.utc_s())

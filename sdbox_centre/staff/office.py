@@ -85,15 +85,17 @@ class Office:
         return None if signed is None else signed.act
 
     def draft(self, kind: type[Kind], motive: str, **said: Any) -> Kind:  # noqa: ANN401
-        """The first act on a subject, or, of what happens, the next.
+        """The first act on a subject that anything is known by; of what happens, the next.
 
         Raises Refused: act-impossible (it is there already, or says what can't be).
         """
-        before = self.newest(kind.subject_of(said))
+        subject = kind.subject_of(said)
+        before = self.newest(subject)
         if before is not None and not isinstance(before, HAPPENINGS):
             raise Refused("act-impossible")
+        with self.store.begin() as tx:
+            n = self.acts.last(tx, subject) + 1
         with _saying_what_can_be():
-            n = 1 if before is None else before.n + 1
             return _whole(kind(n=n, utc_s=self.utc_s(), motive=motive, **said))
 
     def change(self, kind: type[Kind], motive: str, **said: Any) -> Kind:  # noqa: ANN401
@@ -122,6 +124,8 @@ class Office:
         """
         with self._tracing_refusals(statement), self._transaction() as tx:
             signed, enough = self.acts.proposed(tx, statement)
+            if not enough and len(signed.names) > 1:
+                raise Refused("two-persons-needed")  # one person, twice
             if not enough:
                 return self._keep(tx, signed, reference)
             entered = self._enter(tx, statement, reference)
@@ -187,7 +191,7 @@ class Office:
         return Entered(signed.act, tuple(gone), shown)
 
     def _keep(self, tx: Connection, signed: Signed, reference: bytes | None) -> Pending:
-        now_s, (by,) = self.utc_s(), signed.names
+        now_s, by = self.utc_s(), signed.names[0]
         tx.execute(delete(proposals).where(proposals.c.at_s <= now_s - FRESH_S))
         row = {"id": signed.id, "statement": signed.statement, "by": by, "at_s": now_s}
         tx.execute(insert(proposals), {**row, "reference": reference})

@@ -209,6 +209,27 @@ def test_all_is_traced_with_motive_and_both_and_refusals_too(world: World, card:
     ]
 
 
+def test_one_person_with_two_signatures_is_one_person(world: World) -> None:
+    said = {"card": world.card.name}
+    act = world.office.draft(payload.Unlock, MOTIVE, **said)
+    with refused("two-persons-needed"):
+        world.office.offer(signed(act, by(world, 1), by(world, 1)))
+    assert world.office.pending() == []
+
+
+def test_what_a_struck_member_signed_two_others_say_anew(world: World) -> None:
+    said = {"holder": "test-holder-09"}
+    world.office.offer(signed(world.office.draft(payload.Holder, MOTIVE, **said), by(world, 3)))
+    del world.members.members[2]
+    world.members.write()
+    subject = payload.Holder.subject_of(said)
+    assert world.office.newest(subject) is None
+    again = world.office.draft(payload.Holder, MOTIVE, **said)
+    assert again.n == 2
+    confirm(world, propose(world, again))
+    assert world.office.newest(subject) == again
+
+
 def test_a_proposal_ends_after_a_week(world: World, card: w.Card) -> None:
     pending = propose(world, without_finger(world, card))
     world.clock.move(FRESH_S)
