@@ -14,6 +14,20 @@ depends_on = None
 def upgrade() -> None:
     """From the version before."""
     op.create_table(
+        "acts",
+        sa.Column("seq", Integer, nullable=False),
+        sa.Column("id", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("n", Integer, nullable=False),
+        sa.Column("statement", sa.LargeBinary(), nullable=False),
+        sa.Column("at_s", Integer, nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_acts")),
+        sa.UniqueConstraint("id", name=op.f("uq_acts_id")),
+        sa.UniqueConstraint("subject", "n", name=op.f("uq_acts_subject_n")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "announced",
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("value", sa.String(), nullable=False),
@@ -111,6 +125,18 @@ def upgrade() -> None:
         )
         batch_op.add_column(sa.Column("boxes", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("act", sa.LargeBinary(), nullable=True))
+
+    # Proposals of before were signed by nobody: whoever still waits for one, proposes it anew.
+    op.drop_table("proposals")
+    op.create_table(
+        "proposals",
+        sa.Column("id", sa.LargeBinary(), nullable=False),
+        sa.Column("statement", sa.LargeBinary(), nullable=False),
+        sa.Column("reference", sa.LargeBinary(), nullable=True),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("at_s", Integer, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_proposals")),
+    )
 
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.add_column(sa.Column("card_until_s", Integer, nullable=True))
