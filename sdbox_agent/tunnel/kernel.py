@@ -93,7 +93,7 @@ class Netlink:
         self._sock.settimeout(0)
         with contextlib.suppress(BlockingIOError):
             while True:
-                self._sock.recv(REPLY_MAX_BYTES)
+                self._sock.recv(1)  # the rest of the datagram goes with it, and keys in it unread
         self._sock.settimeout(DEADLINE_S)
 
     def _replies(self) -> Iterable[netlink.Reply]:

@@ -103,15 +103,21 @@ class Plumbing:
         self._wireguard = self._userspace if userspace or not self._kernel else self._kernel
         with _faults():
             self._wireguard.start()
-            index = self._there.index(INTERFACE)  # the kernel's is born there
-            if index is None:
-                index = move(INTERFACE, self._here, self._there, self._namespace)
-            self._index = index
+            self._index = self._arrive()
 
     def give_key(self) -> None:
         """Let it be the one whose public key was told; nothing passes yet."""
         with _faults():
             self._wireguard.configure(self._key, FWMARK)
+
+    def _arrive(self) -> int:
+        """The interface's number over there. Raises OSError, Fault."""
+        if self._wireguard is self._userspace:
+            return move(INTERFACE, self._here, self._there, self._namespace)
+        index = self._there.index(INTERFACE)  # the kernel's is born there
+        if index is None:
+            raise Fault("tunnel-fault")
+        return index
 
     def open(
         self,

@@ -11,14 +11,12 @@ from sdbox_agent.centre import boxlink, https, wire
 from sdbox_agent.centre.boxlink import BoxLink, Down, Told, Up, next_retry_s
 from sdbox_agent.centre.eventstream import KEEP_ALIVE, MAX_MESSAGE_BYTES, Message, encode
 from sdbox_agent.centre.https import CentreClient, Where
-from tests.centre import test_https
-from tests.centre.test_https import NAME, Answering, Hosts, Listening
+from tests.centre.servers import NAME, Answering, Hosts, Listening, http
 from tests.waiting import until
 
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\r\n"  # to its end
 RESYNC = encode(Message(4, "resync", b"{}"))
 REVOKED = encode(Message(5, "revoked", b'{"session":"b-1","code":"revoked"}'))
-hosts = test_https.hosts
 
 
 @pytest.fixture(autouse=True)
@@ -129,10 +127,10 @@ def test_nonsense_is_told_as_that_and_everything_is_asked_anew(hosts: Hosts, pie
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        (test_https.http(b'{"code":"box-suspended"}', "403 No"), "box-suspended"),
-        (test_https.http(b'{"code":"centre-fault"}', "503 No"), "centre-fault"),
-        (test_https.http(b"<html>", "200 OK", "text/html"), "centre-answer-invalid"),
-        (test_https.http(b"{}"), "centre-answer-invalid"),
+        (http(b'{"code":"box-suspended"}', "403 No"), "box-suspended"),
+        (http(b'{"code":"centre-fault"}', "503 No"), "centre-fault"),
+        (http(b"<html>", "200 OK", "text/html"), "centre-answer-invalid"),
+        (http(b"{}"), "centre-answer-invalid"),
         (STREAM[:-2] + b"content-encoding: gzip\r\n\r\n", "centre-answer-invalid"),
         (b"HTTP/1.1 302 Found\r\nlocation: https://x/\r\ncontent-length: 0\r\n\r\n",
          "centre-answer-invalid"),

@@ -114,7 +114,7 @@ def test_no_revoked_card_comes_back(world: World, backups: Backups) -> None:
     ("act", "code"),
     [
         (lambda staff: staff.withdraw("test-holder-01", PROJECT, "test"), "no-project"),
-        (lambda staff: staff.close_project(PROJECT, "test"), "no-project"),
+        (lambda staff: staff.close_project(PROJECT, "test"), "project-closed"),
         (lambda staff: staff.suspend_box("test-box-01", "test"), "box-suspended"),
     ],
     ids=["withdraw", "close-project", "suspend-box"],
