@@ -320,6 +320,7 @@ def a_box_that_staff_suspend_is_out(world: World, gate: Gate) -> None:
     say(f"box suspended: its peers gone after {time.monotonic() - start_s:.2f} s")
     with pytest.raises(Refused, match=r"^box-suspended$"):
         gate.client.renew(renewal(world, 1, session=1))
+    gate.staff().resume_box(world.box.name)
 
 
 def settings_that_can_not_be_read(gate: Gate) -> None:

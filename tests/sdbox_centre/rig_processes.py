@@ -199,9 +199,9 @@ def play(root: Path) -> None:
     client.close()
 
 
-def staff_of(world: World) -> Staff:
+def staff_of(world: World, database: str | None = None) -> Staff:
     """Two of staff at a station beside the running centre."""
-    store = Store(world.root / "centre/centre.db")
+    store = Store(database or world.root / "centre/centre.db")
     gateway = GatewayClient(world.root / "gate/gateway.sock", GATEWAY)
     office = dataclasses.replace(
         world.office, store=store, gateway=gateway, utc_s=lambda: int(time.time())

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from sdbox_agent.errors import Refused, SdboxError
 from sdbox_centre import tables
@@ -18,7 +18,10 @@ from sdbox_centre.staff import payload
 from sdbox_centre.staff.kept import KeptActs
 from sdbox_centre.staff.signer import signed
 from tests.sdbox_centre import world as w
+from tests.sdbox_centre.databases import BOTH
 from tests.sdbox_centre.world import World, session
+
+ENGINES = BOTH
 
 
 class Told:
@@ -80,9 +83,9 @@ class Whole:
             session(self.world, self.sessions, **which).to_open()
         assert set(self.peers.peers) == before
 
-    def sql(self, text: str, *values: object) -> None:
+    def sql(self, words: str, **values: object) -> None:
         with self.world.store.begin() as tx:
-            tx.exec_driver_sql(text, values)
+            tx.execute(text(words), values)
 
 
 @pytest.fixture
@@ -144,7 +147,7 @@ def test_a_card_that_was_revoked_does_not_come_back(whole: Whole) -> None:
     whole.staff.revoke_card(whole.world.card.name)
     whole.sql("UPDATE cards SET revoked_s = NULL")
     whole.stays_out()
-    whole.sql("UPDATE cards SET act = ?", before)
+    whole.sql("UPDATE cards SET act = :act", act=before)
     whole.stays_out()
 
 
@@ -157,7 +160,7 @@ def test_an_old_database_brings_no_grant_back(whole: Whole) -> None:
     whole.staff.withdraw("test-holder-01", w.PROJECT)
     with world.store.begin() as tx:
         tx.execute(insert(tables.grants), grant)
-    whole.sql("DELETE FROM acts WHERE seq > ?", last)
+    whole.sql("DELETE FROM acts WHERE seq > :last", last=last)
     whole.stays_out()
     world.acts.forget()  # as an API that starts now
     whole.stays_out()

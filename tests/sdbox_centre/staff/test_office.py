@@ -11,8 +11,10 @@ from sdbox_centre.staff.ledger import FRESH_S, claimed
 from sdbox_centre.staff.office import Entered, Pending
 from sdbox_centre.staff.signer import countersigned, signed
 from tests.sdbox_centre import world as w
+from tests.sdbox_centre.databases import BOTH
 from tests.sdbox_centre.world import World
 
+ENGINES = BOTH
 YEAR_S = 365 * 86400
 NAME = "test-enrolment-02"
 
@@ -58,9 +60,9 @@ def prove(world: World, card: w.Card, n: int):
 
 
 def trace(world: World, count: int) -> list[tuple[object, ...]]:
-    wanted = "SELECT act, code, motive, staff, second FROM trace ORDER BY seq DESC LIMIT ?"
+    wanted = "SELECT act, code, motive, staff, second FROM trace ORDER BY seq DESC"
     with world.store.begin() as tx:
-        return [tuple(row) for row in reversed(tx.exec_driver_sql(wanted, (count,)).all())]
+        return [tuple(row) for row in reversed(tx.exec_driver_sql(wanted).fetchmany(count))]
 
 
 # -- what is made ----------------------------------------------------------------------------------
