@@ -50,8 +50,8 @@ def test_a_revoked_card_s_session_ends_at_once(bench: Bench) -> None:
     assert peers(bench) == 1
     bench.rig.centre.revoke_card(holder)
     assert peers(bench) == 0
-    bench.ended("revoked")  # a renewal would have been told session-closed
-    assert codes(bench).index("revocation-heard") < codes(bench).index("revoked")
+    bench.ended("card-revoked")  # a renewal would have been told session-closed
+    assert codes(bench).index("revocation-heard") < codes(bench).index("card-revoked")
 
 
 @contextlib.contextmanager
@@ -66,7 +66,7 @@ def gateway_deaf_to_staff(bench: Bench) -> Iterator[None]:
 
 
 def revoke_in_the_store_alone(bench: Bench, holder: Holder) -> None:
-    with gateway_deaf_to_staff(bench), pytest.raises(RuntimeError, match="staff act failed"):
+    with gateway_deaf_to_staff(bench):
         bench.rig.centre.revoke_card(holder)
     assert peers(bench) == 1
 
@@ -79,7 +79,7 @@ def test_an_event_from_while_the_api_was_away_arrives(bench: Bench) -> None:
     assert linked(bench, up=False).state == "open", "the lease holds it"
     revoke_in_the_store_alone(bench, holder)
     bench.rig.centre.start_api()
-    bench.ended("revoked", within_s=LEASE_S / 2)  # before the next renewal
+    bench.ended("card-revoked", within_s=LEASE_S / 2)  # before the next renewal
     assert "link-lost" in codes(bench)
     assert codes(bench).count("link-resync") == 1, "once, after the start: nothing was missed"
 
