@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
 from hil.finger.sensor import VirtualSensor
@@ -71,13 +72,24 @@ class Watch:
 
     def state(self, *names: str, within_s: float = WAIT_S) -> view.View:
         """The next view in one of these states."""
-        return self.until(lambda one: one.state in names, " or ".join(names), within_s)
+        return self.until(
+            lambda one: one.state in names and self._is_news(), " or ".join(names), within_s
+        )
 
     def code(self, code: str, *, state: str = "spent", within_s: float = WAIT_S) -> view.View:
         """The next view in `state` with that code."""
         return self.until(
-            lambda one: one.state == state and one.code == code, f"{state} {code}", within_s
+            lambda one: one.state == state and one.code == code and self._is_news(),
+            f"{state} {code}",
+            within_s,
         )
+
+    def _is_news(self) -> bool:
+        """Does the last view tell more than that the link came or went?"""
+        if len(self.views) < 2:
+            return True
+        before, last = self.views[-2:]
+        return msgspec.structs.replace(before, link=last.link) != last
 
     def close(self) -> None:
         """Look away."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sdbox_agent.centre import wire
 from sdbox_centre import linkrows, rows
 from sdbox_centre.core import end_all
+from sdbox_centre.memory import take as take_away
 from sdbox_centre.store import note
 
 if TYPE_CHECKING:
@@ -51,13 +52,15 @@ def suspend_clone(centre: Centre, box: str, act: str) -> None:
     """Somebody else has the box's key: nobody uses it until staff have looked.
 
     Sessions ended, peers removed, connections cut (by every API process that has one), written
-    down, and an alarm in the log.
+    down, and an alarm in the log: once, though each of the two may be heard at the same time.
     """
     now_s = centre.utc_s()
     with centre.store.begin() as tx:
+        if not rows.suspend(tx, box):
+            return
         gone = end_all(tx, rows.live_of_box(tx, box), "box-clone", now_s)
-        rows.suspend(tx, box)
         note(tx, now_s, act, "box-clone", box=box)
         linkrows.tell(tx, box, wire.BoxSuspended(), now_s)
+        take_away(tx, "box", box)
     log.critical("two holders of the key of box %s: suspended", box)
     centre.evict(gone)

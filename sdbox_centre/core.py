@@ -149,15 +149,15 @@ def end_all(tx: Connection, sessions: Iterable[Row[Any]], code: str, now_s: int)
     return keys
 
 
-def revoke_all(tx: Connection, sessions: Iterable[Row[Any]], code: str, now_s: int) -> list[str]:
-    """As `end_all`, and their boxes are told: none of them knows it yet."""
-    keys = []
-    for session in sessions:
-        ended = end_all(tx, [session], code, now_s)
-        if ended:
-            tell_over(tx, session, code, now_s)
-        keys += ended
-    return keys
+def revoke_all(tx: Connection, over: Iterable[tuple[Row[Any], str]], now_s: int) -> list[str]:
+    """As `end_all`, each for its code, and their boxes are told: none of them knows it yet.
+
+    Told when all have ended, in the order of the boxes' names: see linkrows.
+    """
+    ended = [(session, code) for session, code in over if end_all(tx, [session], code, now_s)]
+    for session, code in sorted(ended, key=lambda one: one[0].box):
+        tell_over(tx, session, code, now_s)
+    return [key_of(session) for session, _ in ended]
 
 
 def tell_over(tx: Connection, session: Row[Any], code: str, now_s: int) -> None:

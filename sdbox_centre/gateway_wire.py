@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 MAX_PACKET_BYTES: Final = 128 * 1024
 DEADLINE_S: Final = 2.0  # of one exchange, as the API waits for it
-MAX_REMOVED: Final = 1000
+MAX_REMOVED: Final = 600  # the longest names there are fit into one packet
 _CREDENTIALS: Final = struct.Struct("iII")  # struct ucred: pid, uid, gid
 
 SessionKey = Annotated[

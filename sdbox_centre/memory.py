@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-Kind = Literal["attempts", "card", "grant", "project", "box"]
+Kind = Literal["attempts", "card", "twice", "grant", "project", "box"]
 
 BUSY_S: Final = 5.0  # another process of this machine writes
 _NEXT: Final = update(taken_away).values(n=taken_away.c.n + 1).returning(taken_away.c.n)

@@ -1,7 +1,7 @@
 """What may be removed from the tables: only what nothing hangs on. One statement each.
 
-A holder goes after the cards and grants, and a box after its sessions: their receipts name it, so
-a box that was ever used is retired, and stays.
+A holder goes after the cards and grants. A box that was ever heard or told of anything is retired,
+and stays: receipts name it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import bindparam, delete, exists, select
 
 from sdbox_agent.errors import Refused
-from sdbox_centre.tables import boxes, cards, events, grants, holders, sessions
+from sdbox_centre.tables import boxes, cards, grants, holders, links, sessions
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -31,7 +31,7 @@ _BOX: Final = (
     .where(
         boxes.c.name == bindparam("b_name"),
         ~exists().where(sessions.c.box == boxes.c.name),
-        ~exists().where(events.c.box == boxes.c.name),
+        ~exists().where(links.c.box == boxes.c.name),  # and with it events and messages
     )
     .returning(boxes.c.name)
 )

@@ -59,6 +59,11 @@ def _card(lost: Taken, now_s: int) -> Update:
     return card.values(revoked_s=now_s)
 
 
+def _twice(lost: Taken, now_s: int) -> Update:
+    card = update(cards).where(cards.c.auth_sha256 == bytes.fromhex(lost.subject))
+    return card.values(twice_s=now_s)
+
+
 def _grant(lost: Taken, _now_s: int) -> Delete:
     holder, _, project = lost.subject.partition("/")
     return delete(grants).where(grants.c.holder == holder, grants.c.project == project)
@@ -75,6 +80,7 @@ def _box(lost: Taken, _now_s: int) -> Update:
 _AGAIN: Final[dict[Kind, Callable[[Taken, int], Update | Delete]]] = {
     "attempts": _attempts,
     "card": _card,
+    "twice": _twice,
     "grant": _grant,
     "project": _project,
     "box": _box,

@@ -17,19 +17,22 @@ from sdbox_centre.core import revoke_all
 from sdbox_centre.tables import cards, sessions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection, Row, Select
 
     from sdbox_centre.core import Centre
     from sdbox_centre.facts import Proven
 
 EVERY_S: Final = 10  # dates pass while nobody acts
+AT_ONCE: Final = 50  # sessions of one project may end by the thousand, a transaction has seconds
 
 _LIVE: Final = (
     select(sessions)
     .where(sessions.c.state != "ended", sessions.c.card.is_not(None))
     .order_by(sessions.c.id)  # two reviews at once wait for each other, and never both
 )
-_DUE: Final = _LIVE.where(sessions.c.stands_until_s <= bindparam("b_now"))
+_DUE: Final = _LIVE.where(sessions.c.stands_until_s <= bindparam("b_now")).limit(AT_ONCE)
 _STANDS: Final = (
     update(sessions)
     .where(sessions.c.id == bindparam("b_id"))
@@ -61,24 +64,24 @@ class Touched:
 
 def review(tx: Connection, now_s: int, touched: Touched, proven: Proven) -> list[str]:
     """Decide again over the sessions touched; returns what the gateway must remove."""
-    return _again(tx, now_s, touched.sessions(), proven)
+    return _again(tx, now_s, tx.execute(touched.sessions()).all(), proven)
 
 
 def sweep(centre: Centre) -> None:
-    """End what stood until a date that has come."""
+    """End what stood until a date that has come: some in each transaction, as calls wait for it."""
     now_s = centre.utc_s()
-    with centre.store.begin() as tx:
-        gone = _again(tx, now_s, _DUE.params(b_now=now_s), centre.proven)
-    centre.evict(gone)
+    while True:
+        with centre.store.begin() as tx:
+            due = tx.execute(_DUE, {"b_now": now_s}).all()
+            gone = _again(tx, now_s, due, centre.proven)
+        centre.evict(gone)
+        if len(due) < AT_ONCE:
+            return
 
 
-def _again(tx: Connection, now_s: int, which: Select[Any], proven: Proven) -> list[str]:
-    gone = []
-    for session in tx.execute(which).all():
-        code = why_over(tx, session, now_s, proven)
-        if code is not None:
-            gone += revoke_all(tx, [session], code, now_s)
-    return gone
+def _again(tx: Connection, now_s: int, which: Sequence[Row[Any]], proven: Proven) -> list[str]:
+    codes = ((session, why_over(tx, session, now_s, proven)) for session in which)
+    return revoke_all(tx, [(one, code) for one, code in codes if code is not None], now_s)
 
 
 def why_over(tx: Connection, session: Row[Any], now_s: int, proven: Proven) -> str | None:

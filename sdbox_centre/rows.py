@@ -45,7 +45,12 @@ _BOOT: Final = (
     .where(boxes.c.name == _p("b_box"), boxes.c.boot_counter <= _p("b_counter"))
     .values(boot_counter=_p("b_counter"), boot_id=_p("b_boot"))
 )
-_SUSPEND: Final = update(boxes).where(boxes.c.name == _p("b_box")).values(state="suspended")
+_SUSPEND: Final = (
+    update(boxes)
+    .where(boxes.c.name == _p("b_box"), boxes.c.state == "active")
+    .values(state="suspended")
+    .returning(boxes.c.name)
+)
 _SESSION: Final = select(sessions).where(
     sessions.c.box == _p("b_box"),
     sessions.c.boot_counter == _p("b_counter"),
@@ -53,7 +58,9 @@ _SESSION: Final = select(sessions).where(
 )
 _HOLD_SESSION: Final = _SESSION.with_for_update(key_share=True)
 _NEW_SESSION: Final = insert(sessions)
-_LIVE_OF_BOX: Final = select(sessions).where(sessions.c.box == _p("b_box"), _LIVE)
+_LIVE_OF_BOX: Final = (
+    select(sessions).where(sessions.c.box == _p("b_box"), _LIVE).order_by(sessions.c.id)
+)
 _LIVE_OF_CARD: Final = select(sessions).where(sessions.c.card == _p("b_card"), _LIVE)
 _END: Final = (
     update(sessions)
@@ -183,10 +190,12 @@ def boot(tx: Connection, name: str, counter: int, boot_id: str) -> None:
     tx.execute(_BOOT, {"b_box": name, "b_counter": counter, "b_boot": boot_id})
 
 
-def suspend(tx: Connection, name: str) -> None:
-    """Until staff, this box gets no answer."""
-    take(tx, "box", name)
-    tx.execute(_SUSPEND, {"b_box": name})
+def suspend(tx: Connection, name: str) -> bool:
+    """Until staff, this box gets no answer; False if it was out of service already.
+
+    Holds the box, so it comes before its sessions.
+    """
+    return tx.execute(_SUSPEND, {"b_box": name}).first() is not None
 
 
 def session(tx: Connection, box_name: str, counter: int, name: str) -> Row[Any] | None:

@@ -52,6 +52,8 @@ class Store:
         self._turn: AbstractContextManager[Any] = threading.Lock() if is_file else nullcontext()
         self._overdue = None if is_file else Overdue(LONGEST_S)
         self._memory = remembered
+        self._owed: list[Taken] = []  # committed, and the disk beside it refused it
+        self._owing = threading.Lock()
         self._trusted = False  # after the database was away, too: it may be another one
 
     def create(self) -> None:
@@ -104,8 +106,22 @@ class Store:
                 if not restored:
                     self._trust(tx)
                 yield tx
-            if self._memory is not None:
-                self._memory.keep(tx.info["taken"])
+            self._remember(tx.info["taken"])
+
+    def _remember(self, taken: list[Taken]) -> None:
+        """What can't be kept now is owed: no call is answered, nor the same again, before it is."""
+        if self._memory is None:
+            return
+        pending = [*self._owed, *taken]
+        try:
+            self._memory.keep(pending)
+        except Fault:
+            with self._owing:
+                self._owed += taken
+            raise
+        if self._owed:
+            with self._owing:
+                self._owed = [each for each in self._owed if each not in pending]
 
     def _trust(self, tx: Connection) -> None:
         if self._memory is not None and not self._trusted:

@@ -93,6 +93,7 @@ class Streams:
         self._of: dict[str, _Stream] = {}
         self._behind: _Behind | None = None  # until the first look
         self._late = False  # said in the log
+        self._announced: tuple[bytes, ...] | None = None  # lists, when last looked at
         self._closed: frozenset[bytes] = frozenset()  # boxes to be cut, seen at the last look
         self._threads = ThreadPoolExecutor(1, "events")  # calls can't hold it up
 
@@ -164,7 +165,9 @@ class Streams:
             crls = self._crls()
         except Fault:  # no list that may be served: whoever asks for one is told
             return
-        link.announce(self._centre, crls)
+        if crls != self._announced:  # two processes whose files differ for a while: each says once
+            link.announce(self._centre, crls)
+            self._announced = crls
 
     def _news(self, positions: dict[str, int], now_s: float) -> _News:
         with self._centre.store.begin() as tx:

@@ -24,6 +24,7 @@ from sqlalchemy import bindparam, func, select, update
 
 from sdbox_centre import rows
 from sdbox_centre.core import end_all, revoke_all, tell_over
+from sdbox_centre.memory import take
 from sdbox_centre.store import note
 from sdbox_centre.tables import cards, sessions
 
@@ -63,12 +64,13 @@ def left_behind(tx: Connection, card: bytes, here: Row[Any], now_s: int) -> list
     over = [one for one in others if one.live_until_s <= now_s]
     end_all(tx, over, "lease-expired", now_s)  # their peers went by the gateway's clock
     moved = [one for one in others if one.live_until_s > now_s and one.state != "open"]
-    return revoke_all(tx, moved, "session-elsewhere", now_s)
+    return revoke_all(tx, [(one, "session-elsewhere") for one in moved], now_s)
 
 
 def contest(centre: Centre, card: bytes, here: Row[Any], now_s: int) -> None:
     """The card has just proved to be here: a tunnel of it elsewhere has to prove that anew."""
     with centre.store.begin() as tx:
+        rows.hold_card(tx, card)
         wanted = {"b_card": card, "b_box": here.box, "b_here": here.id, "b_now": now_s}
         if tx.execute(_CONTEST, wanted).first() is not None:
             end_all(tx, [here], "session-elsewhere", now_s)
@@ -84,6 +86,7 @@ def alarm(tx: Connection, session: Row[Any], now_s: int) -> None:
     other = tx.execute(_SESSION, {"b_id": session.contested_by}).one()
     tx.execute(_TWICE, {"b_card": session.card, "b_now": now_s})
     end_all(tx, [session], "card-twice", now_s)
-    for one in (session, other):
+    for one in sorted((session, other), key=lambda one: one.box):
         note(tx, now_s, "alarm", "card-twice", box=one.box, session=one.name, card=session.card)
         tell_over(tx, one, "card-twice", now_s)
+    take(tx, "twice", session.card.hex())

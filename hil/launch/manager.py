@@ -172,7 +172,6 @@ class Manager:
 
     def _before(self, running: Running, command: tuple[str, ...]) -> None:
         """ExecStartPre=+: as root, before each start; it may fill the descriptor store."""
-        self._close_kept(running)
         notify = {"NOTIFY_SOCKET": str(self.root / "run/notify")}
         argv = self._argv(running.service, command)
         process = Process(Unit(argv=argv, environment=_ENVIRONMENT | notify))
@@ -268,13 +267,16 @@ class Manager:
         pid, descriptors = _ancillary(ancillary)
         running = self._before_pid.get(pid) or self._of(pid)
         words = dict(line.partition("=")[::2] for line in data.decode().splitlines())
-        if running is None or "FDSTORE" not in words:
-            for descriptor in descriptors:
+        name = words.get("FDNAME", "")
+        if running is None or "FDSTORE" not in words or name in running.kept:
+            for descriptor in descriptors:  # systemd keeps what it has when its store is full
                 os.close(descriptor)
+        elif "FDSTORE" in words:
+            running.kept[name] = descriptors[0]
         if running is None:
             return
-        if "FDSTORE" in words:
-            running.kept[words["FDNAME"]] = descriptors[0]
+        if "FDSTOREREMOVE" in words and name in running.kept:
+            os.close(running.kept.pop(name))
         if "READY" in words:
             running.ready, running.alive_at = True, time.monotonic()
         if "STATUS" in words:

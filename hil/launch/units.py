@@ -22,10 +22,9 @@ NOT_PLAYED: Final = frozenset(
     PrivateMounts PrivateTmp ProcSubset ProtectClock ProtectControlGroups ProtectHome
     ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables
     ProtectProc ProtectSystem ReadWritePaths RemainAfterExit RemoveIPC RemoveOnStop
-    Requires RestartPreventExitStatus RestrictAddressFamilies RestrictNamespaces
-    RestrictRealtime RestrictSUIDSGID Slice StandardError StandardInput StandardOutput
-    StartLimitIntervalSec SystemCallArchitectures SystemCallErrorNumber SystemCallFilter
-    TimeoutStopSec UMask
+    Requires RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID
+    Slice StandardError StandardInput StandardOutput StartLimitIntervalSec
+    SystemCallArchitectures SystemCallErrorNumber SystemCallFilter TimeoutStopSec UMask
     WantedBy Wants
     """.split()  # noqa: SIM905  a list that is read, not written
 )

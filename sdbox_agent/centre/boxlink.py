@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sdbox_agent.centre import wire
 from sdbox_agent.centre.eventstream import Reader
+from sdbox_agent.centre.https import CentreBusy
 from sdbox_agent.errors import Bug, SdboxError
 
 if TYPE_CHECKING:
@@ -40,6 +41,16 @@ class Down:
 Told = Up | Down | wire.Event
 
 
+class Patience(Protocol):
+    """This box's own waits; asked in the link's thread."""
+
+    def busy(self, retry_after_s: float) -> None:
+        """The centre asked for so much time."""
+
+    def again_s(self, after_s: float) -> float:
+        """The wait before another try, wanted in `after_s`."""
+
+
 class BoxLink:
     """`start` once; `close` may come from any thread."""
 
@@ -48,14 +59,14 @@ class BoxLink:
         connect: Callable[[], CentreClient],
         claim: Callable[[], wire.LinkRequest],
         told: Callable[[Told], None],
-        share: Callable[[], float],
+        patience: Patience,
         clock_s: Callable[[], float],
     ) -> None:
-        """`claim` and `told` are called in the link's thread; `share` draws from 0 to 1."""
+        """`claim` and `told` are called in the link's thread."""
         self._connect = connect
         self._claim = claim
         self._told = told
-        self._share = share
+        self._patience = patience
         self._clock_s = clock_s
         self._last: int | None = None  # number of the last event taken
         self._lock = threading.Lock()
@@ -84,7 +95,7 @@ class BoxLink:
                 return
             self._told(Down(code))
             retry_s = next_retry_s(retry_s, self._clock_s() - began_s)
-            after_s = retry_s * (0.5 + 0.5 * self._share())
+            after_s = self._patience.again_s(retry_s)
 
     def _listen(self) -> str:
         """One stream, to its end; why it ended."""
@@ -96,6 +107,8 @@ class BoxLink:
         try:
             self._client.listen(self._claim(), self._last, lambda piece: self._heard(reader, piece))
         except SdboxError as error:
+            if isinstance(error, CentreBusy):
+                self._patience.busy(error.retry_after_s)
             if error.code == "centre-answer-invalid":
                 self._last = None  # whatever it was, it is not asked for again: all else is
             return error.code
@@ -118,7 +131,7 @@ class BoxLink:
 
 
 def next_retry_s(last_s: float, lasted_s: float) -> float:
-    """How long to wait at most, after a stream that lasted so long; `last_s` was before it.
+    """How long to wait, after a stream that lasted so long; `last_s` was before it.
 
     One that never lasts is left alone longer and longer: it costs a record each time.
     """

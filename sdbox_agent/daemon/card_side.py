@@ -9,7 +9,7 @@ import msgspec
 
 from sdbox_agent import errors, ipc
 from sdbox_agent.daemon.readers import Readers
-from sdbox_agent.errors import Fault, Refused
+from sdbox_agent.errors import Fault, Refused, SdboxError
 from sdbox_agent.session import events as on
 from sdbox_agent.statements import fields, jws
 
@@ -99,12 +99,18 @@ class CardSide:
 
     def refresh_lists(self) -> None:
         """The centre has other lists: take them now, and judge the card that is in by them."""
-        self._calls.ask(lambda client: client.crls(), self._refreshed, lambda _: None)
+        have = self._trust.lists()
+        self._calls.ask(lambda client: client.crls(have), self._refreshed, lambda _: None)
 
     def _refreshed(self, answer: wire.CrlsAnswer) -> None:
         """A card that is good no more ends its session; lists that are no good end nothing."""
         with contextlib.suppress(Fault):
             self._trust.take(answer.crls, self._context.utc_s())
+        self._judge_again()
+        with contextlib.suppress(SdboxError):  # a disk that refuses is told by the next session
+            self._received.lists(None, answer)
+
+    def _judge_again(self) -> None:
         if self._shown is None:
             return
         try:

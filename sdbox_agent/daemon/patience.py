@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FIRST_SPREAD_S: Final = 20.0  # of the first call after a start, or after the link was lost
+FIRST_SPREAD_S: Final = 20.0  # of the first call after a start
 SPREAD: Final = 0.5  # of any wait: up to half as much again
 
 

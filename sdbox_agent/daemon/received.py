@@ -23,8 +23,8 @@ class Received:
         self._outbox = outbox
         self._context = context
 
-    def lists(self, n: int, answer: wire.CrlsAnswer) -> None:
-        """Revocation lists that this box did not have."""
+    def lists(self, n: int | None, answer: wire.CrlsAnswer) -> None:
+        """Revocation lists that this box did not have; None: no session had asked for them."""
         for crl_der in answer.crls:
             self._note(n, "list", crl_der)
 
@@ -34,11 +34,11 @@ class Received:
         if answer.reference is not None:
             self._note(n, "reference", answer.reference)
 
-    def _note(self, n: int, what: Delivered, handed: bytes) -> None:
+    def _note(self, n: int | None, what: Delivered, handed: bytes) -> None:
         self._outbox.append(
             f"received-{what}",
             result="ok",
-            session=self._context.session(n),
+            session=None if n is None else self._context.session(n),
             utc_s=self._context.known_utc_s(),
             sha256=hashlib.sha256(handed).hexdigest(),
         )

@@ -176,9 +176,8 @@ class _Core:
                 show=self._local.show_link,
             ),
         )
-        share = secrets.SystemRandom().random
         self._boxlink = BoxLink(
-            configured.client, self._link.claim, self._link.told, share, time.monotonic
+            configured.client, self._link.claim, self._link.told, patience, time.monotonic
         )
         self._shell = Shell(loop, policy, performer.perform, self._show, patience.again_s)
         self._links(paths, uids)

@@ -51,12 +51,15 @@ def open_sockets() -> list[socket.socket]:
 def hand_over(sockets: list[socket.socket], notify_socket: str) -> None:
     """Put each in the manager's store under its name, and wait until the manager has them.
 
-    Raises OSError, also if the manager does not answer in 5 s.
+    It keeps a store over a restart, and the namespace may be another one by then: whatever has such
+    a name is removed first. Raises OSError, also if the manager does not answer in 5 s.
     """
     address = "\0" + notify_socket[1:] if notify_socket.startswith("@") else notify_socket
     with ExitStack() as stack:
         manager = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         manager.connect(address)
+        for name in NAMES:
+            manager.send(f"FDSTOREREMOVE=1\nFDNAME={name}".encode())
         # systemd 252 hands a store back last in, first out; who reads the names need not care.
         for name, sock in reversed(list(zip(NAMES, sockets, strict=True))):
             _send(manager, f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", sock.fileno())

@@ -93,8 +93,8 @@ def openings(walls: Walls) -> tuple[Opening, ...]:
         return ()
     found = [
         _tcp(Purpose.CENTRE, walls.centre),
-        _by_set(Purpose.TUNNEL, Protocol.UDP, out=_LIVE, into=_LIVE),
-        _by_set(Purpose.CARRIER, Protocol.TCP, out=f"meta skuid {CARRIER_UID} "),
+        _by_set(Purpose.TUNNEL, Protocol.UDP),
+        _by_set(Purpose.CARRIER, Protocol.TCP, f"meta skuid {CARRIER_UID} "),
         _neighbours(tuple(collapse_addresses(walls.prefixes)) or _UNICAST),
         Opening(
             Purpose.ERRORS,
@@ -189,16 +189,18 @@ def _tcp(purpose: Purpose, endpoints: tuple[Endpoint, ...]) -> Opening:
     return Opening(purpose, ("tcp",), to, ports, tuple(out), tuple(into))
 
 
-def _by_set(purpose: Purpose, protocol: Protocol, *, out: str, into: str = "") -> Opening:
-    """The tunnel: begun by `out` alone, with the endpoint that was granted; `into` hears it."""
+def _by_set(purpose: Purpose, protocol: Protocol, sender: str = "") -> Opening:
+    """The tunnel, while its helper lives: begun by `sender`, with the endpoint that was granted."""
     word = protocol.name.lower()
     names = [(_FAMILY[version], set_name(protocol, version)) for version in VERSIONS]
     return Opening(
         purpose,
         (word,),
-        out=tuple(f"{out}{family} daddr . {word} dport @{name}" for family, name in names),
+        out=tuple(
+            f"{_LIVE}{sender}{family} daddr . {word} dport @{name}" for family, name in names
+        ),
         into=tuple(
-            f"{into}{family} saddr . {word} sport @{name} ct state established"
+            f"{_LIVE}{family} saddr . {word} sport @{name} ct state established"
             for family, name in names
         ),
     )

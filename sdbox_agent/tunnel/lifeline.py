@@ -3,8 +3,9 @@
 A table with an owner goes as the netlink socket goes that made it, however its holder dies, and
 nobody else can change or flush it (nft(8), `flags owner`; Linux 5.12). WireGuard marks its packets
 with FWMARK, which the walls refuse; here, just before the walls, they get LIVE_MARK, without which
-no datagram leaves to the endpoint nor comes in from it. So a WireGuard interface that has outlived
-its helper, as one of the kernel's does, lies there walled in until the next helper removes it.
+nothing leaves to the endpoint nor comes in from it. A carrier's TCP gets it by its user. So a
+WireGuard interface that has outlived its helper, as one of the kernel's does, lies there walled in
+until the next helper removes it, though a carrier has not noticed that the helper is gone.
 Does not know sockets, nor what the walls say.
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from sdbox_agent.tunnel.config import FWMARK, LIVE_MARK
+from sdbox_agent.tunnel.config import CARRIER_UID, FWMARK, LIVE_MARK
 from sdbox_agent.tunnel.netlink import NLM_F_CREATE, Request, attribute, nested, text
 
 # <linux/netfilter.h>, <linux/netfilter_ipv4.h>, <linux/netfilter/nf_tables.h>
@@ -27,9 +28,11 @@ _HOOK_NUMBER, _HOOK_PRIORITY = 1, 2
 _RULE_TABLE, _RULE_CHAIN, _RULE_EXPRESSIONS = 1, 2, 4
 _LIST_ELEM, _EXPR_NAME, _EXPR_DATA, _DATA_VALUE = 1, 1, 2, 1
 _REGISTER, _REG_1 = 1, 1  # NFTA_META_DREG, NFTA_CMP_SREG and NFTA_IMMEDIATE_DREG are all 1
-_META_KEY, _META_SREG, _META_MARK = 2, 3, 3
+_META_KEY, _META_SREG = 2, 3
+_META_MARK, _META_SKUID, _META_L4PROTO = 3, 10, 16
 _CMP_OP, _CMP_DATA, _CMP_EQ = 2, 3, 0
 _IMMEDIATE_DATA: Final = 2
+_TCP: Final = b"\x06"  # IPPROTO_TCP, <linux/in.h>
 # ours
 TABLE: Final = "sdbox-lifeline"
 _PRIORITY: Final = -10  # before the walls, which stand at 0
@@ -39,22 +42,30 @@ def _number(kind: int, value: int) -> bytes:
     return attribute(kind, struct.pack("!i", value))
 
 
-def _value(kind: int, mark: int) -> bytes:
-    return nested(kind, attribute(_DATA_VALUE, struct.pack("=I", mark)))  # as the host has it
+def _value(kind: int, value: bytes) -> bytes:
+    return nested(kind, attribute(_DATA_VALUE, value))
+
+
+def _word(number: int) -> bytes:
+    return struct.pack("=I", number)  # as the host has it
 
 
 def _expression(name: str, *data: bytes) -> bytes:
     return nested(_LIST_ELEM, text(_EXPR_NAME, name), nested(_EXPR_DATA, *data))
 
 
-_IS_WIREGUARDS: Final = (
-    _expression("meta", _number(_REGISTER, _REG_1), _number(_META_KEY, _META_MARK)),
-    _expression(
-        "cmp", _number(_REGISTER, _REG_1), _number(_CMP_OP, _CMP_EQ), _value(_CMP_DATA, FWMARK)
-    ),
-)
+def _is(key: int, value: bytes) -> bytes:
+    """Go on only with packets of which the kernel knows this."""
+    return _expression("meta", _number(_REGISTER, _REG_1), _number(_META_KEY, key)) + _expression(
+        "cmp", _number(_REGISTER, _REG_1), _number(_CMP_OP, _CMP_EQ), _value(_CMP_DATA, value)
+    )
+
+
+_IS_WIREGUARDS: Final = _is(_META_MARK, _word(FWMARK))
+# Not all that is the carrier's: its datagrams are none of WireGuard's.
+_IS_CARRIERS: Final = _is(_META_L4PROTO, _TCP) + _is(_META_SKUID, _word(CARRIER_UID))
 _LIVES: Final = (
-    _expression("immediate", _number(_REGISTER, _REG_1), _value(_IMMEDIATE_DATA, LIVE_MARK)),
+    _expression("immediate", _number(_REGISTER, _REG_1), _value(_IMMEDIATE_DATA, _word(LIVE_MARK))),
     _expression("meta", _number(_META_KEY, _META_MARK), _number(_META_SREG, _REG_1)),
 )
 
@@ -82,5 +93,6 @@ REQUESTS: Final = (
     _chain("output", _LOCAL_OUT),
     Request(_DELRULE, 0, _INET + text(_RULE_TABLE, TABLE)),
     _rule("input", *_LIVES),
-    _rule("output", *_IS_WIREGUARDS, *_LIVES),
+    _rule("output", _IS_WIREGUARDS, *_LIVES),
+    _rule("output", _IS_CARRIERS, *_LIVES),
 )

@@ -2,7 +2,8 @@
 
 Own user, CAP_NET_ADMIN; reads box.toml once, opens no other file, hears nobody. It also sees to
 the devices: an uplink gets its hook as it appears, and any device that box.toml does not name is
-set down, whoever sets it up. Its own end leaves the walls standing.
+set down, whoever sets it up. Its own end leaves the walls standing. With a box.toml that can't be
+read it keeps everything shut: then no device is named.
 The tunnel helper watches too, and takes the tunnel down by itself.
 """
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 NFT: Final = "/usr/sbin/nft"
 NFT_S: Final = 10.0  # 15 ms on a quiet box
 TRIES: Final = 20  # while others change rules at the same time
-EXIT_CONFIG: Final = 78  # sysexits: EX_CONFIG; to start again would change nothing
 SHUT: Final = killswitch.Walls(centre=(), uplinks=())  # nothing in, nothing out
 _OURS: Final = frozenset({"lo", INTERFACE})  # WireGuard's is born here, and moved away
 
@@ -55,7 +55,8 @@ class Keeper:
 
     def run(self) -> NoReturn:
         """Until killed. Raises Fault if the walls can't be raised."""
-        self.begin()
+        self._raise_walls()
+        self._see_to_devices()
         notify.ready()
         with selectors.DefaultSelector() as selector:
             selector.register(self._guard.bell, selectors.EVENT_READ, self._see_to_walls)
@@ -63,11 +64,6 @@ class Keeper:
             while True:
                 for key, _ in selector.select():
                     key.data()
-
-    def begin(self) -> None:
-        """The walls stand, and the devices are seen to. Raises Fault."""
-        self._raise_walls()
-        self._see_to_devices()
 
     def _raise_walls(self) -> None:
         """Until they stand as this very transaction has left them. Raises Fault."""
@@ -139,7 +135,7 @@ def _nft(text: str) -> bool:
 
 
 def main() -> NoReturn:
-    """Entry point. Without settings it shuts everything and ends, and no agent starts."""
+    """Entry point. Without settings it keeps everything shut; the agent refuses them by itself."""
     parser = argparse.ArgumentParser(prog="sdbox-walls")
     parser.add_argument("--root", type=Path, default=Path("/"))
     options = parser.parse_args()
@@ -149,8 +145,7 @@ def main() -> NoReturn:
         walls = walls_of(load.load_box(Paths(options.root).config))
     except FileRefused as error:
         sys.stderr.write(f"sdbox-walls: {error.diagnosis}; everything is shut\n")
-        Keeper(SHUT).begin()
-        sys.exit(EXIT_CONFIG)
+        walls = SHUT
     Keeper(walls).run()
 
 

@@ -146,4 +146,4 @@ def _end_session(tx: Connection, act: EndSession, now_s: int) -> list[str]:
     live = tx.execute(select(sessions).where(named, sessions.c.state != "ended")).all()
     if not live:
         raise Refused("not-found")
-    return revoke_all(tx, live, "revoked", now_s)
+    return revoke_all(tx, [(one, "revoked") for one in live], now_s)

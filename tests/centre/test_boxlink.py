@@ -25,6 +25,19 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boxlink, "MAX_RETRY_S", 0.01)
 
 
+class Hasty:
+    """Waits as long as it is told, and notes what the centre asked for."""
+
+    def __init__(self) -> None:
+        self.asked_s: list[float] = []
+
+    def busy(self, retry_after_s: float) -> None:
+        self.asked_s.append(retry_after_s)
+
+    def again_s(self, after_s: float) -> float:
+        return after_s
+
+
 class Ear:
     """A box's link to a server of the test."""
 
@@ -32,6 +45,7 @@ class Ear:
         self.asked: list[bytes] = []
         self.told: list[Told] = []
         self.number = 0
+        self.patience = Hasty()
 
         def noted(sock, request: bytes) -> None:
             self.asked.append(request)
@@ -42,7 +56,7 @@ class Ear:
         self.server = Listening(hosts.server_context(), noted)
         where = Where((("127.0.0.1", self.server.port),), NAME)
         connect = lambda: CentreClient(where, hosts.context)  # noqa: E731
-        self.link = BoxLink(connect, self._claim, self.told.append, lambda: 0.0, time.monotonic)
+        self.link = BoxLink(connect, self._claim, self.told.append, self.patience, time.monotonic)
         self.link.start(0)
 
     def _claim(self) -> wire.LinkRequest:
@@ -143,6 +157,14 @@ def test_a_stream_that_does_not_open_says_why(hosts: Hosts, answer: bytes, code:
     assert set(ear.told) == {Down(code)}
 
 
+def test_a_centre_that_asks_for_time_is_given_it(hosts: Hosts) -> None:
+    busy = http(b'{"code":"centre-busy"}', "503 No", extra="retry-after: 7\r\n")
+    with hearing(hosts, lambda sock, _: sock.sendall(busy)) as ear:
+        until(lambda: len(ear.told) > 1)
+    assert set(ear.told) == {Down("centre-busy")}
+    assert set(ear.patience.asked_s) == {7}
+
+
 def _silent(sock, _: bytes) -> None:
     sock.sendall(STREAM + KEEP_ALIVE)
     sock.recv(1)
@@ -210,7 +232,7 @@ def test_a_link_that_is_closed_ends_at_once_and_says_no_more(hosts: Hosts) -> No
 
 def test_one_that_is_closed_before_it_began_never_asks(hosts: Hosts) -> None:
     asked: list[int] = []
-    link = BoxLink(lambda: asked.append(1), _broken, asked.append, lambda: 0.0, time.monotonic)
+    link = BoxLink(lambda: asked.append(1), _broken, asked.append, Hasty(), time.monotonic)
     link.start(1000.0)
     link.close()
     link._thread.join(10)

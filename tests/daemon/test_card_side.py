@@ -1,5 +1,7 @@
 """A card is believed only when read, listed and signing as asked; late words change nothing."""
 
+import hashlib
+
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -98,9 +100,13 @@ def test_a_list_that_revokes_is_heeded_and_a_centre_away_leaves_those_at_hand(si
 
 def test_a_list_that_comes_meanwhile_judges_the_card_that_is_in(accepted: Side) -> None:
     accepted.side.refresh_lists()
-    assert accepted.calls.request() == ("crls",)
-    accepted.lists(cards.crl(5))
+    ((_, _, had),) = before = recorded(accepted)
+    assert accepted.calls.request() == ("crls", (bytes.fromhex(str(had)),))
+    new = cards.crl(5)
+    accepted.lists(new)
     assert accepted.fed == []
+    now = ("received-list", None, hashlib.sha256(new).hexdigest())
+    assert recorded(accepted) == [*before, now]
     accepted.side.refresh_lists()
     accepted.lists(cards.crl(6, cards.card().certificates.auth))
     assert accepted.bench.failed() == "card-revoked"
@@ -212,12 +218,13 @@ def test_another_statement_than_the_one_asked_for_is_refused(accepted: Side) -> 
     assert accepted.bench.failed() == "card-failed", "asked once, taken once"
 
 
-def test_lists_at_hand_are_named_and_not_sent_again(accepted: Side) -> None:
-    def recorded() -> list[tuple[str, object]]:
-        lines = accepted.bench.disk.contents()[outbox.NAME].splitlines()
-        return [(entry.code, entry.sha256) for entry in map(record.decode, lines)]
+def recorded(side: Side) -> list[tuple[str, str | None, object]]:
+    lines = side.bench.disk.contents()[outbox.NAME].splitlines()
+    return [(entry.code, entry.session, entry.sha256) for entry in map(record.decode, lines)]
 
-    ((code, sha256),) = recorded()
+
+def test_lists_at_hand_are_named_and_not_sent_again(accepted: Side) -> None:
+    ((code, _, sha256),) = before = recorded(accepted)
     accepted.side.open(N + 1, 1)
     assert (code, accepted.calls.request()) == (
         "received-list",
@@ -226,7 +233,7 @@ def test_lists_at_hand_are_named_and_not_sent_again(accepted: Side) -> None:
     accepted.calls.answer(wire.CrlsAnswer(crls=()))
     accepted.side.heard(msgspec.structs.replace(cards.opened(), n=N + 1))
     assert isinstance(accepted.fed.pop(), on.CardAccepted)
-    assert recorded() == [("received-list", sha256)]
+    assert recorded(accepted) == before
 
 
 def test_the_first_look_is_told_and_what_lies_there_begins_nothing() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from hil.net.observe import Frame, Observer
 from hil.net.topology import CENTRE4, CENTRE_SIDE
+from sdbox_agent.tunnel import lifeline
 from tests.hil.fault_bench import Bench, opened
 from tests.waiting import until
 
@@ -28,9 +29,11 @@ def tidy(bench: Bench) -> Iterator[None]:
     bench.tidy()
 
 
-def rules(bench: Bench) -> str:
-    """Every rule that stands, whichever table was made first."""
-    return "".join(sorted(bench.rig.topology.box.nft("list ruleset").splitlines(keepends=True)))
+def rules(bench: Bench) -> list[str]:
+    """Every rule of the walls; what the helper hangs by stands from its first tunnel on."""
+    nft = bench.rig.topology.box.nft
+    tables = [one for one in nft("list tables").splitlines() if not one.endswith(lifeline.TABLE)]
+    return sorted(nft(f"list {table}") for table in tables)
 
 
 def may_leave(frame: Frame) -> bool:

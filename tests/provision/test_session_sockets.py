@@ -1,4 +1,4 @@
-"""Three sockets opened inside a namespace arrive at the service manager, each under its name."""
+"""Four sockets opened inside a namespace arrive at the service manager, each under its name."""
 
 import contextlib
 import ctypes
@@ -42,9 +42,17 @@ class Manager:
                 if lines.get("BARRIER") == "1":
                     os.close(descriptors[0])
                     return
+                if lines.get("FDSTOREREMOVE") == "1":
+                    self._remove(lines["FDNAME"])
+                    continue
                 assert lines["FDSTORE"] == "1"
                 assert lines["FDPOLL"] == "0"  # else an ICMP error would drop the socket
                 self.stored.insert(0, (lines["FDNAME"], descriptors[0]))  # as systemd 252 does
+
+    def _remove(self, name: str) -> None:
+        for each in [each for each in self.stored if each[0] == name]:
+            self.stored.remove(each)
+            os.close(each[1])
 
     def close(self) -> None:
         self._thread.join(PATIENCE_S)
@@ -93,7 +101,11 @@ def namespace_of(descriptor: int) -> int:
 
 
 @pytest.mark.rig
-def test_the_manager_gets_four_sockets_of_that_namespace(manager: Manager, namespace: Path) -> None:
+def test_the_manager_gets_four_sockets_of_that_namespace_and_keeps_none_of_another(
+    manager: Manager, namespace: Path
+) -> None:
+    for name in session_sockets.NAMES[1:]:  # of a start before this one
+        manager.stored.append((name, os.open("/dev/null", os.O_RDONLY)))
     done = subprocess.run(
         [sys.executable, "-m", "sdbox_agent.provision.session_sockets", str(namespace)],
         check=False,

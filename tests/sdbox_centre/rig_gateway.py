@@ -212,10 +212,6 @@ def play(root: Path) -> None:
         until(lambda: not interfaces())
         with Gate(world) as gate:
             live(world, gate, claim, cards)
-        with Gate(world, lease_s=2) as gate:
-            gate.client.install(install(world, 6, cards[0]))
-            gate.reload()
-            until(lambda: not peers())  # nobody asked, and no API has ever been there
         for end in (settings_that_can_not_be_read, a_dead_interface, a_kill):
             until(lambda: not interfaces())
             with Gate(world) as gate:

@@ -12,18 +12,19 @@ from contextlib import suppress
 
 import msgspec
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 
+from sdbox_agent.centre import wire
 from sdbox_agent.errors import SdboxError
 from sdbox_agent.terms import Band
-from sdbox_centre import access, boots, challenges, core, rows, tables
+from sdbox_centre import access, boots, challenges, core, linkrows, review, rows, tables
 from sdbox_centre.core import Centre
 from sdbox_centre.store import Store
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.databases import BOTH, POSTGRESQL
 from tests.sdbox_centre.parties import PROJECT
 from tests.sdbox_centre.world import World, session
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 
 ENGINES = BOTH
 MANY = 16
@@ -156,14 +157,15 @@ def test_a_session_has_one_unused_challenge_whoever_asks(world: World, both) -> 
 def test_planted_a_session_that_is_not_held(
     world: World, both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, meet, forget = session(world), meeting(), challenges.forget_old
+    one, meet = session(world), meeting()
     one.hello()
 
-    def slowly(tx, now_s: int) -> None:
-        meet()
-        forget(tx, now_s)
+    def slowly(_connection, _cursor, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO challenges"):
+            meet()  # each has made the one before void, and issues its own
 
-    monkeypatch.setattr(challenges, "forget_old", slowly)
+    for centre in both:
+        event.listen(centre.store._engine, "before_cursor_execute", slowly)
     monkeypatch.setattr(rows, "hold_box", rows.box)
     monkeypatch.setattr(rows, "hold_session", rows.session)
     hello = one.box.hello(one.name)
@@ -315,3 +317,53 @@ def test_planted_an_act_that_is_not_alone(
 ) -> None:
     monkeypatch.setattr(world.store, "alone", world.store.begin)
     assert granted_beside_withdrawal(world, both[1], monkeypatch) == 1, "it was overlooked"
+
+
+# -- locks in one order ----------------------------------------------------------------------------
+
+
+def waits(world: World) -> bool:
+    """Does somebody wait for a lock? Each look in a transaction of its own: they are cached."""
+    asked = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with world.second.begin() as tx:
+        return tx.exec_driver_sql(asked).scalar() > 0
+
+
+@pytest.mark.parametrize("engine", POSTGRESQL, indirect=True)
+def test_a_box_is_suspended_as_a_copy_while_it_starts_anew(world: World, both) -> None:
+    session(world).to_open()
+    with ThreadPoolExecutor(1) as pool:
+        with both[0].store.begin() as tx:
+            rows.hold_box(tx, world.box.fingerprint)
+            done = pool.submit(boots.suspend_clone, both[1], world.box.name, "link")
+            until(lambda: waits(world))
+            core.end_all(tx, rows.live_of_box(tx, world.box.name), "shutdown", world.clock.utc)
+        done.result(PATIENCE_S)
+    assert count(world, tables.boxes.c.state == "suspended") == 1
+
+
+@pytest.mark.parametrize("engine", POSTGRESQL, indirect=True)
+def test_many_sessions_end_while_all_boxes_are_told(world: World, both) -> None:
+    """The session that began first is at the box whose name comes last."""
+    last, card = w.make_box(world.boxes, 2, world.now), w.make_card(world.cards, 2, world.now)
+    world.add_box(last)
+    world.admit(card, 2)
+    for one in (session(world, box=last), session(world, card=card)):
+        one.hello()
+        one.prove()
+    with world.store.begin() as tx:
+        tx.exec_driver_sql("UPDATE cards SET revoked_s = 1")
+        tx.exec_driver_sql("UPDATE sessions SET stands_until_s = 1")
+        for box in (world.box, last):
+            linkrows.tell(tx, box.name, wire.NewCrls(), world.clock.utc)
+    with ThreadPoolExecutor(1) as pool:
+        with both[0].store.begin() as tx:
+            linkrows.tell(tx, world.box.name, wire.NewCrls(), world.clock.utc)
+            done = pool.submit(review.sweep, both[1])
+            until(lambda: waits(world))
+            linkrows.tell(tx, last.name, wire.NewCrls(), world.clock.utc)
+        done.result(PATIENCE_S)
+    assert count(world, tables.sessions.c.state == "ended") == 2

@@ -1,6 +1,8 @@
 import pytest
 
+from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused
+from sdbox_centre import linkrows
 from sdbox_centre.removal import remove_box, remove_holder
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import World, session
@@ -46,3 +48,14 @@ def test_a_box_that_was_never_used_goes_and_any_other_stays(world: World) -> Non
         remove_box(tx, unused.name)
     with refused("box-refused"):
         session(world, box=unused).hello()
+
+
+def test_a_box_that_was_heard_on_its_link_or_told_of_anything_stays(world: World) -> None:
+    told = w.make_box(world.boxes, 2, world.now)
+    world.add_box(told)
+    world.talk().health(world.box.health(1))
+    with world.store.begin() as tx:
+        linkrows.tell(tx, told.name, wire.NewCrls(), world.clock.utc)
+    for box in (world.box, told):
+        with refused("box-in-use"), world.store.begin() as tx:
+            remove_box(tx, box.name)

@@ -8,6 +8,7 @@ import pytest
 
 from hil.postgres import Cluster
 from hil.staff import Staff
+from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault, SdboxError
 from sdbox_centre import memory, restore
 from sdbox_centre.engines import Database
@@ -110,6 +111,26 @@ def test_no_revoked_card_comes_back(world: World, backups: Backups) -> None:
         one.prove()
 
 
+def test_no_card_that_was_copied_comes_back(world: World, backups: Backups) -> None:
+    elsewhere = w.make_box(world.boxes, 2, world.now)
+    world.add_box(elsewhere)
+    backups.take()
+    here, there = session(world), session(world, box=elsewhere)
+    here.to_open()
+    there.hello()
+    with refused("session-elsewhere"):
+        there.prove()
+    here.renew()
+    with refused("card-twice"):
+        here.renew()
+    backups.put_back()
+    assert accept(world) == []
+    one = session(world, 9)
+    one.hello()
+    with refused("card-twice"):
+        one.prove()
+
+
 @pytest.mark.parametrize(
     ("act", "code"),
     [
@@ -187,9 +208,15 @@ def test_an_answer_that_could_not_be_remembered_does_not_leave(
     one = session(world)
     one.hello()
     one.prove()
-    world.store._memory._ask("DROP TABLE taken")
-    with refused("disk-failed"):
-        one.attempt()
+    file = world.store._memory._file
+    file.execute("ALTER TABLE taken RENAME TO away")
+    asked = wire.AttemptRequest(session=one.name, challenge=one.challenge)
+    for _ in range(2):  # the call that comes again has an answer, and must not have it either
+        with refused("disk-failed"):
+            one.client.attempt(asked)
+    file.execute("ALTER TABLE away RENAME TO taken")
+    assert one.client.attempt(asked).attempt == 1
+    assert world.store._memory.since(0) == [memory.Taken(1, "attempts", world.card.name.hex(), 1)]
 
 
 @pytest.mark.parametrize("engine", POSTGRESQL, indirect=True)

@@ -166,6 +166,20 @@ def test_a_date_that_comes_while_nobody_acts_ends_the_session(
     assert world.trace()[-1] == ("end", code)
 
 
+def test_a_sweep_goes_on_until_nobody_is_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review, "AT_ONCE", 1)
+    monkeypatch.setattr(review, "_DUE", review._DUE.limit(1))
+    session(world).to_open()
+    second(world)
+    write(world, "UPDATE projects SET contract_until_s = 1")
+    write(world, "UPDATE sessions SET stands_until_s = 1")
+    review.sweep(world.centre)
+    assert not world.peers.peers
+    assert {code for act, code in world.trace() if act == "end"} == {"contract-ended"}
+
+
 def test_events_of_a_box_are_numbered_in_their_order(world: World) -> None:
     other = second(world)
     for n in (1, 2):

@@ -95,6 +95,21 @@ def test_new_lists_reach_every_box(world: World, monkeypatch: pytest.MonkeyPatch
         until(lambda: one.kinds[-1] == "crl")
 
 
+def test_two_processes_whose_lists_differ_for_a_while_say_so_once_each(world: World) -> None:
+    lists = {"one": (b"old",), "two": (b"new",)}
+    both = [Streams(world.centre, lambda n=n: lists[n], Connections()) for n in lists]
+    for round_ in range(4):
+        for each in both:
+            each._announce()
+        if round_ == 2:
+            lists["one"] = lists["two"]
+    for each in both:
+        each.close()
+    with world.store.begin() as tx:
+        told = [row.kind for row in linkrows.events_after(tx, world.box.name, 0)]
+    assert told == ["crl", "policy", "crl"]
+
+
 def test_a_silent_stream_shows_signs_of_life(
     world: World, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -229,6 +229,8 @@ def test_in_carrier_mode_only_the_carriers_user_leaves_and_wireguard_does_not(
     assert knock(topology, CARRIER_UID, host, family) == []
     sets = topology.box.run(Sets.here)
     sets.batch(nfset.allow(endpoint, Protocol.TCP))
+    assert knock(topology, CARRIER_UID, host, family) == []  # granted, but no helper lives
+    sets.batch([*lifeline.REQUESTS, *nfset.allow(endpoint, Protocol.TCP)])
     try:
         through = knock(topology, CARRIER_UID, host, family, PATIENCE_S)  # it is refused there
         assert {(f.destination, f.port, f.protocol) for f in through} == {(host, 8443, 6)}
@@ -252,7 +254,7 @@ def test_the_carriers_endpoint_answers_and_cannot_call(
         f"{CENTRE4}:8443" if family == socket.AF_INET else f"[{CENTRE6}]:8443"
     )
     sets = topology.box.run(Sets.here)
-    sets.batch(nfset.allow(endpoint, Protocol.TCP))
+    sets.batch([*lifeline.REQUESTS, *nfset.allow(endpoint, Protocol.TCP)])
     with topology.box.socket(family, socket.SOCK_STREAM) as server:
         own = BOX4 if family == socket.AF_INET else BOX6
         server.bind((own, 8443))

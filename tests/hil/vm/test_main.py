@@ -54,6 +54,15 @@ def test_the_tests_status_is_ours_and_their_report_is_kept(
     assert commands[0][-len(asked or command.TESTS) :] == (asked or list(command.TESTS))
 
 
+@pytest.mark.parametrize(("asked", "status"), [([], 1), (["tests/tunnel/test_link.py"], 0)])
+def test_a_machine_without_what_it_is_there_for_is_a_failure(
+    asked: list[str], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = b'<testcase><skipped message="no WireGuard in this kernel"/></testcase>'
+    monkeypatch.setattr(machine, "run", lambda *_: machine.Result(0, left))
+    assert command.main(asked) == status
+
+
 @pytest.mark.parametrize("error", [machine.NoResult("it left none"), ChildFailed("mke2fs: 1")])
 def test_a_machine_that_came_to_nothing_is_a_failure(
     error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
