@@ -18,7 +18,7 @@ from sdbox_agent.card.pcsc import Watcher
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sdbox_agent.card.presence import Looks
+    from sdbox_agent.card.looks import Looks
 
 
 def _tell(looks: Looks) -> None:

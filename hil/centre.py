@@ -13,25 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-
 from hil.device import Device
 from hil.net import linux
 from hil.net.process import Process, Unit
 from hil.net.topology import CARRIER4, CENTRE4
+from hil.staff import Members, Staff, Unheard
 from sdbox_agent.pki import certificate
 from sdbox_agent.terms import Level
 from sdbox_agent.tunnel.link import UapiSocket
 from sdbox_centre import engines
 from sdbox_centre.authority import pem_of
 from sdbox_centre.codes import KEY_BYTES, Codes
-from sdbox_centre.nofinger import NoFinger, Proposal
-from sdbox_centre.staff import CardShown, Staff, Validity
+from sdbox_centre.gateway_wire import GatewayClient
+from sdbox_centre.staff.acts import Acts
+from sdbox_centre.staff.office import Office
 from sdbox_centre.store import Store
 from sdbox_centre.wireguard import REPLY_MAX_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from hil.issuing import Holder, Issuing, Pair
     from hil.net.topology import Topology
@@ -47,6 +47,14 @@ _CARRIER_AT: Final = f"""
             endpoint = "{CARRIER4}:{PORT}"
             certificate = "carrier.pem"
             uid = {CARRIER_UID}
+            """
+
+
+_STAFF_AT: Final = """
+            [staff]
+            roster = "staff/roster.toml"
+            anchors = "staff/anchors.pem"
+            crls = ["staff/staff.crl"]
             """
 
 
@@ -67,6 +75,11 @@ PROJECTS: Final = (
 )
 
 
+def utc_s() -> int:
+    """The centre's clock is the machine's."""
+    return int(time.time())
+
+
 class Centre:
     """Files, store, processes."""
 
@@ -83,22 +96,21 @@ class Centre:
         """`carries`: WireGuard over TLS, too. `database`: a file in `root`, or PostgreSQL's URL."""
         self.root, self._database, self._carries = root, database, carries
         self._topology, self._issuing, self._lease_s = topology, issuing, lease_s
-        self._admitted: dict[str, set[str]] = {}  # project -> digests of 9A certificates
-        self._admitted_by_pin: dict[str, set[str]] = {}
         self._otp_key = secrets.token_bytes(KEY_BYTES)
         self.api: Process
         self.gateway: Process
         self.carrier: Process | None = None
-        for directory in ("", "db", "gateway", "gateway/boxes", "gateway/projects", "gateway/run"):
+        for directory in ("", "db", "staff", "gateway", "gateway/projects", "gateway/run"):
             (root / directory).mkdir(mode=0o755, exist_ok=True)
+        self.members = Members(root / "staff", issuing)
         self._settings()
         self.publish_crl()
         self.publish_desk_crl()
-        self._store = Store(engines.parse(database, root))
-        self._store.create()
-        self._staff = Staff(self._store, lambda: int(time.time()))
-        for project in PROJECTS:
-            self._staff.add_project(project.name, project.label, list(project.levels))
+        with contextlib.closing(self._store()) as store:
+            store.create()
+        with self.acting(running=False) as staff:
+            for project in PROJECTS:
+                staff.add_project(project.name, project.label, list(project.levels))
 
     def _settings(self) -> None:
         server = self._issuing.server(CENTRE4, "centre.test")
@@ -126,7 +138,8 @@ class Centre:
             gateway_socket = "gateway/gateway.sock"
             gateway_uid = {GATEWAY_UID}
             otp_key = "otp.key"
-            """,
+            """
+            + _STAFF_AT,
         )
         self._write(
             "gateway.toml",
@@ -137,12 +150,13 @@ class Centre:
             card_anchors = "cards.pem"
             crls = ["cards.crl"]
             test_issuers = true
-            boxes = "gateway/boxes"
+            acts = "gateway/acts"
             projects = "gateway/projects"
             runtime = "gateway/run"
             lease_s = {self._lease_s}
             """
-            + (_CARRIER_AT if self._carries else ""),
+            + (_CARRIER_AT if self._carries else "")
+            + _STAFF_AT,
         )
         self._carrier_settings()
 
@@ -171,49 +185,57 @@ class Centre:
         os.chown(new, uid, uid)
         new.replace(path)
 
-    # -- acts of staff, before the processes start -------------------------------------------------
+    # -- acts of staff -----------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def acting(self, *, running: bool = True) -> Iterator[Staff]:
+        """Two members of staff with their cards; before the start, no gateway hears them."""
+        gateway = GatewayClient(self.root / "gateway/gateway.sock", GATEWAY_UID)
+        with contextlib.closing(self._store()) as store, gateway:
+            office = Office(
+                store,
+                Acts(self.members.source(), utc_s),
+                gateway if running else Unheard(),
+                utc_s,
+                secrets.token_bytes,
+                Codes(self._otp_key),
+            )
+            yield Staff(office, self.members.signers)
+
+    def _store(self) -> Store:
+        return Store(engines.parse(self._database, self.root))
 
     def add_box(self, name: str, tls: Pair, statement: Pair) -> None:
         """A box the centre knows."""
-        self._staff.add_box(name, tls.der, statement.der)
-        self._write(f"gateway/boxes/{name}.pem", statement.pem)
+        with self.acting(running=False) as staff:
+            staff.add_box(name, tls.der, statement.der)
 
     def add_holder(self, holder: Holder, projects: tuple[str, ...]) -> None:
         """A person with a card, an enrolment and grants."""
-        certificates = holder.certificates
-        self._staff.add_holder(holder.name)
-        shown = CardShown(certificates.auth, certificates.key_management, certificates.card_auth)
-        card = self._staff.add_card(holder.name, shown)
-        enrolment, begin = f"enrolment-{holder.name}", int(time.time()) - 60
-        admitted = self._admitted
+        with self.acting(running=False) as staff:
+            staff.add_holder(holder.name)
+            card = staff.add_card(holder.name, holder.certificates)
+            self._enrol(staff, holder, card)
+            for project in projects:
+                staff.grant(holder.name, project)
+
+    @staticmethod
+    def _enrol(staff: Staff, holder: Holder, card: bytes) -> None:
+        name, begin_s = f"enrolment-{holder.name}", utc_s() - 60
         match holder.level, holder.sealed:
             case Level.CARD_PIN, _:
-                self._enrol_without_finger(enrolment, holder)
-                admitted = self._admitted_by_pin
+                staff.enrol_without_finger(name, card, utc_s() + NO_FINGER_S)
+                holder.given(Device.from_uri(staff.give_device(name)))
             case _, None:
-                end = certificate.load(certificates.auth).not_valid_after_utc
-                validity = Validity(begin, int(end.timestamp()))
-                self._staff.add_enrolment(enrolment, card, None, validity)
+                end = certificate.load(holder.certificates.auth).not_valid_after_utc
+                staff.add_enrolment(name, card, None, begin_s, int(end.timestamp()))
             case _, sealed:
-                validity = Validity(begin, sealed.not_after_s)
-                self._staff.add_enrolment(enrolment, card, sealed.sealed_der, validity)
-        for project in projects:
-            self._staff.grant(holder.name, project)
-            admitted.setdefault(project, set()).add(card.hex())
-
-    def _enrol_without_finger(self, enrolment: str, holder: Holder) -> None:
-        """By two members of staff; the person's device gets its secret."""
-        acts = NoFinger(self._store, lambda: int(time.time()))
-        end_s = int(time.time()) + NO_FINGER_S
-        auth = holder.certificates.auth
-        acts.propose(Proposal(enrolment, auth, end_s, "test", "test-staff-01"))
-        acts.confirm(enrolment, "test-staff-02")
-        uri = acts.provision(enrolment, "test", Codes(self._otp_key), secrets.token_bytes)
-        holder.given(Device.from_uri(uri))
+                staff.add_enrolment(name, card, sealed.sealed_der, begin_s, sealed.not_after_s)
 
     def add_project(self, name: str, label: str, levels: Sequence[Level]) -> None:
         """One more that staff know and no gateway serves: to be shown, never entered."""
-        self._staff.add_project(name, label, list(levels))
+        with self.acting(running=False) as staff:
+            staff.add_project(name, label, list(levels))
 
     def publish_crl(self) -> None:
         """The card authority's newest list, for API, gateway and boxes."""
@@ -227,7 +249,6 @@ class Centre:
 
     def start(self) -> None:
         """Start all, and wait until the API listens."""
-        self._store.close()
         for path in (self.root / "db", *(self.root / "db").iterdir()):
             os.chown(path, API_UID, API_UID)
         for path in (self.root / "gateway", self.root / "gateway/run"):
@@ -241,21 +262,13 @@ class Centre:
         self._wait()
 
     def _project_file(self, number: int, project: Project) -> None:
-        cards, pin_cards = (
-            ", ".join(f'"{card}"' for card in sorted(admitted.get(project.name, ())))
-            for admitted in (self._admitted, self._admitted_by_pin)
-        )
-        levels = ", ".join(f'"{level.value}"' for level in project.levels)
         self._write(
             f"gateway/projects/{project.name}.toml",
             f"""
-            levels = [{levels}]
             endpoint = "{CENTRE4}:{FIRST_WIREGUARD_PORT + number}"
             pools = ["{project.pool}"]
             interface = "wg-vm{number + 1}"
             namespace = "{self._topology.vm[number].path}"
-            cards = [{cards}]
-            pin_cards = [{pin_cards}]
             """,
         )
 
@@ -332,39 +345,15 @@ class Centre:
                 return
         raise TimeoutError("the centre's API does not listen")
 
-    def staff(self, *words: str) -> None:
-        """An act of staff while the centre runs, through its command line."""
-        process = Process(
-            Unit(
-                argv=[
-                    sys.executable,
-                    *("-I", "-m", "sdbox_centre", words[0]),
-                    *("--config", str(self.root / "api.toml"), *words[1:]),
-                ],
-                network=self._topology.centre,
-                uid=API_UID,
-                environment={"PATH": "/usr/sbin:/usr/bin"},
-                output=self.root / "staff.log",
-            )
-        )
-        if not process.wait(20) or process.status != 0:
-            log = (self.root / "staff.log").read_text()
-            sys.stderr.write(log[-2000:])
-            raise RuntimeError(f"staff act failed: {words[0]}")
-        process.end()
-
     def revoke_card(self, holder: Holder) -> None:
-        """By staff, in the store: no certificate list says so."""
-        self._act_on_card("revoke-card", holder)
+        """By staff: no certificate list says so."""
+        with self.acting() as staff:
+            staff.revoke_card(holder.certificates.hashes().auth)
 
     def unlock_card(self, holder: Holder) -> None:
-        """By staff: its attempts are whole again."""
-        self._act_on_card("unlock-card", holder)
-
-    def _act_on_card(self, act: str, holder: Holder) -> None:
-        certificate = x509.load_der_x509_certificate(holder.certificates.auth)
-        self._write("card.pem", pem_of(certificate))
-        self.staff(act, str(self.root / "card.pem"), "--motive", "test")
+        """By two of staff: its attempts are whole again."""
+        with self.acting() as staff:
+            staff.unlock_card(holder.certificates.hashes().auth)
 
     def control(self, project: Project) -> UapiSocket:
         """That project's WireGuard, as wireguard-go itself has it. The caller closes it."""

@@ -95,6 +95,7 @@ class Issuing:
         self.boxes = issuing.authority("Test box authority", moment)
         self.desks = issuing.authority("Test enrolment authority", moment, test=True)
         self.servers = issuing.authority("Test centre authority", moment)
+        self.staff = issuing.authority("Test staff authority", moment, test=True)
         key = issuing.new_key()
         certificate = self.desks.issue(
             issuing.DESK, issuing.Subject("Test desk"), key.public_key(), moment - issuing.BACKDATED
@@ -194,6 +195,16 @@ class Issuing:
         subject = desk.Subject(name, f"enrolment-{name}", person.positions)
         record = reference_record(person)
         return desk.enrol(record, certificates, subject, moment or now(), signer or self._signer)
+
+    def staff_card(self) -> tuple[PivCard, CardCertificates]:
+        """A staff member's: 9A asks for its PIN."""
+        field = PIN.encode().ljust(pin.FIELD_BYTES, b"\xff")
+        codes = Codes(field, random_code(secrets.token_bytes))
+        return CardDesk(self.staff).personalise("piv-pin", now(), codes=codes)
+
+    def staff_crl(self) -> bytes:
+        """The staff cards' authority's list."""
+        return self.staff.crl(1, now())
 
     def revoke(self, *certificates: bytes) -> None:
         """Put these on the next list."""

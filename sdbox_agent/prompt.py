@@ -8,24 +8,19 @@ what became of them is the card worker's word.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-import termios
 from typing import TYPE_CHECKING, Final
 
-from sdbox_agent import ipc
+from sdbox_agent import ipc, terminal
 from sdbox_agent.card import pin, pinframe
 from sdbox_agent.errors import Fault
 from sdbox_agent.hardening import close_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 ANSWER_S: Final = 15.0  # the card worker gives up on a card after 10
-_MAX_LINE_BYTES: Final = 64
-_ENDS: Final = frozenset(b"\r\n")
 _YES: Final = (b"yes", b"oui")
 
 
@@ -51,28 +46,18 @@ def read_digits(descriptor: int) -> bytearray:
     A terminal shows none of them. Raises DecodeError for anything but 6 to 8 digits.
     """
     request = bytearray(pinframe.REQUEST_BYTES)
-    field = memoryview(request)[pinframe.FIELD]
-    line = bytearray(_MAX_LINE_BYTES)
     try:
-        with _unseen(descriptor):
-            size = _read_line(descriptor, line)
-        # Too long a line makes no field, so that `check` refuses it too.
-        field[:] = bytes([pin.PADDING]) * pin.FIELD_BYTES
-        if size <= pin.FIELD_BYTES:
-            field[:size] = memoryview(line)[:size]
-        pin.check(field)
+        terminal.read_pin(descriptor, memoryview(request)[pinframe.FIELD])
     except BaseException:
         pin.wipe(request)
         raise
-    finally:
-        pin.wipe(line)
     return request
 
 
 def says_yes(descriptor: int) -> bool:
     """Whether the next line is a yes, in full."""
-    line = bytearray(_MAX_LINE_BYTES)
-    return bytes(line[: _read_line(descriptor, line)]).strip().lower() in _YES
+    line = bytearray(terminal.MAX_LINE_BYTES)
+    return bytes(line[: terminal.read_line(descriptor, line)]).strip().lower() in _YES
 
 
 def give(path: Path, card_uid: int, request: bytearray) -> tuple[pinframe.Status, int | None]:
@@ -100,35 +85,3 @@ def give(path: Path, card_uid: int, request: bytearray) -> tuple[pinframe.Status
     if uid != card_uid:
         raise ipc.ForeignPeer("answer from a foreign uid")
     return pinframe.read_answer(answer)
-
-
-def _read_line(descriptor: int, line: bytearray) -> int:
-    """Read up to the end of the line, whose first bytes come to `line`; how many they are.
-
-    One byte a call: whatever else reads from there gets what follows. A longer line fills `line`.
-    """
-    size = 0
-    one = bytearray(1)
-    try:
-        while os.readv(descriptor, [one]) and one[0] not in _ENDS:
-            if size < len(line):
-                line[size] = one[0]
-                size += 1
-    finally:
-        pin.wipe(one)
-    return size
-
-
-@contextlib.contextmanager
-def _unseen(descriptor: int) -> Iterator[None]:
-    """No echo, where it is a terminal; what was typed before is forgotten."""
-    if not os.isatty(descriptor):
-        yield
-        return
-    before = termios.tcgetattr(descriptor)
-    silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
-    termios.tcsetattr(descriptor, termios.TCSAFLUSH, silent)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)

@@ -1,8 +1,8 @@
-"""The gateway's own list of boxes and projects, and both processes' settings: files [door].
+"""What the gateway knows by itself, and both processes' settings: acts of staff, and files [door].
 
-Box NAME: `boxes/NAME.pem`, its statement certificate. Project NAME: `projects/NAME.toml`. At each
-question they are as they lie there, so what an operator takes away is gone at once. The database
-has no say here.
+Which boxes there are, and who may enter which project how, staff's acts say, of which the gateway
+keeps a copy. A project's interface and addresses stand in `projects/NAME.toml`, as the operator
+wrote it, and are read at each question. The database has no say here.
 """
 
 from __future__ import annotations
@@ -10,29 +10,31 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-import tomllib
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
 
 from sdbox_agent.errors import Fault, Refused
-from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads annotations at run time
 from sdbox_agent.tunnel.config import parse_endpoint
 from sdbox_centre.cardrules import CardRules, certificates_of
 from sdbox_centre.gateway import CarrierEnd, Project
+from sdbox_centre.staff import payload
+from sdbox_centre.staff.roster import RosterSource
+from sdbox_centre.tomlfile import beside, load
 from sdbox_centre.unchanged import Unchanged
-from sdbox_centre.window import Planned  # noqa: TC001
+from sdbox_centre.window import Planned
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sdbox_centre.gateway import Way
+    from sdbox_centre.staff.kept import KeptActs
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")  # no slash: it can't leave the directory
-MAX_FILE_BYTES: Final = 1024 * 1024
 
-HexDigest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Uid = Annotated[int, Meta(ge=0, le=2**31)]
-Setting = TypeVar("Setting", bound=Struct)
 
 
 class _Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,13 +44,18 @@ class _Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ProjectFile(_Settings, frozen=True, kw_only=True):
     """projects/NAME.toml."""
 
-    levels: Annotated[tuple[Level, ...], Meta(min_length=1)]
     endpoint: str  # where boxes send WireGuard's packets: "192.0.2.1:51820"
     pools: Annotated[tuple[str, ...], Meta(min_length=1, max_length=2)]  # host 1 is the VM's own
     interface: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,14}\Z")]  # IFNAMSIZ - 1
     namespace: str | None = None  # where the interface goes: the VM's, if it has one of its own
-    cards: tuple[HexDigest, ...] = ()  # SHA-256 of the 9A certificates that may enter by a finger
-    pin_cards: tuple[HexDigest, ...] = ()  # and by PIN and one-time code; never in both
+
+
+class StaffAt(_Settings, frozen=True, kw_only=True):
+    """In api.toml and gateway.toml: by what this process judges acts of staff (staff.roster)."""
+
+    roster: str
+    anchors: str  # authorities of staff's cards
+    crls: Annotated[tuple[str, ...], Meta(min_length=1, max_length=4)]
 
 
 class ApiSettings(_Settings, frozen=True, kw_only=True):
@@ -68,6 +75,7 @@ class ApiSettings(_Settings, frozen=True, kw_only=True):
     remembered: str | None = None  # a file beside no back-up: see docs/centre-backup.md
     gateway_socket: str
     gateway_uid: Uid
+    staff: StaffAt
     otp_key: str | None = None  # the key of one-time codes' secrets; without it, no card-pin
     comparisons: Annotated[int, Meta(ge=1, le=10)] = 3
     policy_version: Annotated[int, Meta(ge=1, le=2**31)] = 1
@@ -87,11 +95,12 @@ class GatewaySettings(_Settings, frozen=True, kw_only=True):
     socket: str  # made at a start, and kept at a reload, as `runtime` is
     api_uid: Uid
     api_gid: Annotated[int, Meta(ge=-1, le=2**31)] = -1  # may open the socket; -1: its owner alone
-    staff_uid: Uid = 0  # may only remove
+    staff_uid: Uid = 0  # may hand over acts, and remove
     card_anchors: str
     crls: Annotated[tuple[str, ...], Meta(min_length=1, max_length=4)]
     test_issuers: bool = False
-    boxes: str
+    staff: StaffAt
+    acts: str  # the file of staff's acts that this process keeps
     projects: str
     carrier: CarrierAt | None = None
     runtime: str  # directory of the interfaces' control sockets
@@ -115,40 +124,61 @@ class Book:
     """See gateway.Book."""
 
     def __init__(
-        self, boxes: Path, projects: Path, carrier: tuple[str, Path] | None = None
+        self, acts: KeptActs, projects: Path, carrier: tuple[str, Path] | None = None
     ) -> None:
         """`carrier`: its end's address and the file of its certificate."""
-        self._boxes = boxes
+        self._acts = acts
         self._projects = projects
         self._carrier = carrier
-        self._box_files = Unchanged(_box)
         self._project_files = Unchanged(partial(load, kind=ProjectFile))
 
+    def keep(self, statement: bytes) -> None:
+        """Raises Refused, Fault: as `KeptActs.keep`."""
+        self._acts.keep(statement)
+
     def box(self, name: str) -> bytes:
-        """Raises Refused: box-refused."""
-        if not _NAME.fullmatch(name):
+        """Raises Refused: box-refused, box-suspended."""
+        act, now_s = self._acts.newest(f"box/{name}"), self._acts.utc_s()
+        if not isinstance(act, payload.Box) or act.state in {"ordered", "retired"}:
             raise Refused("box-refused")
-        try:
-            return self._box_files.of(self._boxes / f"{name}.pem")
-        except (OSError, ValueError):
-            raise Refused("box-refused") from None
+        if act.state == "suspended":
+            raise Refused("box-suspended")
+        if act.placed_s is None or not _within(act.rental_from_s, now_s, act.rental_until_s):
+            raise Refused("box-refused")
+        return act.statement_certificate
 
     def project(self, name: str) -> Project:
         """Raises Refused: project-not-granted; Fault: config-invalid."""
         settings = self.settings(name)
-        if set(settings.cards) & set(settings.pin_cards):
-            raise Fault("config-invalid") from ValueError("a card in both lists")
+        act, now_s = self._acts.newest(f"project/{name}"), self._acts.utc_s()
+        if not isinstance(act, payload.Project) or not _is_open(act, now_s):
+            raise Refused("project-not-granted")
         try:
             return Project(
                 name=name,
-                levels=frozenset(level.value for level in settings.levels),
-                cards=_digests(settings.cards),
-                pin_cards=_digests(settings.pin_cards),
+                levels=frozenset(level.value for level in act.levels),
+                way=partial(self._way, name),
                 endpoint=settings.endpoint,
                 pools=pools(settings),
             )
         except ValueError:
             raise Fault("config-invalid") from None
+
+    def _way(self, project: str, card: bytes) -> Way | None:
+        """From the card to its holder, the holder's grant, and how the holder was enrolled."""
+        newest, now_s = self._acts.newest, self._acts.utc_s()
+        owned = newest(f"card/{card.hex()}")
+        if not isinstance(owned, payload.Card) or owned.revoked:
+            return None
+        grant = newest(f"grant/{owned.holder}/{project}")
+        if not isinstance(grant, payload.Grant) or not _is_granted(grant, now_s):
+            return None
+        enrolment = newest(f"enrolment/{owned.holder}")
+        if not isinstance(enrolment, payload.Enrolment) or enrolment.card != card:
+            return None
+        if not enrolment.not_before_s <= now_s < enrolment.not_after_s:
+            return None
+        return "finger" if enrolment.finger else "no-finger"
 
     def carrier(self) -> CarrierEnd | None:
         """Raises Fault: config-invalid."""
@@ -176,29 +206,37 @@ class Book:
         return tuple(sorted(path.stem for path in self._projects.glob("*.toml")))
 
     def window(self) -> Planned | None:
-        """None yet: staff's acts are not read here."""
+        """The newest one; it may be over. Raises Fault: config-invalid, crl-*."""
+        act = self._acts.newest("window")
+        return Planned(act.from_s, act.until_s) if isinstance(act, payload.Window) else None
 
-    def stamp(self) -> tuple[tuple[int, int], ...]:
-        """Another one as soon as a box is added, exchanged or taken away, or a project changed.
+    def stamp(self) -> object:
+        """Another one as soon as an act is added, the roster changed, or a project's file.
 
-        Files are replaced whole (`gatewayfiles`), which changes their directory.
+        Raises Fault: config-invalid, crl-*.
         """
-        paths = (self._boxes, self._projects, *sorted(self._projects.glob("*.toml")))
         seen = []
-        for path in paths:
+        for path in (self._projects, *sorted(self._projects.glob("*.toml"))):
             with suppress(FileNotFoundError):  # gone since it was listed
                 status = path.stat()
                 seen.append((status.st_mtime_ns, status.st_ino))
-        return tuple(seen)
+        return self._acts.stamp(), tuple(seen)
 
 
-def _box(path: Path) -> bytes:
-    (certificate,) = certificates_of(path)
-    return certificate
+def _is_open(project: payload.Project, now_s: int) -> bool:
+    in_contract = _within(project.contract_from_s, now_s, project.contract_until_s)
+    lawful = project.legal_until_s is None or now_s < project.legal_until_s
+    return project.state == "open" and in_contract and lawful
 
 
-def _digests(cards: tuple[str, ...]) -> frozenset[bytes]:
-    return frozenset(bytes.fromhex(card) for card in cards)
+def _is_granted(grant: payload.Grant, now_s: int) -> bool:
+    over = grant.not_after_s is not None and now_s >= grant.not_after_s
+    return not grant.withdrawn and grant.undertaking_s is not None and not over
+
+
+def _within(from_s: int | None, now_s: int, until_s: int | None) -> bool:
+    """A date that is not there never means yes."""
+    return from_s is not None and until_s is not None and from_s <= now_s < until_s
 
 
 def pools(settings: ProjectFile) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
@@ -209,16 +247,6 @@ def pools(settings: ProjectFile) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6
     return networks
 
 
-def load(path: Path, kind: type[Setting]) -> Setting:
-    """Read a TOML file as exactly `kind`. Raises Fault: config-invalid, for the cause given."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_FILE_BYTES)
-        return msgspec.convert(tomllib.loads(text.decode()), kind)
-    except (OSError, ValueError) as error:  # TOML's and msgspec's errors are ValueErrors
-        raise Fault("config-invalid") from error
-
-
 def card_rules(settings_file: Path, settings: ApiSettings | GatewaySettings) -> CardRules:
     """A process's own anchors and lists."""
     lists = [beside(settings_file, crl) for crl in settings.crls]
@@ -226,6 +254,12 @@ def card_rules(settings_file: Path, settings: ApiSettings | GatewaySettings) -> 
     return CardRules(anchors, lists, test_issuers=settings.test_issuers)
 
 
-def beside(settings_file: Path, name: str) -> Path:
-    """A path named in a settings file."""
-    return settings_file.parent / Path(name)
+def roster_of(settings_file: Path, settings: ApiSettings | GatewaySettings) -> RosterSource:
+    """A process's own roster of staff. Raises OSError, ValueError for bad anchors."""
+    staff = settings.staff
+    return RosterSource(
+        beside(settings_file, staff.roster),
+        beside(settings_file, staff.anchors),
+        [beside(settings_file, crl) for crl in staff.crls],
+        test_issuers=settings.test_issuers,
+    )

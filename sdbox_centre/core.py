@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault, Refused
-from sdbox_centre import access, facts, linkrows, rows
+from sdbox_centre import access, linkrows, rows
 from sdbox_centre.store import note
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ class Centre:
     policy: Policy
     utc_s: Callable[[], int]
     random_bytes: Callable[[int], bytes]
+    proven: Proven  # whether staff signed what a row says
     codes: Codes | None = None  # without a key for them, nobody comes in at card-pin
-    proven: Proven = facts.as_written
 
     def evict(self, keys: Iterable[str]) -> None:
         """Have peers removed; if the gateway is away its own clock does it within the lease."""

@@ -64,11 +64,6 @@ class Shown:
         return hashlib.sha256(self.auth).digest()
 
 
-def as_written(_tx: Connection, _kind: Kind, row: Row[Any]) -> Row[Any] | None:
-    """Believes every row."""
-    return row
-
-
 def gather(tx: Connection, session: Row[Any], shown: Shown, proven: Proven) -> access.Facts:
     """All that is known of a session: of one that begins, with what the proof brought."""
 

@@ -1,10 +1,10 @@
 """The gateway's judgement: receipt in, peer in; anything less, nothing.
 
 It believes nobody: it verifies both signatures, the card's path and its CRL, the box, the level and
-the project by its own files, and keeps time by its own clocks. What it can't know is whether a
-challenge was fresh and an attempt reserved; there it has the API's word, narrowed: a receipt dated
-more than FRESH_S ago or before our own start, or seen since then, is refused. Whoever owns the API
-alone opens no tunnel.
+the project by staff's acts that it keeps itself, and has its own clocks. What it can't know is
+whether a challenge was fresh and an attempt reserved; there it has the API's word, narrowed: a
+receipt dated more than FRESH_S ago or before our own start, or seen since then, is refused. Whoever
+owns the API alone opens no tunnel.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from sdbox_agent import errors
 from sdbox_agent.centre.wire import Carrier
@@ -21,11 +21,13 @@ from sdbox_agent.statements import fields
 from sdbox_agent.terms import Level
 from sdbox_agent.tunnel import psk
 from sdbox_centre.gateway_wire import (
+    Act,
     Admit,
     Admitted,
     Answer,
     Install,
     Installed,
+    Kept,
     Remove,
     Removed,
     Renewal,
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from sdbox_centre.peers import Peers
     from sdbox_centre.window import Planned
 
+Way = Literal["finger", "no-finger"]  # how a card's holder was enrolled
+
 FRESH_S: Final = 600  # between the box's clock in a receipt and ours
 MAX_ENDED: Final = 1000  # sessions of which it is remembered why they were ended
 
@@ -55,12 +59,11 @@ log = logging.getLogger("sdbox.gateway")
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """One project, as the gateway's own file of it says."""
+    """One project, as the gateway knows it by itself."""
 
     name: str
     levels: frozenset[str]
-    cards: frozenset[bytes]  # SHA-256 of the 9A certificates that may enter by a finger
-    pin_cards: frozenset[bytes]  # and of those that may by PIN and one-time code, by nothing else
+    way: Callable[[bytes], Way | None]  # of a card, by SHA-256 of its 9A certificate; None: none
     endpoint: str
     pools: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
@@ -77,14 +80,15 @@ class Project:
     def admit(self, card: bytes, level: str) -> None:
         """May this card enter at this level? Raises Refused.
 
-        A PIN and a code are no finger: who comes in by them stands in a list of its own, and is not
-        believed at another level, nor is anybody else at that one.
+        A PIN and a code are no finger: who was enrolled to come in by them is not believed at
+        another level, nor is anybody else at that one.
         """
         if level not in self.levels:
             raise Refused("level-not-accepted")
-        if card not in self.cards | self.pin_cards:
+        way = self.way(card)
+        if way is None:
             raise Refused("project-not-granted")
-        if card not in (self.pin_cards if level == Level.CARD_PIN else self.cards):
+        if (way == "no-finger") is not (level == Level.CARD_PIN):
             raise Refused("level-not-accepted")
 
 
@@ -97,7 +101,10 @@ class CarrierEnd:
 
 
 class Book(Protocol):
-    """The gateway's own list of boxes and projects; read at each question."""
+    """What the gateway knows by itself of boxes and projects; asked at each question."""
+
+    def keep(self, statement: bytes) -> None:
+        """Believe an act of staff's from now on. Raises Refused, Fault."""
 
     def box(self, name: str) -> bytes:
         """The box's statement certificate (DER). Raises Refused: box-refused."""
@@ -163,6 +170,11 @@ class Gateway:
                 return Removed()
             case Admit():
                 return self._admit(request)
+            case Act():
+                self._book.keep(request.statement)
+                if self.review.changed():  # and not one that is here already
+                    self.review.begin()
+                return Kept()
 
     def expire(self) -> float | None:
         """Remove what is over; returns the seconds until the next end, None if nothing is up."""

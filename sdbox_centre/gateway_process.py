@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.tunnel.kernel import Links
 from sdbox_centre import handover, reexec
-from sdbox_centre.book import Book, GatewaySettings, beside, card_rules, load
+from sdbox_centre.book import Book, GatewaySettings, card_rules, pools, roster_of
 from sdbox_centre.clocks import boottime_s, utc_s
 from sdbox_centre.gateway import Clocks, Gateway
 from sdbox_centre.gateway_server import GatewayServer, listen, may
 from sdbox_centre.handover import HandOver
+from sdbox_centre.staff.kept import KeptActs
+from sdbox_centre.tomlfile import beside, load
 from sdbox_centre.wireguard import Place, WireGuardPeers, named_descriptors
 
 if TYPE_CHECKING:
@@ -55,8 +57,9 @@ def check(settings_file: Path) -> None:
     settings = load(settings_file, GatewaySettings)
     book = _book(settings_file, settings)
     book.carrier()
+    book.window()  # staff's roster is read for it
     for project in book.projects():
-        book.project(project)
+        pools(book.settings(project))
     card_rules(settings_file, settings).crls(utc_s())
 
 
@@ -202,8 +205,9 @@ def lock(path: Path) -> int:
 def _book(settings_file: Path, settings: GatewaySettings) -> Book:
     at = settings.carrier
     carrier = None if at is None else (at.endpoint, beside(settings_file, at.certificate))
-    boxes, projects = (beside(settings_file, each) for each in (settings.boxes, settings.projects))
-    return Book(boxes, projects, carrier)
+    acts, projects = (beside(settings_file, each) for each in (settings.acts, settings.projects))
+    kept = KeptActs(acts, roster_of(settings_file, settings), utc_s)
+    return Book(kept, projects, carrier)
 
 
 def _handler(act: Callable[[], None]) -> Callable[[int, object], None]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from sdbox_agent.errors import DecodeError, SdboxError
 from sdbox_centre.gateway_wire import (
     MAX_PACKET_BYTES,
+    Act,
     Admit,
     Install,
     No,
@@ -177,11 +178,11 @@ class GatewayServer:
 def may(
     api_uid: int, staff_uid: int, carrier_uid: int | None = None
 ) -> dict[int, tuple[type, ...]]:
-    """Who may ask what: staff's tool can only take away, the carrier's end only redeem tokens."""
-    allowed: dict[int, tuple[type, ...]] = {staff_uid: (Remove,)}
+    """Who may ask what: staff's tool hands over acts and takes away, carriers redeem tokens."""
+    allowed: dict[int, tuple[type, ...]] = {staff_uid: (Act, Remove)}
     if carrier_uid is not None:
         allowed[carrier_uid] = (Admit,)
-    allowed[api_uid] = (Install, Renewal, Remove)
+    allowed[api_uid] = (Install, Renewal, Act, Remove)
     return allowed
 
 

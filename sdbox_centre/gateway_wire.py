@@ -93,6 +93,12 @@ class Admit(_Message, frozen=True, kw_only=True, tag="admit"):
     port: Port
 
 
+class Act(_Message, frozen=True, kw_only=True, tag="act"):
+    """Verify this act of staff's and keep it. One that is kept already is."""
+
+    statement: Jws
+
+
 class Installed(_Message, frozen=True, kw_only=True, tag="installed"):
     """The peer is in; its preshared key the box derives, and nobody else (tunnel.psk)."""
 
@@ -127,15 +133,19 @@ class Admitted(_Message, frozen=True, kw_only=True, tag="admitted"):
     port: Port
 
 
+class Kept(_Message, frozen=True, kw_only=True, tag="kept"):
+    """The act holds, here too, from now on."""
+
+
 class No(_Message, frozen=True, kw_only=True, tag="no"):
     """Refused, or not possible: `code` stands in errors.toml."""
 
     code: Code
 
 
-Request = Install | Renewal | Remove | Admit
-Answer = Installed | Renewed | Removed | Admitted | No
-Expected = TypeVar("Expected", Installed, Renewed, Removed, Admitted)
+Request = Install | Renewal | Remove | Admit | Act
+Answer = Installed | Renewed | Removed | Admitted | Kept | No
+Expected = TypeVar("Expected", Installed, Renewed, Removed, Admitted, Kept)
 _encoder: Final = msgspec.json.Encoder()
 _requests: Final[msgspec.json.Decoder[Request]] = msgspec.json.Decoder(Request)
 _answers: Final[msgspec.json.Decoder[Answer]] = msgspec.json.Decoder(Answer)
@@ -185,6 +195,10 @@ class GatewayClient:
     def renew(self, request: Renewal) -> Renewed:
         """Raises Refused with the gateway's code, Fault if it is away."""
         return self._exchange(request, Renewed)
+
+    def act(self, statement: bytes) -> None:
+        """Hand over an act. Raises Refused with the gateway's code, Fault if it is away."""
+        self._exchange(Act(statement=statement), Kept)
 
     def remove(self, keys: Iterable[str]) -> None:
         """Raises Fault if the gateway is away."""

@@ -5,6 +5,7 @@ The gateway is `gateway_process`: it loads neither web server nor database.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import signal
 import socket
@@ -17,9 +18,8 @@ from sdbox_centre.api import make_app
 from sdbox_centre.book import (
     ApiSettings,
     CarrierSettings,
-    beside,
     card_rules,
-    load,
+    roster_of,
 )
 from sdbox_centre.cardrules import Lists, served
 from sdbox_centre.clocks import utc_s
@@ -28,7 +28,10 @@ from sdbox_centre.core import Centre
 from sdbox_centre.gateway_wire import GatewayClient
 from sdbox_centre.memory import Memory
 from sdbox_centre.server import serve, tls_context
+from sdbox_centre.staff.acts import Acts
+from sdbox_centre.staff.office import Office
 from sdbox_centre.store import Store
+from sdbox_centre.tomlfile import beside, load
 from sdbox_centre.wireguard import named_descriptors
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from sdbox_centre.codes import Codes
+
+log = logging.getLogger("sdbox.centre")
 
 API_SOCKET = "api"  # LISTEN_FDNAMES
 CARRIER_SOCKET = "carrier"
@@ -49,6 +54,7 @@ def run_api(settings_file: Path) -> None:
     store.check()
     socket_path = beside(settings_file, settings.gateway_socket)
     with GatewayClient(socket_path, settings.gateway_uid) as gateway:
+        _catch_up(office_of(settings_file, settings, store, gateway))
         app = api_app(settings_file, settings, store, gateway)
         context = tls_context(
             beside(settings_file, settings.certificate),
@@ -69,14 +75,23 @@ def store_of(settings_file: Path, settings: ApiSettings) -> Store:
     return Store(engines.parse(settings.database, settings_file.parent), remembered or None)
 
 
+def _catch_up(office: Office) -> None:
+    """Hand the gateway what it may have missed."""
+    try:
+        office.deliver()
+    except Fault:
+        log.warning("gateway away: it may lack acts of staff until `acts deliver`")
+
+
 def api_app(
     settings_file: Path, settings: ApiSettings, store: Store, gateway: GatewayClient
 ) -> FastAPI:
-    """The application over these settings."""
+    """The application over these settings, which believes what staff signed."""
     rules = card_rules(settings_file, settings)
     policy = Policy(version=settings.policy_version, comparisons=settings.comparisons)
     codes = codes_of(settings_file, settings)
-    centre = Centre(store, rules, gateway, policy, utc_s, secrets.token_bytes, codes)
+    proven = Acts(roster_of(settings_file, settings), utc_s).proven
+    centre = Centre(store, rules, gateway, policy, utc_s, secrets.token_bytes, proven, codes)
     desks = desk_lists(settings_file, settings)
     return make_app(centre, lambda: served(rules, desks, utc_s()))
 
@@ -94,6 +109,15 @@ def desk_lists(settings_file: Path, settings: ApiSettings) -> Lists | None:
 def codes_of(settings_file: Path, settings: ApiSettings) -> Codes | None:
     """The keeper of one-time codes, if its key is configured. Raises Fault: config-invalid."""
     return None if settings.otp_key is None else load_codes(beside(settings_file, settings.otp_key))
+
+
+def office_of(
+    settings_file: Path, settings: ApiSettings, store: Store, gateway: GatewayClient
+) -> Office:
+    """Where acts are entered, over these settings."""
+    acts = Acts(roster_of(settings_file, settings), utc_s)
+    codes = codes_of(settings_file, settings)
+    return Office(store, acts, gateway, utc_s, secrets.token_bytes, codes)
 
 
 def run_carrier(settings_file: Path) -> None:

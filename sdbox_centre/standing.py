@@ -121,7 +121,10 @@ class Standing:
             lists = self._cards.crls(self._utc_s())
         except Fault:
             lists = ()
-        return lists, self._book.stamp()
+        try:
+            return lists, self._book.stamp()
+        except Fault:
+            return lists, None
 
 
 def _serial(certificate_der: bytes) -> int:

@@ -125,15 +125,28 @@ ageing: Final = Table(  # of a finger's enrolment, and gone with it: see ageing.
     Column("declined", Boolean, nullable=False),
 )
 
-proposals: Final = Table(  # of no-finger enrolments: nothing works by them yet
+acts: Final = Table(  # append-only: each row of fact names the act that made it what it is
+    "acts",
+    metadata,
+    Column("seq", Integer, primary_key=True),  # the order in which they came
+    Column("id", LargeBinary, nullable=False, unique=True),  # SHA-256 of what it says
+    Column("kind", String, nullable=False),
+    Column("subject", String, nullable=False),  # "grant/HOLDER/PROJECT"
+    Column("n", Integer, nullable=False),  # of the subject's acts
+    Column("statement", LargeBinary, nullable=False),  # whole, with its signatures
+    Column("at_s", Integer, nullable=False),
+    UniqueConstraint("subject", "n"),
+    sqlite_autoincrement=True,
+)
+
+proposals: Final = Table(  # acts that a second person has yet to sign: nothing works by them
     "proposals",
     metadata,
-    Column("id", String, primary_key=True),  # the enrolment's name to be
-    Column("card", ForeignKey("cards.auth_sha256"), nullable=False),
-    Column("motive", String, nullable=False),
-    Column("proposed_by", String, nullable=False),
-    Column("proposed_s", Integer, nullable=False),
-    Column("not_after_s", Integer, nullable=False),
+    Column("id", LargeBinary, primary_key=True),
+    Column("statement", LargeBinary, nullable=False),
+    Column("reference", LargeBinary),  # of an enrolment: what the desk sealed
+    Column("by", String, nullable=False),  # who signed
+    Column("at_s", Integer, nullable=False),
 )
 
 codes: Final = Table(

@@ -41,10 +41,15 @@ TESTED_ELSEWHERE = {
     "sdbox_centre/clocks.py": "tests/sdbox_centre/rig_gateway.py",
     "sdbox_centre/standing.py": "tests/sdbox_centre/test_gateway.py",
     "sdbox_centre/core.py": "tests/sdbox_centre/test_sessions.py",
-    "sdbox_centre/gatewayfiles.py": "tests/sdbox_centre/test_staff.py",
     "sdbox_centre/boots.py": "tests/sdbox_centre/test_link.py",
     "sdbox_centre/linkrows.py": "tests/sdbox_centre/test_link.py",
     "sdbox_centre/migrations/env.py": "tests/sdbox_centre/test_schema.py",
+    "sdbox_agent/card/looks.py": "tests/card/test_presence.py",
+    "sdbox_agent/terminal.py": "tests/test_prompt.py",
+    "sdbox_centre/staff/making.py": "tests/sdbox_centre/staff/test_office.py",
+    "sdbox_centre/staff/station.py": "tests/sdbox_centre/staff/test_commands.py",
+    "sdbox_centre/staff/verbs.py": "tests/sdbox_centre/staff/test_commands.py",
+    "hil/staff.py": "tests/sdbox_centre/staff/test_office.py",
     "sdbox_centre/rows.py": "tests/sdbox_centre/test_sessions.py",
     "sdbox_centre/tables.py": "tests/sdbox_centre/test_store.py",
     "sdbox_centre/wireguard.py": "tests/sdbox_centre/rig_peers.py",
@@ -111,6 +116,7 @@ STORIES = {
     "tests/session/test_planted.py",  # faults in the machine, which must be found
     "tests/card/test_pkcs11_faults.py",  # what goes wrong with a card behind a library
     "tests/biometrics/test_separation.py",  # detector and matcher together
+    "tests/sdbox_centre/test_forged_rows.py",  # whoever has the database, and no staff card
     "tests/card/test_conversation_person.py",  # conversation.py: fingers and PINs
     "tests/card/test_service_person.py",  # service.py: the same
     "tests/card/test_service_ends.py",  # service.py: how a session ends

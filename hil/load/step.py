@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from hil import scratch
 from hil.bench_processes import children, cpu_ns
-from hil.centre import GATEWAY_UID, PORT, PROJECTS, Centre
+from hil.centre import PORT, PROJECTS, Centre
 from hil.issuing import Issuing
 from hil.load import clients
 from hil.load.clients import Clients, Times
@@ -23,9 +23,6 @@ from hil.net.topology import CENTRE4, Topology
 from sdbox_agent.centre.https import Where
 from sdbox_agent.daemon.patience import FIRST_SPREAD_S
 from sdbox_centre.authority import pem_of
-from sdbox_centre.gateway_wire import GatewayClient
-from sdbox_centre.staff import Staff
-from sdbox_centre.store import Store
 
 if TYPE_CHECKING:
     import random
@@ -164,7 +161,7 @@ def revocation_ms(bench: Bench, party: Party) -> float:
     with bench.control() as control:
         before = len(control.device().peers)
         begun_s = time.monotonic()
-        revoke(bench.centre, party)
+        bench.centre.revoke_card(party.holder)
         _until(lambda: len(control.device().peers) < before)
     return 1000 * (time.monotonic() - begun_s)
 
@@ -198,16 +195,6 @@ def outlived_s(bench: Bench, renewals: list[Call]) -> float:
     signed_s = max(one.sent_s + one.took_ms / 1000 for one in renewals if one.code == "done")
     _until(lambda: bench.peers() == 0, within_s=2 * LEASE_S)
     return time.monotonic() - signed_s - LEASE_S
-
-
-def revoke(centre: Centre, party: Party) -> None:
-    """The act itself, without the start of a command."""
-    store = Store(centre.root / "db/centre.sqlite")
-    card = party.holder.certificates.hashes().auth
-    gone = Staff(store, lambda: int(time.time())).revoke_card(card, "test")
-    store.close()
-    with GatewayClient(centre.root / "gateway/gateway.sock", GATEWAY_UID) as gateway:
-        gateway.remove(gone)
 
 
 def _since(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:

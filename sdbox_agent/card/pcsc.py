@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from smartcard import scard
 
-from sdbox_agent.card.presence import Look, Looks
+from sdbox_agent.card.looks import Look, Looks
 from sdbox_agent.errors import Fault, Refused, SdboxError
 
 if TYPE_CHECKING:

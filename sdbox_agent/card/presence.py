@@ -8,20 +8,12 @@ insertion. No I/O; knows nothing of who listens.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sdbox_agent import ipc
 
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One reader at one moment: whether a card is in it, and PC/SC's event count for it."""
-
-    reader: str
-    present: bool
-    events: int
-
-
-Looks = tuple[Look, ...]  # in PC/SC's order; empty while pcscd is away
+if TYPE_CHECKING:
+    from sdbox_agent.card.looks import Looks
 
 
 @dataclass(frozen=True, slots=True)

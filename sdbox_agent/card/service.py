@@ -18,7 +18,7 @@ from sdbox_agent import ipc
 from sdbox_agent.card import pin
 from sdbox_agent.card.held import Held
 from sdbox_agent.card.pinframe import Status
-from sdbox_agent.card.presence import Insertion, Looks, Presence
+from sdbox_agent.card.presence import Insertion, Presence
 from sdbox_agent.errors import DecodeError, SdboxError
 from sdbox_agent.hardening import overwrite_freed
 from sdbox_agent.statements import fields
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sdbox_agent.card.held import Send, SendPin
+    from sdbox_agent.card.looks import Looks
     from sdbox_agent.card.token import Face, Token
 
     Work = Callable[[], ipc.Message]

@@ -38,6 +38,11 @@ def unsigned(statement: fields.Statement, key: spki.PublicKey, certificate_der: 
     """The bytes for this key. Raises DecodeError for what is no statement: the caller's bug."""
     typ, payload = fields.typ_of(statement), fields.encode(statement)
     fields.parse(typ, payload)  # whatever it is called: only a statement's bytes are signed
+    return built(typ, payload, key, certificate_der)
+
+
+def built(typ: str, payload: bytes, key: spki.PublicKey, certificate_der: bytes) -> Unsigned:
+    """What this key signs for a payload of that type. On a box, `unsigned` alone calls this."""
     wide = isinstance(key, spki.EcKey) and key.curve is spki.Curve.P384
     alg: header.Algorithm = "ES384" if wide else "ES256"
     if isinstance(key, spki.RsaKey):

@@ -33,14 +33,17 @@ __all__ = [
     "assemble",
     "b64url",
     "header",
+    "open_payload",
     "open_statement",
+    "read",
+    "signers",
     "signing_input",
     "unb64url",
     "verify",
 ]
 
 MAX_JWS_BYTES: Final = 16 * 1024
-MAX_SIGNATURES: Final = 2  # card, then box
+MAX_SIGNATURES: Final = 2  # card, then box; or two of staff
 Kind = TypeVar("Kind", fields.Proof, fields.Receipt, fields.Renew)
 _BASE64URL: Final = re.compile(rb"[A-Za-z0-9_-]*")
 
@@ -57,6 +60,12 @@ class Jws(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     payload: str
     signatures: tuple[Part, ...]
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """Of a protected header: whose key. The rest is compared whole when it is verified."""
+
+    thumbprint: str = msgspec.field(name="x5t#S256")
 
 
 def unb64url(text: str) -> bytes:
@@ -100,9 +109,10 @@ def open_statement(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> f
 
     Raises Refused("statement-invalid"): one error for every cause.
     """
+    payload = open_payload(typ, jws, certificates_der)
     try:
-        return _open(typ, jws, certificates_der)
-    except (DecodeError, InvalidSignature, UnsupportedAlgorithm, ValueError):
+        return fields.parse(typ, payload)
+    except DecodeError:
         raise Refused("statement-invalid") from None
 
 
@@ -124,7 +134,35 @@ def open_by_one_of(kind: type[Kind], jws: bytes, signers_der: Sequence[bytes]) -
     raise Refused("statement-invalid")
 
 
-def _open(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> fields.Statement:
+def open_payload(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> bytes:
+    """Verify a JWS of that type, signed by exactly these certificates' keys; what was signed.
+
+    Raises Refused("statement-invalid"): one error for every cause.
+    """
+    try:
+        return _open(typ, jws, certificates_der)
+    except (DecodeError, InvalidSignature, UnsupportedAlgorithm, ValueError):
+        raise Refused("statement-invalid") from None
+
+
+def signers(jws: bytes) -> tuple[bytes, ...]:
+    """Whose keys it says it was signed with: SHA-256 of their certificates. Nothing is verified.
+
+    Raises DecodeError.
+    """
+    return tuple(_thumbprint(unb64url(part.protected)) for part in read(jws).signatures)
+
+
+def _thumbprint(head: bytes) -> bytes:
+    try:
+        named = msgspec.json.decode(head, type=_Head).thumbprint
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise DecodeError("JWS header") from None
+    return unb64url(named)
+
+
+def read(jws: bytes) -> Jws:
+    """The JSON around a payload and its signatures, strictly. Raises DecodeError."""
     if len(jws) > MAX_JWS_BYTES:
         raise DecodeError("JWS too large")
     try:
@@ -133,6 +171,11 @@ def _open(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> fields.Sta
         raise DecodeError("not a JWS") from None
     if msgspec.json.encode(parsed) != jws:
         raise DecodeError("JWS not in its one form")
+    return parsed
+
+
+def _open(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> bytes:
+    parsed = read(jws)
     if not 1 <= len(parsed.signatures) == len(certificates_der) <= MAX_SIGNATURES:
         raise DecodeError("not the expected signatures")
     payload = unb64url(parsed.payload)
@@ -142,7 +185,7 @@ def _open(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> fields.Sta
             raise DecodeError("not the expected header")
         key = x509.load_der_x509_certificate(certificate_der).public_key()
         verify(key, signing_input(head, payload), unb64url(part.signature))
-    return fields.parse(typ, payload)
+    return payload
 
 
 def verify(key: object, message: bytes, signature: bytes) -> None:

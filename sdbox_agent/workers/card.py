@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sdbox_agent.card.channel import Channel
-    from sdbox_agent.card.presence import Insertion, Looks
+    from sdbox_agent.card.looks import Looks
+    from sdbox_agent.card.presence import Insertion
     from sdbox_agent.card.token import Token
 
 EXCHANGE_DEADLINE_S: Final = 10.0  # design section 5: card exchange

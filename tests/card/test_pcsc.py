@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sdbox_agent.card import pcsc as door
 from sdbox_agent.card.conversation import Conversation
-from sdbox_agent.card.presence import Look, Looks
+from sdbox_agent.card.looks import Look, Looks
 from sdbox_agent.errors import SdboxError
 from sdbox_agent.statements import fields, jws
 from tests.card import contract

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sdbox_agent import ipc
 from sdbox_agent.card import pcsc
+from sdbox_agent.card.looks import Look
 from sdbox_agent.card.pkcs11 import LibraryToken
-from sdbox_agent.card.presence import Look
 from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.card.token import Face
 from sdbox_agent.cardkind import CardKind

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdbox_agent import ipc
-from sdbox_agent.card.presence import Look, Presence
+from sdbox_agent.card.looks import Look
+from sdbox_agent.card.presence import Presence
 
 
 def inserted(reader: str, insertion: int) -> ipc.Inserted:

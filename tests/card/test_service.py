@@ -8,14 +8,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sdbox_agent import ipc
 from sdbox_agent.card.conversation import Conversation
-from sdbox_agent.card.presence import Insertion, Look
+from sdbox_agent.card.looks import Look
+from sdbox_agent.card.presence import Insertion
 from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.card.service import Means, Service
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.statements import fields, jws
+from sdbox_centre.staff import payload
 from tests import kinds
 from tests.card.double import PivDouble
 from tests.card.test_conversation import point_of
+from tests.sdbox_centre.staff.members import unlock
 
 KINDS = (kinds.FREE,)
 IN = (Look("reader", True, 1),)
@@ -227,6 +230,10 @@ def test_only_a_proof_is_signed_with_9e(typ: str) -> None:
             n=7, typ="proof", fields=msgspec.Raw(bytes(statement().fields) + b" "), key="9E"
         ),
         ipc.Statement(n=7, typ="proof", fields=msgspec.Raw(b'"' + b"A" * 44 + b'"'), key="9E"),
+        *(
+            ipc.Statement(n=7, typ=typ, fields=msgspec.Raw(payload.encode(unlock())), key="9A")
+            for typ in ("staff", "proof", "receipt", "renew")
+        ),
     ],
 )
 def test_what_is_no_statement_is_not_signed(request_: ipc.Statement) -> None:

@@ -1,7 +1,7 @@
 """How a session with the card ends, and what each side hears of it."""
 
 from sdbox_agent import ipc
-from sdbox_agent.card.presence import Look
+from sdbox_agent.card.looks import Look
 from tests.card.test_service import KINDS, OUT, Desk, failed, statement
 
 

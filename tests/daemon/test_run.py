@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from hil.box import CORE_UID
 from hil.issuing import Holder
@@ -215,10 +214,7 @@ def test_a_card_this_box_had_locked_is_free_after_an_unlock_by_staff(
     assert session.enter(rig, watch, rig.locked).code == "card-locked"
     rig.operator.remove()
     watch.state("idle")
-    pem = rig.root / "unlock.pem"
-    certificate = x509.load_der_x509_certificate(rig.locked.certificates.auth)
-    pem.write_bytes(certificate.public_bytes(Encoding.PEM))
-    rig.centre.staff("unlock-card", str(pem), "--motive", "test")
+    rig.centre.unlock_card(rig.locked)
     assert session.enter(rig, watch, rig.locked).state == "open"
     assert session.leave(rig, watch).code == "card-removed"
     assert "card-locked" in codes(rig)

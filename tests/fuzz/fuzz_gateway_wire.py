@@ -6,8 +6,10 @@ from sdbox_agent.errors import DecodeError
 from sdbox_agent.terms import KEM_CIPHERTEXT_BYTES, KEM_KEY_BYTES
 from sdbox_centre import gateway_wire
 from sdbox_centre.gateway_wire import (
+    Act,
     Install,
     Installed,
+    Kept,
     No,
     Remove,
     Removed,
@@ -30,6 +32,7 @@ REQUESTS = (
         card_auth=b"c",
     ),
     Renewal(key="test-box-01/b-1", statement=b"jws", challenge=KEY),
+    Act(statement=b"jws"),
     Remove(keys=("test-box-01/b-1", "test-box-01/b-2")),
 )
 ANSWERS = (
@@ -44,6 +47,7 @@ ANSWERS = (
     ),
     Renewed(lease_s=60),
     Removed(),
+    Kept(),
     No(code="lease-refused"),
 )
 SEEDS: list[bytes] = [

@@ -66,7 +66,7 @@ def gateway_deaf_to_staff(bench: Bench) -> Iterator[None]:
 
 
 def revoke_in_the_store_alone(bench: Bench, holder: Holder) -> None:
-    with gateway_deaf_to_staff(bench), pytest.raises(RuntimeError, match="staff act failed"):
+    with gateway_deaf_to_staff(bench):
         bench.rig.centre.revoke_card(holder)
     assert peers(bench) == 1
 

@@ -17,8 +17,9 @@ from sdbox_agent.daemon.view import View
 from sdbox_agent.pki.holder import CardCertificates
 from sdbox_agent.terms import Level
 from sdbox_centre import access, authority
+from sdbox_centre.staff import payload
 from tests.hil.card.helpers import SELECT_PIV, three_n, verify
-from tests.hil.refusals import HERE, SOMEBODY_ELSE, Bench, name_of, now
+from tests.hil.refusals import HERE, SOMEBODY_ELSE, Bench, now
 
 pytestmark = pytest.mark.rig
 
@@ -354,11 +355,10 @@ def test_three_wrong_codes_end_the_session(bench: Bench, people: People) -> None
 def test_an_enrolment_without_a_finger_has_an_end(bench: Bench, people: People) -> None:
     holder = people.pin["expired"]
     over_s = int(now().timestamp()) - 1
-    with bench.database() as database:
-        database.execute(
-            "update enrolments set not_before_s = ?, not_after_s = ? where card = ?",
-            (over_s - 3600, over_s, name_of(holder)),
-        )
+    dates = {"not_before_s": over_s - 3600, "not_after_s": over_s}
+    with bench.rig.centre.acting() as staff:
+        act = staff.office.change(payload.Enrolment, "test", holder=holder.name, **dates)
+        staff.enter(act)
     bench.turn().insert(holder.card)
     bench.refused("enrolment-expired", "proving")
     assert holder.card.pin_tries_left == TRIES

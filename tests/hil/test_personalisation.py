@@ -25,7 +25,7 @@ from tests.sdbox_centre.desking import BITS, Bench, blank, desk, is_bound, minut
 from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
-    from sdbox_agent.card.presence import Looks
+    from sdbox_agent.card.looks import Looks
 
 pytestmark = pytest.mark.rig
 

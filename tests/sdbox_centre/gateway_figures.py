@@ -15,6 +15,7 @@ from cryptography import x509
 
 from sdbox_centre import gateway_wire
 from tests.sdbox_centre import world as w
+from tests.sdbox_centre.listing import unlisted
 from tests.sdbox_centre.rig_gateway import Gate, peers
 from tests.sdbox_centre.rig_processes import cpu_s, pss_kb, rig, say
 from tests.sdbox_centre.test_gateway import install, renewal
@@ -39,8 +40,10 @@ def play(number: int, root: Path) -> None:
     world = World(root)
     root.chmod(0o755)
     cards = [w.make_card(world.cards, n, world.now) for n in range(2, 2 + number)]
-    world.write_project(cards)
+    for n, card in enumerate(cards, 2):
+        world.admit(card, n)
     project = root / "projects" / f"{w.PROJECT}.toml"
+    unlisted(project)
     project.write_text(project.read_text().replace("10.77.0.0/29", "10.77.0.0/16"))
     with Gate(world) as gate:
         world.clock.utc = int(time.time()) + 1

@@ -20,7 +20,6 @@ from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
 from sdbox_agent.tunnel import psk
 from sdbox_centre import authority
-from sdbox_centre.staff import CardShown
 
 SEALED = b"sealed reference of test-holder-01"
 PROJECT = "test-project-01"
@@ -64,11 +63,6 @@ class Card:
     @property
     def name(self) -> bytes:
         return hashlib.sha256(self.certificates.auth).digest()
-
-    @property
-    def shown(self) -> CardShown:
-        three = self.certificates
-        return CardShown(three.auth, three.key_management, three.card_auth)
 
 
 def make_card(

@@ -2,11 +2,12 @@
 
 Each box has a namespace of its own and sends a numbered datagram every 20 ms to the VM's address,
 which sends it back. The gateway is reloaded under them, again and again; a second one is started
-beside it; peers are put on its interface, and its box is taken from the list. Then it ends, after
+beside it; peers are put on its interface, and its box is suspended. Then it ends, after
 a reload, in each way that there is.
 """
 
 import base64
+import dataclasses
 import itertools
 import os
 import select
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hil.net.namespace import Claim
 from hil.net.process import CODE, PYTHON
+from hil.staff import Staff
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.tunnel import psk
@@ -35,8 +37,9 @@ from sdbox_agent.tunnel.uapi import PeerConfig
 from sdbox_centre import gateway_wire
 from sdbox_centre.gateway_wire import GatewayClient
 from tests.sdbox_centre import world as w
+from tests.sdbox_centre.listing import unlisted
 from tests.sdbox_centre.rig_processes import GATEWAY, RUN, interfaces, rig, say, start
-from tests.sdbox_centre.test_cli import settings
+from tests.sdbox_centre.settled import settings
 from tests.sdbox_centre.test_gateway import install, renewal
 from tests.sdbox_centre.world import World
 from tests.waiting import PATIENCE_S, until
@@ -130,7 +133,8 @@ class Gate:
     def __init__(self, world: World, lease_s: int = LEASE_S) -> None:
         _, config = settings(world)
         text = Path(config).read_text().replace('"gateway.sock"', '"gate/gateway.sock"')
-        Path(config).write_text(f"{text}lease_s = {lease_s}\n")
+        text = text.replace('acts = "acts"', f'acts = "gate/acts"\nlease_s = {lease_s}')
+        Path(config).write_text(text)
         gate = world.root / "gate"
         gate.mkdir(exist_ok=True)
         os.chown(gate, GATEWAY, GATEWAY)
@@ -138,6 +142,7 @@ class Gate:
         self.process = start("gateway", config, GATEWAY, net_admin=True)
         self.client = GatewayClient(self.path, GATEWAY)
         until(self.answers)  # its interface is up, then
+        self.staff().office.deliver()
         world.clock.utc = int(time.time()) + 1  # a receipt from before its start is refused
 
     def __enter__(self) -> Self:
@@ -147,6 +152,11 @@ class Gate:
         self.client.close()
         self.process.kill()
         self.process.wait(PATIENCE_S)
+
+    def staff(self) -> Staff:
+        """Two of staff, whose acts are told to it alone."""
+        office = dataclasses.replace(self.world.office, gateway=self.client)
+        return Staff(office, self.world.staff.signers)
 
     def answers(self) -> bool:
         """Does it?"""
@@ -188,8 +198,11 @@ def play(root: Path) -> None:
     gateway_wire.DEADLINE_S = PATIENCE_S  # the machine may be slow
     world = World(root)
     root.chmod(0o755)
-    cards = [world.card, *(w.make_card(world.cards, n, world.now) for n in (2, 3, 4, 5))]
-    world.write_project(cards)
+    unlisted(root / "projects" / f"{w.PROJECT}.toml")
+    others = [w.make_card(world.cards, n, world.now) for n in (2, 3, 4, 5)]
+    for number, card in enumerate(others, 2):
+        world.admit(card, number)
+    cards = [world.card, *others]
     claim = Claim()
     try:
         with Gate(world, lease_s=2) as gate:
@@ -237,7 +250,7 @@ def live(world: World, gate: Gate, claim: Claim, cards: list) -> None:
     say(f"echoes sent {[box.sent for box in boxes]}, lost over the reloads {lost}")
     assert lost == [0, 0, 0]
     what_nobody_leased_is_put_out(gate)
-    a_box_taken_from_the_list_is_out(world, gate)
+    a_box_that_staff_suspend_is_out(world, gate)
     echo.sock.close()
 
 
@@ -295,14 +308,15 @@ def what_nobody_leased_is_put_out(gate: Gate) -> None:
     until(lambda: peers() == {key: ip for key, ip in before.items() if ip != first})
 
 
-def a_box_taken_from_the_list_is_out(world: World, gate: Gate) -> None:
+def a_box_that_staff_suspend_is_out(world: World, gate: Gate) -> None:
     assert len(peers()) == 2
-    (world.root / "boxes" / f"{world.box.name}.pem").unlink()
     start_s = time.monotonic()
+    gate.staff().suspend_box(world.box.name)
     until(lambda: not peers())
-    say(f"box taken from the list: its peers gone after {time.monotonic() - start_s:.2f} s")
-    with pytest.raises(Refused, match=r"^box-refused$"):
+    say(f"box suspended: its peers gone after {time.monotonic() - start_s:.2f} s")
+    with pytest.raises(Refused, match=r"^box-suspended$"):
         gate.client.renew(renewal(world, 1, session=1))
+    gate.staff().resume_box(world.box.name)
 
 
 def settings_that_can_not_be_read(gate: Gate) -> None:

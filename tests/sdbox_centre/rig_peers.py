@@ -4,7 +4,6 @@ import os
 import sys
 from pathlib import Path
 
-from sdbox_agent.terms import Level
 from sdbox_agent.tunnel.uapi import MAX_PEERS
 from sdbox_centre.book import ProjectFile
 from sdbox_centre.peers import Peer
@@ -16,7 +15,6 @@ from tests.sdbox_centre.test_peers import contract
 def main(runtime: str) -> None:
     own_network((runtime, "/run/wireguard"))
     settings = ProjectFile(
-        levels=(Level.HOST_MATCH,),
         endpoint="192.0.2.1:51820",
         pools=("10.77.0.0/24", "fd77::/64"),
         interface="sdboxvm1",

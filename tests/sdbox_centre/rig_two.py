@@ -10,7 +10,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -30,8 +29,8 @@ from tests.sdbox_centre.rig_processes import (
     prepare,
     refused,
     running,
+    staff_of,
 )
-from tests.sdbox_centre.test_cli import pem
 from tests.sdbox_centre.world import Session
 from tests.waiting import PATIENCE_S, until
 
@@ -85,7 +84,8 @@ def main() -> None:
 
 
 def play(root: Path, cluster: Cluster) -> None:
-    world, api, gateway, _ = prepare(root, cluster.database())
+    database = cluster.database()
+    world, api, gateway, _ = prepare(root, database)
     second = root / "second.toml"
     second.write_text(Path(api).read_text().replace(f"port = {PORT}", f"port = {PORT + 1}"))
     clients = [tls.client(world, PORT), tls.client(world, PORT + 1)]
@@ -97,6 +97,9 @@ def play(root: Path, cluster: Cluster) -> None:
     ):
         until((root / "gate/gateway.sock").exists)
         until(lambda: listening(PORT) and listening(PORT + 1))
+        office = staff_of(world, database).office
+        assert office.deliver() > 0  # the gateway may have come after both
+        office.store.close()
         world.clock.utc = int(world.clock.utc) + 30  # later than the gateway's start
         for n in range(1, 1 + SESSIONS):
             one = Session(world, both, world.box, world.card, f"boot-1-{n}")
@@ -121,9 +124,9 @@ def play(root: Path, cluster: Cluster) -> None:
         one.challenge = both.renew(renewal).challenge
         one.renew()
         assert len(peers()) == 1
-        auth = pem(world, "9a", world.card.certificates.auth)
-        words = ["revoke-card", "--config", api, "--motive", "test", auth]
-        subprocess.run([sys.executable, "-m", "sdbox_centre", *words], check=True)
+        staff = staff_of(world, database)
+        staff.revoke_card(world.card.name)
+        staff.office.store.close()
         assert peers() == []
         refused(one.renew, "session-closed")
     for client in clients:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from sdbox_agent.terms import Level
 from sdbox_centre import accessreview
 from sdbox_centre.accessreview import YEAR_S, Act, rights
 from tests.sdbox_centre import world as w
@@ -80,11 +81,24 @@ def test_what_nobody_signed_for_is_flagged(world: World) -> None:
     assert listed["holder", "test-holder-01"].act is None
 
 
+def test_staffs_acts_say_by_whom_and_why(world: World) -> None:
+    """One's, that of two, and of what a row names but is none."""
+    world.staff.set_levels(w.PROJECT, tuple(Level))
+    with world.store.begin() as tx:
+        tx.exec_driver_sql("UPDATE grants SET act = ?", (ACT,))
+        told = {(one.what): one.act for one in rights(tx, world.clock.utc, world.acts.told)}
+    assert told["box"] == Act("test-staff-01", world.clock.utc, "test")
+    assert told["project"] == Act("test-staff-01 and test-staff-02", world.clock.utc, "test")
+    assert told["grant"] is None
+
+
 def test_it_is_printed_for_people(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.believe_rows()
     signed(world, "grants")
     session(world).to_open()
     said = Act("test-staff-01", 0, "test-motive")
-    accessreview.command(world.store, world.clock.utc, lambda _tx, _act: said, json_wanted=False)
+    told = lambda _tx, act: said if act == ACT else None  # noqa: E731
+    accessreview.command(world.store, world.clock.utc, told, json_wanted=False)
     head, box, grant, holder, project = capsys.readouterr().out.splitlines()
     assert head.split()[:3] == ["what", "name", "project"]
     assert grant.split() == [

@@ -125,6 +125,7 @@ def test_a_session_ends_on_its_day_while_nobody_acts(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And a review that failed is followed by another."""
+    world.believe_rows()
     session(world).to_open()
     world.clock.move(30)
     with world.store.begin() as tx:

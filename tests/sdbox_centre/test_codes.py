@@ -260,6 +260,7 @@ def test_a_receipt_by_pin_says_no_more_than_that(
 
 
 def test_a_project_says_whether_it_takes_a_pin(world: World, card: w.Card, device: Device) -> None:
+    world.believe_rows()
     with world.store.begin() as tx:
         tx.exec_driver_sql("UPDATE projects SET levels = 'host-match card-match'")
     one = session(world, card=card)

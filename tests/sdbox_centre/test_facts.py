@@ -10,11 +10,17 @@ from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import World, session
 
 
+@pytest.fixture(autouse=True)
+def _rows_alone(world: World) -> None:
+    """What acts have to do with it, `proven` says where it is asked for."""
+    world.believe_rows()
+
+
 def refused(code: str):
     return pytest.raises(Refused, match=f"^{code}$")
 
 
-def known(world: World, name: str, proven=facts.as_written) -> access.Facts:
+def known(world: World, name: str, proven=w.as_written) -> access.Facts:
     """Of a live session."""
     with world.store.begin() as tx:
         row = session_of(tx, box(tx, world.box.fingerprint), name, world.clock.utc)

@@ -10,8 +10,10 @@ import pytest
 from sdbox_agent.errors import Fault
 from sdbox_centre import cli
 from sdbox_centre.gateway_process import lock
+from tests.sdbox_centre import world as w
+from tests.sdbox_centre.listing import unlisted
 from tests.sdbox_centre.rig import in_own_network
-from tests.sdbox_centre.test_cli import settings
+from tests.sdbox_centre.settled import settings
 from tests.sdbox_centre.world import World
 
 
@@ -31,17 +33,23 @@ def test_settings_are_checked_before_a_reload(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, gateway = settings(world)
+    project = world.root / "projects" / f"{w.PROJECT}.toml"
+    unlisted(project)
+    right = project.read_text()
     check = ["gateway-check", "--config", gateway]
     cli.main(check)
     for spoil in (
-        lambda: world.write_project([world.card], pin_cards=(world.card,)),
+        lambda: project.write_text(right + "nonsense = 1\n"),
+        lambda: project.write_text(right.replace("/29", "/31")),
+        lambda: (world.root / "roster.toml").write_text("nonsense"),
         lambda: (world.root / "cards.crl").write_bytes(b"nonsense"),
         lambda: Path(gateway).write_text("lease_s = nonsense"),
     ):
         spoil()
-        with pytest.raises(SystemExit, match="1"):
+        with pytest.raises(SystemExit, match=r"^[12]$"):
             cli.main(check)
-        world.write_project([world.card])
+        project.write_text(right)
+        world.members.write()
     assert capsys.readouterr().err
 
 

@@ -78,10 +78,11 @@ def test_another_uid_gets_no_word(world: World) -> None:
     assert not world.peers.peers
 
 
-def test_staff_can_only_take_away(world: World) -> None:
+def test_staff_can_only_hand_over_acts_and_take_away(world: World) -> None:
     one = Running(world, may(ME + 1, ME))
     with GatewayClient(one.path, ME) as client:
         client.remove(["box/1"])
+        client.act(b"a statement, which is the book's to judge")
         with pytest.raises(Fault, match="centre-fault"):
             client.install(install(world))
     one.close()

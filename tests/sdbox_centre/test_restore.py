@@ -1,6 +1,5 @@
 """An old database is put back: nothing that was taken away since comes back with it."""
 
-import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from hil.postgres import Cluster
+from hil.staff import Staff
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault, SdboxError
 from sdbox_centre import memory, restore
 from sdbox_centre.engines import Database
 from sdbox_centre.memory import Memory
-from sdbox_centre.staff import Staff
 from sdbox_centre.store import Store
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.databases import BOTH, POSTGRESQL
@@ -35,10 +34,7 @@ class Backups:
         world = self.world
         world.close()
         memory = Memory(world.root / "remembered") if self.remembers else None
-        world.store = Store(database, memory)
-        world.second = None
-        world.staff = Staff(world.store, world.clock.utc_s)
-        world.centre = dataclasses.replace(world.centre, store=world.store)
+        world.start_on(Store(database, memory))
 
     def take(self) -> None:
         self.world.close()
@@ -187,7 +183,7 @@ def test_what_another_machine_took_away_counts_too(world: World, backups: Backup
     backups.take()
     other = Memory(world.root / "other")
     elsewhere = Store(world.database, other)
-    Staff(elsewhere, world.clock.utc_s).revoke_card(world.card.name, "test")
+    world.staff_on(elsewhere).revoke_card(world.card.name, "test")
     attempts_here = memory.Taken(2, "attempts", world.card.name.hex(), 3)
     world.store._memory.keep([attempts_here])
     backups.put_back()

@@ -7,7 +7,6 @@ from sqlalchemy.dialects import sqlite
 
 from sdbox_agent.errors import Refused
 from sdbox_centre import review, rows
-from sdbox_centre.facts import as_written
 from sdbox_centre.review import Touched
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import World, session
@@ -15,12 +14,18 @@ from tests.sdbox_centre.world import World, session
 EVERYTHING = Touched()
 
 
+@pytest.fixture(autouse=True)
+def _rows_alone(world: World) -> None:
+    """Facts are changed by hand here, one by one."""
+    world.believe_rows()
+
+
 def write(world: World, statement: str) -> None:
     with world.store.begin() as tx:
         tx.exec_driver_sql(statement)
 
 
-def again(world: World, touched: Touched = EVERYTHING, proven=as_written) -> list[str]:
+def again(world: World, touched: Touched = EVERYTHING, proven=w.as_written) -> list[str]:
     with world.store.begin() as tx:
         return review.review(tx, world.clock.utc, touched, proven)
 

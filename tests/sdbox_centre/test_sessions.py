@@ -318,6 +318,7 @@ def test_a_card_back_in_its_box_takes_over_its_own_session(world: World) -> None
 
 
 def test_an_enrolment_has_an_end(world: World) -> None:
+    world.believe_rows()
     with world.store.begin() as tx:
         tx.exec_driver_sql(f"UPDATE enrolments SET not_after_s = {world.clock.utc}")
     one = session(world)

@@ -215,6 +215,7 @@ def test_a_list_that_is_out_of_date_ends_nothing(
 
 @pytest.mark.parametrize("step", ["receipt", "renew"])
 def test_an_enrolment_that_ends_within_a_session_ends_it(world: World, step: str) -> None:
+    world.believe_rows()
     one = session(world)
     one.hello()
     one.prove()
@@ -241,6 +242,7 @@ def test_a_renewal_asks_for_the_grant_again(world: World, change: str, code: str
 
     It ends here, and does not wait for its lease.
     """
+    world.believe_rows()
     one = session(world)
     one.to_open()
     with world.store.begin() as tx:

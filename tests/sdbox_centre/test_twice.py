@@ -152,6 +152,7 @@ def test_where_no_tunnel_is_up_the_card_just_moved(
 def test_a_card_that_proves_where_it_may_not_enter_is_there_all_the_same(
     world: World, elsewhere: w.Box
 ) -> None:
+    world.believe_rows()
     with world.store.begin() as tx:
         tx.exec_driver_sql("UPDATE boxes SET placed_s = NULL WHERE name = 'test-box-02'")
     here = session(world)

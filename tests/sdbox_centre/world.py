@@ -15,21 +15,22 @@ import msgspec
 from cryptography import x509
 from sqlalchemy import select
 
+from hil.staff import Staff
 from sdbox_agent.centre import wire
 from sdbox_agent.statements import fields
 from sdbox_agent.terms import Band, Level
 from sdbox_centre import api, authority, tables
-from sdbox_centre.book import Book
 from sdbox_centre.cardrules import CardRules
 from sdbox_centre.codes import Codes
 from sdbox_centre.core import Centre
 from sdbox_centre.engines import Database
 from sdbox_centre.gateway import Clocks, Gateway
 from sdbox_centre.gateway_wire import Remove
-from sdbox_centre.nofinger import NoFinger, Proposal
 from sdbox_centre.peers import MemoryPeers, Peer
-from sdbox_centre.staff import Staff, Validity
+from sdbox_centre.staff.acts import Acts
+from sdbox_centre.staff.office import Office
 from sdbox_centre.store import Store
+from tests.sdbox_centre.listing import Listed as Book
 from tests.sdbox_centre.parties import (
     LEVELS,
     PROJECT,
@@ -42,6 +43,7 @@ from tests.sdbox_centre.parties import (
     spaced,
     statement,
 )
+from tests.sdbox_centre.staff.members import Members
 
 # For tests that build their own:
 _REEXPORTED = (Book, Clocks, MemoryPeers, Peer, os, hashlib, mirrored, spaced, statement)
@@ -50,6 +52,31 @@ CARRIER = "192.0.2.3:443"
 LEASE_S = 60
 CODES_KEY = b"k" * 32
 YEAR_S = 365 * 86400
+
+
+START = dt.datetime.now(dt.UTC)
+
+
+class Deaf:
+    """A gateway that no act reaches: in most tests it has lists of its own (listing.py)."""
+
+    def act(self, statement: bytes) -> None:
+        pass
+
+    def remove(self, keys) -> None:
+        pass
+
+
+def as_written(_tx, _kind, row):
+    """Believes every row."""
+    return row
+
+
+class Believing(Acts):
+    """Acts are entered as ever, and rows believed without any."""
+
+    def proven(self, tx, kind, row):
+        return as_written(tx, kind, row)
 
 
 class Clock:
@@ -125,8 +152,10 @@ class World:
         self.store = Store(self.database)
         self.store.create()
         self.second = None if isinstance(self.database, Path) else Store(self.database)
-        self.staff = Staff(self.store, self.clock.utc_s)
-        self.no_finger = NoFinger(self.store, self.clock.utc_s)
+        self.members = Members(root, START)
+        self.acts = Acts(self.members.source(), self.clock.utc_s)
+        self.staff = self.staff_on(self.store)
+        self.office = self.staff.office
         self._gateway_files()
         (root / "carrier.pem").write_bytes(authority.pem_of(self.servers.certificate))
         self.peers = MemoryPeers(b"p" * 32)
@@ -145,6 +174,7 @@ class World:
             wire.Policy(version=1),
             self.clock.utc_s,
             os.urandom,
+            self.acts.proven,
             Codes(CODES_KEY),
         )
         self.admit(self.card, 1)
@@ -189,34 +219,51 @@ pin_cards = [{by_pin}]
 
     def admit(self, card: Card, number: int, sealed: bytes | None = SEALED) -> None:
         self.add_card(card, number)
-        validity = Validity(self.clock.utc - 60, self.clock.utc + 4 * YEAR_S)
-        self.staff.add_enrolment(f"test-enrolment-{number:02}", card.name, sealed, validity)
+        name, now_s = f"test-enrolment-{number:02}", self.clock.utc
+        self.staff.add_enrolment(name, card.name, sealed, now_s - 60, now_s + 4 * YEAR_S)
 
     def add_card(self, card: Card, number: int) -> None:
         holder = f"test-holder-{number:02}"
         self.staff.add_holder(holder)
-        self.staff.add_card(holder, card.shown)
+        self.staff.add_card(holder, card.certificates)
         self.staff.grant(holder, PROJECT)
 
     def admit_without_finger(self, card: Card, number: int, code: bool = True) -> str:
         """Enrolled by two, let in by the gateway; the otpauth URI of the person's device."""
         self.add_card(card, number)
-        name, until_s = f"test-enrolment-{number:02}", self.clock.utc + YEAR_S
-        said = Proposal(name, card.certificates.auth, until_s, "test-motive", "test-staff-01")
-        self.no_finger.propose(said)
-        self.no_finger.confirm(name, "test-staff-02")
+        name = f"test-enrolment-{number:02}"
+        self.staff.enrol_without_finger(name, card.name, self.clock.utc + YEAR_S)
         self.accept(Level.CARD_PIN)
         self.write_project([self.card], *LEVELS, pin_cards=(card,))
         return self.provision(name) if code else ""
 
     def provision(self, name: str) -> str:
-        return self.no_finger.provision(name, "test", self.centre.codes, os.urandom)
+        return self.staff.give_device(name)
 
     def accept(self, *levels: Level) -> None:
         """At the API: the project takes these too. The gateway's file is `write_project`'s."""
-        accepted = " ".join((Level.HOST_MATCH, *levels))
-        with self.store.begin() as tx:
-            tx.exec_driver_sql(f"UPDATE projects SET levels = '{accepted}'")
+        self.staff.set_levels(PROJECT, (Level.HOST_MATCH, *levels))
+
+    def staff_on(self, store: Store) -> Staff:
+        """Two of staff, acting there."""
+        office = Office(store, self.acts, Deaf(), self.clock.utc_s, os.urandom, Codes(CODES_KEY))
+        first, second, _ = self.members.members
+        return Staff(office, (first.signer, second.signer))
+
+    def start_on(self, store: Store) -> None:
+        """A centre that has read nothing yet, on this store."""
+        self.store, self.second = store, None
+        self.acts = Acts(self.members.source(), self.clock.utc_s)
+        self.staff = self.staff_on(store)
+        self.office = self.staff.office
+        self.centre = dataclasses.replace(self.centre, store=store, proven=self.acts.proven)
+
+    def believe_rows(self) -> None:
+        """From now on, as if staff had signed whatever a test writes into the tables."""
+        self.acts = Believing(self.members.source(), self.clock.utc_s)
+        self.staff = self.staff_on(self.store)
+        self.office = self.staff.office
+        self.centre = dataclasses.replace(self.centre, proven=as_written)
 
     def talk(self, box: Box | None = None) -> Direct:
         return Direct(self.centre, box or self.box, self.second)

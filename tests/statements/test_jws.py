@@ -2,6 +2,7 @@ import base64
 import contextlib
 import datetime as dt
 import functools
+import hashlib
 import json
 
 import pytest
@@ -263,3 +264,23 @@ def test_a_key_of_another_kind_verifies_nothing() -> None:
     made = key("ed25519")
     with pytest.raises(InvalidSignature):
         jws.verify(made.public_key(), b"message", made.sign(b"message"))
+
+
+def test_a_payload_of_any_type_is_given_back_as_it_was_signed() -> None:
+    """For whoever has statements of his own; this module knows no type of them."""
+    head = jws.header("other", certificate("p256"))
+    payload = b"whatever it is"
+    made = jws.assemble(payload, [(head, sign("p256", jws.signing_input(head, payload)))])
+    assert jws.open_payload("other", made, [certificate("p256")]) == payload
+    assert jws.signers(made) == (hashlib.sha256(certificate("p256")).digest(),)
+    for typ, signer in (("proof", "p256"), ("other", "p384")):
+        with pytest.raises(Refused, match="statement-invalid"):
+            jws.open_payload(typ, made, [certificate(signer)])
+    with pytest.raises(Refused, match="statement-invalid"):
+        jws.open_statement("other", made, [certificate("p256")])
+
+
+@pytest.mark.parametrize("head", [b"", b"{}", b"[]", b'{"x5t#S256":1}', b'{"x5t#S256":"!"}'])
+def test_a_header_that_names_no_certificate_names_nobody(head: bytes) -> None:
+    with pytest.raises(DecodeError):
+        jws.signers(jws.assemble(b"{}", [(head, b"s")]))

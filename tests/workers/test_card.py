@@ -15,14 +15,18 @@ import pytest
 
 from sdbox_agent import ipc
 from sdbox_agent.card.door import MAX_PEERS
-from sdbox_agent.card.presence import Look, Looks
+from sdbox_agent.card.looks import Look, Looks
 from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.cardkind import CardKind
 from sdbox_agent.errors import SdboxError
 from sdbox_agent.workers.card import CardWorker, Doors
+from sdbox_centre.staff import payload
 from tests.card.double import PivDouble
 from tests.card.test_service import IN, KINDS, OUT, POINT, statement
+from tests.sdbox_centre.staff.members import unlock
 from tests.waiting import PATIENCE_S, until
+
+ACT = payload.encode(unlock())  # what a core that was taken over would ask of a staff member's card
 
 
 def listener(path: Path) -> socket.socket:
@@ -213,6 +217,7 @@ def test_the_end_of_the_core_closes_the_card(tmp_path: Path) -> None:
     "frame",
     [
         b'{"v":1,"n":7,"t":"statement","typ":"hash","fields":{},"key":"9A"}',
+        b'{"v":1,"n":7,"t":"statement","typ":"staff","fields":%s,"key":"9A"}' % ACT,
         b'{"v":1,"n":7,"t":"statement","typ":"proof","fields":{},"key":"9D"}',
         b'{"v":1,"n":7,"t":"sign","hash":"AAAA"}',
         b'{"v":1,"n":7,"t":"unwrap","algorithm":"ecdh","blob":"AAAA"}',

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sdbox_agent import ipc
-from sdbox_agent.card.presence import Look
+from sdbox_agent.card.looks import Look
 from sdbox_agent.card.scripted import ScriptedCard
 from sdbox_agent.errors import SdboxError
 from sdbox_agent.workers import card as worker_module

@@ -14,6 +14,20 @@ depends_on = None
 def upgrade() -> None:
     """From the version before."""
     op.create_table(
+        "acts",
+        sa.Column("seq", Integer, nullable=False),
+        sa.Column("id", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("n", Integer, nullable=False),
+        sa.Column("statement", sa.LargeBinary(), nullable=False),
+        sa.Column("at_s", Integer, nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_acts")),
+        sa.UniqueConstraint("id", name=op.f("uq_acts_id")),
+        sa.UniqueConstraint("subject", "n", name=op.f("uq_acts_subject_n")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "announced",
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("value", sa.String(), nullable=False),
@@ -112,21 +126,36 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("boxes", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("act", sa.LargeBinary(), nullable=True))
 
+    with op.batch_alter_table("proposals", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("statement", sa.LargeBinary(), nullable=False))
+        batch_op.add_column(sa.Column("reference", sa.LargeBinary(), nullable=True))
+        batch_op.add_column(sa.Column("by", sa.String(), nullable=False))
+        batch_op.add_column(sa.Column("at_s", Integer, nullable=False))
+        batch_op.alter_column(
+            "id", existing_type=sa.VARCHAR(), type_=sa.LargeBinary(), existing_nullable=False
+        )
+        batch_op.drop_constraint(batch_op.f("fk_proposals_card"), type_="foreignkey")
+        batch_op.drop_column("motive")
+        batch_op.drop_column("proposed_s")
+        batch_op.drop_column("card")
+        batch_op.drop_column("proposed_by")
+        batch_op.drop_column("not_after_s")
+
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.add_column(sa.Column("card_until_s", Integer, nullable=True))
         batch_op.add_column(sa.Column("stands_until_s", Integer, nullable=True))
         batch_op.add_column(sa.Column("contested_by", Integer, nullable=True))
         batch_op.add_column(sa.Column("contested_n", Integer, nullable=True))
         batch_op.create_index(
-            "to_decide_again",
-            ["stands_until_s"],
+            "live_of_box",
+            ["box"],
             unique=False,
             sqlite_where=sa.text("state != 'ended'"),
             postgresql_where=sa.text("state != 'ended'"),
         )
         batch_op.create_index(
-            "live_of_box",
-            ["box"],
+            "to_decide_again",
+            ["stands_until_s"],
             unique=False,
             sqlite_where=sa.text("state != 'ended'"),
             postgresql_where=sa.text("state != 'ended'"),

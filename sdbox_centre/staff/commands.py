@@ -1,0 +1,223 @@
+"""Staff's verbs: what is typed, and the act it makes. Knows no card, no table and no rule."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sdbox_agent.pki import certificate, holder
+from sdbox_agent.pki.holder import CardCertificates
+from sdbox_centre import members
+from sdbox_centre.cardrules import certificates_of
+from sdbox_centre.staff import payload
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from sdbox_centre.members import Member
+    from sdbox_centre.staff.station import Station
+
+    Verb = Callable[[Station, Namespace], None]
+
+_PROJECT: Final = [
+    *("label", "levels", "reason", "tenant", "funder", "countries", "boxes"),
+    *("contract_from_s", "contract_until_s", "legal_basis", "legal_until_s"),
+]
+_BOX: Final = [
+    *("host", "place", "voucher", "funders", "country"),
+    *("placed_s", "rental_from_s", "rental_until_s"),
+]
+_GRANT: Final = ["role", "undertaking_s", "not_after_s"]
+
+
+def utc(text: str) -> int:
+    """A date (its beginning, UTC) or UTC seconds. Raises ValueError."""
+    if text.isdecimal():
+        return int(text)
+    day = dt.date.fromisoformat(text)
+    return int(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC).timestamp())
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words between commas, in their one order; none for nothing."""
+    return tuple(sorted({word for word in text.split(",") if word}))
+
+
+def motive(text: str) -> str:
+    """One line that says why."""
+    if not payload.is_motive(text):
+        raise argparse.ArgumentTypeError(f"one line of 1 to {payload.MAX_MOTIVE} characters")
+    return text
+
+
+def _der(path: str) -> bytes:
+    (one,) = certificates_of(Path(path))
+    return one
+
+
+def _card(text: str) -> bytes:
+    """A card, by the SHA-256 of its 9A certificate or by a file with that."""
+    if len(text) == 64 and not Path(text).exists():
+        return bytes.fromhex(text)
+    return hashlib.sha256(_der(text)).digest()
+
+
+def _given(options: Namespace, names: list[str]) -> dict[str, Any]:
+    """What of these was said."""
+    found = ((name, getattr(options, name, None)) for name in names)
+    return {name: value for name, value in found if value is not None}
+
+
+# -- people and their cards ------------------------------------------------------------------------
+
+
+def holder_add(at: Station, o: Namespace) -> None:
+    """A holder, by pseudonym."""
+    at.act(at.office.draft(payload.Holder, o.motive, holder=o.holder))
+
+
+def card_add(at: Station, o: Namespace) -> None:
+    """A holder's card: its 9A, 9D and 9E certificates, PEM."""
+    hashes = CardCertificates(_der(o.auth), _der(o.keys), _der(o.cardauth)).hashes()
+    said = {
+        "card": hashes.auth,
+        "key_management_sha256": hashes.key_management,
+        "card_auth_sha256": hashes.card_auth,
+        "guid": holder.guid(certificate.load(_der(o.auth))),
+    }
+    at.act(at.office.draft(payload.Card, o.motive, holder=o.holder, **said))
+
+
+def card_revoke(at: Station, o: Namespace) -> None:
+    """For good."""
+    at.act(at.office.change(payload.Card, o.motive, card=_card(o.card), revoked=True))
+
+
+def unlock(at: Station, o: Namespace) -> None:
+    """A card's attempts are whole again; two people."""
+    at.act(at.office.draft(payload.Unlock, o.motive, card=_card(o.card)))
+
+
+def enrolment_add(at: Station, o: Namespace) -> None:
+    """What the desk sealed for a card; '-' if the card itself compares. Another one: two people."""
+    sealed = None if o.sealed == "-" else Path(o.sealed).read_bytes()
+    digest = None if sealed is None else hashlib.sha256(sealed).digest()
+    said = {"reference_sha256": digest, "finger": True, "not_before_s": o.not_before_s}
+    _enrol(at, o, sealed, **said)
+
+
+def no_finger_add(at: Station, o: Namespace) -> None:
+    """Somebody without a usable finger, for a year at most; two people."""
+    said = {"reference_sha256": None, "finger": False, "not_before_s": at.office.utc_s()}
+    _enrol(at, o, None, **said)
+
+
+def no_finger_device(at: Station, o: Namespace) -> None:
+    """A device for one-time codes: what it reads is shown once, to the second of two people."""
+    at.act(at.office.draft(payload.Device, o.motive, enrolment=o.name))
+
+
+def _enrol(at: Station, o: Namespace, sealed: bytes | None, **said: Any) -> None:  # noqa: ANN401
+    about = {"holder": o.holder, "card": _card(o.card), "enrolment": o.name}
+    said = {**about, **said, "not_after_s": o.not_after_s}
+    before = at.office.newest(payload.Enrolment.subject_of(said))
+    make = at.office.draft if before is None else at.office.change
+    at.act(make(payload.Enrolment, o.motive, **said), sealed)
+
+
+# -- projects and their members --------------------------------------------------------------------
+
+
+def project_add(at: Station, o: Namespace) -> None:
+    """A project, not yet open; levels with commas."""
+    said = _given(o, _PROJECT)
+    at.act(at.office.draft(payload.Project, o.motive, project=o.project, state="pending", **said))
+
+
+def project_set(at: Station, o: Namespace) -> None:
+    """What else is true of it from now on; a weaker policy: two people."""
+    at.act(at.office.change(payload.Project, o.motive, project=o.project, **_given(o, _PROJECT)))
+
+
+def project_state(state: str) -> Verb:
+    """Whether it may be entered."""
+
+    def verb(at: Station, o: Namespace) -> None:
+        said = {"project": o.project, "state": state, "reason": getattr(o, "reason", None)}
+        at.act(at.office.change(payload.Project, o.motive, **said))
+
+    return verb
+
+
+def grant_add(at: Station, o: Namespace) -> None:
+    """A holder may enter a project, once the undertaking is signed."""
+    said = {"holder": o.holder, "project": o.project, "withdrawn": False, **_given(o, _GRANT)}
+    at.act(_grant(at, o.motive, **said))
+
+
+def grant_withdraw(at: Station, o: Namespace) -> None:
+    """No longer."""
+    said = {"holder": o.holder, "project": o.project, "withdrawn": True}
+    at.act(at.office.change(payload.Grant, o.motive, **said))
+
+
+def grant_import(at: Station, o: Namespace) -> None:
+    """A list of members as their lead sends it (`members`): each line an act."""
+    today = dt.datetime.fromtimestamp(at.office.utc_s(), dt.UTC).date()
+    listed = members.parse(Path(o.file).read_bytes(), today)
+    at.act_all(
+        _grant(at, o.motive, holder=one.holder, project=one.project, withdrawn=False, **_said(one))
+        for one in listed
+    )
+
+
+def _said(one: Member) -> dict[str, Any]:
+    signed = None if one.undertaking is None else utc(one.undertaking.isoformat())
+    return {"role": one.role, "undertaking_s": signed}
+
+
+def _grant(at: Station, why: str, **said: Any) -> payload.Grant:  # noqa: ANN401
+    before = at.office.newest(payload.Grant.subject_of(said))
+    make = at.office.draft if before is None else at.office.change
+    return make(payload.Grant, why, **said)
+
+
+# -- boxes and sessions ----------------------------------------------------------------------------
+
+
+def box_add(at: Station, o: Namespace) -> None:
+    """A box that was ordered: its TLS and its statement certificate, PEM."""
+    said = {"tls_sha256": hashlib.sha256(_der(o.tls)).digest(), **_given(o, _BOX)}
+    keys = {"statement_certificate": _der(o.statement)}
+    at.act(at.office.draft(payload.Box, o.motive, box=o.box, **keys, **said))
+
+
+def box_place(at: Station, o: Namespace) -> None:
+    """It stands where it says, from today, and works."""
+    said = {"placed_s": at.office.utc_s(), **_given(o, _BOX)}
+    at.act(at.office.change(payload.Box, o.motive, box=o.box, state="active", **said))
+
+
+def box_state(state: str) -> Verb:
+    """Whether it is answered."""
+
+    def verb(at: Station, o: Namespace) -> None:
+        at.act(at.office.change(payload.Box, o.motive, box=o.box, state=state))
+
+    return verb
+
+
+def session_end(at: Station, o: Namespace) -> None:
+    """Now. It may be started again by whoever may start one."""
+    box, _, session = o.session.partition("/")
+    at.act(at.office.draft(payload.EndSession, o.motive, box=box, session=session))
+
+
+def window(at: Station, o: Namespace) -> None:
+    """Planned maintenance, ten minutes at most; two people."""
+    until_s = o.from_s + 60 * o.minutes
+    at.act(at.office.draft(payload.Window, o.motive, from_s=o.from_s, until_s=until_s))
