@@ -13,11 +13,14 @@ import logging
 import resource
 import socket
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from sdbox_centre.connections import end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +50,11 @@ class BoxProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         tls = transport.get_extra_info("ssl_object")
         peer = None if tls is None else tls.getpeercert(binary_form=True)
-        self.app_state = {**self.app_state, "peer_certificate": peer, "drop": transport.abort}
+        self.app_state = {
+            **self.app_state,
+            "peer_certificate": peer,
+            "drop": partial(end, transport),
+        }
         self._late: asyncio.TimerHandle | None = None
         # asyncio does so only for sockets whose `proto` it knows; without it each answer, two
         # writes, waits 40 ms for the box's delayed acknowledgement
@@ -95,7 +102,7 @@ class BoxProtocol(H11Protocol):
 
     def _expect_request(self) -> None:
         self._no_longer_late()
-        self._late = self.loop.call_later(REQUEST_S, self.transport.abort)
+        self._late = self.loop.call_later(REQUEST_S, end, self.transport)
 
     def _no_longer_late(self) -> None:
         if self._late is not None:

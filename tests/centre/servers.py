@@ -95,7 +95,7 @@ class Listening:
 
     def _serve(self, raw: socket.socket) -> None:
         sock = raw
-        with contextlib.suppress(OSError, ssl.SSLError):
+        with contextlib.suppress(OSError, ValueError):  # closed under our hands: no TLS any more
             if self._context is None:
                 raw.recv(1)  # never shakes hands
                 raw.recv(65536)
@@ -107,12 +107,19 @@ class Listening:
         sock.close()
 
     def close(self) -> None:
-        for sock in (self.listener, *self._open):
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-            sock.close()
+        accepting, *_ = self._threads
+        _end(self.listener)
+        accepting.join(5)  # from here on none comes
+        for sock in self._open:
+            _end(sock)
         for thread in self._threads:
             thread.join(5)
+
+
+def _end(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    sock.close()
 
 
 @contextlib.contextmanager

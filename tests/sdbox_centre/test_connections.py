@@ -1,4 +1,6 @@
-from sdbox_centre.connections import MAX_OF_BOX, Connections
+import asyncio
+
+from sdbox_centre.connections import MAX_OF_BOX, Connections, end
 
 
 class Transport:
@@ -41,3 +43,12 @@ def test_who_has_none_left_is_among_nobody() -> None:
     connections.discard(b"box", two)
     connections.discard(b"other", two)
     assert connections.among([b"box", b"other"]) == frozenset()
+
+
+def test_a_connection_that_has_ended_is_ended_again() -> None:
+    """asyncio's own: closed twice, it has let go of what it would abort."""
+    protocol = asyncio.sslproto.SSLProtocol.__new__(asyncio.sslproto.SSLProtocol)
+    transport = asyncio.sslproto._SSLProtocolTransport(None, protocol)
+    transport._closed = True
+    transport.close()
+    end(transport)
