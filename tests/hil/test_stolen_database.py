@@ -18,7 +18,11 @@ from hil.centre import API_UID, PROJECTS
 from hil.finger import Person
 from hil.issuing import Holder, Issuing
 from hil.net.topology import CENTRE4
+from hil.staff import Staff, Unheard
 from sdbox_centre import authority, desk
+from sdbox_centre.staff.acts import Acts
+from sdbox_centre.staff.office import Office
+from sdbox_centre.store import Store
 from tests.hil.refusals import HERE, SOMEBODY_ELSE, Bench, name_of, now, started
 from tests.waiting import until
 
@@ -26,7 +30,7 @@ pytestmark = pytest.mark.rig
 
 THIEF = Person(3)
 KNOWN = ("api.toml", "server.pem", "server.key")
-Change = Callable[[sqlite3.Connection], object]
+Change = Callable[[Path], object]
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +60,8 @@ def rogue(bench: Bench, change: Change) -> Iterator[Path]:
     copy = stolen / "centre.sqlite"
     with bench.database() as real, contextlib.closing(sqlite3.connect(copy)) as other:
         real.backup(other)
-        change(other)
-        other.commit()
-    for path in (stolen, copy):
+    change(copy)
+    for path in (stolen, *stolen.iterdir()):
         os.chown(path, API_UID, API_UID)
     settings = kept["api.toml"].replace(b"db/centre.sqlite", b"stolen/centre.sqlite")
     (root / "api.toml").write_bytes(settings)
@@ -79,7 +82,10 @@ def trace_of(copy: Path) -> list[tuple[str, str]]:
 
 
 def with_the_thiefs_finger(bench: Bench, holder: Holder) -> Change:
-    """Sealed to the card, whose certificate is public; signed by a desk of the thief's own."""
+    """Sealed to the card, whose certificate is public; signed by a desk of the thief's own.
+
+    Whoever serves a database decides whose acts it believes: the rogue has one that says so.
+    """
     moment = now()
     theirs = authority.authority("Test enrolment authority", moment, test=True)
     key = authority.new_key()
@@ -92,14 +98,22 @@ def with_the_thiefs_finger(bench: Bench, holder: Holder) -> Change:
     signer = desk.Signer(authority.der_of(issued), key)
     sealed = bench.rig.issuing.enrol(holder.name, THIEF, holder.certificates, signer)
 
-    def change(database: sqlite3.Connection) -> None:
-        row = (sealed.sealed_der, sealed.sha256, name_of(holder))
-        done = database.execute(
-            "update enrolments set reference = ?, reference_sha256 = ? where card = ?", row
-        )
-        assert done.rowcount == 1
+    def change(copy: Path) -> None:
+        members, now_s = bench.rig.centre.members, int(moment.timestamp())
+        changed(copy, "delete from acts where subject = ?", f"enrolment/{holder.name}")
+        with contextlib.closing(Store(copy)) as store:
+            acts = Acts(members.source(), lambda: now_s)
+            office = Office(store, acts, Unheard(), lambda: now_s, os.urandom)
+            name = f"enrolment-{holder.name}"
+            said = (name, name_of(holder), sealed.sealed_der, now_s - 60, sealed.not_after_s)
+            Staff(office, members.signers).add_enrolment(*said)
 
     return change
+
+
+def changed(copy: Path, words: str, *values: object) -> None:
+    with contextlib.closing(sqlite3.connect(copy)) as database, database:
+        assert database.execute(words, values).rowcount > 0
 
 
 def peers(bench: Bench) -> int:
@@ -156,8 +170,8 @@ def test_a_rogue_gives_no_attempt_back(stage: tuple[Bench, list[Holder]]) -> Non
     assert row is not None
     assert row.left == 9
 
-    def forgotten(database: sqlite3.Connection) -> None:
-        database.execute("update cards set failures = 0, not_before_s = 0")
+    def forgotten(copy: Path) -> None:
+        changed(copy, "update cards set failures = 0, not_before_s = 0")
 
     with rogue(bench, forgotten):
         shown = bench.to_finger(holder)

@@ -86,7 +86,7 @@ def test_staffs_acts_say_by_whom_and_why(world: World) -> None:
     world.staff.set_levels(w.PROJECT, tuple(Level))
     with world.store.begin() as tx:
         tx.exec_driver_sql("UPDATE grants SET act = ?", (ACT,))
-        told = {(one.what): one.act for one in rights(tx, world.clock.utc, world.acts.told)}
+        told = {one.what: one.act for one in rights(tx, world.clock.utc, world.acts.told)}
     assert told["box"] == Act("test-staff-01", world.clock.utc, "test")
     assert told["project"] == Act("test-staff-01 and test-staff-02", world.clock.utc, "test")
     assert told["grant"] is None
@@ -97,7 +97,10 @@ def test_it_is_printed_for_people(world: World, capsys: pytest.CaptureFixture[st
     signed(world, "grants")
     session(world).to_open()
     said = Act("test-staff-01", 0, "test-motive")
-    told = lambda _tx, act: said if act == ACT else None  # noqa: E731
+
+    def told(_tx, act: bytes) -> Act | None:
+        return said if act == ACT else None
+
     accessreview.command(world.store, world.clock.utc, told, json_wanted=False)
     head, box, grant, holder, project = capsys.readouterr().out.splitlines()
     assert head.split()[:3] == ["what", "name", "project"]

@@ -9,6 +9,7 @@ from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.terms import Level
 from sdbox_centre.book import Book
 from sdbox_centre.staff.kept import KeptActs
+from sdbox_centre.window import Planned
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.staff import members as m
 from tests.sdbox_centre.world import World
@@ -61,6 +62,24 @@ def book(request: pytest.FixtureRequest, tmp_path: Path, world: World) -> tuple[
     if request.param == "acts":
         return Bench(tmp_path).book, m.DIGEST
     return w.Book(world.root / "boxes", world.root / "projects"), world.card.name
+
+
+def test_the_window_is_the_newest_that_two_signed(bench: Bench) -> None:
+    assert bench.book.window() is None
+    bench.book.keep(bench.staff.signed(m.window(), 1, 2))
+    assert bench.book.window() == Planned(m.NOW_S, m.NOW_S + 600)
+    bench.change("window", from_s=m.NOW_S + 60)
+    assert bench.book.window() == Planned(m.NOW_S + 60, m.NOW_S + 600)
+
+
+def test_its_stamp_changes_with_acts_and_with_files_and_with_nothing_else(bench: Bench) -> None:
+    before = bench.book.stamp()
+    assert bench.book.stamp() == before
+    bench.change(f"box/{BOX}", state="suspended")
+    after = bench.book.stamp()
+    assert after != before
+    (bench.projects / "test-project-02.toml").write_text(GOOD)
+    assert bench.book.stamp() != after
 
 
 def test_both_books_keep_the_contract(book: tuple[Book, bytes]) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import pytest
 from sqlalchemy import insert, select, text
 
+from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused, SdboxError
 from sdbox_centre import tables
 from sdbox_centre.book import Book
@@ -83,6 +84,11 @@ class Whole:
             session(self.world, self.sessions, **which).to_open()
         assert set(self.peers.peers) == before
 
+    def statement(self, subject: str) -> bytes:
+        with self.world.store.begin() as tx:
+            wanted = select(tables.acts.c.statement).where(tables.acts.c.subject == subject)
+            return tx.execute(wanted).scalar_one()
+
     def sql(self, words: str, **values: object) -> None:
         with self.world.store.begin() as tx:
             tx.execute(text(words), values)
@@ -101,6 +107,31 @@ def test_what_staff_sign_once_both_believe(whole: Whole) -> None:
     whole.stays_out()
     whole.staff.grant("test-holder-01", w.PROJECT)
     whole.opens()
+
+
+def test_an_act_puts_out_at_once_whom_it_leaves_no_right(whole: Whole) -> None:
+    """By the gateway's own judgement: no API names the session."""
+    whole.opens()
+    office, (first, _) = whole.staff.office, whole.staff.signers
+    act = office.change(payload.Box, "lost", box=whole.world.box.name, state="suspended")
+    office.gateway.act(signed(act, first))
+    assert not whole.peers.peers
+
+
+def test_a_window_that_two_signed_holds_a_session_up_and_is_told(whole: Whole) -> None:
+    whole.opens()
+    world, office = whole.world, whole.staff.office
+    from_s = world.clock.utc + 10
+    said = {"from_s": from_s, "until_s": from_s + 300}
+    whole.staff.enter(office.draft(payload.Window, "new cables", **said))
+    for _ in range(10 + w.LEASE_S + 10):
+        world.clock.move(1)
+        office.gateway.remove([])  # a turn of the gateway's
+    assert whole.peers.peers, "its lease would be over"
+    with world.store.begin() as tx:
+        told = tx.execute(select(tables.events.c.kind, tables.events.c.body)).one()
+    assert told.kind == "window"
+    assert wire.decode(told.body, wire.Window).act == whole.statement("window")
 
 
 def test_a_person_written_into_the_database_stays_out(whole: Whole) -> None:
