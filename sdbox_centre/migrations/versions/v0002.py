@@ -126,20 +126,17 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("boxes", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("act", sa.LargeBinary(), nullable=True))
 
-    with op.batch_alter_table("proposals", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("statement", sa.LargeBinary(), nullable=False))
-        batch_op.add_column(sa.Column("reference", sa.LargeBinary(), nullable=True))
-        batch_op.add_column(sa.Column("by", sa.String(), nullable=False))
-        batch_op.add_column(sa.Column("at_s", Integer, nullable=False))
-        batch_op.alter_column(
-            "id", existing_type=sa.VARCHAR(), type_=sa.LargeBinary(), existing_nullable=False
-        )
-        batch_op.drop_constraint(batch_op.f("fk_proposals_card"), type_="foreignkey")
-        batch_op.drop_column("motive")
-        batch_op.drop_column("proposed_s")
-        batch_op.drop_column("card")
-        batch_op.drop_column("proposed_by")
-        batch_op.drop_column("not_after_s")
+    # Proposals of before were signed by nobody: whoever still waits for one, proposes it anew.
+    op.drop_table("proposals")
+    op.create_table(
+        "proposals",
+        sa.Column("id", sa.LargeBinary(), nullable=False),
+        sa.Column("statement", sa.LargeBinary(), nullable=False),
+        sa.Column("reference", sa.LargeBinary(), nullable=True),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("at_s", Integer, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_proposals")),
+    )
 
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.add_column(sa.Column("card_until_s", Integer, nullable=True))
