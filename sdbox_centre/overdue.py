@@ -22,19 +22,18 @@ LOOK_S: Final = 0.5
 class Overdue:
     """One thread that looks at what is being waited for."""
 
-    def __init__(self, most_s: float) -> None:
-        self._most_s = most_s
+    def __init__(self) -> None:
         self._ends_s: dict[socket.socket, float] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextlib.contextmanager
-    def watch(self, descriptor: int) -> Iterator[None]:
-        """What is done inside must be done in time, or this socket is shut under it."""
+    def watch(self, descriptor: int, most_s: float) -> Iterator[None]:
+        """What is done inside must be done in that time, or this socket is shut under it."""
         with socket.socket(fileno=os.dup(descriptor)) as sock:
             with self._lock:
-                self._ends_s[sock] = time.monotonic() + self._most_s
+                self._ends_s[sock] = time.monotonic() + most_s
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._look, name="overdue", daemon=True)
                     self._thread.start()

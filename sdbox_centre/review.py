@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, select, update
 
 from sdbox_agent.errors import Refused
-from sdbox_centre import access, facts
+from sdbox_centre import access, facts, rows
 from sdbox_centre.core import revoke_all
 from sdbox_centre.tables import cards, sessions
 
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 EVERY_S: Final = 10  # dates pass while nobody acts
 AT_ONCE: Final = 50  # sessions of one project may end by the thousand, a transaction has seconds
 
-_LIVE: Final = (
+_LIVE: Final = select(sessions).where(rows.LIVE, sessions.c.card.is_not(None))
+_DUE: Final = (
     select(sessions)
-    .where(sessions.c.state != "ended", sessions.c.card.is_not(None))
-    .order_by(sessions.c.id)  # two reviews at once wait for each other, and never both
+    .where(rows.LIVE, sessions.c.stands_until_s <= bindparam("b_now"))
+    .order_by(sessions.c.stands_until_s)
+    .limit(AT_ONCE)
 )
-_DUE: Final = _LIVE.where(sessions.c.stands_until_s <= bindparam("b_now")).limit(AT_ONCE)
 _STANDS: Final = (
     update(sessions)
     .where(sessions.c.id == bindparam("b_id"))
@@ -80,7 +81,9 @@ def sweep(centre: Centre) -> None:
 
 
 def _again(tx: Connection, now_s: int, which: Sequence[Row[Any]], proven: Proven) -> list[str]:
-    codes = ((session, why_over(tx, session, now_s, proven)) for session in which)
+    """In one order: two reviews at once wait for each other, and never both."""
+    ordered = sorted(which, key=lambda session: session.id)
+    codes = ((session, why_over(tx, session, now_s, proven)) for session in ordered)
     return revoke_all(tx, [(one, code) for one, code in codes if code is not None], now_s)
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sdbox_centre.facts import Shown
 
 _p = bindparam
-_LIVE = sessions.c.state != literal_column("'ended'")  # word for word as its index has it
+LIVE: Final = sessions.c.state != literal_column("'ended'")  # word for word as indexes have it
 
 _BOX: Final = select(boxes).where(boxes.c.tls_sha256 == _p("b_tls"))
 _HOLD_BOX: Final = _BOX.with_for_update(key_share=True)
@@ -59,12 +59,12 @@ _SESSION: Final = select(sessions).where(
 _HOLD_SESSION: Final = _SESSION.with_for_update(key_share=True)
 _NEW_SESSION: Final = insert(sessions)
 _LIVE_OF_BOX: Final = (
-    select(sessions).where(sessions.c.box == _p("b_box"), _LIVE).order_by(sessions.c.id)
+    select(sessions).where(sessions.c.box == _p("b_box"), LIVE).order_by(sessions.c.id)
 )
-_LIVE_OF_CARD: Final = select(sessions).where(sessions.c.card == _p("b_card"), _LIVE)
+_LIVE_OF_CARD: Final = select(sessions).where(sessions.c.card == _p("b_card"), LIVE)
 _END: Final = (
     update(sessions)
-    .where(sessions.c.id == _p("b_id"), _LIVE)
+    .where(sessions.c.id == _p("b_id"), LIVE)
     .values(state="ended", code=_p("b_code"))
     .returning(sessions.c.id)
 )

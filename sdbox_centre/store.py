@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
     from sdbox_centre.memory import Memory, Taken
 
-LONGEST_S: Final = 5.0  # a transaction; a box has given up by then
+LONGEST_S: Final = 5.0  # a call's transaction; its box has given up by then
+ALONE_S: Final = (
+    30.0  # an act of staff's: it may end a thousand sessions (2.3 s, on two idle cores)
+)
 _TRACE: Final = insert(tables.trace).values(
     {name: bindparam(name) for name in tables.trace.columns.keys() if name != "seq"}  # noqa: SIM118
 )
@@ -50,7 +53,7 @@ class Store:
         self._engine = engines.engine_of(database)
         is_file = isinstance(database, Path)
         self._turn: AbstractContextManager[Any] = threading.Lock() if is_file else nullcontext()
-        self._overdue = None if is_file else Overdue(LONGEST_S)
+        self._overdue = None if is_file else Overdue()
         self._memory = remembered
         self._owed: list[Taken] = []  # committed, and the disk beside it refused it
         self._owing = threading.Lock()
@@ -99,7 +102,8 @@ class Store:
 
     @contextmanager
     def _transaction(self, *, alone: bool, restored: bool = False) -> Iterator[Connection]:
-        with self._faults(), self._turn, self._engine.connect() as tx, self._watched(tx):
+        most_s = ALONE_S if alone else LONGEST_S
+        with self._faults(), self._turn, self._engine.connect() as tx, self._watched(tx, most_s):
             tx.info["taken"] = []
             with tx.begin():
                 engines.begin(tx, alone=alone)
@@ -138,10 +142,11 @@ class Store:
             self._trusted = False
             raise Away("centre-fault") from error
 
-    def _watched(self, tx: Connection) -> AbstractContextManager[None]:
+    def _watched(self, tx: Connection, most_s: float) -> AbstractContextManager[None]:
         if self._overdue is None:
             return nullcontext()
-        return self._overdue.watch(tx.connection.driver_connection.fileno())  # type: ignore[union-attr]
+        descriptor = tx.connection.driver_connection.fileno()  # type: ignore[union-attr]
+        return self._overdue.watch(descriptor, most_s)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -220,6 +220,12 @@ sessions: Final = Table(
         sqlite_where=text("state != 'ended'"),
         postgresql_where=text("state != 'ended'"),
     ),
+    Index(  # of the many that a box has had
+        "live_of_box",
+        "box",
+        sqlite_where=text("state != 'ended'"),
+        postgresql_where=text("state != 'ended'"),
+    ),
     Index(
         "one_live_session",
         "card",

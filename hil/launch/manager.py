@@ -268,15 +268,14 @@ class Manager:
         running = self._before_pid.get(pid) or self._of(pid)
         words = dict(line.partition("=")[::2] for line in data.decode().splitlines())
         name = words.get("FDNAME", "")
-        if running is None or "FDSTORE" not in words or name in running.kept:
-            for descriptor in descriptors:  # systemd keeps what it has when its store is full
-                os.close(descriptor)
-        elif "FDSTORE" in words:
-            running.kept[name] = descriptors[0]
+        if running is not None and "FDSTOREREMOVE" in words and name in running.kept:
+            descriptors.append(running.kept.pop(name))
+        if running is not None and "FDSTORE" in words and name not in running.kept:
+            running.kept[name] = descriptors.pop()  # a full store takes no more
+        for descriptor in descriptors:
+            os.close(descriptor)
         if running is None:
             return
-        if "FDSTOREREMOVE" in words and name in running.kept:
-            os.close(running.kept.pop(name))
         if "READY" in words:
             running.ready, running.alive_at = True, time.monotonic()
         if "STATUS" in words:

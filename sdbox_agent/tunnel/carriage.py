@@ -7,7 +7,7 @@ nothing to say at its end. Does not know sockets or how a way is taken.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta
 
@@ -18,16 +18,21 @@ from sdbox_agent.tunnel.config import parse_endpoint
 if TYPE_CHECKING:
     from sdbox_agent.tunnel.config import Endpoint
 
+DIAL_S: Final = 4.0  # a carriage has 5 s to the handshake: what failed is told before
 # What a carrier may say of its own way, and of nothing else.
 Reason = Annotated[str, Meta(pattern=r"^(carrier|proxy|tls)-[a-z-]{1,32}\Z")]
 Port = Annotated[int, Meta(ge=1, le=0xFFFF)]
 
 
 class Carry(ipc.Message, frozen=True, kw_only=True, tag="carry"):
-    """Carry what WireGuard sends from `port` of the loopback address."""
+    """Carry what WireGuard sends from `port` of the loopback address.
+
+    `until_s`, by the machine's monotonic clock: what it takes a carrier to start is dialled less.
+    """
 
     carrier: ipc.Carrier
     port: Port
+    until_s: Annotated[float, Meta(gt=0)]
 
 
 class Carrying(ipc.Message, frozen=True, kw_only=True, tag="carrying"):

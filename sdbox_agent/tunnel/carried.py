@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent import ipc
@@ -31,9 +32,11 @@ class Carried:
 
         Raises Fault (carrier-worker-died).
         """
+        until_s = time.monotonic() + carriage.DIAL_S
+        asked = carriage.Carry(n=number, carrier=self._carrier, port=port, until_s=until_s)
         try:
             self._channel = ipc.connect(self._path, carriage.FromCarrier, self._uid, CONNECT_S)
-            self._channel.send(carriage.Carry(n=number, carrier=self._carrier, port=port))
+            self._channel.send(asked)
             self._channel.sock.settimeout(0)
         except OSError as error:  # Closed is one
             raise Fault("carrier-worker-died") from error

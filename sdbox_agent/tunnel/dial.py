@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from sdbox_agent.errors import DecodeError, Fault, Refused
 from sdbox_agent.tunnel import connect, frames
-from sdbox_agent.tunnel.carriage import Inspected
+from sdbox_agent.tunnel.carriage import DIAL_S, Inspected
 from sdbox_agent.tunnel.presented import issuer
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from sdbox_agent.tunnel.carriage import Way
     from sdbox_agent.tunnel.config import Endpoint
 
-DIAL_S: Final = (
-    4.0  # the tunnel gives a carrier 5 s until the handshake: what failed is told before
-)
 _OTHER_TLS: Final = frozenset(  # OpenSSL: who answers speaks TLS, and not the gateway's 1.3
     {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "SSLV3_ALERT_HANDSHAKE_FAILURE"}
 )

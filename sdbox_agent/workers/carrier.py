@@ -12,6 +12,7 @@ import contextlib
 import selectors
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent import ipc
@@ -43,8 +44,11 @@ def serve(helper: Helper) -> None:
 
 
 def _serve(helper: Helper, asked: carriage.Carry) -> None:
+    within_s = min(asked.until_s - time.monotonic(), carriage.DIAL_S)
+    if within_s <= 0:
+        raise Ended  # started too late to say anything of the network
     try:
-        tls = dial(carriage.parse(asked.carrier), helper.sock)
+        tls = dial(carriage.parse(asked.carrier), helper.sock, within_s)
     except Inspected as found:
         helper.send(carriage.NotCarried(n=asked.n, code=found.code, issuer=found.issuer))
     except SdboxError as error:

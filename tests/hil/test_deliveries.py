@@ -40,15 +40,18 @@ def received(bench: Bench) -> list[tuple[str, str]]:
 def test_both_ends_hold_the_same_receipts(bench: Bench) -> None:
     bench.good()
     first = received(bench)
-    lists = {sha256 for code, sha256 in first if code == "received-list"}
-    assert len(lists) == 2, "asked for at the start, and once more as the link opens"
-    assert [code for code, _ in first if code != "received-list"] == [
-        "received-policy",
-        "received-reference",
-    ]
+    lists, after = first[:-2], first[-2:]
+    assert {code for code, _ in lists} == {"received-list"}
+    assert len({sha256 for _, sha256 in lists}) == 2, (
+        "asked for by session and link: once, or twice"
+    )
+    assert [code for code, _ in after] == ["received-policy", "received-reference"]
     assert handed(bench) == first
     bench.good()
     both = received(bench)
     assert both[: len(first)] == first
-    assert [code for code, _ in both[len(first) :]] == ["received-policy", "received-reference"]
-    assert handed(bench) == both, "the lists were kept"
+    assert [code for code, _ in both[len(first) :]] == [
+        "received-policy",
+        "received-reference",
+    ], "lists kept"
+    assert handed(bench) == both

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from sqlalchemy.dialects import sqlite
 
 from sdbox_agent.errors import Refused
-from sdbox_centre import review
+from sdbox_centre import review, rows
 from sdbox_centre.review import Touched
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import World, session
@@ -164,6 +165,24 @@ def test_a_date_that_comes_while_nobody_acts_ends_the_session(
     review.sweep(world.centre)
     assert not world.peers.peers
     assert world.trace()[-1] == ("end", code)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        review._DUE,
+        Touched().sessions(),
+        Touched(project=w.PROJECT).sessions(),
+        Touched(box="test-box-01").sessions(),
+        rows._LIVE_OF_BOX,
+    ],
+)
+def test_no_question_about_live_sessions_reads_all_that_ever_were(world: World, question) -> None:
+    said = question.compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True})
+    values = tuple(said.params[name] for name in said.positiontup)
+    with world.store.begin() as tx:
+        plan = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", values).all()
+    assert not [step.detail for step in plan if step.detail == "SCAN sessions"]
 
 
 def test_a_sweep_goes_on_until_nobody_is_left(

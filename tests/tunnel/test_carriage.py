@@ -25,7 +25,11 @@ def test_a_proxy_is_an_address_and_a_port(proxy: str) -> None:
 
 
 def test_a_token_is_never_shown() -> None:
-    for shown in (CARRIER, carriage.parse(CARRIER), carriage.Carry(carrier=CARRIER, port=1)):
+    for shown in (
+        CARRIER,
+        carriage.parse(CARRIER),
+        carriage.Carry(carrier=CARRIER, port=1, until_s=1),
+    ):
         assert "secret" not in repr(shown)
 
 

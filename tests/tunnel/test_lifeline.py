@@ -4,12 +4,14 @@ import contextlib
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from hil.net.process import Process, Unit
 from hil.net.topology import BOX4, BOX6, CENTRE4, CENTRE6, UPLINK, Topology
 from sdbox_agent.tunnel import lifeline, nfset
-from sdbox_agent.tunnel.config import FWMARK, Address, Endpoint, parse_endpoint
+from sdbox_agent.tunnel.config import CARRIER_UID, FWMARK, Address, Endpoint, parse_endpoint
 from sdbox_agent.tunnel.kernel import Sets
 from sdbox_agent.tunnel.killswitch import Walls, ruleset
 from tests.waiting import PATIENCE_S
@@ -90,6 +92,23 @@ def test_wireguard_gets_through_while_the_socket_is_held_and_not_after(
     assert not ends.enters(0.2)  # though it answers a conversation that the box began
     ends.close()
     assert lifeline.TABLE not in topology.box.nft("list ruleset")
+
+
+def test_a_carriers_user_sends_no_datagram_to_the_endpoint(
+    topology: Topology, holder: Sets
+) -> None:
+    gateway = parse_endpoint(GATEWAYS[0])
+    holder.batch([*lifeline.REQUESTS, *nfset.allow(gateway)])
+    ends = Ends(topology, gateway)
+    said = f"import socket; socket.socket(2, 2).sendto(b'out', {(CENTRE4, gateway.port)})"
+    argv = ["/usr/bin/python3", "-c", said]
+    process = Process(Unit(argv, topology.box, uid=CARRIER_UID, directory=Path("/")))
+    assert process.wait(PATIENCE_S)
+    assert process.status == 1  # EPERM: the walls say so at once
+    process.end()
+    assert not heard(ends._gateway, 0.2)
+    assert ends.leaves(PATIENCE_S)
+    ends.close()
 
 
 def test_said_again_it_is_the_same(topology: Topology, holder: Sets) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hil.issuing import Issuing, Pair
@@ -28,8 +29,10 @@ from hil.net.peer import VM4, FarPeer
 from hil.net.process import Process
 from hil.net.topology import CARRIER4, CENTRE6, CENTRE_SIDE, PROXY4, Topology
 from sdbox_agent import ipc
+from sdbox_agent.errors import Fault
+from sdbox_agent.tunnel import carriage
 from sdbox_agent.tunnel.config import CARRIER_UID
-from sdbox_agent.tunnel.relay import Relay, loopback
+from sdbox_agent.tunnel.relay import Ended, Relay, loopback
 from sdbox_agent.workers import carrier
 from tests.tunnel import ends
 from tests.waiting import until
@@ -230,6 +233,29 @@ def test_a_carrier_that_hangs_is_told_as_that(
     core.prepare()
     assert refusal(core.open(far, carrier=end.offer)) == ("carrier-worker-died", "")
     assert topology.session.links() == {"lo"}
+
+
+def test_what_it_takes_to_start_is_not_dialled(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, said = [], []
+
+    def dial(_way: object, _hangup: object, within_s: float) -> None:
+        given.append(within_s)
+        raise Fault("carrier-unreachable")
+
+    monkeypatch.setattr(carrier, "dial", dial)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        helper: carrier.Helper = ipc.Channel(ours, carriage.ToCarrier, os.getuid())
+        monkeypatch.setattr(helper, "send", said.append)
+        for left_s in (1.0, 1000.0):
+            until_s = time.monotonic() + left_s
+            asked = carriage.Carry(carrier=CarrierEnd.offered(pair), port=9, until_s=until_s)
+            carrier._serve(helper, asked)
+        with pytest.raises(Ended):
+            carrier._serve(helper, msgspec.structs.replace(asked, until_s=time.monotonic()))
+    assert given[0] <= 1.0
+    assert given[1:] == [carriage.DIAL_S]
+    assert [message.code for message in said] == ["carrier-unreachable"] * 2
 
 
 def test_a_carrier_of_another_uid_is_not_believed(

@@ -150,6 +150,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("state != 'ended'"),
             postgresql_where=sa.text("state != 'ended'"),
         )
+        batch_op.create_index(
+            "live_of_box",
+            ["box"],
+            unique=False,
+            sqlite_where=sa.text("state != 'ended'"),
+            postgresql_where=sa.text("state != 'ended'"),
+        )
         batch_op.create_foreign_key(
             batch_op.f("fk_sessions_contested_by"), "sessions", ["contested_by"], ["id"]
         )
