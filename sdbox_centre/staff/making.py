@@ -143,7 +143,7 @@ def _touched(act: Act) -> Touched | None:
 
 def _end_session(tx: Connection, act: EndSession, now_s: int) -> list[str]:
     named = (sessions.c.box == act.box) & (sessions.c.name == act.session)
-    live = tx.execute(select(sessions).where(named, sessions.c.state != "ended")).all()
+    live = tx.execute(select(sessions).where(named, rows.LIVE)).all()
     if not live:
         raise Refused("not-found")
     return revoke_all(tx, [(one, "revoked") for one in live], now_s)
