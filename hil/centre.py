@@ -17,7 +17,7 @@ from hil.device import Device
 from hil.net import linux
 from hil.net.process import Process, Unit
 from hil.net.topology import CARRIER4, CENTRE4
-from hil.staff import Members, Staff, Unheard
+from hil.staff import STAFF_AT, Members, Staff, Unheard
 from sdbox_agent.pki import certificate
 from sdbox_agent.terms import Level
 from sdbox_agent.tunnel.link import UapiSocket
@@ -47,14 +47,6 @@ _CARRIER_AT: Final = f"""
             endpoint = "{CARRIER4}:{PORT}"
             certificate = "carrier.pem"
             uid = {CARRIER_UID}
-            """
-
-
-_STAFF_AT: Final = """
-            [staff]
-            roster = "staff/roster.toml"
-            anchors = "staff/anchors.pem"
-            crls = ["staff/staff.crl"]
             """
 
 
@@ -139,7 +131,7 @@ class Centre:
             gateway_uid = {GATEWAY_UID}
             otp_key = "otp.key"
             """
-            + _STAFF_AT,
+            + STAFF_AT,
         )
         self._write(
             "gateway.toml",
@@ -156,7 +148,7 @@ class Centre:
             lease_s = {self._lease_s}
             """
             + (_CARRIER_AT if self._carries else "")
-            + _STAFF_AT,
+            + STAFF_AT,
         )
         self._carrier_settings()
 

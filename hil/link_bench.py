@@ -28,6 +28,7 @@ from hil.bench_figures import timing
 from hil.bench_processes import cpu_ns, pss_mb
 from hil.issuing import Issuing
 from hil.net.process import Process, Unit
+from hil.staff import STAFF_AT, Members
 from sdbox_agent.centre import wire
 from sdbox_centre import linkrows, server, tables
 from sdbox_centre.authority import pem_of
@@ -115,7 +116,10 @@ class _Centre:
             'address = "127.0.0.1"\nport = 0\ncertificate = "server.pem"\nkey = "server.key"\n'
             'box_anchors = "boxes.pem"\ncard_anchors = "cards.pem"\ncrls = ["cards.crl"]\n'
             'database = "centre.sqlite"\ngateway_socket = "nobody.sock"\ngateway_uid = 0\n'
+            + STAFF_AT
         )
+        (self.root / "staff").mkdir()
+        Members(self.root / "staff", issuing)
 
     def add(self, name: str) -> _Box:
         """A box the centre knows."""

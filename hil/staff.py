@@ -36,6 +36,14 @@ COUNTRY: Final = "FR"
 LONG_S: Final = 20 * 365 * 86400
 
 
+STAFF_AT: Final = """
+            [staff]
+            roster = "staff/roster.toml"
+            anchors = "staff/anchors.pem"
+            crls = ["staff/staff.crl"]
+            """  # for a process beside whose settings `Members` have their directory "staff"
+
+
 class Members:
     """A directory with a roster, and what it names: two people, whose cards' keys are in memory."""
 
