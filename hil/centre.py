@@ -222,7 +222,9 @@ class Centre:
                 end = certificate.load(holder.certificates.auth).not_valid_after_utc
                 staff.add_enrolment(name, card, None, begin_s, int(end.timestamp()))
             case _, sealed:
-                staff.add_enrolment(name, card, sealed.sealed_der, begin_s, sealed.not_after_s)
+                until_s = sealed.not_after_s
+                begin_s = min(begin_s, until_s - 1)  # of a card that has ended, too
+                staff.add_enrolment(name, card, sealed.sealed_der, begin_s, until_s)
 
     def add_project(self, name: str, label: str, levels: Sequence[Level]) -> None:
         """One more that staff know and no gateway serves: to be shown, never entered."""

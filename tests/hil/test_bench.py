@@ -216,7 +216,7 @@ def test_a_short_run_has_every_figure_in_its_form(tmp_path) -> None:
     assert out["decision_to_vm_ms"]["p99"] > out["decision_own_ms"]["p50"] > 0
     assert out["decision_wireguard_ms"]["p50"] > 0.5
     assert out["card_out_to_all_gone_ms"]["p50"] > 1
-    assert -1 < out["card_out_to_last_packet_ms"]["p99"] < 100
+    assert -100 < out["card_out_to_last_packet_ms"]["p99"] < 100  # a flood has gaps
     assert out["by_hand_up_ms"]["p50"] > 1
     assert out["wg_quick_up_ms"]["p50"] > 10  # a shell and twenty processes
     assert out["leaked_frames"] == 0
