@@ -3,6 +3,7 @@
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import DecodeError
 
+PARSERS = (wire.parse_lists_had,)
 SEEDS = [b"", b"00" * 32, b",".join([b"ab" * 32] * wire.MAX_LISTS), b"AB" * 32, b"00" * 32 + b","]
 
 
