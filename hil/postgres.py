@@ -134,7 +134,7 @@ class Cluster:
     def drop(self, url: str) -> None:
         """Remove a database, whoever is still connected."""
         words = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(_name(url)))
-        with self._connect(ROLE) as connection:
+        with self._connect("postgres") as connection:
             connection.execute(words)
 
     def rename(self, url: str, new: str) -> None:
