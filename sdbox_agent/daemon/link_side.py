@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 HEALTH_S: Final = 60.0
 SETTLED_S: Final = 1.0  # a health follows so soon on a new link, and on a tunnel's coming or going
-POWER_UP_S: Final = 180.0  # the machine has just started, and with it all others of the place
-SPREAD_S: Final = 20.0  # over which they come
 
 _OUT_OF_SERVICE: Final = frozenset({"box-suspended", "box-clone"})  # the link's refusal says so
 
@@ -52,11 +50,6 @@ class Parts:
     sensor: Callable[[], bool]
     refresh_lists: Callable[[], None]
     show: Callable[[LinkView], None]
-
-
-def first_after_s(uptime_s: float, share: float) -> float:
-    """When to come first: at once, unless the power has just come back for everybody."""
-    return SPREAD_S * share if uptime_s < POWER_UP_S else 0.0
 
 
 class LinkSide:
@@ -172,11 +165,11 @@ class LinkSide:
             request = self._health()
             self._calls.ask(
                 lambda client: client.health(request),
-                lambda _: self._said(),
-                lambda _: self._said(),  # the next one says more than this one again
+                self._said,
+                self._said,  # the next one says more than this one again
             )
 
-    def _said(self) -> None:
+    def _said(self, _answer: object) -> None:
         self._asking = False
 
     def _health(self) -> wire.HealthRequest:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FIRST_SPREAD_S: Final = 20.0  # of the first call after a start
+POWER_UP_S: Final = 180.0  # the machine has just started, and with it all others of the place
+FIRST_SPREAD_S: Final = 20.0  # over which they come
 SPREAD: Final = 0.5  # of any wait: up to half as much again
 
 
@@ -28,9 +29,9 @@ class Patience:
         """The centre has too much to do, and said for how long."""
         self._not_before_s = self._now_s() + retry_after_s
 
-    def first_s(self) -> float:
-        """The wait before a first call that nobody waits for."""
-        return FIRST_SPREAD_S * self._share()
+    def first_s(self, uptime_s: float = 0.0) -> float:
+        """The wait before a first call that nobody waits for; none on a machine long up."""
+        return FIRST_SPREAD_S * self._share() if uptime_s < POWER_UP_S else 0.0
 
     def again_s(self, after_s: float) -> float:
         """The wait before another try, wanted in `after_s`."""

@@ -21,7 +21,7 @@ from sdbox_agent.daemon.context import Context
 from sdbox_agent.daemon.finger_side import FingerSide
 from sdbox_agent.daemon.greeting import Greeting
 from sdbox_agent.daemon.hotplug import Monitor
-from sdbox_agent.daemon.link_side import LinkSide, Parts, first_after_s
+from sdbox_agent.daemon.link_side import LinkSide, Parts
 from sdbox_agent.daemon.links import Link
 from sdbox_agent.daemon.local import LocalSocket
 from sdbox_agent.daemon.patience import Patience
@@ -124,7 +124,7 @@ class _Core:
             levels=configured.profile.levels,
             retryable=frozenset(code for code, row in errors.table().items() if row.retry),
         )
-        patience = Patience(loop.time, secrets.SystemRandom().random)
+        self._patience = patience = Patience(loop.time, secrets.SystemRandom().random)
         self._calls = Calls(loop, configured.client, patience.busy)
         context = Context(policy, marks, self._feed, lambda: self._shell.state)
         outbox = Outbox(files, policy.boot_id)
@@ -213,7 +213,7 @@ class _Core:
             loop.add_reader(self._hotplug.fileno(), self._devices)
         self._greeting.begin()
         uptime_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-        self._boxlink.start(first_after_s(uptime_s, secrets.SystemRandom().random()))
+        self._boxlink.start(self._patience.first_s(uptime_s))
         self._watchdog()
         notify.event(notify.Event.STARTED, "started")
         self._card.looked = self._say_ready

@@ -10,7 +10,7 @@ from sdbox_agent.audit.outbox import Outbox
 from sdbox_agent.centre import wire
 from sdbox_agent.centre.boxlink import Down, Told, Up
 from sdbox_agent.daemon import link_side
-from sdbox_agent.daemon.link_side import HEALTH_S, SETTLED_S, LinkSide, Parts, first_after_s
+from sdbox_agent.daemon.link_side import HEALTH_S, SETTLED_S, LinkSide, Parts
 from sdbox_agent.daemon.view import LinkView
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
@@ -220,8 +220,3 @@ def test_every_state_has_a_word_that_the_centre_takes() -> None:
             tunnel=False, utc_s=None, readers=0, sensor=False, audit_percent=100,
         )  # fmt: skip
         assert wire.decode(wire.encode(health), wire.HealthRequest) == health
-
-
-def test_boxes_that_got_their_power_back_together_come_one_after_the_other() -> None:
-    assert [first_after_s(20.0, share) for share in (0.0, 0.5, 1.0)] == [0, 10, 20]
-    assert first_after_s(10_000.0, 1.0) == 0, "the agent was started again, and the machine was not"

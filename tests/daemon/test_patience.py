@@ -17,7 +17,8 @@ def patience(share: float) -> tuple[Clock, Patience]:
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_each_box_adds_a_share_of_its_own(share: float) -> None:
     _, one = patience(share)
-    assert one.first_s() == FIRST_SPREAD_S * share
+    assert one.first_s() == one.first_s(20.0) == FIRST_SPREAD_S * share
+    assert one.first_s(10_000.0) == 0, "the agent was started again, and the machine was not"
     assert one.again_s(4.0) == 4.0 * (1 + SPREAD * share)
 
 
