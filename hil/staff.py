@@ -126,7 +126,11 @@ class Staff:
 
     def add_holder(self, holder: str) -> None:
         """A holder, by pseudonym."""
-        self.enter(self.office.draft(payload.Holder, MOTIVE, holder=holder))
+        self._first_or_next(payload.Holder, holder=holder, removed=False)
+
+    def remove_holder(self, holder: str) -> None:
+        """One without a card, in no project."""
+        self.enter(self.office.change(payload.Holder, MOTIVE, holder=holder, removed=True))
 
     def add_card(self, holder: str, card: CardCertificates) -> bytes:
         """A card of this holder; the card's name."""
@@ -184,10 +188,12 @@ class Staff:
     def grant(self, holder: str, project: str) -> None:
         """The holder, who has signed the undertaking, may enter the project."""
         said = {"holder": holder, "project": project, "undertaking_s": self.office.utc_s()}
-        if self.office.newest(payload.Grant.subject_of(said)) is None:
-            self.enter(self.office.draft(payload.Grant, MOTIVE, **said))
-        else:
-            self.enter(self.office.change(payload.Grant, MOTIVE, withdrawn=False, **said))
+        self._first_or_next(payload.Grant, **said, withdrawn=False)
+
+    def _first_or_next(self, kind: type[Act], **said: object) -> None:
+        known = self.office.newest(kind.subject_of(said)) is not None
+        make = self.office.change if known else self.office.draft
+        self.enter(make(kind, MOTIVE, **said))
 
     def withdraw(self, holder: str, project: str, motive: str = MOTIVE) -> Sequence[str]:
         """The holder may no longer enter the project."""

@@ -48,7 +48,7 @@ def fact_of(signed: Signed) -> Fact | None:
     """The row an act makes; None if there is none by it (any more)."""
     fact: Fact | None = None
     match signed.act:
-        case Holder() as act:
+        case Holder(removed=False) as act:
             fact = Fact(tables.holders, {"id": act.holder}, {})
         case Card() as act:
             fact = Fact(tables.cards, {"auth_sha256": act.card}, _card(act))
@@ -61,7 +61,7 @@ def fact_of(signed: Signed) -> Fact | None:
             fact = Fact(tables.grants, key, _grant(act))
         case Box() as act:
             fact = Fact(tables.boxes, {"name": act.box}, _box(act))
-        case Grant() | Unlock() | Device() | EndSession() | Window():
+        case Holder() | Grant() | Unlock() | Device() | EndSession() | Window():
             pass
     return None if fact is None else replace(fact, said={**fact.said, "act": signed.id})
 

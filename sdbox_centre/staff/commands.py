@@ -8,6 +8,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from sdbox_agent.errors import Refused
 from sdbox_agent.pki import certificate, holder
 from sdbox_agent.pki.holder import CardCertificates
 from sdbox_centre import members
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sdbox_centre.members import Member
+    from sdbox_centre.staff.office import Kind
     from sdbox_centre.staff.station import Station
 
     Verb = Callable[[Station, Namespace], None]
@@ -72,12 +74,29 @@ def _given(options: Namespace, names: list[str]) -> dict[str, Any]:
     return {name: value for name, value in found if value is not None}
 
 
+def _first_or_next(at: Station, kind: type[Kind], why: str, **said: Any) -> Kind:  # noqa: ANN401
+    """What may be said of a subject that is new, and of one that was there before."""
+    known = at.office.newest(kind.subject_of(said)) is not None
+    return (at.office.change if known else at.office.draft)(kind, why, **said)
+
+
+def _is_so(at: Station, kind: type[Kind], said: dict[str, Any]) -> bool:
+    """Whether the newest act on it says that already."""
+    newest = at.office.newest(kind.subject_of(said))
+    return newest is not None and all(getattr(newest, name) == said[name] for name in said)
+
+
 # -- people and their cards ------------------------------------------------------------------------
 
 
 def holder_add(at: Station, o: Namespace) -> None:
     """A holder, by pseudonym."""
-    at.act(at.office.draft(payload.Holder, o.motive, holder=o.holder))
+    at.act(_first_or_next(at, payload.Holder, o.motive, holder=o.holder, removed=False))
+
+
+def holder_remove(at: Station, o: Namespace) -> None:
+    """One that was never given a card, and is in no project."""
+    at.act(at.office.change(payload.Holder, o.motive, holder=o.holder, removed=True))
 
 
 def card_add(at: Station, o: Namespace) -> None:
@@ -124,9 +143,7 @@ def no_finger_device(at: Station, o: Namespace) -> None:
 def _enrol(at: Station, o: Namespace, sealed: bytes | None, **said: Any) -> None:  # noqa: ANN401
     about = {"holder": o.holder, "card": _card(o.card), "enrolment": o.name}
     said = {**about, **said, "not_after_s": o.not_after_s}
-    before = at.office.newest(payload.Enrolment.subject_of(said))
-    make = at.office.draft if before is None else at.office.change
-    at.act(make(payload.Enrolment, o.motive, **said), sealed)
+    at.act(_first_or_next(at, payload.Enrolment, o.motive, **said), sealed)
 
 
 # -- projects and their members --------------------------------------------------------------------
@@ -156,7 +173,7 @@ def project_state(state: str) -> Verb:
 def grant_add(at: Station, o: Namespace) -> None:
     """A holder may enter a project, once the undertaking is signed."""
     said = {"holder": o.holder, "project": o.project, "withdrawn": False, **_given(o, _GRANT)}
-    at.act(_grant(at, o.motive, **said))
+    at.act(_first_or_next(at, payload.Grant, o.motive, **said))
 
 
 def grant_withdraw(at: Station, o: Namespace) -> None:
@@ -166,24 +183,22 @@ def grant_withdraw(at: Station, o: Namespace) -> None:
 
 
 def grant_import(at: Station, o: Namespace) -> None:
-    """A list of members as their lead sends it (`members`): each line an act."""
+    """A list of members as their lead sends it (`members`): an act for each that is not so yet.
+
+    Raises Refused: act-impossible if none is new.
+    """
     today = dt.datetime.fromtimestamp(at.office.utc_s(), dt.UTC).date()
     listed = members.parse(Path(o.file).read_bytes(), today)
-    at.act_all(
-        _grant(at, o.motive, holder=one.holder, project=one.project, withdrawn=False, **_said(one))
-        for one in listed
-    )
+    new = [said for said in map(_said, listed) if not _is_so(at, payload.Grant, said)]
+    if not new:
+        raise Refused("act-impossible")
+    at.act_all(_first_or_next(at, payload.Grant, o.motive, **said) for said in new)
 
 
 def _said(one: Member) -> dict[str, Any]:
     signed = None if one.undertaking is None else utc(one.undertaking.isoformat())
-    return {"role": one.role, "undertaking_s": signed}
-
-
-def _grant(at: Station, why: str, **said: Any) -> payload.Grant:  # noqa: ANN401
-    before = at.office.newest(payload.Grant.subject_of(said))
-    make = at.office.draft if before is None else at.office.change
-    return make(payload.Grant, why, **said)
+    about = {"holder": one.holder, "project": one.project, "withdrawn": False}
+    return {**about, "role": one.role, "undertaking_s": signed}
 
 
 # -- boxes and sessions ----------------------------------------------------------------------------

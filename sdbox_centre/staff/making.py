@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, exists, insert, or_, select, update
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused
@@ -22,6 +22,7 @@ from sdbox_centre.staff.payload import (
     EndSession,
     Enrolment,
     Grant,
+    Holder,
     Project,
     Unlock,
     Window,
@@ -41,19 +42,30 @@ _WITHDRAW: Final = delete(tables.grants).where(
     tables.grants.c.holder == bindparam("b_holder"),
     tables.grants.c.project == bindparam("b_project"),
 )
+_IN_USE: Final = select(
+    or_(
+        exists().where(cards.c.holder == bindparam("b_holder")),
+        exists().where(tables.grants.c.holder == bindparam("b_holder")),
+    )
+)
+_REMOVE: Final = delete(tables.holders).where(tables.holders.c.id == bindparam("b_holder"))
 
 
 def make(tx: Connection, signed: Signed, reference: bytes | None) -> None:
     """Make the act's row what it says.
 
     Raises Refused: not-found, act-impossible (a reference that is not the one signed for, a card
-    of somebody else); IntegrityError for what it names and is not there.
+    of somebody else), holder-in-use; IntegrityError for what it names and is not there.
     """
     fact = columns.fact_of(signed)
     match signed.act:
         case Enrolment() as act:
             assert fact is not None
             _enrol(tx, act, fact, reference)
+        case Holder(removed=True) as act:
+            if tx.execute(_IN_USE, {"b_holder": act.holder}).scalar_one():
+                raise Refused("holder-in-use")
+            tx.execute(_REMOVE, {"b_holder": act.holder})
         case Grant(withdrawn=True) as act:
             tx.execute(_WITHDRAW, {"b_holder": act.holder, "b_project": act.project})
         case Unlock(card=card):

@@ -58,7 +58,7 @@ class _Act(
 
     def __post_init__(self) -> None:
         """Raise ValueError for text that can't be shown as it is, or a motive that says nothing."""
-        if not self.motive.strip():
+        if not is_motive(self.motive):
             raise ValueError("a motive says why")
         texts = (getattr(self, name) for name in self.__struct_fields__)
         if not all(text.isprintable() for text in texts if isinstance(text, str)):
@@ -91,6 +91,7 @@ class Holder(_Act, frozen=True, kw_only=True, tag="holder"):
     ROLE = "office"
     ABOUT = "holder"
     holder: Name
+    removed: bool = False
 
 
 class Card(_Act, frozen=True, kw_only=True, tag="card"):

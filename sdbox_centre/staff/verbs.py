@@ -78,6 +78,9 @@ _SINCE: Final[Argument] = ("not_before_s", {"type": utc, "metavar": "not-before"
 VERBS: Final[dict[str, dict[str, Typed]]] = {
     "holder": {
         "add": Typed(commands.holder_add, "a person, by pseudonym", _named("holder")),
+        "remove": Typed(
+            commands.holder_remove, "one without a card, in no project", _named("holder")
+        ),
         "list": _rows("holder"),
     },
     "card": {

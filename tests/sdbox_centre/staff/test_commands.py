@@ -156,10 +156,22 @@ def test_members_come_as_a_list(desk: Desk) -> None:
         ("test-holder-01", "lead", 1767312000),
         ("test-holder-02", "member", None),
     ]
+    desk.fails("act-impossible", "grant", "import", str(members), *WHY)  # nothing new
+    with members.open("a") as more:
+        more.write("test-holder-03,p,member,\n")
+    assert desk.told("grant", "import", str(members), *WHY)["entered"]["holder"] == "test-holder-03"
+    assert len(desk.told("grant", "list")["grant"]) == 3
     members.write_text(f"{head}test-holder-03,p,chief,2026-01-02\n")
     with pytest.raises(SystemExit, match="2"):
         desk.run("grant", "import", str(members), *WHY)
-    assert len(desk.told("grant", "list")["grant"]) == 2
+    assert len(desk.told("grant", "list")["grant"]) == 3
+    desk.fails("holder-in-use", "holder", "remove", "test-holder-03", *WHY)
+    desk.run("grant", "withdraw", "test-holder-03", "p", *WHY)
+    desk.run("holder", "remove", "test-holder-03", *WHY)
+    assert [row["id"] for row in desk.told("holder", "list")["holder"]] == [
+        "test-holder-01",
+        "test-holder-02",
+    ]
 
 
 def test_a_weaker_policy_waits_for_another(desk: Desk) -> None:

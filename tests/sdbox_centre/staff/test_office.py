@@ -105,6 +105,27 @@ def test_acts_on_what_is_not_there_are_refused(world: World) -> None:
             act()
 
 
+def test_a_holder_goes_once_no_card_and_no_grant_is_left_and_may_come_back(world: World) -> None:
+    staff = world.staff
+    staff.add_holder("test-holder-02")
+    staff.grant("test-holder-02", w.PROJECT)
+    for holder in ("test-holder-01", "test-holder-02"):  # with a card; with a grant
+        with refused("holder-in-use"):
+            staff.remove_holder(holder)
+    staff.withdraw("test-holder-02", w.PROJECT)
+    staff.remove_holder("test-holder-02")
+    with refused("act-impossible"):
+        staff.grant("test-holder-02", w.PROJECT)
+    with refused("act-impossible"):
+        staff.remove_holder("test-holder-02")  # gone already
+    with refused("not-found"):
+        staff.remove_holder("nobody")
+    with world.store.begin() as tx:
+        assert tx.execute(select(tables.holders.c.id)).scalars().all() == ["test-holder-01"]
+    staff.add_holder("test-holder-02")
+    staff.grant("test-holder-02", w.PROJECT)
+
+
 def test_a_row_is_what_the_newest_act_says(world: World) -> None:
     world.staff.set_levels(w.PROJECT, (Level.CARD_MATCH,))
     world.staff.suspend_box(world.box.name)
