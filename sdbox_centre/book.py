@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -215,12 +214,13 @@ class Book:
 
         Raises Fault: config-invalid, crl-*.
         """
-        seen = []
-        for path in (self._projects, *sorted(self._projects.glob("*.toml"))):
-            with suppress(FileNotFoundError):  # gone since it was listed
-                status = path.stat()
-                seen.append((status.st_mtime_ns, status.st_ino))
-        return self._acts.stamp(), tuple(seen)
+        return self._acts.stamp(), {name: self._settings_now(name) for name in self.projects()}
+
+    def _settings_now(self, name: str) -> ProjectFile | str:
+        try:
+            return self.settings(name)
+        except (Refused, Fault) as error:  # gone since it was listed, or not in order
+            return error.code
 
 
 def _is_open(project: payload.Project, now_s: int) -> bool:

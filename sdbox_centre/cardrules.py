@@ -10,6 +10,7 @@ import datetime as dt
 import logging
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -17,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sdbox_agent.errors import Fault
 from sdbox_agent.pki import holder, path, revocation
+from sdbox_centre.unchanged import Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 # A "yes" is kept for the very same certificates and lists, while these are in date: a renewal each
 # half minute costs no path. Only an authority's own last day may be seen that much late.
@@ -46,8 +47,8 @@ class Lists:
         self.anchors = certificates_of(anchors)
         self._paths = tuple(crls)
         self._lock = threading.Lock()
-        self._seen: tuple[tuple[int, int], ...] = ()
-        self._crls: tuple[bytes, ...] = ()
+        self._files = Unchanged(Path.read_bytes)
+        self._accepted: tuple[bytes, ...] = ()
         self._numbers: dict[bytes, int] = {}  # authority's digest -> greatest CRLNumber seen
 
     def crls(self, now_s: int) -> tuple[bytes, ...]:
@@ -55,26 +56,21 @@ class Lists:
         moment = dt.datetime.fromtimestamp(now_s, dt.UTC)
         with self._lock:
             try:
-                seen = tuple((s.st_mtime_ns, s.st_ino) for s in (p.stat() for p in self._paths))
-                if seen != self._seen:
-                    self._crls = self._read(moment)
-                    self._seen = seen
+                crls = tuple(map(self._files.of, self._paths))
             except OSError:
                 raise Fault("crl-stale") from None
-            return self._crls
+            if crls != self._accepted:
+                self._accept(crls, moment)
+            return self._accepted
 
-    def _read(self, moment: dt.datetime) -> tuple[bytes, ...]:
+    def _accept(self, crls: tuple[bytes, ...], moment: dt.datetime) -> None:
         numbers = dict(self._numbers)
-        lists = []
-        for one in self._paths:
-            crl_der = one.read_bytes()
+        for crl_der in crls:
             crl = revocation.accept(crl_der, self.anchors, moment, None)
             authority = revocation.authority_of(crl, self.anchors)
             revocation.check_number(crl, numbers.get(authority))
             numbers[authority] = crl.number
-            lists.append(crl_der)
-        self._numbers = numbers
-        return tuple(lists)
+        self._numbers, self._accepted = numbers, crls
 
 
 class CardRules:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta, Struct
@@ -30,6 +31,7 @@ from sdbox_agent.statements.fields import Name  # noqa: TC001  msgspec reads ann
 from sdbox_centre.cardrules import CardRules, certificates_of
 from sdbox_centre.staff.payload import ROLES
 from sdbox_centre.tomlfile import beside, load
+from sdbox_centre.unchanged import Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +109,7 @@ class Roster:
 
 
 class RosterSource:
-    """Where the roster is read from, again whenever it or a list has changed."""
+    """Where the roster is read from, again whenever it, a certificate or a list has changed."""
 
     def __init__(
         self, file: Path, anchors: Path, crls: Sequence[Path], *, test_issuers: bool = False
@@ -116,6 +118,8 @@ class RosterSource:
         self._anchors = certificates_of(anchors)
         self._rules = CardRules(anchors, crls, test_issuers=test_issuers)
         self._test_issuers = test_issuers
+        self._entries = Unchanged(partial(load, kind=RosterFile))
+        self._certificates = Unchanged(certificates_of)
         self._seen: tuple[object, ...] = ()
         self._roster: Roster | None = None
 
@@ -123,27 +127,22 @@ class RosterSource:
         """The same object until something changed. Raises Fault: config-invalid, crl-*."""
         crls = self._rules.crls(now_s)
         try:
-            status = self._file.stat()
-        except OSError as error:
-            raise Fault("config-invalid") from error
-        seen = (status.st_mtime_ns, status.st_ino, crls)
-        if self._roster is None or seen != self._seen:
-            self._roster, self._seen = Roster(self._members(), crls, self._rules), seen
-        return self._roster
-
-    def _members(self) -> dict[bytes, Member]:
-        entries = load(self._file, RosterFile).member
-        try:
-            members = [self._member(entry) for entry in entries]
+            entries = self._entries.of(self._file).member
+            ders = [self._certificates.of(beside(self._file, one.certificates)) for one in entries]
+            seen = (entries, ders, crls)
+            if self._roster is None or seen != self._seen:
+                members = map(self._member, entries, ders)
+                known = {hashlib.sha256(one.certificates.auth).digest(): one for one in members}
+                self._roster, self._seen = Roster(known, crls, self._rules), seen
         except (OSError, ValueError, Refused) as error:
             raise Fault("config-invalid") from error
-        return {hashlib.sha256(one.certificates.auth).digest(): one for one in members}
+        return self._roster
 
-    def _member(self, entry: MemberEntry) -> Member:
-        """Raises ValueError, OSError; Refused for a card that no authority of staff's issued."""
+    def _member(self, entry: MemberEntry, ders: tuple[bytes, ...]) -> Member:
+        """Raises ValueError; Refused for a card that no authority of staff's issued."""
         if not set(entry.roles) <= ROLES:
             raise ValueError(f"{entry.name}: no such role")
-        auth, key_management, card_auth = certificates_of(beside(self._file, entry.certificates))
+        auth, key_management, card_auth = ders
         loaded = certificate.load(auth)
         authorities = chain.authorities(self._anchors)
         # At the beginning of its life: acts outlive the card that signed them, and its authority.
