@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 API_UID, GATEWAY_UID, CARRIER_UID = 61011, 61012, 61013
 PORT: Final = 443
+SQLITE: Final = "db/centre.sqlite"
 FIRST_WIREGUARD_PORT: Final = 51820
 START_S: Final = 20.0
 NO_FINGER_S: Final = 180 * 86400  # an enrolment without a finger
@@ -83,7 +84,7 @@ class Centre:
         lease_s: int = 60,
         *,
         carries: bool = False,
-        database: str = "db/centre.sqlite",
+        database: str = SQLITE,
     ) -> None:
         """`carries`: WireGuard over TLS, too. `database`: a file in `root`, or PostgreSQL's URL."""
         self.root, self._database, self._carries = root, database, carries

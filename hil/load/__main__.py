@@ -1,9 +1,9 @@
 """How a centre bears many boxes: `python -m hil.load [--boxes N …] [--out FILE]`; needs root.
 
 Each step is so many boxes' Monday morning at a fresh centre (one API process, the gateway with real
-WireGuard peers on one interface, PostgreSQL where it is there): power-up, hello, lists; card in,
-hello, proof, attempt, receipt, lease, with real signatures and a TLS identity each. Then the leases
-are renewed every 30 s for a while, and some of the cards are revoked meanwhile. Writes
+WireGuard peers on one interface, PostgreSQL or, with --sqlite, a file): power-up, hello, lists;
+card in, hello, proof, attempt, receipt, lease, with real signatures and a TLS identity each. Then
+the leases are renewed every 30 s for a while, and some of the cards are revoked meanwhile. Writes
 build/load.json and load.png; exit status 1 if an aim is missed.
 
     wall_s                the first call .. the last lease
@@ -43,7 +43,9 @@ def main(arguments: list[str] | None = None) -> None:
     for boxes in given.boxes:
         revocations = min(REVOCATIONS, boxes // 2)
         last = boxes == given.boxes[-1]
-        measured = step.run(boxes, rng, given.renewals, revocations, restarts=last)
+        measured = step.run(
+            boxes, rng, given.renewals, revocations, restarts=last, sqlite=given.sqlite
+        )
         steps[str(boxes)] = row = figures(measured)
         print(f"{boxes} boxes: {json.dumps(row)}", flush=True)
     given.out.parent.mkdir(parents=True, exist_ok=True)
@@ -57,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m hil.load")
     parser.add_argument("--boxes", type=int, nargs="+", default=STEPS, help="a step each")
     parser.add_argument("--renewals", type=float, default=RENEWALS_S, help="seconds of them")
+    parser.add_argument("--sqlite", action="store_true", help="instead of PostgreSQL")
     parser.add_argument("--seed", type=int, default=1, help="who arrives when")
     parser.add_argument("--out", type=Path, default=Path("build/load.json"))
     return parser

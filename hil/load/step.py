@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from hil import scratch
 from hil.bench_processes import children, cpu_ns
-from hil.centre import PORT, PROJECTS, Centre
+from hil.centre import PORT, PROJECTS, SQLITE, Centre
 from hil.issuing import Issuing
 from hil.load import clients
 from hil.load.clients import Clients, Times
 from hil.load.crowd import Party, crowd
 from hil.net.topology import CENTRE4, Topology
+from hil.postgres import Cluster
+from hil.reload import reload_gateway
 from sdbox_agent.centre.https import Where
 from sdbox_agent.daemon.patience import FIRST_SPREAD_S
 from sdbox_centre.authority import pem_of
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 ARRIVALS_S: Final = 40.0  # in which people put their cards in, each when it pleases them
 LEASE_S: Final = 60  # renewed at half of it
+AWAY_S: Final = 20.0  # the database, at its restart
 LOOK_S: Final = 0.002
 
 
@@ -68,8 +71,10 @@ class Survived:
 class Bench:
     """A centre and its boxes, from `with` to its end."""
 
-    def __init__(self, boxes: int) -> None:
+    def __init__(self, boxes: int, *, sqlite: bool = False) -> None:
+        """On PostgreSQL, as a centre of some size is, or on SQLite's one file."""
         self._boxes = boxes
+        self.cluster = None if sqlite else Cluster()
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Bench:
@@ -80,7 +85,11 @@ class Bench:
             (root / "centre").mkdir(mode=0o755)
             (root / "boxes").mkdir(mode=0o700)
             issuing = Issuing()
-            self.centre = Centre(root / "centre", topology, issuing, LEASE_S)
+            database = SQLITE
+            if self.cluster is not None:
+                database = stack.enter_context(self.cluster).database()
+            at_root = (root / "centre", topology, issuing, LEASE_S)
+            self.centre = Centre(*at_root, database=database)
             self.parties = crowd(issuing, self.centre, self._boxes, PROJECTS[0].name)
             authority = root / "boxes/centre.pem"
             authority.write_bytes(pem_of(issuing.servers.certificate))
@@ -108,24 +117,32 @@ class Bench:
             return len(control.device().peers)
 
     def cpu_s(self) -> dict[str, float]:
-        """Processor time so far: the API, the gateway, its interfaces."""
+        """Processor time so far: the API, the gateway, its interfaces, the database's processes."""
         gateway = self.centre.gateway.pid
         spent_ns = {
             "api": cpu_ns(self.centre.api.pid),
             "gateway": cpu_ns(gateway),
             "wireguard": sum(map(cpu_ns, children(gateway))),
         }
+        if self.cluster is not None:
+            spent_ns["database"] = sum(map(cpu_ns, children(self.cluster.pid)))
         return {name: ns / 1e9 for name, ns in spent_ns.items()}
 
 
 def run(
-    boxes: int, rng: random.Random, renewals_s: float, revocations: int, *, restarts: bool = False
+    boxes: int,
+    rng: random.Random,
+    renewals_s: float,
+    revocations: int,
+    *,
+    restarts: bool = False,
+    sqlite: bool = False,
 ) -> Measured:
     """One step. `renewals_s`: how long renewals are watched before anybody is revoked.
 
     `restarts`: then each part of the centre is restarted, and at last the leases run out.
     """
-    with Bench(boxes) as bench:
+    with Bench(boxes, sqlite=sqlite) as bench:
         before = bench.cpu_s()
         measured = Measured(boxes, bench.clients.morning(morning(boxes, rng)))
         measured.morning_cpu_s = _since(before, bench.cpu_s())
@@ -169,25 +186,38 @@ def revocation_ms(bench: Bench, party: Party) -> float:
 def survived(bench: Bench, name: str) -> Survived:
     """Restart a part of the centre; every lease is renewed over it, or is lost."""
     before, begun_s = bench.peers(), time.monotonic()
-    RESTARTS[name](bench.centre)
+    RESTARTS[name](bench)
     away_s = time.monotonic() - begun_s
     time.sleep(LEASE_S)  # any lease that was not renewed since is over by then
     return Survived(before, bench.peers(), away_s)
 
 
-def _api(centre: Centre) -> None:
-    centre.end_api()
-    centre.start_api()
+def _api(bench: Bench) -> None:
+    bench.centre.end_api()
+    bench.centre.start_api()
 
 
-def _database(centre: Centre) -> None:
-    """Away, for a third of a lease: another holds it."""
-    with contextlib.closing(sqlite3.connect(centre.root / "db/centre.sqlite")) as held:
+def _gateway(bench: Bench) -> None:
+    reload_gateway(bench.centre)
+
+
+def _database(bench: Bench) -> None:
+    """Away for a while: ended and started again, or another holds the file."""
+    if bench.cluster is not None:
+        bench.cluster.stop()
+        time.sleep(AWAY_S)
+        bench.cluster.start()
+        return
+    with contextlib.closing(sqlite3.connect(bench.centre.root / SQLITE)) as held:
         held.execute("BEGIN EXCLUSIVE")
-        time.sleep(LEASE_S / 3)
+        time.sleep(AWAY_S)
 
 
-RESTARTS: Final[dict[str, Callable[[Centre], None]]] = {"api": _api, "database": _database}
+RESTARTS: Final[dict[str, Callable[[Bench], None]]] = {
+    "api": _api,
+    "gateway": _gateway,
+    "database": _database,
+}
 
 
 def outlived_s(bench: Bench, renewals: list[Call]) -> float:
