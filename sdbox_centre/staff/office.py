@@ -167,7 +167,8 @@ class Office:
         try:
             self.gateway.act(statement)
         except Refused as refusal:
-            log.warning("the gateway refuses an act: %s", refusal.code)
+            about = claimed(statement).subject
+            log.warning("the gateway refuses an act on %s: %s", about, refusal.code)
             return False
         return True
 
