@@ -26,8 +26,9 @@ WIRE_MIN: Final = 2
 WIRE_MAX: Final = 2
 MAX_REQUEST_BYTES: Final = 64 * 1024  # a proof with three certificates at their limit, in base64
 MAX_ANSWER_BYTES: Final = 128 * 1024
-MAX_BODY_BYTES: Final = 512 * 1024  # of the one answer that brings lists, each 128 KiB at most
 MAX_LISTS: Final = 8  # in one answer
+MAX_LIST_BYTES: Final = 128 * 1024  # as pki.revocation takes them
+MAX_BODY_BYTES: Final = MAX_LISTS * MAX_LIST_BYTES * 4 // 3 + 1024  # of the one answer with lists
 _HAVE: Final = re.compile(rf"[0-9a-f]{{64}}(,[0-9a-f]{{64}}){{0,{MAX_LISTS - 1}}}")
 
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+\Z")]
@@ -275,7 +276,7 @@ class CrlsAnswer(_Closed, frozen=True, kw_only=True):
     """
 
     crls: Annotated[
-        tuple[Annotated[bytes, Meta(max_length=128 * 1024)], ...], Meta(max_length=MAX_LISTS)
+        tuple[Annotated[bytes, Meta(max_length=MAX_LIST_BYTES)], ...], Meta(max_length=MAX_LISTS)
     ]
 
 

@@ -91,7 +91,7 @@ def test_the_largest_proof_fits_into_a_request() -> None:
 
 
 def test_the_largest_answer_fits_too() -> None:
-    crls = wire.CrlsAnswer(crls=(b"c" * 128 * 1024,) * 2)
+    crls = wire.CrlsAnswer(crls=(b"c" * wire.MAX_LIST_BYTES,) * wire.MAX_LISTS)
     assert wire.decode(wire.encode(crls), wire.CrlsAnswer) == crls
 
 
