@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     accepts = command("restore-accept", _restore_accept, "work on the back-up that was put back")
     accepts.add_argument("--motive", type=motive, required=True, help="why: it is written down")
     accepts.add_argument(
-        "--also", type=Path, action="append", default=[],
+        "--also", type=_there, action="append", default=[],
         help="what another machine's API remembers, brought here",
     )  # fmt: skip
     verbs.add_to(commands)
@@ -133,6 +133,14 @@ def _init(options: Namespace) -> None:
     store = processes.store_of(options.config, load(options.config, ApiSettings))
     store.create()
     store.close()
+
+
+def _there(name: str) -> Path:
+    """A file that is there: SQLite would make it. Raises ArgumentTypeError."""
+    path = Path(name)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no {name}")
+    return path
 
 
 def _restore_accept(options: Namespace) -> None:

@@ -1,5 +1,6 @@
 """The commands that are nobody's act. Staff's verbs: tests/sdbox_centre/staff/test_commands.py."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from sdbox_agent import errors
 from sdbox_centre import cli
+from sdbox_centre.memory import Memory, Taken
 from tests.sdbox_centre.settled import settings
 from tests.sdbox_centre.world import World
 
@@ -34,3 +36,24 @@ def test_settings_that_are_not_there_are_said_in_words(
     with pytest.raises(SystemExit, match="1"):
         cli.main(["init", "--config", str(tmp_path / "none.toml")])
     assert errors.table()["config-invalid"].sentence["en"] in capsys.readouterr().err
+
+
+def test_a_back_up_is_worked_on_once_that_was_accepted(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = Path(settings(world)[0])
+    api.write_text('remembered = "remembered"\n' + api.read_text())
+    cli.main(["init", "--config", str(api)])
+    with contextlib.closing(Memory(world.root / "remembered")) as memory:
+        memory.keep([Taken(7, "card", "ab" * 32, 0)])
+    with pytest.raises(SystemExit, match="1"):
+        cli.main(["holder", "list", "--config", str(api)])
+    assert errors.table()["database-restored"].sentence["en"] in capsys.readouterr().err
+    accept = ["restore-accept", "--config", str(api), "--motive", "test"]
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*accept, "--also", str(world.root / "none")])
+    assert not (world.root / "none").exists()
+    capsys.readouterr()
+    cli.main(accept)
+    assert capsys.readouterr().out == f"card {'ab' * 32}\n"
+    cli.main(["holder", "list", "--config", str(api)])
