@@ -5,29 +5,22 @@ and its sessions go on at the other; the database is away for a moment, and they
 card is revoked, and its session is refused.
 """
 
-import os
-import shutil
 import signal
-import stat
-import subprocess
-import tempfile
 from pathlib import Path
 
 import msgspec
 
-from hil.net.process import CODE, REPOSITORY
 from hil.postgres import Cluster
 from tests.sdbox_centre import tls
-from tests.sdbox_centre.rig import bind_over, own_network
 from tests.sdbox_centre.rig_processes import (
     API,
     GATEWAY,
     PORT,
-    RUN,
     listening,
     peers,
     prepare,
     refused,
+    rig,
     running,
     staff_of,
 )
@@ -62,28 +55,12 @@ class Both:
         self._clients.remove(client)
 
 
-def main() -> None:
-    run = Path(f"/run/sdbox-test-{os.getpid()}")
-    run.mkdir(mode=0o755)
-    root = Path(tempfile.mkdtemp(prefix="sdbox-test-", dir="/run"))
-    node = tempfile.mktemp(prefix="sdbox-test-")  # not under /run: no devices there
-    try:
-        own_network((str(run), RUN))
-        bind_over(str(REPOSITORY), str(CODE))  # these users may not reach the directory itself
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        os.chown(run, GATEWAY, GATEWAY)
-        os.mknod(node, stat.S_IFCHR | 0o600, os.stat("/dev/net/tun").st_rdev)
-        os.chown(node, GATEWAY, GATEWAY)
-        bind_over(node, "/dev/net/tun")  # as a udev rule of the centre would let it
-        with Cluster(durable=False) as cluster:
-            play(root, cluster)
-    finally:
-        Path(node).unlink(missing_ok=True)
-        shutil.rmtree(run)
-        shutil.rmtree(root)
+def play(root: Path) -> None:
+    with Cluster(durable=False) as cluster:
+        play_on(cluster, root)
 
 
-def play(root: Path, cluster: Cluster) -> None:
+def play_on(cluster: Cluster, root: Path) -> None:
     database = cluster.database()
     world, api, gateway, _ = prepare(root, database)
     second = root / "second.toml"
@@ -134,4 +111,4 @@ def play(root: Path, cluster: Cluster) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    rig(play)
