@@ -6,11 +6,11 @@ import contextlib
 import os
 import shlex
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hil import scratch
 from hil.net.process import REPOSITORY, Process, Unit
 from hil.vm.image import compile_all, disk_of
 
@@ -49,9 +49,11 @@ def run(image: Image, command: Sequence[str], within_s: float) -> Result:
 
     What it says is on our standard output. Raises NoResult, ChildFailed.
     """
-    with tempfile.TemporaryDirectory(prefix="sdbox-vm-") as made:
-        code, result = Path(made) / "code.ext4", Path(made) / "result"
-        _code_disk(Path(made) / "code", command, code)
+    with contextlib.ExitStack() as stack:
+        room = scratch.made("vm")
+        stack.callback(shutil.rmtree, room)
+        code, result = room / "code.ext4", room / "result"
+        _code_disk(room / "code", command, code)
         result.touch()
         os.truncate(result, RESULT_BYTES)
         _boot(arguments(image, code, result), within_s)
