@@ -6,6 +6,9 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from sdbox_agent.centre import wire
+from sdbox_agent.errors import DecodeError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -21,6 +24,10 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "project": ("id", "label", "levels", "state", "contract_until_s", "countries", "signed"),
     "grant": ("holder", "project", "role", "undertaking_s", "not_after_s", "signed"),
     "box": ("name", "state", "place", "country", "rental_until_s", "signed"),
+    "health": (
+        *("name", "state", "heard_s", "doing", "tunnel", "readers", "sensor"),
+        *("audit_percent", "agent_version"),
+    ),
     "session": ("box", "name", "state", "card", "level", "project", "started_s"),
     "pending": ("id", "kind", "subject", "by", "at_s", "motive"),
     "act": ("seq", "at_s", "kind", "subject", "n", "by", "motive"),
@@ -42,6 +49,17 @@ def plain_act(act: Act) -> Plain:
     """What it says."""
     said = {name: getattr(act, name) for name in act.__struct_fields__}
     return {"kind": act.__struct_config__.tag, "subject": act.subject, **plain(said)}
+
+
+def plain_health(name: str, state: str, heard_s: int | None, body: bytes | None) -> Plain:
+    """A box, and what it last said of itself: nothing if it never did, or in another version."""
+    told: Plain = {"name": name, "state": state, "heard_s": heard_s}
+    try:
+        said = wire.decode(body or b"", wire.HealthRequest)
+    except DecodeError:
+        return told
+    words = ("tunnel", "readers", "sensor", "audit_percent", "agent_version", "utc_s")
+    return {**told, "doing": said.state, **{word: getattr(said, word) for word in words}}
 
 
 def as_json(value: object) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select
 
@@ -19,7 +19,7 @@ from sdbox_centre.staff.acts import TABLES
 from sdbox_centre.staff.ledger import claimed
 from sdbox_centre.staff.office import Pending
 from sdbox_centre.staff.signer import countersigned, signed
-from sdbox_centre.tables import acts, sessions
+from sdbox_centre.tables import acts, boxes, links, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from sdbox_centre.staff.signer import Signer
 
     Cards = Callable[[], AbstractContextManager[Signer]]
+
+_HEALTH: Final = (
+    select(boxes.c.name, boxes.c.state, links.c.health_s, links.c.health)
+    .join_from(boxes, links, isouter=True)
+    .order_by(boxes.c.name)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,12 @@ class Station:
                 for row in tx.execute(select(TABLES[kind])).all()
             ]
         self._say_rows(kind, found)
+
+    def health(self) -> None:
+        """Of every box: when it was last heard on its link, and what it said of itself then."""
+        with self.office.store.begin() as tx:
+            found = tx.execute(_HEALTH).all()
+        self._say_rows("health", [shown.plain_health(*row) for row in found])
 
     def sessions(self) -> None:
         """The live ones."""

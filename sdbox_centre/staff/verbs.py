@@ -148,6 +148,7 @@ VERBS: Final[dict[str, dict[str, Typed]]] = {
         "suspend": Typed(commands.box_state("suspended"), "no answer", _named("box")),
         "resume": Typed(commands.box_state("active"), "answered again", _named("box")),
         "retire": Typed(commands.box_state("retired"), "for good", _named("box")),
+        "health": _shows(lambda at: at.health(), "when each was last heard, and what it said"),
         "list": _rows("box"),
     },
     "session": {

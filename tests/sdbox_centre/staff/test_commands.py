@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from sdbox_agent import errors
-from sdbox_centre import cli
+from sdbox_agent.centre import wire
+from sdbox_centre import cli, linkrows
 from sdbox_centre.staff.commands import utc, words
 from sdbox_centre.staff.signer import KeySigner
+from sdbox_centre.store import Store
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.settled import pem, settings
 from tests.sdbox_centre.world import World
@@ -141,6 +143,24 @@ def test_two_at_one_station(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None
     now_s = str(desk.world.clock.utc)
     assert desk.both("window", "plan", now_s, "10")["entered"]["until_s"] == int(now_s) + 600
     desk.fails("act-impossible", "window", "plan", now_s, "11", *WHY)
+
+
+def test_how_each_box_is_and_when_it_was_heard(desk: Desk) -> None:
+    world = desk.world
+    tls, statement = pem(world, "tls", world.box.tls_der), pem(world, "st", world.box.statement_der)
+    desk.run("box", "add", "test-box-01", tls, statement, *WHY)
+    never = {"name": "test-box-01", "state": "ordered", "heard_s": None}
+    assert desk.told("box", "health") == {"health": [never]}
+    said = wire.encode(world.box.health(1, readers=2, sensor=False))
+    with contextlib.closing(Store(world.root / "cli.db")) as store:
+        for body in (said, b"of another version"):
+            with store.begin() as tx:
+                linkrows.tell(tx, "test-box-01", wire.NewCrls(), 1)
+                linkrows.health(tx, "test-box-01", body, 1767312000)
+            lines = desk.run("box", "health").splitlines()
+            first = ["test-box-01", "ordered", "2026-01-02", "00:00"]
+            rest = ["idle", "NO", "2", "NO", "3", "0.1.0"] if body == said else ["-"] * 6
+            assert lines[1].split() == first + rest
 
 
 def test_members_come_as_a_list(desk: Desk) -> None:
