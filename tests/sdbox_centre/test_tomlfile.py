@@ -14,7 +14,7 @@ def test_settings_name_what_is_wrong_with_them(tmp_path: Path, kind: type) -> No
         path.write_text(text)
         with pytest.raises(Fault, match="config-invalid") as caught:
             load(path, kind)
-        assert str(caught.value.__cause__)
+        assert str(path) in str(caught.value.__cause__)
     with pytest.raises(Fault, match="config-invalid"):
         load(tmp_path / "absent.toml", kind)
 
