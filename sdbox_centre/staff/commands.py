@@ -81,9 +81,11 @@ def _first_or_next(at: Station, kind: type[Kind], why: str, **said: Any) -> Kind
 
 
 def _is_so(at: Station, kind: type[Kind], said: dict[str, Any]) -> bool:
-    """Whether the newest act on it says that already."""
-    newest = at.office.newest(kind.subject_of(said))
-    return newest is not None and all(getattr(newest, name) == said[name] for name in said)
+    """Whether the newest act on it says that already, and nothing was taken away since."""
+    subject = kind.subject_of(said)
+    newest = at.office.newest(subject)
+    says = newest is not None and all(getattr(newest, name) == said[name] for name in said)
+    return says and at.office.stands(subject)
 
 
 # -- people and their cards ------------------------------------------------------------------------
