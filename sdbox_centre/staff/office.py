@@ -277,5 +277,5 @@ def _about(act: Act, names: tuple[str, ...]) -> dict[str, Any]:
 def _saying_what_can_be() -> Iterator[None]:
     try:
         yield
-    except (ValueError, TypeError):
-        raise Refused("act-impossible") from None
+    except (ValueError, TypeError) as error:
+        raise Refused("act-impossible") from error.__cause__ or error  # the field, and why
