@@ -135,6 +135,9 @@ def served(cards: CardRules, desks: Lists | None, now_s: int) -> tuple[bytes, ..
 
 
 def certificates_of(pem: Path) -> tuple[bytes, ...]:
-    """The certificates in a PEM file, as DER. Raises OSError, ValueError."""
-    loaded = x509.load_pem_x509_certificates(pem.read_bytes())
+    """The certificates in a PEM file, as DER. Raises OSError; ValueError, which names the file."""
+    try:
+        loaded = x509.load_pem_x509_certificates(pem.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{pem}: no certificates in PEM") from error
     return tuple(one.public_bytes(Encoding.DER) for one in loaded)

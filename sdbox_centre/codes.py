@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sdbox_agent.errors import Fault, Refused
+from sdbox_agent.errors import Fault
 from sdbox_centre import onetime, rows
 
 if TYPE_CHECKING:
@@ -77,11 +77,8 @@ def load(path: Path) -> Codes:
 
 
 def make_key(path: Path, random_bytes: Callable[[int], bytes]) -> None:
-    """A new key file, for its owner alone; one that is there stays. Raises Refused."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise Refused("request-invalid") from None
+    """A new key file, for its owner alone; one that is there stays. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(random_bytes(KEY_BYTES))
         file.flush()

@@ -226,9 +226,9 @@ class GatewayClient:
         with self._lock:
             try:
                 answer = decode_answer(self._send(encode(request)))
-            except (OSError, DecodeError):  # TimeoutError is an OSError
+            except (OSError, DecodeError) as error:  # TimeoutError is an OSError
                 self._drop()
-                raise Fault("centre-fault") from None
+                raise Fault("centre-fault") from ConnectionError(f"gateway: {error}")
         if isinstance(answer, No):
             raise errors.error(answer.code)
         if not isinstance(answer, expected):

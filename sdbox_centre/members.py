@@ -1,7 +1,8 @@
 """A project's list of members as its lead sends it: CSV (RFC 4180), read whole or not at all.
 
-Columns: holder (a pseudonym), project, role (member or lead), undertaking (the day on which the
-holder signed the project's undertaking, YYYY-MM-DD; empty: not yet). Grants nothing by itself.
+UTF-8, with or without the mark of it that spreadsheets write. Columns: holder (a pseudonym),
+project, role (member or lead), undertaking (the day on which the holder signed the project's
+undertaking, YYYY-MM-DD; empty: not yet). Grants nothing by itself.
 """
 
 from __future__ import annotations
@@ -42,11 +43,13 @@ def parse(data: bytes, today: dt.date) -> tuple[Member, ...]:
     if len(data) > MAX_BYTES:
         raise DecodeError("list of members: too long")
     try:
-        lines = list(csv.reader(io.StringIO(data.decode(), newline=""), strict=True))
+        lines = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error):
-        raise DecodeError("list of members: not CSV") from None
-    if not lines or lines[0] != COLUMNS or len(lines) > MAX_MEMBERS + 1:
-        raise DecodeError("list of members: not these columns, or too many lines")
+        raise DecodeError("list of members: not CSV in UTF-8") from None
+    if not lines or lines[0] != COLUMNS:
+        raise DecodeError(f"list of members: line 1: not {','.join(COLUMNS)}")
+    if len(lines) > MAX_MEMBERS + 1:
+        raise DecodeError("list of members: too many lines")
     members = tuple(_member(number, line, today) for number, line in enumerate(lines[1:], 2))
     if len({(one.holder, one.project) for one in members}) != len(members):
         raise DecodeError("list of members: somebody stands there twice")

@@ -120,6 +120,8 @@ def tls_context(certificate: Path, key: Path, box_anchors: Path) -> ssl.SSLConte
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
     context.num_tickets = 0
+    for file in (certificate, key, box_anchors):
+        file.open("rb").close()  # OpenSSL does not say which of them it can't read
     context.load_cert_chain(certificate, key)
     context.load_verify_locations(box_anchors)
     return context

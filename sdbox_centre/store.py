@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, insert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from sdbox_agent.errors import Fault
@@ -141,6 +141,11 @@ class Store:
         except (OperationalError, PoolTimeoutError) as error:
             self._trusted = False
             raise Away("centre-fault") from error
+        except DatabaseError as error:
+            if type(error) is not DatabaseError:  # the database's word on a question of ours
+                raise
+            self._trusted = False
+            raise Away("centre-fault") from error  # SQLite's: no database, or a damaged one
 
     def _watched(self, tx: Connection, most_s: float) -> AbstractContextManager[None]:
         if self._overdue is None:

@@ -21,8 +21,10 @@ def load(path: Path, kind: type[Setting]) -> Setting:
         with path.open("rb") as file:
             text = file.read(MAX_FILE_BYTES)
         return msgspec.convert(tomllib.loads(text.decode()), kind)
-    except (OSError, ValueError) as error:  # TOML's and msgspec's errors are ValueErrors
+    except OSError as error:
         raise Fault("config-invalid") from error
+    except ValueError as error:  # TOML's and msgspec's are ValueErrors, and name no file
+        raise Fault("config-invalid") from ValueError(f"{path}: {error}")
 
 
 def beside(settings_file: Path, name: str) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sdbox_agent.errors import Refused
-from sdbox_agent.pki import certificate, holder
+from sdbox_agent.pki import certificate, holder, oids
 from sdbox_agent.pki.holder import CardCertificates
 from sdbox_centre import members
 from sdbox_centre.cardrules import certificates_of
@@ -56,9 +56,16 @@ def motive(text: str) -> str:
     return text
 
 
-def _der(path: str) -> bytes:
-    (one,) = certificates_of(Path(path))
-    return one
+def _der(path: str, usage: str | None = None, policy: str | None = None) -> bytes:
+    """The one certificate in a file. Raises OSError; ValueError if it is for something else."""
+    ders = certificates_of(Path(path))
+    if len(ders) != 1:
+        raise ValueError(f"{path}: not one certificate")
+    one = certificate.load(ders[0])
+    is_for_usage = usage is None or usage in certificate.extended_usages(one)
+    if not is_for_usage or (policy is not None and policy not in certificate.policies(one)):
+        raise ValueError(f"{path}: a certificate for something else")
+    return ders[0]
 
 
 def _card(text: str) -> bytes:
@@ -81,9 +88,11 @@ def _first_or_next(at: Station, kind: type[Kind], why: str, **said: Any) -> Kind
 
 
 def _is_so(at: Station, kind: type[Kind], said: dict[str, Any]) -> bool:
-    """Whether the newest act on it says that already."""
-    newest = at.office.newest(kind.subject_of(said))
-    return newest is not None and all(getattr(newest, name) == said[name] for name in said)
+    """Whether the newest act on it says that already, and nothing was taken away since."""
+    subject = kind.subject_of(said)
+    newest = at.office.newest(subject)
+    says = newest is not None and all(getattr(newest, name) == said[name] for name in said)
+    return says and at.office.stands(subject)
 
 
 # -- people and their cards ------------------------------------------------------------------------
@@ -101,12 +110,20 @@ def holder_remove(at: Station, o: Namespace) -> None:
 
 def card_add(at: Station, o: Namespace) -> None:
     """A holder's card: its 9A, 9D and 9E certificates, PEM."""
-    hashes = CardCertificates(_der(o.auth), _der(o.keys), _der(o.cardauth)).hashes()
+    three = (
+        _der(o.auth, policy=oids.POLICY_AUTH),
+        _der(o.keys, policy=oids.POLICY_KEY_MANAGEMENT),
+        _der(o.cardauth, policy=oids.POLICY_CARD_AUTH),
+    )
+    guids = {holder.guid(certificate.load(one)) for one in three}
+    if len(guids) != 1:
+        raise ValueError("certificates of more than one card")
+    hashes = CardCertificates(*three).hashes()
     said = {
         "card": hashes.auth,
         "key_management_sha256": hashes.key_management,
         "card_auth_sha256": hashes.card_auth,
-        "guid": holder.guid(certificate.load(_der(o.auth))),
+        "guid": guids.pop(),
     }
     at.act(at.office.draft(payload.Card, o.motive, holder=o.holder, **said))
 
@@ -206,8 +223,9 @@ def _said(one: Member) -> dict[str, Any]:
 
 def box_add(at: Station, o: Namespace) -> None:
     """A box that was ordered: its TLS and its statement certificate, PEM."""
-    said = {"tls_sha256": hashlib.sha256(_der(o.tls)).digest(), **_given(o, _BOX)}
-    keys = {"statement_certificate": _der(o.statement)}
+    tls = _der(o.tls, usage=oids.CLIENT_AUTH)
+    said = {"tls_sha256": hashlib.sha256(tls).digest(), **_given(o, _BOX)}
+    keys = {"statement_certificate": _der(o.statement, usage=oids.USAGE_BOX)}
     at.act(at.office.draft(payload.Box, o.motive, box=o.box, **keys, **said))
 
 

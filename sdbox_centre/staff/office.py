@@ -16,16 +16,16 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from sdbox_agent.errors import Fault, Refused
-from sdbox_centre.staff import making, payload
+from sdbox_centre.staff import columns, making, payload
 from sdbox_centre.staff.ledger import FRESH_S, claimed
-from sdbox_centre.staff.payload import Act, Box, Device, EndSession, Unlock, Window
+from sdbox_centre.staff.payload import Act, Device, EndSession, Unlock, Window
 from sdbox_centre.store import note
 from sdbox_centre.tables import acts, enrolments, proposals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from sdbox_centre.codes import Codes
     from sdbox_centre.staff.acts import Acts
@@ -109,10 +109,24 @@ class Office:
         with _saying_what_can_be():
             again = {"n": before.n + 1, "utc_s": self.utc_s(), "motive": motive}
             act = _whole(msgspec.structs.replace(before, **again, **said))
-        # A box that the centre has suspended by itself is, by staff's word, still active.
-        if act.restates(before) and not isinstance(act, Box):
+        if act.restates(before) and self.stands(act.subject):
             raise Refused("act-impossible")
         return act
+
+    def stands(self, subject: str) -> bool:
+        """Whether the row is there and as the newest act on it says, no less. Raises Refused.
+
+        The centre suspends a box, and after a restore closes projects and takes grants away, by
+        itself: by staff's word all of that still is, and they may say so again.
+        """
+        with self.store.begin() as tx:
+            signed = self.acts.newest(tx, subject)
+            fact = None if signed is None else columns.fact_of(signed)
+            if fact is None:
+                return True
+            at = fact.table.c
+            same = [at[name].is_not_distinct_from(value) for name, value in fact.row.items()]
+            return tx.execute(select(at.act).where(*same)).first() is not None
 
     # -- entering --------------------------------------------------------------------------------
 
@@ -152,7 +166,7 @@ class Office:
         """What waits for a second person."""
         with self.store.begin() as tx:
             rows_ = tx.execute(select(proposals).order_by(proposals.c.at_s)).all()
-        return [Pending(row.id, claimed(row.statement), row.by, row.at_s) for row in rows_]
+        return [one for row in rows_ if (one := _pending(row)) is not None]
 
     def deliver(self) -> int:
         """Hand the gateway every act there is, in their order; how many it has then.
@@ -232,6 +246,15 @@ class Office:
         return self.codes.provision(tx, enrolment, self.random_bytes)
 
 
+def _pending(row: Row[Any]) -> Pending | None:
+    """None for a row that no office wrote: the others wait all the same."""
+    try:
+        return Pending(row.id, claimed(row.statement), row.by, row.at_s)
+    except Refused:
+        log.critical("a proposal that is no act: %s", row.id.hex())
+        return None
+
+
 def _whole(act: Kind) -> Kind:
     """The act, every field of which is what it should be. Raises DecodeError."""
     payload.parse(payload.encode(act))
@@ -254,5 +277,5 @@ def _about(act: Act, names: tuple[str, ...]) -> dict[str, Any]:
 def _saying_what_can_be() -> Iterator[None]:
     try:
         yield
-    except (ValueError, TypeError):
-        raise Refused("act-impossible") from None
+    except (ValueError, TypeError) as error:
+        raise Refused("act-impossible") from error.__cause__ or error  # the field, and why

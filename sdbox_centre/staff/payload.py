@@ -254,8 +254,8 @@ def parse(payload: bytes) -> Act:
         raise DecodeError("act too large")
     try:
         act = _decoder.decode(payload)
-    except (ValueError, RecursionError):  # msgspec's and UTF-8's errors are ValueErrors
-        raise DecodeError("act") from None
+    except (ValueError, RecursionError) as error:  # msgspec's and UTF-8's errors are ValueErrors
+        raise DecodeError("act") from error
     if _encoder.encode(act) != payload:
         raise DecodeError("act not in its one form")
     return act

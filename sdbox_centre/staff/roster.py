@@ -142,6 +142,8 @@ class RosterSource:
         """Raises ValueError; Refused for a card that no authority of staff's issued."""
         if not set(entry.roles) <= ROLES:
             raise ValueError(f"{entry.name}: no such role")
+        if len(ders) != 3:
+            raise ValueError(f"{entry.name}: not 9A, 9D and 9E, in this order")
         auth, key_management, card_auth = ders
         loaded = certificate.load(auth)
         authorities = chain.authorities(self._anchors)

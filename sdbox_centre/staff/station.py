@@ -63,7 +63,12 @@ class Station:
         if self.with_second:
             statements = self._countersigned(statements)
         for statement in statements:
-            self._say_made(self.office.offer(statement, reference))
+            try:
+                made = self.office.offer(statement, reference)
+            except Refused:
+                self._note(f"not entered, nor what comes after: {claimed(statement).subject}")
+                raise
+            self._say_made(made)
 
     def confirm(self, wanted: str) -> None:
         """Sign what somebody else proposed: told by the beginning of its name."""

@@ -26,8 +26,36 @@ def test_a_centre_describes_itself_and_makes_its_key(
     Path(api).write_text('otp_key = "otp.key"\n' + Path(api).read_text())
     cli.main(["make-otp-key", "--config", api])
     assert (world.root / "otp.key").stat().st_mode & 0o777 == 0o600
-    with pytest.raises(SystemExit, match="1"):
+    with pytest.raises(SystemExit, match="2"):
         cli.main(["make-otp-key", "--config", api])  # never over another
+    assert "otp.key" in capsys.readouterr().err
+
+
+def test_what_another_machine_remembers_is_never_an_empty_file_made_here(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api, _ = settings(world)
+    cli.main(["init", "--config", api])
+    mistyped = world.root / "remembred"
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["restore-accept", "--config", api, "--motive", "x", "--also", str(mistyped)])
+    assert "remembred" in capsys.readouterr().err
+    assert not mistyped.exists()
+
+
+def test_a_database_that_is_none_or_damaged_is_said_in_words(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api, _ = settings(world)
+    cli.main(["init", "--config", api])
+    database = world.root / "cli.db"
+    for damaged in (b"no database" * 500, database.read_bytes()[:5000]):
+        for beside in world.root.glob("cli.db-*"):
+            beside.unlink()
+        database.write_bytes(damaged)
+        with pytest.raises(SystemExit, match="1"):
+            cli.main(["init", "--config", api])
+        assert errors.table()["centre-fault"].sentence["en"] in capsys.readouterr().err
 
 
 def test_settings_that_are_not_there_are_said_in_words(

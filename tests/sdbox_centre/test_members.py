@@ -41,6 +41,7 @@ def written(lines: list[Member]) -> bytes:
 @given(listed)
 def test_what_was_written_is_read(lines: list[Member]) -> None:
     assert parse(written(lines), TODAY) == tuple(lines)
+    assert parse("\ufeff".encode() + written(lines), TODAY) == tuple(lines)
 
 
 @given(st.binary() | st.text().map(lambda text: HEAD + text.encode()))
@@ -76,7 +77,9 @@ def test_one_line_out_of_order_refuses_the_list(line: str, said: str) -> None:
         parse(HEAD + line.encode() + b"\n", TODAY)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff", b"holder,project,role\n", b"\xef\xbb\xbf" + HEAD])
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff", b"holder,project,role\n", HEAD.decode().encode("utf-16")]
+)
 def test_a_list_has_its_columns(data: bytes) -> None:
     with pytest.raises(DecodeError):
         parse(data, TODAY)

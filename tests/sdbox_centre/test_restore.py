@@ -13,6 +13,7 @@ from sdbox_agent.errors import Fault, SdboxError
 from sdbox_centre import memory, restore
 from sdbox_centre.engines import Database
 from sdbox_centre.memory import Memory
+from sdbox_centre.staff import payload
 from sdbox_centre.store import Store
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.databases import BOTH, POSTGRESQL
@@ -151,6 +152,29 @@ def test_nothing_else_that_staff_took_away_comes_back(
     with refused(code):
         one.hello()
         one.prove()
+
+
+def test_staff_may_give_again_what_a_restore_took(world: World, backups: Backups) -> None:
+    backups.take()
+    world.staff.withdraw("test-holder-01", PROJECT, "test")
+    world.staff.close_project(PROJECT, "test")
+    backups.put_back()
+    accept(world)
+    staff, office = world.staff, world.office
+    for kind, said in (
+        (payload.Project, {"project": PROJECT}),
+        (payload.Grant, {"holder": "test-holder-01", "project": PROJECT}),
+    ):
+        before = office.newest(kind.subject_of(said))
+        assert isinstance(before, kind)
+        assert not office.stands(before.subject)
+        staff.enter(office.change(kind, "given again", **said))
+        assert office.stands(before.subject)
+        with refused("act-impossible"):
+            office.change(kind, "and again", **said)
+    one = session(world)
+    one.hello()
+    one.prove()
 
 
 def test_no_session_and_no_challenge_of_then_goes_on(world: World, backups: Backups) -> None:

@@ -387,3 +387,9 @@ def test_descriptors_last_for_every_connection_there_may_be() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (allowed, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (there := tmp_path / "there.pem").touch()
+    with pytest.raises(FileNotFoundError, match="boxes"):
+        server.tls_context(there, there, tmp_path / "boxes.pem")

@@ -243,6 +243,38 @@ def test_what_is_not_understood_is_said_in_one_line_and_exits_with_2(
     assert said in desk.capsys.readouterr().err.splitlines()[-1]
 
 
+def test_a_certificate_for_something_else_is_not_entered(desk: Desk) -> None:
+    world = desk.world
+    first, second = (w.make_card(world.cards, n, world.now).certificates for n in (1, 2))
+    auth, keys = pem(world, "9a", first.auth), pem(world, "9d", first.key_management)
+    cardauth, other = pem(world, "9e", first.card_auth), pem(world, "9e-2", second.card_auth)
+    tls, statement = pem(world, "tls", world.box.tls_der), pem(world, "st", world.box.statement_der)
+    (both := world.root / "both.pem").write_bytes(Path(auth).read_bytes() * 2)
+    (none := world.root / "none.pem").write_bytes(b"none")
+    for typed, said in (
+        (("card", "add", "test-holder-01", keys, auth, cardauth), "something else"),
+        (("card", "add", "test-holder-01", auth, keys, other), "more than one card"),
+        (("card", "add", "test-holder-01", str(both), keys, cardauth), "both.pem: not one"),
+        (("card", "add", "test-holder-01", str(none), keys, cardauth), "none.pem: no cert"),
+        (("box", "add", "test-box-01", statement, tls), "something else"),
+        (("box", "add", "test-box-01", tls, auth), "something else"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            desk.run(*typed, *WHY)
+        assert said in desk.capsys.readouterr().err
+
+
+def test_what_is_impossible_is_said_with_its_field_or_its_subject(desk: Desk) -> None:
+    for typed, said in (
+        (("project", "add", "p", "Label", "face-match"), "levels"),
+        (("window", "plan", "2026-06-01", "11"), "ten minutes"),
+        (("grant", "add", "nobody", "no-project"), "not entered, nor what comes after: grant/"),
+    ):
+        with pytest.raises(SystemExit, match="1"):
+            desk.run(*typed, *WHY)
+        assert said in desk.capsys.readouterr().err
+
+
 def test_dates_and_lists_are_read_in_one_way() -> None:
     assert utc("2026-01-02") == 1767312000
     assert utc("1767312000") == 1767312000

@@ -1,6 +1,6 @@
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from hil.staff import MOTIVE
 from sdbox_agent.errors import Fault, Refused, SdboxError
@@ -260,6 +260,14 @@ def test_a_proposal_ends_after_a_week(world: World, card: w.Card) -> None:
         confirm(world, pending)
     propose(world, without_finger(world, card))  # somebody takes it up: the lapsed one goes
     assert len(world.office.pending()) == 1
+
+
+def test_a_proposal_that_is_no_act_hides_no_other(world: World, card: w.Card) -> None:
+    pending = propose(world, without_finger(world, card))
+    row = {"id": bytes(32), "statement": b"{}", "by": "nobody", "at_s": world.clock.utc}
+    with world.store.begin() as tx:
+        tx.execute(insert(tables.proposals), {**row, "reference": None})
+    assert [one.id for one in world.office.pending()] == [pending.id]
 
 
 def test_somebody_elses_act_in_between_makes_a_proposal_void(world: World) -> None:
