@@ -145,7 +145,7 @@ def _there(name: str) -> Path:
 
 def _restore_accept(options: Namespace) -> None:
     store = processes.store_of(options.config, load(options.config, ApiSettings))
-    others = [Memory(path.resolve(strict=True)) for path in options.also]  # none is made here
+    others = [Memory(path) for path in options.also]
     for gone in restore.accept(store, utc_s(), options.motive, others):
         print(gone)  # noqa: T201  what staff have to look at: the database knows nothing of it
     store.close()

@@ -9,6 +9,7 @@ import logging
 import secrets
 import signal
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdbox_agent.centre.wire import Policy
@@ -35,8 +36,6 @@ from sdbox_centre.tomlfile import beside, load
 from sdbox_centre.wireguard import named_descriptors
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fastapi import FastAPI
 
     from sdbox_centre.codes import Codes
@@ -71,8 +70,13 @@ def store_of(settings_file: Path, settings: ApiSettings) -> Store:
 
     Raises Fault: config-invalid, disk-failed.
     """
-    remembered = settings.remembered and Memory(beside(settings_file, settings.remembered))
-    return Store(engines.parse(settings.database, settings_file.parent), remembered or None)
+    database = engines.parse(settings.database, settings_file.parent)
+    if settings.remembered is None:
+        return Store(database)
+    remembered = beside(settings_file, settings.remembered)
+    if isinstance(database, Path) and remembered.resolve() == database.resolve():
+        raise Fault("config-invalid") from ValueError("remembered: the database itself")
+    return Store(database, Memory(remembered))
 
 
 def _catch_up(office: Office) -> None:

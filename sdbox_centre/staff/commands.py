@@ -189,6 +189,8 @@ def project_state(state: str) -> Verb:
 
 def grant_add(at: Station, o: Namespace) -> None:
     """A holder may enter a project, once the undertaking is signed."""
+    if o.undertaking_s is not None and o.undertaking_s > at.office.utc_s():
+        raise ValueError("undertaking: a day to come")
     said = {"holder": o.holder, "project": o.project, "withdrawn": False, **_given(o, _GRANT)}
     at.act(_first_or_next(at, payload.Grant, o.motive, **said))
 
@@ -209,6 +211,9 @@ def grant_import(at: Station, o: Namespace) -> None:
     new = [said for said in map(_said, listed) if not _is_so(at, payload.Grant, said)]
     if not new:
         raise Refused("act-impossible")
+    for name in sorted({f"{kind}/{said[kind]}" for said in new for kind in ("holder", "project")}):
+        if at.office.newest(name) is None:
+            raise ValueError(f"{name}: not known here, and nobody of the list is entered")
     at.act_all(_first_or_next(at, payload.Grant, o.motive, **said) for said in new)
 
 

@@ -85,3 +85,13 @@ def test_a_back_up_is_worked_on_once_that_was_accepted(
     cli.main(accept)
     assert capsys.readouterr().out == f"card {'ab' * 32}\n"
     cli.main(["holder", "list", "--config", str(api)])
+
+
+def test_what_is_remembered_is_not_in_the_database_itself(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = Path(settings(world)[0])
+    api.write_text('remembered = "./cli.db"\n' + api.read_text())
+    with pytest.raises(SystemExit, match="1"):
+        cli.main(["init", "--config", str(api)])
+    assert "the database itself" in capsys.readouterr().err

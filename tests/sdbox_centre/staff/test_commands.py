@@ -177,8 +177,14 @@ def test_members_come_as_a_list(desk: Desk) -> None:
         ("test-holder-02", "member", None),
     ]
     desk.fails("act-impossible", "grant", "import", str(members), *WHY)  # nothing new
-    with members.open("a") as more:
-        more.write("test-holder-03,p,member,\n")
+    whole = members.read_text()
+    members.write_text(f"{whole}test-holder-03,p,member,\ntest-holder-04,p,member,\n")
+    with pytest.raises(SystemExit, match="2"):
+        desk.run("grant", "import", str(members), *WHY)
+    assert len(desk.told("grant", "list")["grant"]) == 2, "nobody, if one is not known"
+    with pytest.raises(SystemExit, match="2"):
+        desk.run("grant", "add", "test-holder-03", "p", "--undertaking", "2099-01-01", *WHY)
+    members.write_text(f"{whole}test-holder-03,p,member,\n")
     assert desk.told("grant", "import", str(members), *WHY)["entered"]["holder"] == "test-holder-03"
     assert len(desk.told("grant", "list")["grant"]) == 3
     members.write_text(f"{head}test-holder-03,p,chief,2026-01-02\n")
