@@ -120,8 +120,13 @@ TOKENS = [
 def target(data: bytes) -> None:
     """Each parser on the same bytes; a refusal names a line there is, and quotes no value."""
     parsers = (schema.parse_profile, schema.parse_box, schema.parse_kind, schema.parse_sensor)
-    with contextlib.suppress(TomlRefused):
-        found = layers.parse([Layer("base", PROFILE), Layer("over", data)])
+    for files in ([Layer("base", PROFILE), Layer("over", data)], [Layer("base", data)]):
+        try:
+            found = layers.parse(files)
+        except TomlRefused as refused:
+            assert refused.line >= 1
+            continue
+        assert str(found.origin(("tpm", "version")))
         assert all(found.origin(keys).line >= 1 for keys in found.origins)
         assert all(keys and why for keys, why in field.objections(found.profile, REAL))
     for parse in parsers:
