@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 SECONDS ?= 60
 LEVEL ?= host-match
 
-.PHONY: help setup check lint pure cover test ci full demo bench load fuzz hil-vm calibrate diagram openapi migration clean
+.PHONY: help setup check lint pure cover test ci full demo bench load fuzz hil-vm calibrate diagram openapi profiles migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -84,6 +84,9 @@ diagram: $(READY) ## draw the machine's table and the README's picture anew
 
 openapi: $(READY) ## write the API's description anew: docs/openapi.json
 	@$(PY) -m sdbox_centre openapi --config /dev/null > docs/openapi.json
+
+profiles: $(READY) ## draw the tables of docs/profiles.md anew
+	@$(PY) -m tests.profile.page
 
 migration: $(READY) ## write versions/vN.py anew from the centre's tables; N=0002 WHAT="…"
 	@$(PY) -m tests.sdbox_centre.migration $(N) "$(WHAT)"

@@ -9,7 +9,7 @@ import msgspec
 
 from sdbox_agent.daemon import published, settings
 from sdbox_agent.paths import Paths
-from sdbox_agent.profile.load import load_box, load_kinds, load_profile
+from sdbox_agent.profile import load
 from sdbox_agent.provision import cardcheck, cardtext
 
 if TYPE_CHECKING:
@@ -62,12 +62,11 @@ def check(options: argparse.Namespace, say: Say) -> int:
 
 
 def _look(options: argparse.Namespace) -> tuple[cardcheck.CardSeen, Face, Profile]:
-    config = Paths(options.root).config
-    directories = (config / "profiles", options.profiles)
-    profile = load_profile(load_box(config).profile, directories)
+    paths = Paths(options.root)
+    whole = load.whole(load.load_box(paths.config).profile, paths, options.profiles)
     reader = cardcheck.choose(cardcheck.readers(), options.reader)
-    face = cardcheck.look(reader, load_kinds(profile, directories))
-    return cardcheck.show(reader, face), face, profile
+    face = cardcheck.look(reader, whole.kinds)
+    return cardcheck.show(reader, face), face, whole.profile
 
 
 ACTS: Final = {"list": list_readers, "show": show, "check": check}

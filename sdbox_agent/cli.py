@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import msgspec
 
-from sdbox_agent import __version__, boxcommand, errors, ipc
+from sdbox_agent import __version__, boxcommand, errors, ipc, profilecommand
 from sdbox_agent.audit import outbox
 from sdbox_agent.audit.hashchain import ChainBroken
 from sdbox_agent.boxcommand import FAILED, USAGE
@@ -93,11 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
     fingeroptions.add(commands, _command, _finger)
     _command(commands, "network-sheet", _network_sheet, "what the box asks of its network")
-    text = "check a profile, or a kind in cards/ or sensors/"
-    profile = _command(commands, "profile", _profile, text)
-    profile.add_argument("act", choices=["check"])
-    profile.add_argument("file", type=Path)
-    profile.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
+    profilecommand.add(commands, _command, _box)
     return parser
 
 
@@ -212,12 +208,3 @@ def _network_sheet(options: argparse.Namespace) -> int:
     from sdbox_agent import networkcommand  # noqa: PLC0415  other commands start quicker
 
     return networkcommand.act(options, _say)
-
-
-def _profile(options: argparse.Namespace) -> None:
-    """Errors name file and line (FileRefused)."""
-    found = load.check(options.file, (options.profiles,))
-    if options.json:
-        _say(msgspec.json.encode(found).decode())
-    else:
-        _say(f"{options.file}: {found.model}")

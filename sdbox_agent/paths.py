@@ -21,6 +21,16 @@ class Paths:
         return self.root / "etc/sdbox"
 
     @property
+    def profile_set(self) -> Path:
+        """The profiles that were installed after the program, checked as a whole."""
+        return self.config / "profile-set"
+
+    @property
+    def rig_mark(self) -> Path:
+        """Where virtual parts stand in for real ones though the root is `/`. In no package."""
+        return self.config / "rig"
+
+    @property
     def state(self) -> Path:
         """The core's own directory (StateDirectory=sdbox, mode 0700)."""
         return self.root / "var/lib/sdbox"

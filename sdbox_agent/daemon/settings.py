@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sdbox_agent.centre.https import CentreClient, Where
 from sdbox_agent.identity import keys
-from sdbox_agent.profile.load import load_box, load_kinds, load_profile, load_sensor
+from sdbox_agent.profile import load
 from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
 
@@ -45,14 +45,13 @@ class Settings:
 
 def read(paths: Paths, profiles: Path) -> Settings:
     """Read everything. Raises Fault (FileRefused names file and line)."""
-    box = load_box(paths.config)
-    directories = (paths.config / "profiles", profiles)
-    profile = load_profile(box.profile, directories)
+    box = load.load_box(paths.config)
+    whole = load.whole(box.profile, paths, profiles)
     return Settings(
         box,
-        profile,
-        load_kinds(profile, directories),
-        load_sensor(profile, directories),
+        whole.profile,
+        whole.kinds,
+        whole.sensor,
         keys.load(paths.config),
         certificates(paths.config / "anchors/cards.pem"),
         certificates(paths.config / "anchors/desk.pem"),

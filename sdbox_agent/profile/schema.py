@@ -8,37 +8,45 @@ an error, not a wish. Pure.
 from __future__ import annotations
 
 from ipaddress import IPv6Network, ip_address
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 from typing_extensions import override
 
 from sdbox_agent.cardkind import Algorithm, CardKind, KeyName, KindName, VerifyForm
 from sdbox_agent.profile import toml
+from sdbox_agent.profile.hardware import (
+    Board,
+    Clock,
+    Closed,
+    Facts,
+    Label,
+    Panel,
+    Tpm,
+    Usb,
+    UsbId,
+)
 from sdbox_agent.profile.toml import TomlRefused
 from sdbox_agent.sensorkind import Driver, Minutiae, Pixels, PixelsPerMm, SensorKind
 from sdbox_agent.terms import Level  # noqa: TC001  msgspec reads it at run time
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}\Z")]
 BoxName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,100}\Z")]
-Label = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Host = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z|^[0-9a-fA-F:]{2,45}\Z")
 ]
 Address = Annotated[str, Meta(pattern=r"^[0-9.]{7,15}\Z|^[0-9a-fA-F:.]{2,45}\Z")]
 HexName = Annotated[str, Meta(pattern=r"^([0-9A-F]{2}){5,16}\Z")]
-UsbId = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")]
 Device = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}\Z")]
 Prefix = Annotated[str, Meta(pattern=r"^[0-9a-f:]{2,39}/[0-9]{1,3}\Z")]
 _GLOBAL, _LOCAL = IPv6Network("2000::/3"), IPv6Network("fc00::/7")
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
-class _Closed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """No unknown key is let in."""
-
-
-class Reader(_Closed, frozen=True, kw_only=True):
+class Reader(Closed, frozen=True, kw_only=True):
     """The card reader, as PC/SC and USB name it."""
 
     names: Annotated[
@@ -46,9 +54,11 @@ class Reader(_Closed, frozen=True, kw_only=True):
     ]  # beginnings of PC/SC names
     usb: Annotated[tuple[UsbId, ...], Meta(max_length=8)] = ()
     interface: Literal["contact"] = "contact"  # 9A and 9D answer on the contact interface only
+    pad: bool | None = None  # PIN pad; None: not known
+    sources: Facts = ()
 
 
-class Sensor(_Closed, frozen=True, kw_only=True):
+class Sensor(Closed, frozen=True, kw_only=True):
     """A model of finger sensor, as its file writes it; `kind` is for the finger process."""
 
     v: Literal[1]
@@ -63,6 +73,8 @@ class Sensor(_Closed, frozen=True, kw_only=True):
     max_height_px: Pixels
     min_minutiae: Minutiae = 0
     enrols: bool = True
+    quirks: Facts = ()
+    sources: Facts = ()
 
     @property
     def kind(self) -> SensorKind:
@@ -72,20 +84,20 @@ class Sensor(_Closed, frozen=True, kw_only=True):
         return SensorKind(**{name: getattr(self, name) for name in SensorKind.__struct_fields__})
 
 
-class Cards(_Closed, frozen=True, kw_only=True):
+class Cards(Closed, frozen=True, kw_only=True):
     """The cards this box takes: their kinds, each a file of `cards/`, the most demanding first."""
 
     kinds: Annotated[tuple[KindName, ...], Meta(min_length=1, max_length=8)]
     test_issuers: bool = False  # cards of an authority that issues for tests: the rig's alone
 
 
-class Network(_Closed, frozen=True, kw_only=True):
+class Network(Closed, frozen=True, kw_only=True):
     """What carries the tunnel."""
 
     wireguard: Literal["kernel-or-userspace", "userspace"] = "kernel-or-userspace"
 
 
-class Profile(_Closed, frozen=True, kw_only=True):
+class Profile(Closed, frozen=True, kw_only=True):
     """One model of box."""
 
     v: Literal[1]
@@ -96,9 +108,15 @@ class Profile(_Closed, frozen=True, kw_only=True):
     sensor: Name  # a file of `sensors/`
     card: Cards
     network: Network = Network()
+    revision: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    board: Board = Board()
+    clock: Clock = Clock()
+    tpm: Tpm = Tpm()
+    panel: Panel = Panel()
+    usb: Usb = Usb()
 
 
-class Centre(_Closed, frozen=True, kw_only=True):
+class Centre(Closed, frozen=True, kw_only=True):
     """Where the centre answers. `addresses` are those the walls let through; with none, `host`."""
 
     host: Host
@@ -121,7 +139,7 @@ class Centre(_Closed, frozen=True, kw_only=True):
         return f"https://{host}:{self.port}"
 
 
-class Lan(_Closed, frozen=True, kw_only=True):
+class Lan(Closed, frozen=True, kw_only=True):
     """The host's network, as far as the walls let the box use it: addresses, never names.
 
     With no uplink nothing passes at all. `prefixes`: IPv6 on the cable, where neighbours are looked
@@ -136,7 +154,7 @@ class Lan(_Closed, frozen=True, kw_only=True):
     time_servers: Annotated[tuple[Address, ...], Meta(max_length=8)] = ()
 
 
-class Proxy(_Closed, frozen=True, kw_only=True):
+class Proxy(Closed, frozen=True, kw_only=True):
     """The host's HTTP proxy: asked for a connection where no UDP gets through. Never a name."""
 
     address: Address
@@ -148,7 +166,7 @@ class Proxy(_Closed, frozen=True, kw_only=True):
         return f"{host}:{self.port}"
 
 
-class Box(_Closed, frozen=True, kw_only=True):
+class Box(Closed, frozen=True, kw_only=True):
     """box.toml: which box this is."""
 
     v: Literal[1]
@@ -160,7 +178,7 @@ class Box(_Closed, frozen=True, kw_only=True):
     proxy: Proxy | None = None
 
 
-class Kind(_Closed, frozen=True, kw_only=True):
+class Kind(Closed, frozen=True, kw_only=True):
     """One kind of card, as its file writes it; `kind` is what the card worker is told."""
 
     v: Literal[1]
@@ -215,13 +233,21 @@ def parse_sensor(data: bytes) -> Sensor:
 def parse_profile(data: bytes) -> Profile:
     """Read a firmware profile. Raises TomlRefused (line and reason)."""
     profile = toml.parse(data, Profile)
-    text = data.decode()
-    if len(set(profile.levels)) != len(profile.levels):
-        raise TomlRefused(toml.line_of(text, ("levels",)), "levels: one stands there twice")
-    if len(set(profile.card.kinds)) != len(profile.card.kinds):
-        line = toml.line_of(text, ("card", "kinds"))
-        raise TomlRefused(line, "card.kinds: one stands there twice")
+    for keys, reason in contradictions(profile):
+        raise TomlRefused(toml.line_of(data.decode(), keys), f"{'.'.join(keys)}: {reason}")
     return profile
+
+
+def contradictions(profile: Profile) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What no single key shows: where, and why."""
+    allowed = profile.usb.allow
+    twice = "one stands there twice; strike one"
+    if len(set(profile.levels)) != len(profile.levels):
+        yield ("levels",), twice
+    if len(set(profile.card.kinds)) != len(profile.card.kinds):
+        yield ("card", "kinds"), twice
+    if set(allowed) & set(profile.reader.usb):
+        yield ("usb", "allow"), "the reader stands there; strike it, it is let in as the reader"
 
 
 def _unicast_prefix(text: str) -> None:

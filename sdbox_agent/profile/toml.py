@@ -13,6 +13,8 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
+from sdbox_agent.profile import words
+
 MAX_BYTES: Final = 64 * 1024
 
 T = TypeVar("T", bound=Struct)
@@ -39,6 +41,16 @@ class TomlRefused(ValueError):  # noqa: N818  as errors.Refused
 
 def parse(data: bytes, kind: type[T]) -> T:
     """Read `data` as `kind`. Raises TomlRefused."""
+    table, text = read(data)
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        keys, reason = explain(str(error), kind)
+        raise TomlRefused(line_of(text, keys), reason) from None
+
+
+def read(data: bytes) -> tuple[dict[str, object], str]:
+    """The table and the text of it. Raises TomlRefused."""
     if len(data) > MAX_BYTES:
         raise TomlRefused(1, "too large")
     try:
@@ -46,15 +58,11 @@ def parse(data: bytes, kind: type[T]) -> T:
     except UnicodeDecodeError as error:
         raise TomlRefused(data[: error.start].count(b"\n") + 1, "not UTF-8") from None
     try:
-        table = tomllib.loads(text)
+        return tomllib.loads(text), text
     except tomllib.TOMLDecodeError as error:
         raise _syntax(str(error), text.count("\n") + 1) from None
     except (RecursionError, ValueError, OverflowError):  # nested too deep; an impossible date
         raise TomlRefused(1, "not TOML") from None
-    try:
-        return msgspec.convert(table, kind)
-    except msgspec.ValidationError as error:
-        raise _fields(str(error), text) from None
 
 
 def _syntax(message: str, last_line: int) -> TomlRefused:
@@ -64,19 +72,23 @@ def _syntax(message: str, last_line: int) -> TomlRefused:
     return TomlRefused(line, _QUOTED.sub("a value", what.split(":")[0]))
 
 
-def _fields(message: str, text: str) -> TomlRefused:
+def explain(message: str, kind: type[Struct]) -> tuple[tuple[str, ...], str]:
+    """What msgspec says of a table that is no `kind`: where, and why with what may stand there."""
     match = _WHERE.match(message)
     what, path = (match["what"], match["path"] or "$") if match else (message, "$")
     keys = tuple(re.findall(r"\.([A-Za-z0-9_-]+)", path))
     named = _FIELD.search(what)
+    remedy = words.remedy(kind, keys)
     if named and "unknown" in what:
         keys = (*keys, named["name"])
         what = "unknown key"
     elif named:
+        remedy = words.remedy(kind, (*keys, named["name"]))
         what = f"key missing: {named['name']}"
     name = ".".join(keys)
     reason = _QUOTED.sub("this value", what.replace("Object", "table").replace("`", ""))
-    return TomlRefused(line_of(text, keys), f"{name}: {reason}" if name else reason)
+    reason = f"{name}: {reason}" if name else reason
+    return keys, f"{reason}; {remedy}" if remedy else reason
 
 
 def line_of(text: str, keys: tuple[str, ...]) -> int:

@@ -1,12 +1,13 @@
-"""Firmware profiles, kinds of card, box.toml: a value, or TomlRefused with a line of the file."""
+"""Profiles, drop-ins, kinds of card, sensors, box.toml: a value, or TomlRefused with a line."""
 
 import contextlib
 from pathlib import Path
 
-from sdbox_agent.profile import schema, toml
+from sdbox_agent.profile import field, layers, schema, toml
+from sdbox_agent.profile.layers import Layer
 from sdbox_agent.profile.toml import TomlRefused
 
-PARSERS = (toml, schema)
+PARSERS = (toml, schema, layers)
 SHIPPED = Path(__file__).parents[2] / "firmware_profiles"
 BOX = b"""v = 1
 box = "box-test-01"
@@ -49,6 +50,7 @@ max_height_px = 300
 min_minutiae = 12
 enrols = false
 """
+REAL = schema.parse_sensor(SENSOR)
 KIND = b"""v = 1
 name = "piv-pin"
 model = "X"
@@ -59,7 +61,25 @@ comparison = "host"
 module = "/usr/lib/x.so"
 token_serial = "0123"
 """
+OVER = b"""[reader]
+pad = true
+[card]
+kinds = ["piv-free"]
+[board]
+dmi = [{ vendor = "A", product = "B" }]
+device_tree = ["a,b"]
+[clock]
+battery = false
+[tpm]
+version = "2.0"
+[usb]
+allow = ["08e6:4433"]
+"""
 SEEDS: list[bytes] = [
+    OVER,
+    OVER.replace(b"08e6:4433", b"0781:5567"),
+    OVER.replace(b"[reader]\npad", b"name = 'y'\n[readers]\npad"),
+    b"reader = 1",
     *(path.read_bytes() for path in sorted(SHIPPED.glob("**/*.toml"))),
     BOX,
     BOX + LAN + PROXY,
@@ -91,13 +111,24 @@ SEEDS: list[bytes] = [
     bytes(toml.MAX_BYTES + 1),
 ]
 TOKENS = [
-    line.partition(b"=")[0] + b"= " for line in (BOX + PROFILE + SENSOR + KIND).splitlines() if line
+    line.partition(b"=")[0] + b"= "
+    for line in (BOX + PROFILE + OVER + SENSOR + KIND).splitlines()
+    if line
 ]
 
 
 def target(data: bytes) -> None:
     """Each parser on the same bytes; a refusal names a line there is, and quotes no value."""
     parsers = (schema.parse_profile, schema.parse_box, schema.parse_kind, schema.parse_sensor)
+    for files in ([Layer("base", PROFILE), Layer("over", data)], [Layer("base", data)]):
+        try:
+            found = layers.parse(files)
+        except TomlRefused as refused:
+            assert refused.line >= 1
+            continue
+        assert str(found.origin(("tpm", "version")))
+        assert all(found.origin(keys).line >= 1 for keys in found.origins)
+        assert all(keys and why for keys, why in field.objections(found.profile, REAL))
     for parse in parsers:
         with contextlib.suppress(TomlRefused):
             try:

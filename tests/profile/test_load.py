@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sdbox_agent.paths import Paths
 from sdbox_agent.profile import load, schema
 from sdbox_agent.state.trusted import FileRefused
 from tests.fuzz.fuzz_profile import BOX, PROFILE, SENSOR
@@ -80,3 +81,142 @@ def test_check_reads_a_profile_with_all_it_names_or_one_of_those(tmp_path: Path)
     with pytest.raises(FileRefused) as caught:
         load.check(tmp_path / "x.toml", (PROFILES,))
     assert caught.value.reason.startswith("ppmm")
+
+
+# -- as a box has it -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    for name in ("profiles", "profile.d"):
+        (tmp_path / "etc/sdbox" / name).mkdir(parents=True)
+    return Paths(tmp_path)
+
+
+def refused(name: str, paths: Paths, *, rig: bool | None = None) -> FileRefused:
+    with pytest.raises(FileRefused, match=r"^profile-invalid$") as caught:
+        load.whole(name, paths, PROFILES, rig=rig)
+    return caught.value
+
+
+FIELD = "wyse-5070-scr3310-u4000"
+
+
+def test_a_box_goes_by_its_profile_with_what_was_laid_over_it(paths: Paths) -> None:
+    (paths.config / "profile.d/20-b.toml").write_text('[card]\nkinds = ["piv-pin"]\n')
+    (paths.config / "profile.d/10-a.toml").write_text('[card]\nkinds = ["piv-free"]\n')
+    (paths.config / "profile.d/README").write_text("not a drop-in")
+    whole = load.whole(FIELD, paths, PROFILES, rig=False)
+    assert [kind.name for kind in whole.kinds] == ["piv-pin"]
+    assert whole.sensor.name == "uareu-4000"
+    origin = whole.layered.origin(("card", "kinds"))
+    assert (Path(origin.file).name, origin.line) == ("20-b.toml", 2)
+    assert whole.layered.origin(("sensor",)).file == str(PROFILES / f"{FIELD}.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "word"),
+    [
+        ("[card]\nkind = 1", 2, "card.kind: unknown key"),
+        ("[network]\nwireguard = 'fast'", 2, "network.wireguard"),
+        ("name = 'y'", 1, "name: only the base profile"),
+        ("\xff", 1, "not"),
+    ],
+)
+def test_a_wrong_drop_in_is_told_by_file_and_line(
+    paths: Paths, text: str, line: int, word: str
+) -> None:
+    path = paths.config / "profile.d/50.toml"
+    path.write_bytes(text.encode("latin-1"))
+    error = refused(FIELD, paths)
+    assert (error.file, error.line) == (str(path), line)
+    assert word in error.reason
+
+
+def test_a_drop_in_is_to_be_trusted_as_any_other_file(paths: Paths) -> None:
+    path = paths.config / "profile.d/50.toml"
+    path.write_text("")
+    path.chmod(0o666)
+    assert refused(FIELD, paths).file == str(path)
+    path.unlink()
+    path.symlink_to(PROFILES / "virtual.toml")
+    assert refused(FIELD, paths).file == str(path)
+
+
+def test_drop_ins_are_not_without_end_and_may_be_none(paths: Paths) -> None:
+    for number in range(load.MAX_DROP_INS + 1):
+        (paths.config / f"profile.d/{number}.toml").write_text("")
+    assert refused(FIELD, paths).reason.startswith("more than 64 files")
+    assert load.drop_ins(Paths(paths.root / "none")) == ()
+
+
+def test_a_file_where_the_drop_ins_should_be_is_refused(paths: Paths) -> None:
+    (paths.config / "profile.d").rmdir()
+    (paths.config / "profile.d").write_text("")
+    assert refused(FIELD, paths).reason == "can't be read"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "word"),
+    [
+        ('[reader]\nnames = ["Virtual PCD"]', 2, "reader.names: vpcd"),
+        ('sensor = "virtual-image"', 1, "sensor: a virtual sensor"),
+        ("[card]\ntest_issuers = true", 2, "card.test_issuers"),
+        ('[reader]\nusb = ["076b:5422"]', 2, "reader.usb: works at a distance"),
+    ],
+)
+def test_no_drop_in_makes_a_box_in_the_field_take_parts_of_the_rig(
+    paths: Paths, text: str, line: int, word: str
+) -> None:
+    path = paths.config / "profile.d/50.toml"
+    path.write_text(text)
+    error = refused(FIELD, paths, rig=False)
+    assert (error.file, error.line) == (str(path), line)
+    assert error.reason.startswith(word)
+    assert load.whole(FIELD, paths, PROFILES, rig=True)
+
+
+def test_the_rigs_profile_is_for_the_rig_alone(paths: Paths) -> None:
+    assert load.whole("virtual", paths, PROFILES).sensor.name == "virtual-image"
+    error = refused("virtual", paths, rig=False)
+    assert error.file == str(PROFILES / "virtual.toml")
+    assert error.reason.startswith("reader.names: vpcd")
+
+
+def test_a_root_of_its_own_is_the_rigs_and_the_real_one_needs_its_mark(paths: Paths) -> None:
+    assert load.is_rig(paths)
+    for root in (Path("/"), Path("/usr/..")):
+        assert load.is_rig(Paths(root)) == Path("/etc/sdbox/rig").exists()
+    assert not load.is_marked(paths.rig_mark)
+    paths.rig_mark.write_text("")
+    assert load.is_marked(paths.rig_mark)
+    paths.rig_mark.chmod(0o666)
+    with pytest.raises(FileRefused, match=r"^profile-invalid$"):
+        load.is_marked(paths.rig_mark)
+
+
+def test_a_sensor_whose_resolution_is_not_known_is_shown_and_not_used(paths: Paths) -> None:
+    name = "wyse-5070-scr3310-u4500"
+    profile = load.load_profile(name, [PROFILES])
+    assert load.find_sensor(profile, [PROFILES]).ppmm is None
+    assert "ppmm: not known" in refused(name, paths).reason
+    own = paths.config / "profiles/sensors"
+    own.mkdir()
+    text = (PROFILES / "sensors/uareu-4500.toml").read_text()
+    (own / "uareu-4500.toml").write_text(text.replace("min_width", "ppmm = 20.1\nmin_width", 1))
+    assert load.whole(name, paths, PROFILES).sensor.ppmm == 20.1
+
+
+def test_an_installed_set_counts_if_it_is_newer_and_the_operators_own_first(paths: Paths) -> None:
+    text = (PROFILES / f"{FIELD}.toml").read_text()
+    paths.profile_set.mkdir()
+    there = paths.profile_set / f"{FIELD}.toml"
+    there.write_text(text.replace('model = "', 'model = "Newer '))
+    (paths.profile_set / "VERSION").write_text("1")
+    assert not load.whole(FIELD, paths, PROFILES).profile.model.startswith("Newer")
+    (paths.profile_set / "VERSION").write_text("999999")
+    assert load.whole(FIELD, paths, PROFILES).profile.model.startswith("Newer")
+    own = paths.config / f"profiles/{FIELD}.toml"
+    own.write_text(text.replace('model = "', 'model = "Own '))
+    assert load.whole(FIELD, paths, PROFILES).profile.model.startswith("Own")
+    assert FIELD in load.names(load.shelves(paths, PROFILES))

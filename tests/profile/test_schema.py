@@ -182,7 +182,16 @@ def test_a_kind_that_contradicts_itself_is_refused(text: str, reason: str) -> No
 
 SENSORS = sorted((Path(__file__).parents[2] / "firmware_profiles/sensors").glob("*.toml"))
 IMAGE = next(p for p in SENSORS if p.stem == "virtual-image").read_text("utf-8")
-UNUSABLE = {"aes3500", "egis0570", "elan", "nb1010", "upektc-img", "vfs301", "vfs7552"}
+UNUSABLE = {
+    "aes3500",
+    "egis0570",
+    "elan",
+    "nb1010",
+    "uareu-4500",
+    "upektc-img",
+    "vfs301",
+    "vfs7552",
+}
 
 
 @pytest.mark.parametrize("path", SENSORS, ids=lambda p: p.stem)

@@ -1,0 +1,176 @@
+"""`sdbox-agent profile`: what each act prints, and how it ends."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sdbox_agent import cli, profilecommand
+from sdbox_agent.paths import Paths
+from tests.profile.test_machine import put, usb
+
+SHIPPED = Path(__file__).parents[1] / "firmware_profiles"
+FIELD = "wyse-5070-scr3310-u4000"
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Paths:
+    paths = Paths(tmp_path)
+    (paths.config / "profile.d").mkdir(parents=True)
+    (paths.config / "box.toml").write_text(
+        f'v = 1\nbox = "b"\nprofile = "{FIELD}"\n[centre]\nhost = "centre.test"\n'
+    )
+    return paths
+
+
+def wyse(root: Path, *plugged: str) -> None:
+    put(root, "class/dmi/id/sys_vendor", "Dell Inc.\n")
+    put(root, "class/dmi/id/product_name", "Wyse 5070 Thin Client\n")
+    for number, usb_id in enumerate(plugged, 1):
+        usb(root, f"1-{number}", *usb_id.split(":"))
+
+
+def test_list_names_every_profile_and_why_a_box_can_t_have_one(run) -> None:
+    code, out, _ = run("profile", "list")
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert code == 0
+    assert set(lines) == {path.stem for path in SHIPPED.glob("*.toml")}
+    assert "only in the rig" in lines["virtual"]
+    assert "resolution is not known" in lines["wyse-5070-scr3310-u4500"]
+    assert "--" not in lines[FIELD]
+    entries = json.loads(run("profile", "list", "--json")[1])["profiles"]
+    assert {entry["name"]: entry["refused"] for entry in entries}[FIELD] == ""
+
+
+def test_list_of_nothing_is_nothing(run, tmp_path: Path) -> None:
+    assert run("profile", "list", "--profiles", str(tmp_path / "none"))[:2] == (0, "")
+
+
+def test_show_says_what_this_box_goes_by_and_where_it_is_from(run, box: Paths) -> None:
+    drop_in = box.config / "profile.d/50-cards.toml"
+    drop_in.write_text('[card]\nkinds = ["piv-pin"]\n')
+    code, out, _ = run("profile", "show", "--origin")
+    assert code == 0
+    assert f'card.kinds = ["piv-pin"]  # {drop_in}:2' in out
+    assert f'sensor = "uareu-4000"  # {SHIPPED / FIELD}.toml:7' in out
+    assert "tpm.version = null  # default" in out
+    assert "#" not in run("profile", "show")[1]
+    assert 'name = "virtual"' in run("profile", "show", "virtual")[1]
+    document = json.loads(run("profile", "show", "--origin", "--json")[1])
+    assert document["origins"]["card.kinds"] == f"{drop_in}:2"
+    assert document["origins"]["tpm.version"] == "default"
+    assert document["sensor"]["name"] == "uareu-4000"
+    assert "origins" not in json.loads(run("profile", "show", "--json")[1])
+
+
+def test_show_of_none_that_there_is_is_an_error(run, box: Paths) -> None:
+    code, _, err = run("profile", "show", "nothing")
+    assert (code, "no such profile" in err) == (cli.FAILED, True)
+    (box.config / "box.toml").unlink()
+    assert "config-invalid" in run("profile", "show")[2]
+
+
+def test_check_without_a_file_is_of_all_that_the_box_goes_by(run, box: Paths) -> None:
+    assert run("profile", "check")[:2] == (
+        0,
+        f"{FIELD}: Dell Wyse 5070, Identiv SCR3310, U.are.U 4000\n",
+    )
+    assert json.loads(run("profile", "check", "--json")[1])["name"] == FIELD
+    drop_in = box.config / "profile.d/50.toml"
+    drop_in.write_text("[reader]\npad = 'yes'\n")
+    code, _, err = run("profile", "check")
+    assert code == cli.FAILED
+    assert f"{drop_in}:2: reader.pad:" in err
+    assert "write true or false" in err
+    assert "profile-invalid" in err
+
+
+def test_check_of_a_file_may_be_of_a_sensor(run) -> None:
+    code, out, _ = run("profile", "check", str(SHIPPED / "sensors/elan.toml"))
+    assert (code, "ElanTech" in out) == (0, True)
+
+
+def test_detect_finds_the_profile_of_the_machine(run, tmp_path: Path) -> None:
+    wyse(tmp_path, "04e6:5116", "05ba:0007", "0781:5567")
+    code, out, _ = run("profile", "detect")
+    assert code == 0
+    assert "this is Dell Inc. Wyse 5070 Thin Client" in out
+    assert f"{FIELD}: fits" in out
+    assert "not let in by it: 0781:5567" in out
+    assert "virtual" not in out
+    found = json.loads(run("profile", "detect", "--json")[1])
+    assert found["fits"] == [FIELD]
+    assert found["machine"]["usb"] == ["04e6:5116", "05ba:0007", "0781:5567"]
+
+
+def test_detect_says_what_is_missing_and_fails(run, tmp_path: Path) -> None:
+    wyse(tmp_path, "04e6:5116", "05ba:000a")
+    code, out, _ = run("profile", "detect")
+    assert code == cli.FAILED
+    assert "wyse-5070-scr3310-u4500: the sensor's resolution is not known" in out
+    assert f"{FIELD}: its sensor is not plugged in" in out
+
+
+def test_detect_tells_what_the_board_has_otherwise(run, tmp_path: Path) -> None:
+    tree = "firmware/devicetree/base"
+    put(tmp_path, f"{tree}/compatible", b"raspberrypi,4-model-b\0brcm,bcm2711\0")
+    put(tmp_path, "class/tpm/tpm0/tpm_version_major", "2\n")
+    code, out, _ = run("profile", "detect")
+    assert code == cli.FAILED
+    assert "nothing is plugged in" in out
+    assert "raspberry-pi-4-scr3310-u4000: its reader is not plugged in" in out
+    assert "the kernel sees one" in out
+
+
+def test_a_machine_of_nobodys_has_the_nearest_named(run) -> None:
+    code, out, _ = run("profile", "detect")
+    assert (code, "another board" in out) == (cli.FAILED, True)
+
+
+def newer(where: Path, version: int = 2) -> Path:
+    shutil.copytree(SHIPPED, where)
+    (where / "VERSION").write_text(f"{version}\n")
+    return where
+
+
+def test_a_newer_set_is_installed_used_and_given_back(run, box: Paths, tmp_path: Path) -> None:
+    for version in (2, 3):
+        new = newer(tmp_path / f"new{version}", version)
+        path = new / f"{FIELD}.toml"
+        path.write_text(path.read_text().replace('model = "', f'model = "V{version} '))
+        code, out, _ = run("profile", "install", str(new))
+        assert (code, f"version {version}" in out) == (0, True)
+        assert f'model = "V{version} ' in run("profile", "show")[1]
+    assert json.loads(run("profile", "revert", "--json")[1]) == {"version": 2}
+    assert 'model = "V2 ' in run("profile", "show")[1]
+
+
+def test_a_set_that_this_box_could_not_run_from_is_refused(run, box: Paths, tmp_path: Path) -> None:
+    good = newer(tmp_path / "good", 2)
+    assert run("profile", "install", str(good))[0] == 0
+    bad = newer(tmp_path / "bad", 3)
+    sensor = bad / "sensors/uareu-4000.toml"
+    sensor.write_text(sensor.read_text().replace("ppmm = 20.157 # 512 dpi\n", ""))
+    code, _, err = run("profile", "install", str(bad))
+    assert (code, "ppmm: not known" in err) == (cli.FAILED, True)
+    assert run("profile", "check")[0] == 0
+    (box.config / "box.toml").unlink()
+    assert run("profile", "install", str(bad))[0] == 0, "no box yet: nothing that could not run"
+
+
+def test_what_can_t_be_written_is_told_and_nothing_has_changed(run, tmp_path: Path) -> None:
+    new = newer(tmp_path / "new")
+    code, _, err = run("profile", "install", str(new))  # there is no etc/sdbox to put it in
+    assert (code, "nothing was changed" in err) == (cli.FAILED, True)
+    assert run("profile", "revert")[0] == cli.FAILED
+
+
+def test_a_revert_that_the_system_refuses_is_told(
+    run, box: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in (2, 3):
+        run("profile", "install", str(newer(tmp_path / f"new{version}", version)))
+    monkeypatch.setattr(profilecommand.sets, "_EXCHANGE", 1 << 30)
+    code, _, err = run("profile", "revert")
+    assert (code, "nothing was changed" in err) == (cli.FAILED, True)
