@@ -148,6 +148,12 @@ class Proxy(_Closed, frozen=True, kw_only=True):
         return f"{host}:{self.port}"
 
 
+class Disk(_Closed, frozen=True, kw_only=True):
+    """The partition of /var/lib/sdbox: what `doctor` says if it is not encrypted."""
+
+    unencrypted: Literal["warn", "refuse"] = "warn"
+
+
 class Box(_Closed, frozen=True, kw_only=True):
     """box.toml: which box this is."""
 
@@ -158,6 +164,7 @@ class Box(_Closed, frozen=True, kw_only=True):
     centre: Centre
     lan: Lan = Lan()
     proxy: Proxy | None = None
+    disk: Disk = Disk()
 
 
 class Kind(_Closed, frozen=True, kw_only=True):
