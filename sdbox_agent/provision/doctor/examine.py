@@ -98,6 +98,8 @@ def _hindered(name: str, error: Exception) -> Finding:
             return skipped(name, "needs-settings")
         case SdboxError():
             return failed(name, code=error.code, detail=getattr(error, "diagnosis", ""))
+        case _:
+            pass
     detail = error.filename if isinstance(error, OSError) else error
     return failed(name, code="not-readable", detail=str(detail or ""))
 
