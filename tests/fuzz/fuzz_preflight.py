@@ -5,19 +5,25 @@ import contextlib
 from sdbox_agent.provision import preflight
 from sdbox_agent.provision.preflight import Unreadable
 
-PARSERS = (preflight,)
+PARSERS = (
+    preflight.endpoint,
+    preflight.ntp_times,
+    preflight.http_status,
+    preflight.issuer,
+    preflight._element,
+)
 NONCE = bytes(range(8))
-NTP = b"\x24\x02" + bytes(22) + NONCE + bytes.fromhex("ee0000008000000000ee000000c00000")[:16]
+NTP = b"\x24\x02" + bytes(22) + NONCE + bytes.fromhex("ee00000080000000ee00000080000001")
 # A certificate as far as its issuer: version, serial number, algorithm, then O and CN.
-_NAMES = bytes.fromhex("300c310a3008060355040a0c0141") + bytes.fromhex("310a300806035504030c0142")
 _ISSUER = bytes.fromhex("301a310b3009060355040a0c024142310b300906035504030c024344")
-_TBS = bytes.fromhex("a003020102020101300206003000")[:-2] + _ISSUER
+_TBS = bytes.fromhex("a00302010202010130020600") + _ISSUER
 CERTIFICATE = b"\x30" + bytes([2 + len(_TBS)]) + b"\x30" + bytes([len(_TBS)]) + _TBS
 SEEDS: list[bytes] = [
     NTP,
     CERTIFICATE,
     CERTIFICATE.replace(b"\xa0\x03\x02\x01\x02", b""),
-    _NAMES,
+    _ISSUER,
+    CERTIFICATE.replace(bytes.fromhex("060355040a"), bytes.fromhex("0603550406")),  # a country
     b"\x30\x82\x00\x04\x30\x02\x05\x00",
     b"\x30\x85\x00\x00\x00\x00\x01\x00",
     b"HTTP/1.1 200 Connection established\r\n\r\n",

@@ -176,6 +176,7 @@ def test_an_answer_of_a_time_server_is_read(one: int, other: int, nonce: bytes) 
 
 @pytest.mark.parametrize("made", [CENTRE, AUTHORITY], ids=["centre", "own"])
 def test_the_issuer_of_a_real_certificate_is_read(made: Made) -> None:
+    assert preflight.issuer(fuzz_preflight.CERTIFICATE) == "AB, CD"
     names = {each.value for each in made.certificate.issuer}
     assert set(preflight.issuer(made.der).split(", ")) == names
     for end in range(len(made.der) - 1):
