@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 OK, WARN, FAILED, OPEN = "ok", "warn", "failed", "open"
 WAIT_S: Final = 3.0
 TRY_S: Final = 0.7
-MAGIC: Final = b"sdboxpf1"
+MAGIC: Final = b"sdboxpf1"  # after a type of WireGuard's, so that what drops WireGuard drops this
+INITIATION, DATA = b"\x01\0\0\0", b"\x04\0\0\0"  # its paper, sections 5.4.2 and 5.4.6
 NONCE_BYTES: Final = 16
 PROBE_BYTES: Final = 148  # as long as WireGuard's first message (its paper, section 5.4.2)
 PROBES: Final = 10
@@ -202,6 +203,20 @@ def issuer(certificate_der: bytes) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
+def is_probe(data: bytes) -> bool:
+    """Is this a datagram of this file's?"""
+    kind, magic, rest = data[:4], data[4 : 4 + len(MAGIC)], data[4 + len(MAGIC) :]
+    return kind in (INITIATION, DATA) and magic == MAGIC and len(rest) >= NONCE_BYTES
+
+
+def sha256(text: str) -> str:
+    """A digest in hexadecimal, with colons or without."""
+    digits = text.replace(":", "").lower()
+    if not re.fullmatch("[0-9a-f]{64}", digits):
+        raise Unreadable("not a SHA-256")
+    return digits
+
+
 def _element(data: bytes) -> tuple[int, bytes, bytes]:
     """Tag, contents and what follows of the first element (X.690, section 8.1)."""
     if len(data) < 2:
@@ -322,7 +337,7 @@ def _mtu(sock: socket.socket) -> Row:
 
 def _echo(sock: socket.socket, size: int) -> float | None:
     """Seconds until the same bytes come back; None if they do not in time."""
-    data = MAGIC + os.urandom(NONCE_BYTES)
+    data = (INITIATION if size == PROBE_BYTES else DATA) + MAGIC + os.urandom(NONCE_BYTES)
     data += bytes(size - len(data))
     started = time.monotonic()
     with contextlib.suppress(OSError):  # too large for this very cable; nobody there; late
@@ -349,29 +364,27 @@ def centre(probes: Probes) -> Iterator[Row]:
 
 def _greet(probes: Probes, name: str, at: Endpoint, wanted: str | None) -> Row:
     probes.send("TCP", at, "TLS")
+    anchor, detail = probes.options.anchor if name == "centre" else None, str(at)
     try:
         version, shown = _handshake(at, None)
+        digest = hashlib.sha256(shown).hexdigest()
+        by = "?"
+        with contextlib.suppress(Unreadable):
+            by = issuer(shown)
+        detail = f"{at}: {version}, {by}, SHA-256 {digest}"
+        if anchor:
+            _handshake(at, anchor)
+        elif wanted is None:
+            return Row(name, OPEN, "compare", detail)
+        other = not anchor and digest != wanted
+        code = "tls-inspected" if other else "" if version == "TLSv1.3" else "tls-old"
+    except ssl.SSLCertVerificationError:
+        code = "tls-inspected"
     except ssl.SSLError:
-        return Row(name, FAILED, "tls-failed", str(at))
+        code = "tls-failed"
     except OSError:
-        return Row(name, FAILED, "tcp-blocked", str(at))
-    digest = hashlib.sha256(shown).hexdigest()
-    by = ""
-    with contextlib.suppress(Unreadable):
-        by = issuer(shown)
-    detail = f"{at}: {version}, {by or '?'}, SHA-256 {digest}"
-    if name == "centre" and probes.options.anchor:
-        try:
-            _handshake(at, probes.options.anchor)
-        except (OSError, ssl.CertificateError):
-            return Row(name, FAILED, "tls-inspected", detail)
-    elif wanted is None:
-        return Row(name, OPEN, "compare", detail)
-    elif digest != wanted:
-        return Row(name, FAILED, "tls-inspected", detail)
-    return (
-        Row(name, OK, "", detail) if version == "TLSv1.3" else Row(name, FAILED, "tls-old", detail)
-    )
+        code = "tcp-blocked"
+    return Row(name, FAILED if code else OK, code, detail)
 
 
 def _handshake(at: Endpoint, anchor: str | None) -> tuple[str, bytes]:
@@ -492,7 +505,7 @@ def answer(at: Endpoint) -> None:
         sock.bind((at.host, at.port))
         while True:
             data, sender = sock.recvfrom(2048)
-            if len(data) >= len(MAGIC) + NONCE_BYTES and data.startswith(MAGIC):
+            if is_probe(data):
                 with contextlib.suppress(OSError):
                     sock.sendto(data, sender)
 
@@ -503,7 +516,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--anchor", metavar="FILE", help="the centre's authority, PEM")
     parser.add_argument("--gateway", type=endpoint, metavar="ADDRESS:PORT", help="UDP")
     parser.add_argument("--carrier", type=endpoint, metavar="ADDRESS:PORT", help="TCP 443")
-    parser.add_argument("--carrier-sha256", type=str.lower, help="of its certificate, hexadecimal")
+    parser.add_argument("--carrier-sha256", type=sha256, help="of its certificate, hexadecimal")
     parser.add_argument("--proxy", type=endpoint, metavar="ADDRESS:PORT")
     parser.add_argument("--time-server", type=lambda text: endpoint(f"{text}:123"), action="append")
     parser.add_argument("--nowhere", type=endpoint, default=NOWHERE, help="an address nobody has")
@@ -514,6 +527,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     options.time_server = options.time_server or []
     if options.answer is None and options.centre is None:
         parser.error("--centre or --answer")
+    if options.anchor is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(options.anchor)
+        except OSError:
+            parser.error("--anchor: no certificate there")
     return options
 
 

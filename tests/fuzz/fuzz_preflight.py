@@ -11,6 +11,8 @@ PARSERS = (
     preflight.http_status,
     preflight.issuer,
     preflight._element,
+    preflight.is_probe,
+    preflight.sha256,
 )
 NONCE = bytes(range(8))
 NTP = b"\x24\x02" + bytes(22) + NONCE + bytes.fromhex("ee00000080000000ee00000080000001")
@@ -18,24 +20,29 @@ NTP = b"\x24\x02" + bytes(22) + NONCE + bytes.fromhex("ee00000080000000ee0000008
 _ISSUER = bytes.fromhex("301a310b3009060355040a0c024142310b300906035504030c024344")
 _TBS = bytes.fromhex("a00302010202010130020600") + _ISSUER
 CERTIFICATE = b"\x30" + bytes([2 + len(_TBS)]) + b"\x30" + bytes([len(_TBS)]) + _TBS
+OF_A_COUNTRY = CERTIFICATE.replace(bytes.fromhex("060355040a"), bytes.fromhex("0603550406"))
 SEEDS: list[bytes] = [
     NTP,
     CERTIFICATE,
     CERTIFICATE.replace(b"\xa0\x03\x02\x01\x02", b""),
     _ISSUER,
-    CERTIFICATE.replace(bytes.fromhex("060355040a"), bytes.fromhex("0603550406")),  # a country
+    OF_A_COUNTRY,
     b"\x30\x82\x00\x04\x30\x02\x05\x00",
     b"\x30\x85\x00\x00\x00\x00\x01\x00",
     b"HTTP/1.1 200 Connection established\r\n\r\n",
     b"HTTP/1.0 407\r\n",
     b"HTTP/2 200\r\n",
     b"192.0.2.1:443",
+    b"0:1A" * 16 + b"ff" * 8,
     b"[2001:db8::1]:51820",
     b"centre.example:0",
 ]
 
 
 def target(data: bytes) -> None:
+    with contextlib.suppress(Unreadable):
+        assert len(preflight.sha256(data.decode("latin-1"))) == 64
+    preflight.is_probe(data)
     with contextlib.suppress(Unreadable):
         at = preflight.endpoint(data.decode("latin-1"))
         assert preflight.endpoint(str(at)) == at

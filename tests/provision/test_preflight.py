@@ -24,13 +24,16 @@ CENTRE = make("centre", BEGINS, 10, by=AUTHORITY)
 INSPECTOR = make("inspection of the host", BEGINS, 10)
 INSPECTED = make("centre", BEGINS, 10, by=INSPECTOR)
 HERE = "127.0.0.1"
+PROBE = preflight.DATA + preflight.MAGIC + bytes(preflight.NONCE_BYTES)
 REFUSED = b"HTTP/1.1 403 Forbidden\r\n\r\n"
 
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "WAIT_S", 1.0)
-    monkeypatch.setattr(preflight, "TRY_S", 0.03)
+    monkeypatch.setattr(preflight, "TRY_S", 0.2)
+    monkeypatch.setattr(preflight, "PROBES", 4)
+    monkeypatch.setattr(preflight, "SIZES", (1500, 1340, 1280, 576))
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
 
@@ -121,7 +124,9 @@ def test_the_own_address_is_told_and_asking_for_it_sends_nothing() -> None:
 # -- UDP -------------------------------------------------------------------------------------------
 
 
-def test_the_centres_end_answers_this_files_probes_and_nothing_else() -> None:
+def test_the_centres_end_answers_this_files_probes_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind((HERE, 0))
         port = sock.getsockname()[1]
@@ -132,10 +137,11 @@ def test_the_centres_end_answers_this_files_probes_and_nothing_else() -> None:
                 end_s = time.monotonic() + 20
                 while preflight._echo(sock, 148) is None:
                     assert time.monotonic() < end_s, "it never came up"
-                for stranger in (b"", b"hello", preflight.MAGIC + bytes(15), bytes(148)):
+                for stranger in (b"", b"hello", PROBE[:-1], b"\2" + PROBE[1:], bytes(148)):
                     sock.send(stranger)
                     with pytest.raises(TimeoutError):
                         sock.recv(2048)
+            monkeypatch.setattr(preflight, "TRY_S", 10.0)  # a machine under load is slow
             found, wide = measured(preflight.udp, "--gateway", f"{HERE}:{port}")
         finally:
             process.kill()
@@ -150,7 +156,7 @@ def test_udp_that_nobody_answers_is_blocked_and_leaves_nothing_to_measure() -> N
     with servers.udp(HERE, 0, lambda _: None, heard) as port:
         found, wide = measured(preflight.udp, "--gateway", f"{HERE}:{port}")
     assert (found.result, found.code, wide.code) == (FAILED, "udp-blocked", "no-udp")
-    assert [len(each) for each in heard] == [148] * preflight.PROBES
+    assert [(len(each), each[:4]) for each in heard] == [(148, b"\1\0\0\0")] * preflight.PROBES
     found, _ = measured(preflight.udp, "--gateway", f"{HERE}:{closed_port()}")
     assert found.code == "udp-blocked"
     found, wide = measured(preflight.udp, "--gateway", "nobody.invalid:1")
@@ -238,6 +244,22 @@ def test_tls_that_is_old_broken_or_not_there(pems: Path) -> None:
         assert (found.result, found.code) == (FAILED, "tls-failed")
     (found,) = measured(preflight.centre, "--centre", f"{HERE}:{closed_port()}")
     assert (found.result, found.code) == (FAILED, "tcp-blocked")
+
+
+def test_a_centre_that_hangs_up_the_second_time_is_not_called_inspected(pems: Path) -> None:
+    served = []
+    talk = servers.tls(pems / "centre.pem")
+
+    def once(sock: socket.socket) -> None:
+        served.append(sock)
+        if len(served) == 1:
+            talk(sock)
+
+    with servers.tcp(HERE, 0, once) as port:
+        words = ("--centre", f"{HERE}:{port}", "--anchor", str(pems / "anchor.pem"))
+        (found,) = measured(preflight.centre, *words)
+    assert (found.result, len(served)) == (FAILED, 2)
+    assert found.code in {"tls-failed", "tcp-blocked"}  # as the kernel words it
 
 
 def test_a_certificate_that_can_t_be_read_is_shown_by_its_hash(

@@ -5,6 +5,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import json
+import runpy
 import socket
 import subprocess
 import sys
@@ -27,6 +28,7 @@ BEGINS = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
 AUTHORITY = make("authority of the centre", BEGINS, 10)
 CENTRE = make("centre", BEGINS, 10, by=AUTHORITY)
 HERE = "127.0.0.1"
+PROBE = preflight.DATA + preflight.MAGIC + bytes(preflight.NONCE_BYTES)
 
 
 def closed_port() -> int:
@@ -95,17 +97,28 @@ def test_every_code_has_its_words_and_no_other() -> None:
 
 
 def test_it_wants_to_know_whom_to_ask(capsys: pytest.CaptureFixture[str]) -> None:
-    for wrong in ([], ["--centre", "no port"], ["--centre", "x:0"], ["--time-server", "a b"]):
+    at = ("--centre", f"{HERE}:1")
+    for wrong in (
+        [],
+        ["--centre", "no port"],
+        ["--centre", "x:0"],
+        ["--time-server", "a b"],
+        [*at, "--anchor", "/x"],
+        [*at, "--carrier-sha256", "0g" * 32],
+    ):
         with pytest.raises(SystemExit):
             preflight.main(wrong)
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_an_end_at_the_centre_is_nothing_but_that(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("system", ["linux", "plan9"])  # which can't refuse to fragment
+def test_an_end_at_the_centre_is_nothing_but_that(
+    monkeypatch: pytest.MonkeyPatch, system: str
+) -> None:
     class EnoughError(Exception):
         pass
 
-    sent = [(preflight.MAGIC + bytes(16), ("::1", 9)), (b"stranger", ("::1", 9))]
+    sent = [(PROBE, ("::1", 9)), (b"stranger", ("::1", 9))]
     answered = []
 
     class Socket(contextlib.AbstractContextManager):
@@ -131,9 +144,17 @@ def test_an_end_at_the_centre_is_nothing_but_that(monkeypatch: pytest.MonkeyPatc
             raise OSError
 
     monkeypatch.setattr(socket, "socket", Socket)
+    monkeypatch.setattr(sys, "platform", system)
     with pytest.raises(EnoughError):
         preflight.main(["--answer", "[::1]:9"])
-    assert answered == [preflight.MAGIC + bytes(16)]
+    assert answered == [PROBE]
+
+
+def test_it_runs_by_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [str(FILE), "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(FILE), run_name="__main__")
+    assert ended.value.code == 0
 
 
 def test_it_is_python_3_9_and_needs_nothing_but_its_library() -> None:
@@ -177,6 +198,7 @@ def test_an_answer_of_a_time_server_is_read(one: int, other: int, nonce: bytes) 
 @pytest.mark.parametrize("made", [CENTRE, AUTHORITY], ids=["centre", "own"])
 def test_the_issuer_of_a_real_certificate_is_read(made: Made) -> None:
     assert preflight.issuer(fuzz_preflight.CERTIFICATE) == "AB, CD"
+    assert preflight.issuer(fuzz_preflight.OF_A_COUNTRY) == "CD"
     names = {each.value for each in made.certificate.issuer}
     assert set(preflight.issuer(made.der).split(", ")) == names
     for end in range(len(made.der) - 1):

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.audit import outbox
-from sdbox_agent.errors import DecodeError, SdboxError
+from sdbox_agent.errors import DecodeError, Fault, SdboxError
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import load
 from sdbox_agent.provision.doctor import certificates, disk, files, memory, parts
@@ -206,12 +206,15 @@ def _state(at: Examination) -> Iterable[Finding]:
 
 
 def _mark(at: Examination) -> int | None:
-    """What the centre's clock has shown; None before the box has a state."""
+    """What the centre's clock has shown; None before the box has a state. Raises Fault."""
     try:
         text = at.look.text(f"{STATE}/{store.NAME}")
     except FileNotFoundError:
         return None
-    return record.decode(text.encode()).clock_utc_s
+    try:
+        return record.decode(text.encode()).clock_utc_s
+    except DecodeError:
+        raise Fault("state-damaged") from None
 
 
 def _disk_space(at: Examination) -> Iterable[Finding]:
@@ -254,7 +257,10 @@ def _sockets(at: Examination) -> Iterable[Finding]:
 
 
 def _clock(at: Examination) -> Iterable[Finding]:
-    mark = _mark(at) or 0
+    try:
+        mark = _mark(at) or 0
+    except Fault:
+        mark = 0  # told under `state`
     served = bool(at.box.lan.time_servers)
     synchronised = at.look.synchronised()
     now_utc_s = int(at.now.timestamp())

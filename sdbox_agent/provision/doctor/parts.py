@@ -40,6 +40,7 @@ STARTED_AT_BOOT: Final = (
     "sdbox-tunnel.socket",
     "sdbox-walls.service",
 )
+NEEDED: Final = ("pcscd.service", "pcscd.socket")  # Debian's
 # Drivers of virtual hardware (Debian's vsmartcard-vpcd): theirs is the rig.
 VIRTUAL: Final = ("etc/reader.conf.d/vpcd", "usr/lib/pcsc/drivers/serial/libifdvpcd.so")
 SENSOR_MODE: Final = 0o600  # udev/70-sdbox.rules
@@ -74,11 +75,11 @@ def units(installed: Collection[str], masked: Collection[str], wanted: Collectio
     Finding, ...
 ]:  # fmt: skip
     """Each unit is there and not masked, and what is to start at boot is wanted by somebody."""
-    gone = [name for name in UNITS if name not in installed]
+    gone = [name for name in (*UNITS, *NEEDED) if name not in installed]
     found = [failed("units", code="unit-missing", detail=name) for name in gone]
     found += [
         failed("units", code="unit-missing", detail=f"{name}: masked")
-        for name in UNITS
+        for name in (*UNITS, *NEEDED)
         if name in masked
     ]
     found += [

@@ -70,7 +70,7 @@ def test_a_fit_box_may_be_activated(tmp_path: Path) -> None:
         ("etc/sdbox/identity", None, "identity", "box-identity-missing"),
         ("etc/sdbox/identity/tls.pem", "text", "identity", "config-invalid"),
         ("etc/sdbox/anchors/desk.pem", None, "anchors", "config-invalid"),
-        ("var/lib/sdbox/state.json", "{}", "state", "not-readable"),
+        ("var/lib/sdbox/state.json", "{}", "state", "state-damaged"),
         ("etc/passwd", "", "users", "user-missing"),
         ("usr/lib/systemd/system/sdbox-walls.service", None, "units", "unit-missing"),
         (
@@ -122,6 +122,14 @@ def test_a_box_that_is_not_activated_has_no_state_and_its_clock_is_judged_all_th
     assert [each.reason for each in found["state"]] == ["not-activated"]
     assert [each.result for each in found["clock"]] == [Result.OK]
     assert [each.result for each in found["disk-space"]] == [Result.OK]
+
+
+def test_a_damaged_state_is_told_once(tmp_path: Path) -> None:
+    look = grow(tmp_path)
+    spoil(tmp_path, "var/lib/sdbox/state.json", "")
+    found = examine(look)
+    assert [each.code for each in found["state"]] == ["state-damaged"]
+    assert [each.result for each in found["clock"]] == [Result.OK]
 
 
 def test_a_clock_behind_the_centres(tmp_path: Path) -> None:

@@ -54,12 +54,15 @@ def test_a_user_that_is_missing_or_has_another_number() -> None:
 
 
 def test_a_unit_that_is_missing_masked_or_not_enabled() -> None:
-    every, boot = set(parts.UNITS), set(parts.STARTED_AT_BOOT)
+    every, boot = {*parts.UNITS, *parts.NEEDED}, set(parts.STARTED_AT_BOOT)
     assert [each.result for each in parts.units(every, (), boot)] == [Result.OK]
-    found = parts.units(every - {"sdbox-netns.service"}, {"sdbox-walls.service"}, set())
+    found = parts.units(
+        every - {"sdbox-netns.service"}, {"sdbox-walls.service", "pcscd.socket"}, set()
+    )
     told = {(each.code, each.detail) for each in found}
     assert ("unit-missing", "sdbox-netns.service") in told
     assert ("unit-missing", "sdbox-walls.service: masked") in told
+    assert ("unit-missing", "pcscd.socket: masked") in told
     assert ("unit-not-enabled", "sdbox-agent.service") in told
     assert ("unit-not-enabled", "sdbox-walls.service") not in told
 

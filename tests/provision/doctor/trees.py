@@ -124,7 +124,7 @@ def _units(root: Path) -> None:
     units = root / "usr/lib/systemd/system"
     wanted = root / "etc/systemd/system/multi-user.target.wants"
     wanted.mkdir(parents=True)
-    for name in parts.UNITS:
+    for name in (*parts.UNITS, *parts.NEEDED):
         write(units / name, b"[Unit]\n")
     for name in parts.STARTED_AT_BOOT:
         (wanted / name).symlink_to(f"/usr/lib/systemd/system/{name}")
