@@ -11,12 +11,14 @@ from hil.net.topology import UPLINK, Topology
 from sdbox_agent.errors import Fault
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile.load import load_box
+from sdbox_agent.provision import networksheet
 from sdbox_agent.provision.doctor import finding
 from sdbox_agent.provision.doctor.examine import CHECKS, Examination, for_activation
 from sdbox_agent.provision.doctor.finding import ACTIVATION, Finding, Result
 from sdbox_agent.provision.doctor.look import Look
 from sdbox_agent.provision.walls import walls_of
 from sdbox_agent.tunnel.killswitch import EGRESS, ruleset
+from sdbox_agent.tunnel.standing import Standing
 from tests.provision.doctor.trees import NOW, RELEASE, grow, spoil
 
 NOWHERE = Path("/nonexistent")
@@ -171,6 +173,21 @@ def test_a_fault_of_a_check_is_told_by_its_own_code(
     monkeypatch.setattr(Look, "rules", refuse)
     made = Examination(replace(look, live=True), NOW, NOWHERE).findings(frozenset({"walls"}))
     assert [each.code for each in made] == ["walls-missing"]
+
+
+def test_walls_are_judged_by_what_nft_and_the_kernel_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = replace(grow(tmp_path), live=True)
+    walls = walls_of(load_box(tmp_path / "etc/sdbox"))
+    expected = networksheet.Loaded(networksheet._expected(walls), {})
+    monkeypatch.setattr(Look, "may_ask_about_walls", lambda _: True)
+    monkeypatch.setattr(Look, "rules", lambda _: expected)
+    monkeypatch.setattr(Look, "standing", lambda _: Standing((), frozenset({"eth0"})))
+    for devices, result in ((("lo", "eth0"), Result.OK), (walls.uplinks, Result.FAILED)):
+        monkeypatch.setattr(Look, "devices", lambda _, devices=devices: devices)
+        (found,) = Examination(look, NOW, NOWHERE).findings(frozenset({"walls"}))
+        assert found.result is result
 
 
 def test_the_machine_we_run_on_can_be_examined(monkeypatch: pytest.MonkeyPatch) -> None:
