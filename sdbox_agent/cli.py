@@ -92,9 +92,20 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("--reader", help="its name or a part of it; default: the one with a card")
     card.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
     fingeroptions.add(commands, _command, _finger)
+    _add_doctor(commands)
     _command(commands, "network-sheet", _network_sheet, "what the box asks of its network")
     profilecommand.add(commands, _command, _box)
     return parser
+
+
+def _add_doctor(commands: Commands) -> None:
+    text = (
+        "is this machine fit to be a box, and whole? 0 yes, 1 warnings, 2 failures; needs no card"
+    )
+    doctor = _command(commands, "doctor", _doctor, text)
+    doctor.add_argument("--live", action="store_true", help="--root is of a box that runs here")
+    doctor.add_argument("--activation", action="store_true", help="what activation asks for alone")
+    doctor.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
 
 
 def _command(commands: Commands, name: str, do: Do, text: str) -> argparse.ArgumentParser:
@@ -202,6 +213,12 @@ def _finger(options: argparse.Namespace) -> int:
     from sdbox_agent import fingercommand  # noqa: PLC0415  other commands start quicker
 
     return fingercommand.act(options, _say)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from sdbox_agent import doctorcommand  # noqa: PLC0415  other commands start quicker
+
+    return doctorcommand.act(options, _say)
 
 
 def _network_sheet(options: argparse.Namespace) -> int:

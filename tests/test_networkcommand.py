@@ -9,9 +9,10 @@ import pytest
 
 from hil.net.process import Process, Unit
 from hil.net.topology import UPLINK, Topology
-from sdbox_agent import cli, networkcommand
+from sdbox_agent import cli
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import schema
+from sdbox_agent.provision.doctor import look
 from sdbox_agent.provision.walls import walls_of
 from sdbox_agent.tunnel.killswitch import ruleset
 from tests.fuzz.fuzz_profile import BOX, LAN
@@ -43,7 +44,7 @@ def test_it_prints_the_settings_where_there_is_no_nft(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(networkcommand, "NFT", "/nonexistent/nft")
+    monkeypatch.setattr(look, "NFT", "/nonexistent/nft")
     assert cli.main(["--root", str(root), "--language", "en", "network-sheet"]) == 0
     assert "from its settings" in capsys.readouterr().out
 

@@ -18,7 +18,16 @@ DETAILS = {name for name, _ in boxcommand.details(view.View(state="idle", mono_m
 
 
 def test_every_state_and_detail_has_words_and_no_other_name() -> None:
-    assert set(screen.table()) == {"state", "detail", "prompt", "card", "step", "finger", "network"}
+    assert set(screen.table()) == {
+        "state",
+        "detail",
+        "prompt",
+        "card",
+        "step",
+        "finger",
+        "network",
+        "doctor",
+    }
     assert set(screen.table()["state"]) == STATES
     assert set(screen.table()["detail"]) == DETAILS
     assert set(screen.table()["prompt"]) == {"accepted", "last-try"}

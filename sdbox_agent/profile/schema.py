@@ -166,6 +166,12 @@ class Proxy(Closed, frozen=True, kw_only=True):
         return f"{host}:{self.port}"
 
 
+class Disk(Closed, frozen=True, kw_only=True):
+    """The partition of /var/lib/sdbox: what `doctor` says if it is not encrypted."""
+
+    unencrypted: Literal["warn", "refuse"] = "warn"
+
+
 class Box(Closed, frozen=True, kw_only=True):
     """box.toml: which box this is."""
 
@@ -176,6 +182,7 @@ class Box(Closed, frozen=True, kw_only=True):
     centre: Centre
     lan: Lan = Lan()
     proxy: Proxy | None = None
+    disk: Disk = Disk()
 
 
 class Kind(Closed, frozen=True, kw_only=True):

@@ -1,0 +1,235 @@
+"""Every check on a whole box of files, and on one that is spoilt in one place."""
+
+import datetime as dt
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hil.net.topology import UPLINK, Topology
+from sdbox_agent.errors import Fault
+from sdbox_agent.paths import Paths
+from sdbox_agent.profile.load import load_box
+from sdbox_agent.provision import networksheet
+from sdbox_agent.provision.doctor import finding
+from sdbox_agent.provision.doctor.examine import CHECKS, Examination, for_activation
+from sdbox_agent.provision.doctor.finding import ACTIVATION, Finding, Result
+from sdbox_agent.provision.doctor.look import Look
+from sdbox_agent.provision.walls import walls_of
+from sdbox_agent.tunnel.killswitch import EGRESS, ruleset
+from sdbox_agent.tunnel.standing import Standing
+from tests.provision.doctor.trees import NOW, RELEASE, grow, spoil
+
+NOWHERE = Path("/nonexistent")
+
+
+def examine(look: Look, now: dt.datetime = NOW) -> dict[str, list[Finding]]:
+    found: dict[str, list[Finding]] = {name: [] for name in CHECKS}
+    for each in Examination(look, now, NOWHERE).findings():
+        found[each.check].append(each)
+    return found
+
+
+def test_a_fit_box_has_nothing_but_what_only_a_running_one_shows(tmp_path: Path) -> None:
+    found = examine(grow(tmp_path))
+    results = {name: [each.result for each in of] for name, of in found.items()}
+    unseen = {name for name, of in results.items() if of == [Result.SKIPPED]}
+    assert unseen == {"sockets", "walls"}
+    fine = {name: set(of) for name, of in results.items() if name not in unseen}
+    assert all(of == {Result.OK} for of in fine.values()), fine
+
+
+def test_a_fit_box_may_be_activated(tmp_path: Path) -> None:
+    found = for_activation(grow(tmp_path), NOW, NOWHERE)
+    assert {each.check for each in found} == ACTIVATION
+    finding.permit_activation(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "check", "code"),
+    [
+        ("proc/swaps", "Filename\n/dev/sda2 partition 1 0 -2\n", "swap", "swap-on"),
+        ("etc/fstab", "/dev/sda2 none swap sw 0 0\n", "swap", "swap-on"),
+        ("etc/systemd/system/dev-sda2.swap", "[Swap]\n", "swap", "swap-on"),
+        ("sys/power/state", "freeze mem disk\n", "hibernation", "hibernation-on"),
+        ("proc/sys/kernel/core_pattern", "core\n", "core-dumps", "core-dumps-on"),
+        (
+            "etc/systemd/journald.conf.d/90-all.conf", "[Journal]\nSystemMaxUse=\n",
+            "journal", "journal-unbounded",
+        ),
+        ("proc/cmdline", "quiet\n", "freed-memory", "freed-memory-kept"),
+        (
+            "sys/dev/block/253:0/slaves/dm-1/dm/uuid", "LVM-abc\n",
+            "data-partition", "data-unencrypted",
+        ),
+        ("proc/self/mountinfo", "nonsense\n", "data-partition", "not-readable"),
+        ("etc/sdbox/box.toml", "v = 2\n", "settings", "config-invalid"),
+        ("etc/sdbox/profiles/x.toml", "v = 2\n", "profile", "profile-invalid"),
+        ("etc/sdbox/profiles/sensors/elan.toml", None, "profile", "profile-invalid"),
+        ("etc/sdbox/profiles/cards/piv-pin.toml", None, "profile", "profile-invalid"),
+        ("etc/sdbox/identity/tls.key", None, "identity", "box-identity-missing"),
+        ("etc/sdbox/identity", None, "identity", "box-identity-missing"),
+        ("etc/sdbox/identity/tls.pem", "text", "identity", "config-invalid"),
+        ("etc/sdbox/anchors/desk.pem", None, "anchors", "config-invalid"),
+        ("var/lib/sdbox/state.json", "{}", "state", "state-damaged"),
+        ("etc/passwd", "", "users", "user-missing"),
+        ("usr/lib/systemd/system/sdbox-walls.service", None, "units", "unit-missing"),
+        (
+            "etc/systemd/system/multi-user.target.wants/sdbox-agent.service", None,
+            "units", "unit-not-enabled",
+        ),
+        ("sys/bus/usb/devices/1-1", None, "reader", "reader-missing"),
+        ("sys/bus/usb/devices/1-2", None, "sensor", "sensor-missing"),
+        ("sys/bus/usb/devices/1-2/devnum", "x", "sensor", "not-readable"),
+        ("etc/reader.conf.d/vpcd", "", "virtual-hardware", "virtual-hardware"),
+        (f"lib/modules/{RELEASE}/modules.dep", "", "wireguard", "wireguard-missing"),
+    ],
+)  # fmt: skip
+def test_what_is_spoilt_in_one_place_is_told(
+    tmp_path: Path, name: str, text: str | None, check: str, code: str
+) -> None:
+    look = grow(tmp_path)
+    spoil(tmp_path, name, text)
+    assert code in {each.code for each in examine(look)[check]}
+
+
+def test_without_settings_what_needs_them_is_skipped_and_told_once(tmp_path: Path) -> None:
+    look = grow(tmp_path)
+    spoil(tmp_path, "etc/sdbox/box.toml", None)
+    found = examine(look)
+    assert [each.code for each in found["settings"]] == ["config-invalid"]
+    assert "box.toml" in found["settings"][0].detail
+    for name in ("profile", "clock", "reader", "sensor", "virtual-hardware", "wireguard"):
+        assert [each.reason for each in found[name]] == ["needs-settings"]
+
+
+def test_nobody_has_allowed_an_unencrypted_disk_where_there_are_no_settings(tmp_path: Path) -> None:
+    look = grow(tmp_path)
+    spoil(tmp_path, "sys/dev/block/253:0/slaves", None)
+    assert [each.result for each in examine(look)["data-partition"]] == [Result.WARN]
+    finding.permit_activation(for_activation(look, NOW, NOWHERE))
+    spoil(tmp_path, "etc/sdbox/box.toml", None)
+    assert [each.result for each in examine(look)["data-partition"]] == [Result.FAILED]
+    with pytest.raises(Fault, match="box-not-fit"):
+        finding.permit_activation(for_activation(look, NOW, NOWHERE))
+
+
+def test_a_box_that_is_not_activated_has_no_state_and_its_clock_is_judged_all_the_same(
+    tmp_path: Path,
+) -> None:
+    look = grow(tmp_path)
+    spoil(tmp_path, "var/lib/sdbox", None)
+    found = examine(look)
+    assert [each.reason for each in found["state"]] == ["not-activated"]
+    assert [each.result for each in found["clock"]] == [Result.OK]
+    assert [each.result for each in found["disk-space"]] == [Result.OK]
+
+
+def test_a_damaged_state_is_told_once(tmp_path: Path) -> None:
+    look = grow(tmp_path)
+    spoil(tmp_path, "var/lib/sdbox/state.json", "")
+    found = examine(look)
+    assert [each.code for each in found["state"]] == ["state-damaged"]
+    assert [each.result for each in found["clock"]] == [Result.OK]
+
+
+def test_a_clock_behind_the_centres(tmp_path: Path) -> None:
+    found = examine(grow(tmp_path), NOW - dt.timedelta(hours=1))
+    assert [each.code for each in found["clock"]] == ["clock-behind"]
+
+
+def test_a_disk_image_has_no_kernel_to_ask(tmp_path: Path) -> None:
+    look = grow(tmp_path)
+    for name in ("proc", "sys"):
+        spoil(tmp_path, name, None)
+    found = examine(look)
+    for name in ("swap", "hibernation", "core-dumps", "freed-memory", "data-partition", "reader"):
+        assert [each.reason for each in found[name]] == ["not-running"]
+    assert [each.result for each in found["journal"]] == [Result.OK]
+    with pytest.raises(Fault, match="box-not-fit"):
+        finding.permit_activation(for_activation(look, NOW, NOWHERE))
+
+
+def test_who_may_not_look_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = grow(tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "no", "state.json")
+
+    monkeypatch.setattr(Look, "text", refuse)
+    assert [each.reason for each in examine(look)["state"]] == ["needs-root"]
+
+
+def test_a_fault_of_a_check_is_told_by_its_own_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = grow(tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise Fault("walls-missing")
+
+    monkeypatch.setattr(Look, "may_ask_about_walls", lambda _: True)
+    monkeypatch.setattr(Look, "rules", refuse)
+    made = Examination(replace(look, live=True), NOW, NOWHERE).findings(frozenset({"walls"}))
+    assert [each.code for each in made] == ["walls-missing"]
+
+
+def test_walls_are_judged_by_what_nft_and_the_kernel_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = replace(grow(tmp_path), live=True)
+    walls = walls_of(load_box(tmp_path / "etc/sdbox"))
+    expected = networksheet.Loaded(networksheet._expected(walls), {})
+    monkeypatch.setattr(Look, "may_ask_about_walls", lambda _: True)
+    monkeypatch.setattr(Look, "rules", lambda _: expected)
+    monkeypatch.setattr(Look, "standing", lambda _: Standing((), frozenset({"eth0"})))
+    for devices, result in ((("lo", "eth0"), Result.OK), (walls.uplinks, Result.FAILED)):
+        monkeypatch.setattr(Look, "devices", lambda _, devices=devices: devices)
+        (found,) = Examination(look, NOW, NOWHERE).findings(frozenset({"walls"}))
+        assert found.result is result
+
+
+def test_the_machine_we_run_on_can_be_examined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is: each check ends in a finding, and nothing else."""
+    monkeypatch.setattr(Look, "may_ask_about_walls", lambda _: False)
+    found = Examination(Look(Path("/"), live=True), NOW, NOWHERE).findings()
+    assert {each.check for each in found} == set(CHECKS)
+    assert "not-readable" not in {each.code for each in found}
+
+
+def test_sockets_are_looked_for_where_a_service_manager_runs(tmp_path: Path) -> None:
+    grow(tmp_path)
+    live = Look(tmp_path, live=True)
+    made = Examination(live, NOW, NOWHERE).findings(frozenset({"sockets"}))
+    assert [each.reason for each in made] == ["not-running"]
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    made = Examination(live, NOW, NOWHERE).findings(frozenset({"sockets"}))
+    assert str(Paths(tmp_path).agent_socket) in {each.detail for each in made}
+    assert len(made) == 7
+
+
+@pytest.mark.rig
+def test_root_sees_whether_the_walls_stand_and_are_whole(tmp_path: Path) -> None:
+    grow(tmp_path)
+    file = tmp_path / "etc/sdbox/box.toml"
+    named = file.read_text()
+    file.write_text(re.sub(r"uplinks = .*", f'uplinks = ["{UPLINK}"]', named))
+
+    with Topology() as topology:
+
+        def told() -> list[tuple[str, str]]:
+            examination = Examination(Look(tmp_path, live=True), NOW, NOWHERE)
+            made = topology.box.run(lambda: examination.findings(frozenset({"walls"})))
+            return [(each.result, each.detail) for each in made]
+
+        assert told() == [("failed", "nft")]
+        topology.box.nft(ruleset(walls_of(load_box(file.parent))))
+        assert told() == [("ok", UPLINK)]
+        topology.box.nft(f"flush chain netdev sdbox {EGRESS}{UPLINK}")
+        assert told() == [("failed", UPLINK)]
+        topology.box.nft(ruleset(walls_of(load_box(file.parent))))
+        topology.box.nft("insert rule inet sdbox output accept")
+        assert told() == [("failed", "table inet sdbox")]
+        topology.box.nft("delete table netdev sdbox")
+        assert told() == [("failed", "nft")]
