@@ -10,7 +10,7 @@ import tomllib
 from importlib import resources
 from typing import Literal
 
-Kind = Literal["state", "detail", "prompt", "card", "step", "finger", "network"]
+Kind = Literal["state", "detail", "prompt", "large", "console", "card", "step", "finger", "network"]
 
 
 @functools.cache
