@@ -5,6 +5,7 @@ A program that is gone, or does not answer, is said to be, and is asked for agai
 
 from __future__ import annotations
 
+import contextlib
 import select
 import time
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -80,13 +81,10 @@ class Console:
         self._say(view.WatchBox())
 
     def _say(self, message: Message) -> None:
-        if self._box is None:
-            return
-        try:
+        """What can't be said is not told here: it is heard, or found out by silence."""
+        assert self._box is not None  # with nobody there no key has a message
+        with contextlib.suppress(OSError):
             self._box.send(message)
-        except OSError:
-            if not isinstance(message, view.WatchBox):  # who is turned away finds why behind it
-                self._lost("agent-unreachable")
 
     def _hear(self) -> None:
         assert self._box is not None

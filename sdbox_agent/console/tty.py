@@ -109,18 +109,27 @@ def opened(descriptor: int, environment: Mapping[str, str]) -> Iterator[Tty]:
     ours[_LFLAG] &= ~(termios.ECHO | termios.ICANON | termios.ISIG | termios.IEXTEN)
     ours[_CC][termios.VMIN], ours[_CC][termios.VTIME] = 1, 0
     termios.tcsetattr(descriptor, termios.TCSAFLUSH, ours)
-    _leave_in_order()
     tty = Tty(descriptor, environment)
     try:
-        tty.begin()
-        yield tty
+        with _leaving_in_order():
+            tty.begin()
+            yield tty
     finally:
         with contextlib.suppress(Ended, termios.error):
             tty.end()
             termios.tcsetattr(descriptor, termios.TCSAFLUSH, before)
 
 
-def _leave_in_order() -> None:
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
+@contextlib.contextmanager
+def _leaving_in_order() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # signals are that one's
+        yield
+        return
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        for number, _ in before:
             signal.signal(number, lambda *_: sys.exit(0))
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)

@@ -157,6 +157,12 @@ def test_a_list_that_is_cut_says_so() -> None:
     assert "/ 12" not in shown_on(scene.seen(Scene(), choosing(12)), large).text
 
 
+def test_on_a_terminal_too_small_for_anything_the_sentence_begins() -> None:
+    tiny = Terminal(12, 2, commands=True, unicode=True)
+    text = shown_on(scene.seen(Scene(), choosing(128)), tiny).text
+    assert text == "Doigt reconnu. Choisissez"[: len(text)]
+
+
 @pytest.mark.parametrize(
     ("kind", "capable"),
     [("linux", True), ("xterm-256color", True), ("vt220", True), ("screen", True),
