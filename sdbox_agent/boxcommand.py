@@ -14,6 +14,8 @@ import msgspec
 from sdbox_agent import errors, ipc, prompt, screen
 from sdbox_agent.card import pinframe
 from sdbox_agent.card.pinframe import Status
+from sdbox_agent.console import tty
+from sdbox_agent.console.run import Console
 from sdbox_agent.daemon import view
 from sdbox_agent.errors import Bug, DecodeError, Fault
 from sdbox_agent.paths import Paths
@@ -76,13 +78,25 @@ def status(options: argparse.Namespace, say: Say) -> None:
         _show(_ask(box, view.AskStatus()), options, say)
 
 
-def watch(options: argparse.Namespace, say: Say) -> None:
+def watch(options: argparse.Namespace, say: Say) -> int | None:
     """The state at each change, until the core ends. Raises SdboxError."""
+    if options.console:
+        return _console(options, say)
     with _box(options) as box:
         _show(_ask(box, view.WatchBox()), options, say)
         box.sock.settimeout(None)  # the next change may be tomorrow
         while True:
             _show(_receive(box), options, say)
+
+
+def _console(options: argparse.Namespace, say: Say) -> int:
+    """The whole terminal, for as long as there is one: the core may end and come back."""
+    try:
+        with tty.opened(sys.stdin.fileno(), os.environ) as terminal:
+            Console(terminal, Paths(options.root).agent_socket, options.language).run()
+    except tty.Ended:
+        say("sdbox-agent: no terminal, or it is gone", sys.stderr)
+        return FAILED
 
 
 def choose(options: argparse.Namespace, say: Say) -> None:

@@ -62,7 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
 
     _command(commands, "status", _box(boxcommand.status), "what the box is doing")
-    _command(commands, "watch", _box(boxcommand.watch), "what the box is doing, as it changes")
+    watch = _command(
+        commands, "watch", _box(boxcommand.watch), "what the box is doing, as it changes"
+    )
+    watch.add_argument("--console", action="store_true", help="on the whole terminal, by keyboard")
     choose = _command(commands, "choose", _box(boxcommand.choose), "enter a project")
     choose.add_argument("project", type=_project)
     code = _command(

@@ -10,7 +10,9 @@ import tomllib
 from importlib import resources
 from typing import Literal
 
-Kind = Literal["state", "detail", "prompt", "card", "step", "finger", "network", "doctor"]
+Kind = Literal[
+    "state", "detail", "prompt", "large", "console", "card", "step", "finger", "network", "doctor"
+]
 
 
 @functools.cache

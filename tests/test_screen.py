@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from sdbox_agent import boxcommand, errors, screen
+from sdbox_agent.console import page
 from sdbox_agent.daemon import view
 from sdbox_agent.fingertool import text
 from sdbox_agent.pki import path
@@ -22,6 +23,8 @@ def test_every_state_and_detail_has_words_and_no_other_name() -> None:
         "state",
         "detail",
         "prompt",
+        "large",
+        "console",
         "card",
         "step",
         "finger",
@@ -32,10 +35,11 @@ def test_every_state_and_detail_has_words_and_no_other_name() -> None:
     assert set(screen.table()["detail"]) == DETAILS
     assert set(screen.table()["prompt"]) == {"accepted", "last-try"}
     assert set(screen.table()["step"]) == {name for name, _ in path._STEPS}
-    for kind, module in (("card", cardtext), ("finger", text)):
+    for kind, module in (("card", cardtext), ("finger", text), ("console", page)):
         source = Path(module.__file__).read_text("utf-8")
         said = set(re.findall(r"[\"']([a-z-]+)[\"']", source))
-        assert set(screen.table()[kind]) <= said
+        names = {re.sub("^(link|tunnel)-", "", name) for name in screen.table()[kind]}
+        assert names <= said
 
 
 @pytest.mark.parametrize("language", errors.LANGUAGES)

@@ -15,8 +15,8 @@ T = TypeVar("T")
 NOT_PLAYED: Final = frozenset(
     """
     After AssertPathExists Backlog Before BindsTo CapabilityBoundingSet CollectMode
-    Conflicts DefaultDependencies Description DeviceAllow DevicePolicy DirectoryMode
-    Documentation ExecStop FileDescriptorStoreMax IPAddressDeny
+    ConditionPathExists Conflicts DefaultDependencies Description DeviceAllow DevicePolicy
+    DirectoryMode Documentation ExecStop FileDescriptorStoreMax IPAddressDeny
     KeyringMode KillMode LimitCORE LockPersonality MemoryDenyWriteExecute
     MemorySwapMax NoNewPrivileges NotifyAccess PartOf PassCredentials PrivateDevices
     PrivateMounts PrivateTmp ProcSubset ProtectClock ProtectControlGroups ProtectHome
@@ -24,7 +24,8 @@ NOT_PLAYED: Final = frozenset(
     ProtectProc ProtectSystem ReadWritePaths RemainAfterExit RemoveIPC RemoveOnStop
     Requires RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID
     Slice StandardError StandardInput StandardOutput StartLimitIntervalSec
-    SystemCallArchitectures SystemCallErrorNumber SystemCallFilter TimeoutStopSec UMask
+    SystemCallArchitectures SystemCallErrorNumber SystemCallFilter TTYPath TTYReset
+    TTYVHangup TTYVTDisallocate TimeoutStopSec UMask
     WantedBy Wants
     """.split()  # noqa: SIM905  a list that is read, not written
 )

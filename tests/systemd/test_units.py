@@ -22,6 +22,7 @@ EXPOSURE = {
     "sdbox-agent.service": 13,
     "sdbox-card.service": 5,
     "sdbox-carrier@.service": 12,
+    "sdbox-console.service": 5,
     "sdbox-finger@.service": 6,
     "sdbox-tunnel.service": 18,
     "sdbox-walls.service": 16,
@@ -33,6 +34,7 @@ UIDS = {
     "sdbox-tunnel": 61004,
     "sdbox-prompt": 61006,
     "sdbox-walls": 61008,
+    "sdbox-console": 61009,
     "sdbox-carrier": CARRIER_UID,
 }
 systemd_analyze = pytest.mark.skipif(
@@ -152,6 +154,19 @@ def test_every_socket_names_its_senders_and_is_for_its_peers_alone(name: str) ->
     assert section["PassCredentials"] == ["yes"]
     assert section["SocketMode"] in (["0600"], ["0660"])
     assert "SocketUser" in section or "SocketGroup" in section
+
+
+def test_the_console_may_watch_and_has_nothing_but_its_terminal() -> None:
+    (command,) = read("sdbox-agent.service")["Service"]["ExecStart"]
+    watchers = {int(uid) for uid in re.findall(r"--watcher (\d+)", command)}
+    assert watchers == {UIDS["sdbox-prompt"], UIDS["sdbox-console"]}
+    unit = read("sdbox-console.service")
+    section = unit["Service"]
+    assert section["DeviceAllow"] == [f"{section['TTYPath'][0]} rw"]
+    assert section["PrivateNetwork"] == ["yes"]
+    assert section["RestrictAddressFamilies"] == ["AF_UNIX"]
+    assert section["CapabilityBoundingSet"] == [""]
+    assert unit["Unit"]["Conflicts"] == ["getty@tty1.service"]
 
 
 def test_sockets_lie_where_the_agent_looks_for_them_and_in_the_workers_order() -> None:
