@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("act", choices=["list", "show", "check"])
     card.add_argument("--reader", help="its name or a part of it; default: the one with a card")
     card.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
-    if fingeroptions:
+    if fingeroptions is not None:
         fingeroptions.add(commands, _command, _finger)
     _command(commands, "network-sheet", _network_sheet, "what the box asks of its network")
     text = "check a profile, or a kind in cards/ or sensors/"
