@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 SECONDS ?= 60
 LEVEL ?= host-match
 
-.PHONY: help setup check lint pure cover test ci full demo bench load fuzz hil-vm calibrate diagram openapi profiles migration clean
+.PHONY: help setup check lint pure cover test ci full demo bench load fuzz deb hil-deb hil-vm calibrate diagram openapi profiles migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -72,6 +72,12 @@ bench: $(READY) ## speed, memory, idle: a table and build/; ONLY=tunnel is one g
 
 load: $(READY) ## 1,000 boxes at one centre: build/load.json and .png; root, some ten minutes
 	@$(PY) -m hil.load $(if $(BOXES),--boxes $(BOXES))
+
+deb: $(READY) ## build/deb/sdbox-agent_*.deb, the same bytes from the same commit; no root
+	@$(PY) -m hil.package
+
+hil-deb: $(READY) ## that package in a clean Debian: installed, upgraded, removed, purged; root
+	@nice -n 5 $(PY) -m hil.package.trial
 
 hil-vm: $(READY) ## the kernel's own WireGuard, in a virtual machine with Debian's kernel; root
 	@nice -n 5 $(PY) -m hil.vm $(TESTS)

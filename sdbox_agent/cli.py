@@ -16,7 +16,6 @@ from sdbox_agent.audit import outbox
 from sdbox_agent.audit.hashchain import ChainBroken
 from sdbox_agent.boxcommand import FAILED, USAGE
 from sdbox_agent.errors import SdboxError
-from sdbox_agent.fingertool import options as fingeroptions
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import load
 from sdbox_agent.state.trusted import FileRefused
@@ -28,6 +27,11 @@ if TYPE_CHECKING:
 
     Do = Callable[[argparse.Namespace], int | None]
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+try:  # the desk's and the developers': a box's package is without it
+    from sdbox_agent.fingertool import options as fingeroptions
+except ModuleNotFoundError:
+    fingeroptions = None  # type: ignore[assignment]
 
 HERE: Final = Path(__file__).resolve().parent.parent
 
@@ -94,7 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("act", choices=["list", "show", "check"])
     card.add_argument("--reader", help="its name or a part of it; default: the one with a card")
     card.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
-    fingeroptions.add(commands, _command, _finger)
+    if fingeroptions is not None:
+        fingeroptions.add(commands, _command, _finger)
     _add_doctor(commands)
     _command(commands, "network-sheet", _network_sheet, "what the box asks of its network")
     profilecommand.add(commands, _command, _box)
