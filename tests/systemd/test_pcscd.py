@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,40 @@ def test_it_is_not_root_and_has_no_capability_and_no_internet() -> None:
 def test_it_hears_of_readers_that_are_plugged_in_later() -> None:
     """udevd tells by netlink multicast, which stays within its network namespace."""
     assert "PrivateNetwork" not in dropped("pcscd.service")
+
+
+# In a network namespace of the test's: a word to udev's group, and who hears it.
+TOLD = """
+import socket, subprocess, sys
+LISTEN = '''
+import socket
+with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, {netlink}) as listener:
+    listener.bind((0, {group}))
+    listener.settimeout(1)
+    print("listening", flush=True)
+    try:
+        print(listener.recv(100).decode())
+    except TimeoutError:
+        print("nothing")
+'''
+command = [*sys.argv[1:], sys.executable, "-c", LISTEN]
+with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:
+    assert listener.stdout.readline() == "listening\\n"
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, {netlink}) as udevd:
+        udevd.sendto(b"a reader", (0, {group}))
+    print(listener.stdout.readline(), end="")
+"""
+KOBJECT_UEVENT, UDEVS_GROUP = 15, 2  # linux/netlink.h; systemd's device-monitor
+
+
+@pytest.mark.rig
+@pytest.mark.parametrize(("prefix", "heard"), [((), "a reader"), (("unshare", "-n"), "nothing")])
+def test_for_in_a_network_namespace_of_its_own_it_would_not(
+    prefix: tuple[str, ...], heard: str
+) -> None:
+    script = TOLD.format(netlink=KOBJECT_UEVENT, group=UDEVS_GROUP)
+    command = ["unshare", "-n", sys.executable, "-c", script, *prefix]
+    assert subprocess.check_output(command, text=True, timeout=60) == f"{heard}\n"
 
 
 def test_its_own_directory_is_its_users() -> None:
