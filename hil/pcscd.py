@@ -6,7 +6,8 @@ given is bind-mounted over /run/pcscd in pcscd's own mount namespace, with an em
 so that the machine's own pcscd, if there is one, is neither seen nor touched.
 
 pcscd dies with the process that started it (PDEATHSIG), and the namespaces with both: nothing is
-left after a kill -9 but two files in the directory, over which the next one starts.
+left after a kill -9 but two files in the directory, over which the next one starts. It has the user
+that a box gives it (systemd/pcscd.service.d/sdbox.conf), no capability, and no way to any.
 
     with Pcscd(directory, readers=2) as pcscd:
         environ["PCSCLITE_CSOCK_NAME"] = str(pcscd.socket_path)
@@ -49,9 +50,10 @@ START_DEADLINE_S: Final = 5.0
 STOP_DEADLINE_S: Final = 5.0
 _LOOK_AGAIN_S: Final = 0.002
 
+PCSCD_UID: Final = 61010  # sdbox-pcscd (systemd/sdbox.sysusers)
 # Runs inside the new mount namespace. $1: the pid that must still be our parent (PDEATHSIG is armed
 # by now, so it can only have died before); $2: the directory, held open as it may lie in the /run
-# that is covered.
+# that is covered; $3: the user. A change of user disarms PDEATHSIG: armed and asked again.
 _INSIDE: Final = """
 set -eu
 [ "$PPID" = "$1" ]
@@ -59,7 +61,10 @@ exec 9<"$2"
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/pcscd
 mount --no-canonicalize --bind /proc/self/fd/9 /run/pcscd
-exec pcscd --foreground --config /run/pcscd/readers 9<&-
+exec setpriv --reuid "$3" --regid "$3" --clear-groups --bounding-set=-all --inh-caps=-all \\
+    --no-new-privs --pdeathsig KILL \\
+    sh -c '[ "$PPID" = "$1" ] && exec pcscd --foreground --config /run/pcscd/readers 9<&-' \\
+    pcscd "$1"
 """
 
 
@@ -164,6 +169,7 @@ class Pcscd:
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("pcscd would die with this thread: start it from the main one")
         self._directory.mkdir(parents=True, exist_ok=True)
+        os.chown(self._directory, PCSCD_UID, PCSCD_UID)
         self.socket_path.unlink(missing_ok=True)
         self._write_readers()
         command = ["setpriv", "--pdeathsig", "KILL"]
@@ -172,7 +178,7 @@ class Pcscd:
         command += ["sh", "-c", _INSIDE, "pcscd", str(os.getpid())]
         with self.log_path.open("ab") as log:
             self._child = subprocess.Popen(
-                [*command, str(self._directory)],
+                [*command, str(self._directory), str(PCSCD_UID)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -14,7 +14,6 @@ import resource
 import signal
 import socket
 import struct
-from pathlib import Path
 from typing import Final
 
 # linux/prctl.h: what is asked of prctl
@@ -35,6 +34,10 @@ _POOLS_BYTES: Final = 4 * 16 * 1024  # of each size: four of its pools, whole
 # capget(2): _LINUX_CAPABILITY_VERSION_3, and three words for each half of the set
 _CAPABILITY_VERSION: Final = 0x20080522
 _CAPABILITY_WORDS: Final = 6
+# sysinfo(2), in longs: the total swap comes after the uptime, three loads and four sizes of RAM.
+# The structure has 14 of them on a 64-bit machine.
+_SYSINFO_WORDS: Final = 16
+_TOTALSWAP: Final = 8
 # linux/seccomp.h, linux/bpf_common.h, struct seccomp_data
 _SECCOMP_MODE_FILTER: Final = 2
 _RET_ALLOW: Final = 0x7FFF0000
@@ -82,8 +85,15 @@ def lock_memory() -> None:
 
 
 def has_swap() -> bool:
-    """Whether the machine has any swap now. Raises OSError."""
-    return len(Path("/proc/swaps").read_text("ascii").splitlines()) > 1  # headings come first
+    """Whether the machine has any swap now. Raises OSError.
+
+    Asked of the kernel: under a unit with ProcSubset=pid there is no /proc/swaps.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    words = (ctypes.c_ulong * _SYSINFO_WORDS)()
+    if libc.sysinfo(words) != 0:
+        raise OSError(ctypes.get_errno(), "sysinfo")
+    return words[_TOTALSWAP] > 0
 
 
 def keep_out_of_swap() -> None:

@@ -24,6 +24,7 @@ from sdbox_agent.terms import Level, SessionNumber
 JOURNAL_SOCKET: Final = Path("/run/systemd/journal/socket")
 _CODE: Final = re.compile(r"[a-z][a-z0-9-]{1,40}")
 _INFO: Final = 6
+STATUS_CHARS: Final = 300  # what `systemctl status` is given of a line
 
 
 @enum.unique
@@ -53,7 +54,7 @@ def stopping() -> None:
 
 def status(text: str) -> None:
     """STATUS=: a plain line of ours for `systemctl status`, with nothing of a holder's in it."""
-    _tell("STATUS=" + "".join(c if c.isprintable() else " " for c in text)[:200])
+    _tell("STATUS=" + "".join(c if c.isprintable() else " " for c in text)[:STATUS_CHARS])
 
 
 def alive() -> None:

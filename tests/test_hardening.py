@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sdbox_agent import hardening
 from sdbox_agent.hardening import has_swap, overwrite_freed
 from tests.waiting import PATIENCE_S
 
@@ -30,6 +31,7 @@ LOCKING = (
     MODULE
     + """
 import re, sys
+from pathlib import Path
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
 try:
     lock_memory()
@@ -44,6 +46,7 @@ RENOUNCED = (
     MODULE
     + """
 import sys
+from pathlib import Path
 def deed(act):
     try:
         act()
@@ -132,6 +135,61 @@ def test_swap_is_seen_where_there_is_some() -> None:
         if line.startswith("SwapTotal:")
     )
     assert has_swap() == (int(total) > 0)
+
+
+class Kernel:
+    """What sysinfo(2) says on another machine."""
+
+    def __init__(self, swap_bytes: int, result: int = 0) -> None:
+        self.swap_bytes, self.result = swap_bytes, result
+
+    def sysinfo(self, words: ctypes.Array[ctypes.c_ulong]) -> int:
+        words[8] = self.swap_bytes
+        return self.result
+
+
+@pytest.mark.parametrize("swap_bytes", [0, 4096])
+def test_swap_is_what_the_kernel_counts(monkeypatch: pytest.MonkeyPatch, swap_bytes: int) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Kernel(swap_bytes))
+    assert has_swap() == bool(swap_bytes)
+
+
+def test_a_kernel_that_does_not_say_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Kernel(0, -1))
+    with pytest.raises(OSError, match="sysinfo"):
+        has_swap()
+
+
+def test_who_may_not_lock_memory_starts_where_there_is_no_swap_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse() -> None:
+        raise OSError(12, "mlockall")
+
+    monkeypatch.setattr(hardening, "lock_memory", refuse)
+    monkeypatch.setattr(hardening, "has_swap", lambda: False)
+    hardening.keep_out_of_swap()
+    monkeypatch.setattr(hardening, "has_swap", lambda: True)
+    with pytest.raises(OSError, match="mlockall"):
+        hardening.keep_out_of_swap()
+
+
+WITHOUT_SWAPS = """
+set -e
+mount -t proc -o subset=pid proc /proc
+[ ! -e /proc/swaps ]
+exec /usr/bin/python3 -c "$1"
+"""
+
+
+@pytest.mark.rig
+def test_it_is_seen_under_a_unit_that_sees_processes_alone() -> None:
+    """ProcSubset=pid, as card worker and finger process have it."""
+    script = MODULE + "\nprint(has_swap())"
+    said = subprocess.check_output(
+        ["unshare", "--mount", "sh", "-c", WITHOUT_SWAPS, "sh", script], text=True
+    )
+    assert said == f"{has_swap()}\n"
 
 
 def deeds(how: str) -> list[str]:

@@ -111,7 +111,10 @@ STORIES = {
     "tests/pki/test_reference_others.py",  # reference.py: asn1crypto and OpenSSL on the same
     "tests/pki/test_second_opinion.py",  # another verifier's, of grown cards
     "tests/systemd/test_units.py",  # systemd/
-    "tests/udev/test_rules.py",  # udev/
+    "tests/systemd/test_pcscd.py",  # systemd/pcscd.*.d: on Debian's own unit files
+    "tests/systemd/test_users.py",  # systemd/: sysusers.d and tmpfiles.d
+    "tests/udev/test_rules.py",  # udev/70-sdbox.rules
+    "tests/udev/test_readers.py",  # udev/71-sdbox-readers.rules
     "tests/session/test_dialogues.py",  # one user story each
     "tests/session/test_planted.py",  # faults in the machine, which must be found
     "tests/provision/test_preflight_form.py",  # preflight.py: what it prints, and a real network

@@ -1,5 +1,6 @@
 """What the manager and the journal are told, read back at the other end."""
 
+import ast
 import os
 import re
 import shutil
@@ -154,16 +155,73 @@ def test_the_catalogue_explains_every_event_in_both_languages_and_nothing_else()
     assert all(uuid.UUID(kind.value).version == 4 for kind in Event)
 
 
-@pytest.mark.skipif(not shutil.which("journalctl"), reason="no journalctl here")
-def test_journalctl_takes_the_catalogue(tmp_path: Path) -> None:
+def sent() -> dict[str, set[str]]:
+    """Event -> the fields that every call which sends it gives, by the agent's source."""
+    ends = {"SESSION_CLOSED", "REFUSED", "FAULT", "BUG"}  # told.record: by how the session ended
+    fields: dict[str, set[str]] = {}
+    for path in CATALOG.parents[1].glob("sdbox_agent/**/*.py"):
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "notify.event":
+                kind = ast.unparse(call.args[0])
+                given = {"SDBOX_CODE"} | {f"SDBOX_{word.arg}".upper() for word in call.keywords}
+                named = {kind.rpartition(".")[2]} if "notify.Event." in kind else ends
+                for name in named:
+                    fields[name] = fields.get(name, given) & given
+    return fields
+
+
+def test_every_event_is_sent_with_the_fields_its_explanation_quotes() -> None:
+    """Of a field that is not there, journalctl prints the name."""
+    fields = sent()
+    assert set(fields) == {kind.name for kind in Event}
+    for (identity, _), body in entries().items():
+        assert set(re.findall(r"@(\w+)@", body)) <= fields[Event(identity).name], body
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root directory with our catalogue in systemd's own form, and a French locale."""
+    if not shutil.which("journalctl"):
+        pytest.skip("no journalctl here")
+    root = tmp_path_factory.mktemp("catalogue")
     for directory in ("usr/lib/systemd/catalog", "var/lib/systemd/catalog"):
-        (tmp_path / directory).mkdir(parents=True)
-    shutil.copy(CATALOG, tmp_path / "usr/lib/systemd/catalog")
+        (root / directory).mkdir(parents=True)
+    shutil.copy(CATALOG, root / "usr/lib/systemd/catalog")
+    shutil.copytree("/usr/lib/locale/C.utf8", root / "fr_FR.UTF-8")  # its name is what counts
+    assert journalctl(root, "fr", "--update-catalog") == ""
+    return root
+
+
+def journalctl(root: Path, language: str, *words: str) -> str:
+    locale = {"fr": "fr_FR.UTF-8", "en": "C.UTF-8"}[language]
     done = subprocess.run(
-        ["journalctl", f"--root={tmp_path}", "--update-catalog"],
+        ["journalctl", f"--root={root}", "--no-pager", *words],
         check=False,
         capture_output=True,
+        text=True,
         timeout=30,
+        env=os.environ | {"LC_ALL": locale, "LOCPATH": str(root)} if language == "fr" else None,
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "var/lib/systemd/catalog/database").stat().st_size > 1000
+    return done.stdout
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_journalctl_explains_every_event(database: Path, language: str) -> None:
+    listed = journalctl(database, language, "--list-catalog").splitlines()
+    assert len(listed) == len(Event)
+    dumped = journalctl(database, language, "--dump-catalog")
+    for kind in Event:
+        body = entries()[kind.value, language].strip()
+        subject = body.splitlines()[0].removeprefix("Subject: ")
+        assert f"{kind.value} sdbox-agent: {subject}" in listed
+        assert f"-- {kind.value}\n{body}\n" in dumped
+
+
+def test_a_catalogue_that_is_none_is_not_taken(database: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "root"
+    shutil.copytree(database, broken)
+    with (broken / "usr/lib/systemd/catalog/sdbox.catalog").open("a") as file:
+        file.write(f"\n-- {Event.BUG.value} \nSubject: x\n")
+    with pytest.raises(AssertionError, match=r"sdbox\.catalog"):
+        journalctl(broken, "en", "--update-catalog")

@@ -16,7 +16,7 @@ NOT_PLAYED: Final = frozenset(
     """
     After AssertPathExists Backlog Before BindsTo CapabilityBoundingSet CollectMode
     ConditionPathExists Conflicts DefaultDependencies Description DeviceAllow DevicePolicy
-    DirectoryMode Documentation ExecStop FileDescriptorStoreMax IPAddressDeny
+    DirectoryMode Documentation ExecStop FileDescriptorStoreMax IPAddressAllow IPAddressDeny
     KeyringMode KillMode LimitCORE LockPersonality MemoryDenyWriteExecute
     MemorySwapMax NoNewPrivileges NotifyAccess PartOf PassCredentials PrivateDevices
     PrivateMounts PrivateTmp ProcSubset ProtectClock ProtectControlGroups ProtectHome

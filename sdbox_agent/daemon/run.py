@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sdbox_agent import errors, hardening, ipc, notify
 from sdbox_agent.audit.outbox import Outbox
 from sdbox_agent.centre.boxlink import BoxLink
-from sdbox_agent.daemon import settings
+from sdbox_agent.daemon import settings, told
 from sdbox_agent.daemon.calls import Calls
 from sdbox_agent.daemon.card_side import CardSide
 from sdbox_agent.daemon.centre_side import CentreSide
@@ -249,10 +249,10 @@ class _Core:
     def _show(self, state: at.State) -> None:
         self._local.show(state, time.monotonic() * 1000)
         self._link.changed(state)
-        self._say_status(f"{type(state).__name__.lower()} {getattr(state, 'code', '')}".rstrip())
+        self._say_status(told.line(state))
         if type(state) is not self._shown:
             self._shown = type(state)
-            _journal(state)
+            told.record(state)
         if self._stopping and not isinstance(state, at.Live | at.Closing):
             self._calls.when_at_rest(self._loop.stop)
 
@@ -298,24 +298,3 @@ def _monitor(profile: Profile, sensor: Sensor) -> Monitor | None:
     except OSError:  # no udev here: cards come from PC/SC anyway
         return None
     return monitor
-
-
-def _journal(state: at.State) -> None:
-    match state:
-        case at.Open():
-            notify.event(notify.Event.SESSION_OPENED, "tunnel-up")
-        case at.Spent():
-            notify.event(_ended(state.code), state.code)
-        case at.Broken():
-            notify.event(notify.Event.TUNNEL_NOT_DOWN, "tunnel-not-down")
-        case _:
-            pass
-
-
-def _ended(code: str) -> notify.Event:
-    """How a session ended, for those who sort the journal by it."""
-    row = errors.table().get(code)
-    if code in {"card-removed", "cancelled", "shutdown"} or row is None:
-        return notify.Event.SESSION_CLOSED
-    kinds = {"fault": notify.Event.FAULT, "bug": notify.Event.BUG}
-    return kinds.get(row.result, notify.Event.REFUSED)

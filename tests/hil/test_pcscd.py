@@ -19,6 +19,7 @@ from hil.card.card import PivCard
 from hil.card.namespace import NetworkNamespace
 from hil.card.slot import Slot
 from hil.card.vpcd import ReaderGoneError
+from hil.launch import units
 from hil.pcscd import FIRST_PORT, Pcscd, PcscdError
 from tests.hil.card.pcsc_client import Client, PcscError
 from tests.waiting import PATIENCE_S, until
@@ -100,6 +101,20 @@ def test_it_goes_up_and_down(directory: Path) -> None:
     assert not alive(pid)
     assert pcscd.pid is None
     assert not pcscd.socket_path.exists()
+
+
+def test_it_is_who_a_box_makes_it_and_can_be_nobody_else(pcscd: Pcscd) -> None:
+    """systemd/pcscd.service.d/sdbox.conf: its user, no capability and no way to one."""
+    unit = units.read(REPOSITORY / "systemd/pcscd.service.d/sdbox.conf")
+    uid = units.users(REPOSITORY / "systemd/sdbox.sysusers")[unit["User"][0]]
+    lines = Path(f"/proc/{pcscd.pid}/status").read_text().splitlines()
+    status = dict(line.split(":\t", 1) for line in lines)
+    assert status["Uid"].split() == status["Gid"].split() == [str(uid)] * 4
+    assert status["Groups"].split() == []
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[name], 16) == 0, name
+    assert status["NoNewPrivs"] == "1"
+    assert "pcscd" in status["Name"]
 
 
 @pytest.mark.parametrize("uid", ["root", "nobody", "61002"])

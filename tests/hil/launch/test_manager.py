@@ -57,7 +57,7 @@ def test_each_is_in_the_network_its_unit_gives_it(rig: Rig) -> None:
 
 
 def test_the_core_says_ready_and_what_it_does(rig: Rig) -> None:
-    until(lambda: rig.box.units()["sdbox-agent"].status == "idle")
+    until(lambda: rig.box.units()["sdbox-agent"].status == "Waiting for a card.")
     core = rig.box.units()["sdbox-agent"]
     assert (core.ready, core.starts) == (True, 1)
 
