@@ -128,9 +128,9 @@ def _leaves(table: Table, above: Keys = ()) -> Iterator[Keys]:
 def _blame(layers: Sequence[_Read], keys: Keys) -> Origin:
     """The last file that says something there, else of the nearest table above."""
     for size in range(len(keys), 0, -1):
-        for layer in reversed(layers):
-            if _has(layer.table, keys[:size]):
-                return Origin(layer.file, toml.line_of(layer.text, keys))
+        named = [layer for layer in layers if _has(layer.table, keys[:size])]
+        if named:
+            return Origin(named[-1].file, toml.line_of(named[-1].text, keys))
     return Origin(layers[0].file, 1)
 
 

@@ -55,6 +55,7 @@ def test_tables_are_merged_and_everything_else_replaced_the_last_wins() -> None:
         ("[tpm", 1, []),
         ("v = 2", 1, ["v"]),
         ("[board]\ndmi = [{ vendor = 'A' }]", 2, ["board.dmi: key missing: product", "write"]),
+        ("[board]\ndmi = [{ vendor = '', product = 'x' }]", 2, ["board.dmi.vendor", "one line"]),
         ("levels = ['host-match', 'host-match']", 1, ["levels: one stands there twice"]),
         ("[usb]\nallow = ['08e6:4433']", 2, ["usb.allow: the reader stands there"]),
         ("x = 1\nname = 'y'", 2, ["name: only the base profile"]),
