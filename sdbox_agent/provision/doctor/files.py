@@ -22,6 +22,8 @@ USERS: Final = {
     "sdbox-prompt": 61006,
     "sdbox-carrier": 61007,
     "sdbox-walls": 61008,
+    "sdbox-console": 61009,
+    "sdbox-pcscd": 61010,
 }
 GROUPS: Final = {"sdbox-peers": 61005}
 MOST_TOLD: Final = 20

@@ -20,7 +20,7 @@ def _page() -> str:
 
 def test_each_command_has_its_section() -> None:
     commands = re.findall(r"^\.SS (.+)$", _page(), re.MULTILINE)
-    assert {"status", "audit verify", "network\\-sheet", "profile"} <= set(commands)
+    assert {"status", "audit verify", "network\\-sheet", "profile check"} <= set(commands)
     assert "audit" not in commands, "it does nothing without its act"
 
 
