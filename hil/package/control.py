@@ -35,8 +35,8 @@ Description: SD-Box: a closed access terminal for confidential data
  Opens an encrypted tunnel to a researcher's virtual machine for as long as a
  personal smartcard is inserted and its holder's finger has been recognised.
  .
- After installation the machine is no box yet: "sdbox-agent setup" makes one of
- it. Until then nothing runs, and the firewall refuses to start without settings.
+ After installation the machine is no box yet: that is for its set-up. Until
+ then nothing runs, and the firewall does not start without settings.
 """
 MANUAL_TAIL: Final = r"""
 .SH EXIT STATUS
@@ -144,29 +144,19 @@ def changelog(of: Version) -> str:
 
 
 def copyright_of(year: int, bundled: Iterable[tuple[str, str, str]]) -> str:
-    """Debian's machine-readable form. `bundled`: name, version and licence of each wheel."""
-    lines = [
-        "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/",
-        "Upstream-Name: sdbox-agent",
-        "Comment: The libraries below are those of uv.lock, without what runs nowhere on a box.",
-        " The texts of their licences lie with them, in *.dist-info; where each was taken from,",
-        " source included, stands in sbom.cdx.json beside this file.",
-        "",
-        "Files: *",
-        f"Copyright: {year} the SD-Box project",
-        "License: Apache-2.0",
-        "",
-    ]
-    for name, number, licence in sorted(bundled):
-        lines += [
-            f"Files: usr/lib/sdbox-agent/lib/python3.11/site-packages/{name}*",
-            f"Copyright: the authors of {name} {number}",
-            f"License: {licence}",
-            "",
-        ]
-    lines += [
-        "License: Apache-2.0",
-        " On Debian systems the full text of the Apache License, version 2.0, is in",
-        " /usr/share/common-licenses/Apache-2.0.",
-    ]
-    return "\n".join(lines) + "\n"
+    """The licence, and those of the wheels. `bundled`: name, version and licence, as each says."""
+    wheels = "".join(f"  {name} {number}: {licence}\n" for name, number, licence in sorted(bundled))
+    return f"""\
+sdbox-agent
+Copyright {year} the SD-Box project
+License: Apache-2.0
+
+Under /usr/lib/sdbox-agent/lib/python3.11/site-packages lie these libraries of other authors, each
+under its own licence, unchanged but for what runs nowhere on a box. The texts are in their
+*.dist-info directories; where each was taken from, sources included, in sbom.cdx.json beside this
+file.
+
+{wheels}
+On Debian systems the full texts of the Apache License 2.0, of the GNU General Public License and of
+the GNU Lesser General Public License are /usr/share/common-licenses/Apache-2.0, GPL-2 and LGPL-2.1.
+"""

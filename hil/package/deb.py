@@ -115,6 +115,8 @@ def _words(tree: Path, of: control.Version) -> None:
     _write(tree / _DOC / "sbom.cdx.json", bill)
     _write(tree / _DOC / "changelog.gz", _gzip(control.changelog(of)))
     _write(tree / _DOC / "CHANGELOG.md.gz", _gzip((REPOSITORY / "CHANGELOG.md").read_text()))
+    overrides = (SCRIPTS / "lintian-overrides").read_bytes()
+    _write(tree / "usr/share/lintian/overrides/sdbox-agent", overrides)
     year = time.gmtime(of.epoch_s).tm_year
     licences = _licences(tree / contents.LIBRARY / environment.SITE)
     _write(tree / _DOC / "copyright", control.copyright_of(year, licences).encode())
@@ -137,9 +139,8 @@ def _licences(site: Path) -> list[tuple[str, str, str]]:
             if line.startswith("License :: OSI Approved :: ")
         ]
         own = (said["License"] or "").split("\n")[0]
-        licence = said["License-Expression"] or " and ".join(classified) or own or "see-its-text"
-        words = re.sub(r"[^\w.()+-]+", "-", licence) if " AND " not in licence else licence
-        found.append((path.parent.name.split("-")[0], str(said["Version"]), words))
+        licence = said["License-Expression"] or ", ".join(classified) or own
+        found.append((str(said["Name"]), str(said["Version"]), licence))
     return found
 
 

@@ -41,7 +41,7 @@ _PYTHON: Final = f"/{contents.LIBRARY}/bin/python"
 _IMPORT_ALL: Final = """
 import importlib, pkgutil, sdbox_agent
 for found in pkgutil.walk_packages(sdbox_agent.__path__, "sdbox_agent."):
-    if not found.name.endswith("__main__"):
+    if not found.name.endswith(("__main__", ".libkernel")):  # that is for ctypes
         importlib.import_module(found.name)
 from sdbox_agent.sensor import libfprint
 import gi
