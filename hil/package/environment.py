@@ -6,9 +6,11 @@ Taken from uv's cache; from the index only what is not there, and uv says what i
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import re
 import shutil
+import struct
 import subprocess
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -32,6 +34,10 @@ _DROPPED: Final = re.compile(
     """,
     re.VERBOSE,
 )
+
+# An ELF note (gABI, "Note Section"): sizes of name and description, type NT_GNU_BUILD_ID, name.
+_BUILD_ID_BYTES: Final = 20  # as GNU ld makes it
+_BUILD_ID: Final = struct.pack("<III4s", 4, _BUILD_ID_BYTES, 3, b"GNU\0")
 
 
 class NoWheels(Exception):  # noqa: N818  told with what is lacking
@@ -86,11 +92,15 @@ def compiled_here(site: Path) -> set[str]:
 
 
 def strip(library: Path) -> None:
-    """Without debug sections and build id: both are made from the place of compilation, too."""
-    subprocess.run(
-        ["strip", "--strip-unneeded", "-R", ".note.gnu.build-id", library],
-        check=True,
-    )
+    """Without debug sections; the build id is made anew of what is left, not of its place."""
+    # The section itself must stay: to remove it makes strip drop the RELRO segment, too.
+    subprocess.run(["strip", "--strip-unneeded", library], check=True)
+    data = library.read_bytes()
+    head, note, tail = data.partition(_BUILD_ID)
+    if note:
+        rest = tail[_BUILD_ID_BYTES:]
+        digest = hashlib.sha256(head + note + rest).digest()[:_BUILD_ID_BYTES]
+        library.write_bytes(head + note + digest + rest)
 
 
 def _uv(*arguments: str, environment: Path | None = None) -> bytes:

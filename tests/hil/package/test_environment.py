@@ -1,5 +1,6 @@
 """What of the wheels is on a box, and that it tells nothing of where it was compiled."""
 
+import ctypes
 import shutil
 import subprocess
 from pathlib import Path
@@ -47,7 +48,8 @@ def _compiled(directory: Path) -> Path:
     directory.mkdir(parents=True)
     source, library = directory / "x.c", directory / "x.so"
     source.write_text("int answer(void) { return 42; }\n")
-    command = ["cc", "-g", "-shared", "-fPIC", "-Wl,--build-id", "-o", library, source]
+    linked = "-Wl,--build-id,-z,relro,-z,now"
+    command = ["cc", "-g", "-shared", "-fPIC", linked, "-o", library, source]
     subprocess.run(command, check=True)
     return library
 
@@ -59,7 +61,10 @@ def test_a_library_is_the_same_wherever_it_was_compiled(tmp_path: Path) -> None:
     for library in libraries:
         environment.strip(library)
     assert libraries[0].read_bytes() == libraries[1].read_bytes()
-    assert b"answer" in libraries[0].read_bytes()
+    said = subprocess.check_output(["readelf", "-lnW", libraries[0]], text=True)
+    assert "GNU_RELRO" in said
+    assert "Build ID" in said
+    assert ctypes.CDLL(str(libraries[0])).answer() == 42
 
 
 def _wheel(site: Path, name: str, tag: str) -> None:
