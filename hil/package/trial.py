@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 KEPT: Final = REPOSITORY / "build/deb/root"
 SUITE: Final = "bookworm"
 UPGRADED: Final = "+trial1"
-# Written by dpkg, by adding users and by the loader's cache; not the package's.
-NOT_OURS: Final = ("var/lib/dpkg/", "var/log/", "var/cache/", "var/lib/systemd/deb-systemd-helper")
+# Written by dpkg, by adding users and by systemd's own tools (a mark to read units anew).
+NOT_OURS: Final = (
+    *("var/lib/dpkg/", "var/log/", "var/cache/"),
+    *("run/systemd", "var/lib/systemd/deb-systemd-helper"),
+)
 NOT_OURS_FILES: Final = frozenset(
     {"etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/.pwd.lock"}
 )
