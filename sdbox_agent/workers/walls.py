@@ -56,7 +56,6 @@ class Keeper:
     def run(self) -> NoReturn:
         """Until killed. Raises Fault if the walls can't be raised."""
         self._raise_walls()
-        notify.status("The walls stand." if self._walls.uplinks else "Everything is shut.")
         self._see_to_devices()
         notify.ready()
         with selectors.DefaultSelector() as selector:
