@@ -1,6 +1,9 @@
 """A real pseudo-terminal: taken whole, asked its size, given back as it was."""
 
+import concurrent.futures
+import errno
 import os
+import signal
 import termios
 
 import pytest
@@ -94,9 +97,29 @@ def test_what_is_no_terminal_or_is_gone_is_told() -> None:
     terminal.forget()  # of what is gone there is nothing left to forget
 
 
-def test_a_terminal_that_ends_while_it_is_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [None, OSError(errno.EIO, "hung up")], ids=["end", "error"])
+def test_a_terminal_that_ends_while_it_is_read_is_told(
+    monkeypatch: pytest.MonkeyPatch, error: OSError | None
+) -> None:
+    def read(*_: object) -> bytes:
+        if error is not None:
+            raise error
+        return b""
+
     with desk() as one, tty.opened(one.slave, TERM) as terminal:
-        monkeypatch.setattr(os, "read", lambda *_: b"")
+        monkeypatch.setattr(os, "read", read)
         one.type(b"1")
         with pytest.raises(tty.Ended):
             terminal.keys()
+        monkeypatch.undo()
+
+
+def test_in_another_thread_signals_stay_as_they_are() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def taken() -> object:
+        with desk() as one, tty.opened(one.slave, TERM):
+            return signal.getsignal(signal.SIGTERM)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(taken).result() is before

@@ -203,6 +203,20 @@ def test_another_datagram_is_no_echo() -> None:
     assert found.code == "udp-blocked"
 
 
+def test_others_datagrams_do_not_keep_a_probe_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, far:
+        for _ in range(100):
+            far.send(b"another's")
+        monkeypatch.setattr(preflight, "TRY_S", 0.0)
+        assert preflight._echo(ours, 200) is None
+        monkeypatch.setattr(preflight, "TRY_S", 0.2)
+        ours.settimeout(0.2)
+        assert preflight._echo(ours, 200) is None
+        far.settimeout(0.2)
+        assert far.recv(2048) != b"", "the probe was sent"
+
+
 # -- TLS, TCP, proxy, portal -----------------------------------------------------------------------
 
 
