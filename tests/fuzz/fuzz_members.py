@@ -23,6 +23,8 @@ SEEDS: list[bytes] = [
     HEAD + b'h,p,member,"',
     b"\xff",
     b"",
+    HEAD + b"h,p,member,\n" * (members.MAX_MEMBERS + 1),
+    b"project,holder,role,undertaking\n",
     bytes(members.MAX_BYTES + 1),
 ]
 TOKENS = [b"member", b"lead", b",", b'"', b"\r\n", b"2026-11-22"]
