@@ -126,7 +126,8 @@ class Staff:
 
     def add_holder(self, holder: str) -> None:
         """A holder, by pseudonym."""
-        self._first_or_next(payload.Holder, holder=holder, removed=False)
+        said = {"holder": holder, "removed": False}
+        self.enter(self.office.first_or_next(payload.Holder, MOTIVE, **said))
 
     def remove_holder(self, holder: str) -> None:
         """One without a card, in no project."""
@@ -188,12 +189,7 @@ class Staff:
     def grant(self, holder: str, project: str) -> None:
         """The holder, who has signed the undertaking, may enter the project."""
         said = {"holder": holder, "project": project, "undertaking_s": self.office.utc_s()}
-        self._first_or_next(payload.Grant, **said, withdrawn=False)
-
-    def _first_or_next(self, kind: type[Act], **said: object) -> None:
-        known = self.office.newest(kind.subject_of(said)) is not None
-        make = self.office.change if known else self.office.draft
-        self.enter(make(kind, MOTIVE, **said))
+        self.enter(self.office.first_or_next(payload.Grant, MOTIVE, **said, withdrawn=False))
 
     def withdraw(self, holder: str, project: str, motive: str = MOTIVE) -> Sequence[str]:
         """The holder may no longer enter the project."""

@@ -81,12 +81,6 @@ def _given(options: Namespace, names: list[str]) -> dict[str, Any]:
     return {name: value for name, value in found if value is not None}
 
 
-def _first_or_next(at: Station, kind: type[Kind], why: str, **said: Any) -> Kind:  # noqa: ANN401
-    """What may be said of a subject that is new, and of one that was there before."""
-    known = at.office.newest(kind.subject_of(said)) is not None
-    return (at.office.change if known else at.office.draft)(kind, why, **said)
-
-
 def _is_so(at: Station, kind: type[Kind], said: dict[str, Any]) -> bool:
     """Whether the newest act on it says that already, and nothing was taken away since."""
     subject = kind.subject_of(said)
@@ -100,7 +94,7 @@ def _is_so(at: Station, kind: type[Kind], said: dict[str, Any]) -> bool:
 
 def holder_add(at: Station, o: Namespace) -> None:
     """A holder, by pseudonym."""
-    at.act(_first_or_next(at, payload.Holder, o.motive, holder=o.holder, removed=False))
+    at.act(at.office.first_or_next(payload.Holder, o.motive, holder=o.holder, removed=False))
 
 
 def holder_remove(at: Station, o: Namespace) -> None:
@@ -160,7 +154,7 @@ def no_finger_device(at: Station, o: Namespace) -> None:
 def _enrol(at: Station, o: Namespace, sealed: bytes | None, **said: Any) -> None:  # noqa: ANN401
     about = {"holder": o.holder, "card": _card(o.card), "enrolment": o.name}
     said = {**about, **said, "not_after_s": o.not_after_s}
-    at.act(_first_or_next(at, payload.Enrolment, o.motive, **said), sealed)
+    at.act(at.office.first_or_next(payload.Enrolment, o.motive, **said), sealed)
 
 
 # -- projects and their members --------------------------------------------------------------------
@@ -192,7 +186,7 @@ def grant_add(at: Station, o: Namespace) -> None:
     if o.undertaking_s is not None and o.undertaking_s > at.office.utc_s():
         raise ValueError("undertaking: a day to come")
     said = {"holder": o.holder, "project": o.project, "withdrawn": False, **_given(o, _GRANT)}
-    at.act(_first_or_next(at, payload.Grant, o.motive, **said))
+    at.act(at.office.first_or_next(payload.Grant, o.motive, **said))
 
 
 def grant_withdraw(at: Station, o: Namespace) -> None:
@@ -214,7 +208,7 @@ def grant_import(at: Station, o: Namespace) -> None:
     for name in sorted({f"{kind}/{said[kind]}" for said in new for kind in ("holder", "project")}):
         if at.office.newest(name) is None:
             raise ValueError(f"{name}: not known here, and nobody of the list is entered")
-    at.act_all(_first_or_next(at, payload.Grant, o.motive, **said) for said in new)
+    at.act_all(at.office.first_or_next(payload.Grant, o.motive, **said) for said in new)
 
 
 def _said(one: Member) -> dict[str, Any]:

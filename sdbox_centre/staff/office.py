@@ -113,6 +113,11 @@ class Office:
             raise Refused("act-impossible")
         return act
 
+    def first_or_next(self, kind: type[Kind], motive: str, **said: Any) -> Kind:  # noqa: ANN401
+        """Of a subject that is new, or was there before. Raises as `draft` and `change`."""
+        known = self.newest(kind.subject_of(said)) is not None
+        return (self.change if known else self.draft)(kind, motive, **said)
+
     def stands(self, subject: str) -> bool:
         """Whether the row is there and as the newest act on it says, no less. Raises Refused.
 
