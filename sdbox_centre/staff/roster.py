@@ -19,7 +19,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta, Struct
@@ -108,6 +107,11 @@ class Roster:
         self.rules.check(three.auth, three.key_management, three.card_auth, now_s)
 
 
+def _entries(file: Path) -> list[tuple[MemberEntry, Path]]:
+    """Each with the file of its certificates: the paths are made once, and asked about often."""
+    return [(one, beside(file, one.certificates)) for one in load(file, RosterFile).member]
+
+
 class RosterSource:
     """Where the roster is read from, again whenever it, a certificate or a list has changed."""
 
@@ -118,7 +122,7 @@ class RosterSource:
         self._anchors = certificates_of(anchors)
         self._rules = CardRules(anchors, crls, test_issuers=test_issuers)
         self._test_issuers = test_issuers
-        self._entries = Unchanged(partial(load, kind=RosterFile))
+        self._entries = Unchanged(_entries)
         self._certificates = Unchanged(certificates_of)
         self._seen: tuple[object, ...] = ()
         self._roster: Roster | None = None
@@ -127,11 +131,13 @@ class RosterSource:
         """The same object until something changed. Raises Fault: config-invalid, crl-*."""
         crls = self._rules.crls(now_s)
         try:
-            entries = self._entries.of(self._file).member
-            ders = [self._certificates.of(beside(self._file, one.certificates)) for one in entries]
+            entries = self._entries.of(self._file)
+            ders = [self._certificates.of(file) for _, file in entries]
             seen = (entries, ders, crls)
             if self._roster is None or seen != self._seen:
-                members = map(self._member, entries, ders)
+                members = (
+                    self._member(one, der) for (one, _), der in zip(entries, ders, strict=True)
+                )
                 known = {hashlib.sha256(one.certificates.auth).digest(): one for one in members}
                 self._roster, self._seen = Roster(known, crls, self._rules), seen
         except (OSError, ValueError, Refused) as error:
