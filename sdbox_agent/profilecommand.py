@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -148,27 +150,26 @@ def found(options: argparse.Namespace, say: Say) -> int:
 def install(options: argparse.Namespace, say: Say) -> int:
     """Take a set. Raises FileRefused; then what was there is still there."""
     paths = Paths(options.root)
-
-    def fits(directory: Path) -> None:
-        """This box, if it is one yet, could run from it."""
-        if (paths.config / load.BOX_FILE).exists():
-            load.whole(load.load_box(paths.config).profile, paths, directory)
-
-    try:
-        number = sets.install(options.directory, paths.profile_set, options.profiles, fits)
-    except OSError as error:
-        raise _told_of(error, paths.profile_set) from None
-    return _say_version(options, say, number)
+    fits = functools.partial(_fits, options)
+    with _unchanged(paths.profile_set):
+        sets.install(options.directory, paths.profile_set, options.profiles, fits)
+    return _say_version(options, say)
 
 
 def revert(options: argparse.Namespace, say: Say) -> int:
-    """Go back one set. Raises FileRefused if there is none that is whole."""
+    """Go back one set. Raises FileRefused if there is none that is whole, or fits this box."""
     installed = Paths(options.root).profile_set
-    try:
-        number = sets.revert(installed)
-    except OSError as error:
-        raise _told_of(error, installed) from None
-    return _say_version(options, say, number)
+    with _unchanged(installed):
+        sets.revert(installed, functools.partial(_fits, options))
+    return _say_version(options, say)
+
+
+def _fits(options: argparse.Namespace, installed: Path) -> None:
+    """This box, if it is one yet, could run with that as its installed set. Raises FileRefused."""
+    paths = Paths(options.root)
+    if (paths.config / load.BOX_FILE).exists():
+        name = load.load_box(paths.config).profile
+        load.whole(name, paths, options.profiles, installed=installed)
 
 
 def _all(directories: tuple[Path, ...]) -> Iterator[tuple[Profile, Sensor]]:
@@ -219,12 +220,20 @@ def _missing(fit: Fit) -> Iterator[str]:
             yield text
 
 
-def _told_of(error: OSError, path: Path) -> FileRefused:
-    reason = f"{error.strerror or 'failed'}; nothing was changed"
-    return FileRefused("profile-invalid", str(path), 0, reason)
+@contextlib.contextmanager
+def _unchanged(path: Path) -> Iterator[None]:
+    """What the system refuses, as an error of that path. Raises FileRefused."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"{error.strerror or 'failed'}; nothing was changed"
+        raise FileRefused("profile-invalid", str(path), 0, reason) from None
 
 
-def _say_version(options: argparse.Namespace, say: Say, number: int) -> int:
+def _say_version(options: argparse.Namespace, say: Say) -> int:
+    """Of the set that counts now: the installed one, or the program's own if that is newer."""
+    installed = Paths(options.root).profile_set
+    number = sets.version(sets.newest_first(installed, options.profiles)[0])
     if options.json:
         say(msgspec.json.encode({"version": number}).decode())
     else:

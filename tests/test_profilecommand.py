@@ -159,6 +159,33 @@ def test_a_set_that_this_box_could_not_run_from_is_refused(run, box: Paths, tmp_
     assert run("profile", "install", str(bad))[0] == 0, "no box yet: nothing that could not run"
 
 
+def test_a_set_must_hold_what_this_box_needs_once_the_one_before_is_gone(
+    run, box: Paths, tmp_path: Path
+) -> None:
+    """What only the installed set has goes with it; what the program has stays."""
+    (box.config / "box.toml").write_text(
+        'v = 1\nbox = "b"\nprofile = "own"\n[centre]\nhost = "centre.test"\n'
+    )
+    first = newer(tmp_path / "first", 2)
+    text = (SHIPPED / f"{FIELD}.toml").read_text().replace(FIELD, "own", 1)
+    (first / "own.toml").write_text(text)
+    assert run("profile", "install", str(first))[0] == 0
+    assert run("profile", "check")[0] == 0
+    code, _, err = run("profile", "install", str(newer(tmp_path / "second", 3)))
+    assert (code, "no such profile" in err) == (cli.FAILED, True)
+    assert run("profile", "revert")[0] == cli.FAILED, "nor has the program's own set that profile"
+    assert run("profile", "check")[0] == 0
+
+
+def test_a_set_need_not_hold_what_the_programs_own_does(run, box: Paths, tmp_path: Path) -> None:
+    new = newer(tmp_path / "new", 2)
+    (new / f"{FIELD}.toml").unlink()
+    assert run("profile", "install", str(new))[0] == 0
+    assert run("profile", "check")[0] == 0
+    code, out, _ = run("profile", "revert", "--json")
+    assert (code, json.loads(out)) == (0, {"version": int((SHIPPED / "VERSION").read_text())})
+
+
 def test_what_can_t_be_written_is_told_and_nothing_has_changed(run, tmp_path: Path) -> None:
     new = newer(tmp_path / "new")
     code, _, err = run("profile", "install", str(new))  # there is no etc/sdbox to put it in

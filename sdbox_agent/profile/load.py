@@ -41,13 +41,14 @@ class Whole:
         return self.layered.profile
 
 
-def shelves(paths: Paths, shipped: Path) -> tuple[Path, ...]:
+def shelves(paths: Paths, shipped: Path, installed: Path | None = None) -> tuple[Path, ...]:
     """Where profiles, kinds and sensors are looked for: the first that has one counts.
 
-    The operator's own; then the set that was installed and the one that came with the program, the
-    newer first.
+    The operator's own; then the set that was installed (or `installed`, before it is) and the one
+    that came with the program, the newer first.
     """
-    return (paths.config / "profiles", *sets.newest_first(paths.profile_set, shipped))
+    both = sets.newest_first(installed or paths.profile_set, shipped)
+    return (paths.config / "profiles", *both)
 
 
 def drop_ins(paths: Paths) -> tuple[Path, ...]:
@@ -87,12 +88,20 @@ def is_marked(mark: Path) -> bool:
     return True
 
 
-def whole(name: str, paths: Paths, shipped: Path, *, rig: bool | None = None) -> Whole:
+def whole(
+    name: str,
+    paths: Paths,
+    shipped: Path,
+    *,
+    rig: bool | None = None,
+    installed: Path | None = None,
+) -> Whole:
     """Profile `name` as this box has it: drop-ins laid over, all it names read, fit for the field.
 
-    `rig`: else what `is_rig` says. Raises FileRefused("profile-invalid").
+    `rig`: else what `is_rig` says; `installed`: as in `shelves`. Raises
+    FileRefused("profile-invalid").
     """
-    directories = shelves(paths, shipped)
+    directories = shelves(paths, shipped, installed)
     layered = _layered(name, directories, drop_ins(paths))
     profile = layered.profile
     found = Whole(layered, load_kinds(profile, directories), load_sensor(profile, directories))
