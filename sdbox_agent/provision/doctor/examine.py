@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from sdbox_agent.audit import outbox
 from sdbox_agent.errors import DecodeError, Fault, SdboxError
 from sdbox_agent.paths import Paths
-from sdbox_agent.profile import load
+from sdbox_agent.profile import load, sets
 from sdbox_agent.provision.doctor import certificates, disk, files, memory, parts
 from sdbox_agent.provision.doctor.finding import ACTIVATION, failed, ok, skipped, whole
 from sdbox_agent.provision.walls import walls_of
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from sdbox_agent.profile.load import Whole
     from sdbox_agent.profile.schema import Box, Profile, Sensor
     from sdbox_agent.provision.doctor.finding import Finding
     from sdbox_agent.provision.doctor.look import Look
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 UNITS: Final = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 TARGETS: Final = ("multi-user.target.wants", "sockets.target.wants", "sysinit.target.wants")
 CONFIG, STATE = "etc/sdbox", "var/lib/sdbox"
+SHELVES: Final = (
+    "profile.d",
+    *(f"{place}{of}" for place in ("profiles", "profile-set") for of in ("", "/cards", "/sensors")),
+)
 OWN: Final = ("statement", "tls")
 ANCHORS: Final = ("centre.pem", "cards.pem", "desk.pem")
 _ALWAYS: Final = "proc/cmdline"  # every kernel has it
@@ -54,22 +59,36 @@ class Examination:
 
     @cached_property
     def box(self) -> Box:
-        """Raises FileRefused."""
-        return load.load_box(Paths(self.look.root).config)
+        """Raises FileRefused, OSError."""
+        self.look.at(f"{CONFIG}/{load.BOX_FILE}")
+        return load.load_box(self.paths.config)
 
     @cached_property
-    def profile(self) -> Profile:
-        """Raises FileRefused."""
-        return load.load_profile(self.box.profile, self._directories)
+    def whole(self) -> Whole:
+        """The profile as the agent goes by it: of the set that counts, drop-ins laid over.
 
-    @cached_property
-    def sensor(self) -> Sensor:
-        """Raises FileRefused."""
-        return load.load_sensor(self.profile, self._directories)
+        A box's disk under another root is judged as where it comes from. Raises FileRefused,
+        OSError.
+        """
+        for name in SHELVES:
+            self.look.at(f"{CONFIG}/{name}/x")
+        rig = None if self.look.live else load.is_marked(self.paths.rig_mark)
+        return load.whole(self.box.profile, self.paths, self.profiles, rig=rig)
 
     @property
-    def _directories(self) -> tuple[Path, ...]:
-        return (Paths(self.look.root).config / "profiles", self.profiles)
+    def profile(self) -> Profile:
+        """Raises as `whole`."""
+        return self.whole.profile
+
+    @property
+    def sensor(self) -> Sensor:
+        """Raises as `whole`."""
+        return self.whole.sensor
+
+    @property
+    def paths(self) -> Paths:
+        """Of the box that is looked at."""
+        return Paths(self.look.root)
 
     def findings(self, only: frozenset[str] | None = None) -> tuple[Finding, ...]:
         """All of them, or those of the checks named."""
@@ -83,7 +102,7 @@ class Examination:
     def _made(self, name: str, check: Check) -> tuple[Finding, ...]:
         try:
             return tuple(check(self))
-        except (SdboxError, DecodeError, OSError, _NotRunningError) as error:
+        except Exception as error:  # noqa: BLE001  whatever it is: it is told, and the others go on
             return (_hindered(name, error),)
 
 
@@ -100,8 +119,12 @@ def _hindered(name: str, error: Exception) -> Finding:
             return failed(name, code=error.code, detail=getattr(error, "diagnosis", ""))
         case _:
             pass
-    detail = error.filename if isinstance(error, OSError) else error
-    return failed(name, code="not-readable", detail=str(detail or ""))
+    detail = type(error).__name__
+    if isinstance(error, OSError):
+        detail = str(error.filename or error)
+    elif isinstance(error, DecodeError):
+        detail = str(error)
+    return failed(name, code="not-readable", detail=detail)
 
 
 # -- where what was in memory could come to lie ----------------------------------------------------
@@ -150,8 +173,8 @@ def _data_partition(at: Examination) -> Iterable[Finding]:
         policy = at.box.disk.unencrypted
     except FileRefused:
         policy = "refuse"  # nobody has said that it may be so
-    uuids = at.look.mapped(mount.major, mount.minor, mount.source)
-    yield disk.data_partition(mount, uuids, policy)
+    ways = at.look.mapped(mount.major, mount.minor, mount.source)
+    yield disk.data_partition(mount, ways, policy)
 
 
 # -- what is on its disk ---------------------------------------------------------------------------
@@ -167,8 +190,11 @@ def _settings(at: Examination) -> Iterable[Finding]:
 
 def _profile(at: Examination) -> Iterable[Finding]:
     at.box  # noqa: B018  its refusal is told under `settings`
-    load.load_kinds(at.profile, at._directories)
-    yield ok("profile", f"{at.profile.name}, {at.sensor.name}")
+    found = f"{at.profile.name}, {at.sensor.name}"
+    installed = at.paths.profile_set
+    if installed.exists():  # all of it: what is damaged there is not used, and nobody is told
+        found += f", {sets.check(installed)}"
+    yield ok("profile", found)
 
 
 def _identity(at: Examination) -> Iterable[Finding]:
@@ -243,7 +269,7 @@ def _units(at: Examination) -> Iterable[Finding]:
 def _sockets(at: Examination) -> Iterable[Finding]:
     if not at.look.live or not at.look.is_there(RUNS_SYSTEMD):
         return (skipped("sockets", "not-running"),)
-    paths = Paths(at.look.root)
+    paths = at.paths
     wanted = (
         paths.agent_socket,
         paths.card_socket,

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +93,65 @@ def test_what_is_spoilt_in_one_place_is_told(
     look = grow(tmp_path)
     spoil(tmp_path, name, text)
     assert code in {each.code for each in examine(look)[check]}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "file"),
+    [
+        ("etc/sdbox/profile.d/50.toml", "nonsense = 1\n", "profile.d/50.toml:1: nonsense"),
+        ("etc/sdbox/profile.d/50.toml", "[reader]\nnames = ['Virtual PCD']\n", "50.toml:2: reader"),
+        ("etc/sdbox/profile-set/VERSION", "two", "profile-set/VERSION:1: "),
+        ("etc/sdbox/profile-set/cards/other.toml", "v = 1", "profile-set/VERSION:1: "),
+    ],
+)
+def test_the_profile_is_judged_as_the_agent_goes_by_it(
+    tmp_path: Path, name: str, text: str, file: str
+) -> None:
+    """With the installed set, what is laid over it, and what no box in the field may have."""
+    look = grow(tmp_path)
+    spoil(tmp_path, name, text)
+    (found,) = examine(look)["profile"]
+    assert (found.result, found.code) == (Result.FAILED, "profile-invalid")
+    assert file in found.detail
+
+
+def test_the_set_that_counts_is_named(tmp_path: Path) -> None:
+    look = grow(tmp_path)
+    shipped = Path(__file__).parents[3] / "firmware_profiles"
+    shutil.copytree(shipped, tmp_path / "etc/sdbox/profile-set")
+    (tmp_path / "etc/sdbox/profile-set/VERSION").write_text("7\n")
+    (found,) = examine(look)["profile"]
+    assert (found.result, found.detail) == (Result.OK, "x, elan, 7")
+
+
+def test_no_link_leads_from_another_box_into_our_own_settings(tmp_path: Path) -> None:
+    look = grow(tmp_path / "away")
+    ours = tmp_path / "ours"
+    (tmp_path / "away/etc/sdbox").rename(ours)
+    (tmp_path / "away/etc/sdbox").symlink_to(ours)
+    assert {each.code for each in examine(look)["settings"]} == {"not-readable"}
+    (tmp_path / "away/etc/sdbox").unlink()
+    ours.rename(tmp_path / "away/etc/sdbox")
+    (tmp_path / "away/etc/sdbox/profiles").rename(ours)
+    (tmp_path / "away/etc/sdbox/profiles").symlink_to(ours)
+    found = examine(look)
+    assert {each.code for each in found["profile"]} == {"not-readable"}
+    assert [each.result for each in found["settings"]] == [Result.OK]
+
+
+def test_a_check_that_breaks_is_told_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = grow(tmp_path)
+
+    def breaks(*_: object) -> None:
+        raise RecursionError("of a kind that nobody foresaw")
+
+    monkeypatch.setattr(Look, "names", breaks)
+    found = examine(look)
+    (identity,) = found["identity"]
+    assert (identity.code, identity.detail) == ("not-readable", "RecursionError")
+    assert [each.result for each in found["settings"]] == [Result.OK]
 
 
 def test_without_settings_what_needs_them_is_skipped_and_told_once(tmp_path: Path) -> None:
