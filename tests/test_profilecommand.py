@@ -91,6 +91,33 @@ def test_check_of_a_file_may_be_of_a_sensor(run) -> None:
     assert (code, "ElanTech" in out) == (0, True)
 
 
+def test_any_name_and_any_file_has_its_error(run, box: Paths, tmp_path: Path) -> None:
+    piece = box.config / "profile.d/50.toml"
+    piece.write_text("")
+    for words, said in (
+        (("show", "a" * 300), "no such profile"),
+        (("check", f"{tmp_path}/{'a' * 300}.toml"), "no such profile"),
+        (("check", str(tmp_path)), "its name ends in .toml"),
+        (("check", "/"), "its name ends in .toml"),
+        (("check", str(piece)), "without a file"),
+        (("install", str(tmp_path / ("a" * 300))), "nothing was changed"),
+    ):
+        code, out, err = run("profile", *words)
+        assert (code, out, said in err) == (cli.FAILED, "", True), err
+
+
+def test_what_a_file_says_of_itself_is_no_command_of_a_terminal(run, tmp_path: Path) -> None:
+    text = (SHIPPED / f"{FIELD}.toml").read_text()
+    path = tmp_path / "a\x1b]0;x.toml"
+    path.write_text('v = 1\n"\\u001b[31mkey" = 1\n')
+    code, _, err = run("profile", "check", str(path))
+    assert (code, "?[31mkey: unknown key" in err, "\x1b" in err) == (cli.FAILED, True, False)
+    for mark in ("\\u009b31m", "\\u202e", "\\u2028"):
+        path.write_text(text.replace('model = "', f'model = "{mark}'))
+        code, out, err = run("profile", "check", str(path))
+        assert (code, out, "model:" in err) == (cli.FAILED, "", True)
+
+
 def test_detect_finds_the_profile_of_the_machine(run, tmp_path: Path) -> None:
     wyse(tmp_path, "04e6:5116", "05ba:0007", "0781:5567")
     code, out, _ = run("profile", "detect")

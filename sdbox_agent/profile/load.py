@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -153,6 +154,11 @@ def check(path: Path, directories: Sequence[Path]) -> Profile | Kind | Sensor:
     `directories`: where things lie that are not beside it. Raises FileRefused("profile-invalid").
     """
     here = path.absolute().parent
+    if path.suffix != ".toml":
+        raise FileRefused("profile-invalid", str(path), 0, "no profile: its name ends in .toml")
+    if here.name == "profile.d":
+        reason = "a piece of a profile: `profile check` without a file reads it with the rest"
+        raise FileRefused("profile-invalid", str(path), 0, reason)
     if here.name == "cards":
         return _named(path.stem, (here,), schema.parse_kind)
     if here.name == "sensors":
@@ -177,7 +183,7 @@ def names(directories: Sequence[Path]) -> tuple[str, ...]:
 
 def _layered(name: str, directories: Sequence[Path], over: Sequence[Path]) -> Layered:
     load_profile(name, directories)  # it must hold, and name itself so, with nothing laid over it
-    base = next(path for d in directories if (path := d / f"{name}.toml").exists())
+    base = next(path for d in directories if os.path.lexists(path := d / f"{name}.toml"))
     files = [Layer(str(path), _load(path, "profile-invalid", bytes)) for path in (base, *over)]
     try:
         return layers.parse(files)
@@ -188,7 +194,7 @@ def _layered(name: str, directories: Sequence[Path], over: Sequence[Path]) -> La
 def _named(name: str, directories: Sequence[Path], parse: Callable[[bytes], N]) -> N:
     for directory in directories:
         path = directory / f"{name}.toml"
-        if path.is_symlink() or path.exists():
+        if os.path.lexists(path):
             found = _load(path, "profile-invalid", parse)
             if found.name != name:
                 raise FileRefused("profile-invalid", str(path), 0, "name: not the file's name")
@@ -203,5 +209,7 @@ def _load(path: Path, code: str, parse: Callable[[bytes], T]) -> T:
         raise FileRefused(code, str(path), error.line, error.reason) from None
     except FileRefused as error:
         raise FileRefused(code, error.file, error.line, error.reason) from None
+    except FileNotFoundError:
+        raise FileRefused(code, str(path), 0, "not there") from None
     except OSError:
         raise FileRefused(code, str(path), 0, "can't be read") from None

@@ -35,12 +35,13 @@ class FileRefused(Fault):
 
     @property
     def diagnosis(self) -> str:
-        """`file:line: reason`, the form editors understand."""
-        return (
-            f"{self.file}:{self.line}: {self.reason}"
-            if self.line
-            else f"{self.file}: {self.reason}"
-        )
+        """`file:line: reason`, the form editors understand; on one line, and no command in it.
+
+        Names of files and keys are of whoever wrote them, and a terminal may read this.
+        """
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        text = f"{where}: {self.reason}"
+        return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def read(path: Path, *, private: bool = False) -> bytes:
