@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 UNITS: Final = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 TARGETS: Final = ("multi-user.target.wants", "sockets.target.wants", "sysinit.target.wants")
 CONFIG, STATE = "etc/sdbox", "var/lib/sdbox"
+MARK: Final = f"{CONFIG}/rig"  # Paths.rig_mark
 SHELVES: Final = (
     "profile.d",
     *(f"{place}{of}" for place in ("profiles", "profile-set") for of in ("", "/cards", "/sensors")),
@@ -51,11 +52,15 @@ class _NotRunningError(Exception):
 
 @dataclass(frozen=True)
 class Examination:
-    """One look at a machine. `profiles`: where those lie that are not under its settings."""
+    """One look at a machine. `profiles`: where those lie that are not under its settings.
+
+    `ask`: the running core, under that root; it raises SdboxError, OSError.
+    """
 
     look: Look
     now: dt.datetime
     profiles: Path
+    ask: Callable[[Path], parts.Answer] | None = None
 
     @cached_property
     def box(self) -> Box:
@@ -282,6 +287,14 @@ def _sockets(at: Examination) -> Iterable[Finding]:
     return parts.sockets(str(each) for each in wanted if not at.look.is_socket(each))
 
 
+def _agent(at: Examination) -> Iterable[Finding]:
+    runs = at.look.is_there(RUNS_SYSTEMD) or at.look.is_socket(at.paths.agent_socket)
+    if at.ask is None or not at.look.live or not runs:
+        yield skipped("agent", "not-running")
+    else:
+        yield parts.agent(at.ask(at.look.root))
+
+
 def _clock(at: Examination) -> Iterable[Finding]:
     try:
         mark = _mark(at) or 0
@@ -303,6 +316,23 @@ def _sensor(at: Examination) -> Iterable[Finding]:
     plugged = at.look.usb()
     nodes = tuple(each.node for each in plugged if each.usb in at.sensor.usb)
     return parts.sensor(at.sensor, [each.usb for each in plugged], at.look.nodes(nodes))
+
+
+def _tpm(at: Examination) -> Iterable[Finding]:
+    _kernels(at, _ALWAYS)
+    version = at.look.kernels_if("sys/class/tpm/tpm0/tpm_version_major").strip()
+    yield parts.tpm(at.profile, version)
+
+
+def _rig_mark(at: Examination) -> Iterable[Finding]:
+    if not at.look.is_there(MARK):
+        yield ok("rig-mark")
+        return
+    try:
+        rig = at.profile.card.test_issuers
+    except FileRefused:
+        rig = False
+    yield parts.rig_mark(f"/{MARK}", rig=rig)
 
 
 def _virtual_hardware(at: Examination) -> Iterable[Finding]:
@@ -342,6 +372,7 @@ CHECKS: Final[dict[str, Check]] = {
     "journal": _journal,
     "freed-memory": _freed_memory,
     "data-partition": _data_partition,
+    "rig-mark": _rig_mark,
     "files": _files,
     "settings": _settings,
     "profile": _profile,
@@ -353,9 +384,11 @@ CHECKS: Final[dict[str, Check]] = {
     "users": _users,
     "units": _units,
     "sockets": _sockets,
+    "agent": _agent,
     "clock": _clock,
     "reader": _reader,
     "sensor": _sensor,
+    "tpm": _tpm,
     "virtual-hardware": _virtual_hardware,
     "wireguard": _wireguard,
     "walls": _walls,

@@ -32,9 +32,10 @@ class Result(enum.StrEnum):
 # 2 failures. The same numbers as those of Nagios plug-ins.
 STATUS: Final = {Result.OK: 0, Result.SKIPPED: 0, Result.WARN: 1, Result.FAILED: 2}
 
-# What must hold before a box is activated: nothing of a person may outlive a session on its disk.
+# What must hold before a box is activated: nothing of a person may outlive a session on its disk,
+# and nothing virtual may stand in for a part of it.
 ACTIVATION: Final = frozenset(
-    ("swap", "hibernation", "core-dumps", "journal", "freed-memory", "data-partition")
+    ("swap", "hibernation", "core-dumps", "journal", "freed-memory", "data-partition", "rig-mark")
 )
 
 

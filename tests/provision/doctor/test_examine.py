@@ -14,9 +14,10 @@ from sdbox_agent.paths import Paths
 from sdbox_agent.profile.load import load_box
 from sdbox_agent.provision import networksheet
 from sdbox_agent.provision.doctor import finding
-from sdbox_agent.provision.doctor.examine import CHECKS, Examination, for_activation
+from sdbox_agent.provision.doctor.examine import CHECKS, MARK, Examination, for_activation
 from sdbox_agent.provision.doctor.finding import ACTIVATION, Finding, Result
 from sdbox_agent.provision.doctor.look import Look
+from sdbox_agent.provision.doctor.parts import Answer
 from sdbox_agent.provision.walls import walls_of
 from sdbox_agent.tunnel.killswitch import EGRESS, ruleset
 from sdbox_agent.tunnel.standing import Standing
@@ -36,7 +37,7 @@ def test_a_fit_box_has_nothing_but_what_only_a_running_one_shows(tmp_path: Path)
     found = examine(grow(tmp_path))
     results = {name: [each.result for each in of] for name, of in found.items()}
     unseen = {name for name, of in results.items() if of == [Result.SKIPPED]}
-    assert unseen == {"sockets", "walls"}
+    assert unseen == {"sockets", "agent", "walls"}
     fine = {name: set(of) for name, of in results.items() if name not in unseen}
     assert all(of == {Result.OK} for of in fine.values()), fine
 
@@ -84,6 +85,8 @@ def test_a_fit_box_may_be_activated(tmp_path: Path) -> None:
         ("sys/bus/usb/devices/1-2", None, "sensor", "sensor-missing"),
         ("sys/bus/usb/devices/1-2/devnum", "x", "sensor", "not-readable"),
         ("etc/reader.conf.d/vpcd", "", "virtual-hardware", "virtual-hardware"),
+        ("etc/sdbox/rig", "", "rig-mark", "rig-marked"),
+        ("sys/class/tpm", None, "tpm", "tpm-missing"),
         (f"lib/modules/{RELEASE}/modules.dep", "", "wireguard", "wireguard-missing"),
     ],
 )  # fmt: skip
@@ -267,6 +270,63 @@ def test_sockets_are_looked_for_where_a_service_manager_runs(tmp_path: Path) -> 
     made = Examination(live, NOW, NOWHERE).findings(frozenset({"sockets"}))
     assert str(Paths(tmp_path).agent_socket) in {each.detail for each in made}
     assert len(made) == 7
+
+
+def test_the_mark_of_the_rig_refuses_activation_but_for_the_rigs_own_profile(
+    tmp_path: Path,
+) -> None:
+    look = grow(tmp_path)
+    spoil(tmp_path, "etc/sdbox/rig", "")
+
+    def refused() -> bool:
+        try:
+            finding.permit_activation(for_activation(look, NOW, NOWHERE))
+        except Fault as error:
+            return error.code == "box-not-fit"
+        return False
+
+    assert refused()
+    spoil(tmp_path, "etc/sdbox/profile.d/60.toml", "[card]\ntest_issuers = true\n")
+    assert [each.result for each in examine(look)["rig-mark"]] == [Result.WARN]
+    assert not refused()
+    spoil(tmp_path, "etc/sdbox/box.toml", None)
+    assert refused(), "nobody has said that it is the rig's"
+    assert str(Paths(tmp_path).rig_mark) == str(tmp_path / MARK)
+
+
+@pytest.mark.parametrize(
+    ("answer", "result", "code"),
+    [
+        (Answer("idle", None), Result.OK, ""),
+        (Answer("open", "centre-timeout"), Result.WARN, "centre-unreachable"),
+        (Answer("broken", None), Result.FAILED, "tunnel-not-down"),
+        (Fault("agent-unreachable"), Result.FAILED, "agent-unreachable"),
+        (PermissionError(), Result.SKIPPED, ""),
+    ],
+)
+def test_the_program_of_a_running_box_is_asked(
+    tmp_path: Path, answer: Answer | Exception, result: Result, code: str
+) -> None:
+    grow(tmp_path)
+    asked = []
+
+    def ask(root: Path) -> Answer:
+        asked.append(root)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def told(*, live: bool) -> Finding:
+        examination = Examination(Look(tmp_path, live=live), NOW, NOWHERE, ask)
+        (found,) = examination.findings(frozenset({"agent"}))
+        return found
+
+    assert [told(live=live).reason for live in (True, False)] == ["not-running"] * 2
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    assert told(live=False).reason == "not-running"
+    assert asked == []
+    found = told(live=True)
+    assert (found.result, found.code, asked) == (result, code, [tmp_path])
 
 
 @pytest.mark.rig
