@@ -30,7 +30,7 @@ def act(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     if options.activation:
         findings = for_activation(look, now, options.profiles)
     else:
-        findings = Examination(look, now, options.profiles, _answer).findings()
+        findings = Examination(look, now, options.profiles, ask=_answer).findings()
     if options.json:
         say(finding.as_json(findings).decode())
     else:

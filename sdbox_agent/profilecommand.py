@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -151,16 +150,20 @@ def install(options: argparse.Namespace, say: Say) -> int:
     """Take a set. Raises FileRefused; then what was there is still there."""
     paths = Paths(options.root)
     fits = functools.partial(_fits, options)
-    with _unchanged(paths.profile_set):
+    try:
         sets.install(options.directory, paths.profile_set, options.profiles, fits)
+    except OSError as error:
+        raise _told_of(error, paths.profile_set) from None
     return _say_version(options, say)
 
 
 def revert(options: argparse.Namespace, say: Say) -> int:
     """Go back one set. Raises FileRefused if there is none that is whole, or fits this box."""
     installed = Paths(options.root).profile_set
-    with _unchanged(installed):
+    try:
         sets.revert(installed, functools.partial(_fits, options))
+    except OSError as error:
+        raise _told_of(error, installed) from None
     return _say_version(options, say)
 
 
@@ -220,14 +223,9 @@ def _missing(fit: Fit) -> Iterator[str]:
             yield text
 
 
-@contextlib.contextmanager
-def _unchanged(path: Path) -> Iterator[None]:
-    """What the system refuses, as an error of that path. Raises FileRefused."""
-    try:
-        yield
-    except OSError as error:
-        reason = f"{error.strerror or 'failed'}; nothing was changed"
-        raise FileRefused("profile-invalid", str(path), 0, reason) from None
+def _told_of(error: OSError, path: Path) -> FileRefused:
+    reason = f"{error.strerror or 'failed'}; nothing was changed"
+    return FileRefused("profile-invalid", str(path), 0, reason)
 
 
 def _say_version(options: argparse.Namespace, say: Say) -> int:

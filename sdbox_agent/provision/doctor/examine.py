@@ -329,10 +329,10 @@ def _rig_mark(at: Examination) -> Iterable[Finding]:
         yield ok("rig-mark")
         return
     try:
-        rig = at.profile.card.test_issuers
-    except FileRefused:
-        rig = False
-    yield parts.rig_mark(f"/{MARK}", rig=rig)
+        field = not at.profile.card.test_issuers
+    except FileRefused:  # where there are no settings yet, it is asked again when there are
+        field = at.look.is_there(f"{CONFIG}/{load.BOX_FILE}")
+    yield parts.rig_mark(f"/{MARK}", field=field)
 
 
 def _virtual_hardware(at: Examination) -> Iterable[Finding]:

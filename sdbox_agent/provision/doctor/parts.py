@@ -125,12 +125,12 @@ def tpm(profile: Profile, version: str) -> Finding:
     return ok("tpm", version)
 
 
-def rig_mark(mark: str, *, rig: bool) -> Finding:
-    """The mark is there. With a profile of the rig's own, which takes test cards alone, it is one.
+def rig_mark(mark: str, *, field: bool) -> Finding:
+    """The mark is there: under a profile for the field, a box would take a virtual reader.
 
-    With any other a box would go to its host ready to take a virtual reader.
+    The rig's own takes test cards alone, and no centre but the rig's has such.
     """
-    return (warn if rig else failed)("rig-mark", code="rig-marked", detail=mark)
+    return (failed if field else warn)("rig-mark", code="rig-marked", detail=mark)
 
 
 def wireguard(*, kernel: bool, userspace: bool, tun: bool, profile: Profile) -> Finding:
