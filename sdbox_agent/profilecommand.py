@@ -11,6 +11,7 @@ import msgspec
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import detect, field, load, machine, sets
 from sdbox_agent.profile.layers import DEFAULT
+from sdbox_agent.screen import words
 from sdbox_agent.state.trusted import FileRefused
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def list_profiles(options: argparse.Namespace, say: Say) -> int:
             profile.revision,
             tuple(profile.levels),
             sensor.name,
-            _refused(profile, sensor),
+            _refused(profile, sensor, options.language),
         )
         for profile, sensor in _all(load.shelves(paths, options.profiles))
     ]
@@ -141,7 +142,7 @@ def found(options: argparse.Namespace, say: Say) -> int:
     if options.json:
         say(msgspec.json.encode({"machine": here, "fits": matches, "profiles": fits}).decode())
     else:
-        for line in _told(here, fits):
+        for line in _told(here, fits, options.language):
             say(line)
     return 0 if matches else FAILED
 
@@ -181,10 +182,10 @@ def _all(directories: tuple[Path, ...]) -> Iterator[tuple[Profile, Sensor]]:
         yield profile, load.find_sensor(profile, directories)
 
 
-def _refused(profile: Profile, sensor: Sensor) -> str:
-    for keys, reason in field.objections(profile, sensor):
-        return f"{'.'.join(keys)}: {reason}"
-    return "" if sensor.ppmm else f"{sensor.name}: its resolution is not known: no box can use it"
+def _refused(profile: Profile, sensor: Sensor, language: str) -> str:
+    for keys, name in field.objections(profile, sensor):
+        return f"{'.'.join(keys)}: {words('profile', name, language)}"
+    return "" if sensor.ppmm else f"{sensor.name}: {words('profile', 'no-resolution', language)}"
 
 
 def _whole(options: argparse.Namespace, name: str | None) -> Whole:
@@ -200,27 +201,31 @@ def _values(table: dict[str, object], above: tuple[str, ...] = ()) -> Iterator[V
             yield (*above, key), value
 
 
-def _told(here: Machine, fits: Sequence[Fit]) -> Iterator[str]:
+def _told(here: Machine, fits: Sequence[Fit], language: str) -> Iterator[str]:
+    def said(name: str) -> str:
+        return words("profile", name, language)
+
     matches = [fit for fit in fits if fit.fits]
-    yield f"this is {here.name}; USB: {', '.join(here.usb) or 'nothing is plugged in'}"
+    plugged = ", ".join(here.usb) or said("nothing-plugged")
+    yield f"{said('here')}: {here.name or said('no-name')}; USB: {plugged}"
     if not matches:
-        yield "no profile is of this machine with all it needs; the nearest:"
+        yield f"{said('no-match')}:"
     for fit in matches or fits[:3]:
-        yield f"{fit.profile}: {'fits' if fit.fits else ', '.join(_missing(fit))}"
-        yield from (f"  {text}" for text in fit.differs if fit.board)
+        yield f"{fit.profile}: {', '.join(map(said, _missing(fit))) or said('fits')}"
+        yield from (f"  {said(name)}" for name in fit.differs if fit.board)
         if fit.fits and fit.foreign:
-            yield f"  not let in by it: {', '.join(fit.foreign)}"
+            yield f"  {said('foreign')}: {', '.join(fit.foreign)}"
 
 
 def _missing(fit: Fit) -> Iterator[str]:
-    for there, text in (
-        (fit.board, "another board"),
-        (fit.reader, "its reader is not plugged in"),
-        (fit.sensor, "its sensor is not plugged in"),
-        (fit.usable, "the sensor's resolution is not known: no box can use it"),
+    for there, name in (
+        (fit.board, "other-board"),
+        (fit.reader, "no-reader"),
+        (fit.sensor, "no-sensor"),
+        (fit.usable, "no-resolution"),
     ):
         if not there:
-            yield text
+            yield name
 
 
 def _told_of(error: OSError, path: Path) -> FileRefused:
@@ -235,5 +240,8 @@ def _say_version(options: argparse.Namespace, say: Say) -> int:
     if options.json:
         say(msgspec.json.encode({"version": number}).decode())
     else:
-        say(f"profiles: version {number}; the agent takes it at its next start")
+        version, later = (
+            words("profile", name, options.language) for name in ("version", "next-start")
+        )
+        say(f"{version} {number}; {later}")
     return 0

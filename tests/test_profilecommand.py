@@ -122,7 +122,7 @@ def test_detect_finds_the_profile_of_the_machine(run, tmp_path: Path) -> None:
     wyse(tmp_path, "04e6:5116", "05ba:0007", "0781:5567")
     code, out, _ = run("profile", "detect")
     assert code == 0
-    assert "this is Dell Inc. Wyse 5070 Thin Client" in out
+    assert "this machine: Dell Inc. Wyse 5070 Thin Client" in out
     assert f"{FIELD}: fits" in out
     assert "not let in by it: 0781:5567" in out
     assert "virtual" not in out
@@ -135,7 +135,7 @@ def test_detect_says_what_is_missing_and_fails(run, tmp_path: Path) -> None:
     wyse(tmp_path, "04e6:5116", "05ba:000a")
     code, out, _ = run("profile", "detect")
     assert code == cli.FAILED
-    assert "wyse-5070-scr3310-u4500: the sensor's resolution is not known" in out
+    assert "wyse-5070-scr3310-u4500: the sensor’s resolution is not known" in out  # noqa: RUF001
     assert f"{FIELD}: its sensor is not plugged in" in out
 
 
@@ -148,6 +148,23 @@ def test_detect_tells_what_the_board_has_otherwise(run, tmp_path: Path) -> None:
     assert "nothing is plugged in" in out
     assert "raspberry-pi-4-scr3310-u4000: its reader is not plugged in" in out
     assert "the kernel sees one" in out
+
+
+def test_in_french_too(run, box: Paths, tmp_path: Path) -> None:
+    """All but `file:line: reason`, which is for whoever edits the file, as a compiler's."""
+    french = ("--language", "fr")
+    lines = run("profile", "list", *french)[1]
+    assert "seulement au banc d’essai" in lines  # noqa: RUF001
+    assert "la résolution du capteur est inconnue" in lines
+    assert "cette machine: une machine sans nom" in run("profile", "detect", *french)[1]
+    wyse(tmp_path, "04e6:5116", "0781:5567")
+    told = run("profile", "detect", *french)[1]
+    assert f"{FIELD}: son capteur n’est pas branché" in told  # noqa: RUF001
+    put(tmp_path, "firmware/devicetree/base/compatible", b"raspberrypi,4-model-b\0")
+    put(tmp_path, "class/tpm/tpm0/tpm_version_major", "2\n")
+    assert "qu’il n’y a pas de TPM, le noyau en voit un" in run("profile", "detect", *french)[1]  # noqa: RUF001
+    out = run("profile", "install", str(newer(tmp_path / "new", 2)), *french)[1]
+    assert out == "profils, version 2; l’agent les prendra à son prochain démarrage\n"  # noqa: RUF001
 
 
 def test_a_machine_of_nobodys_has_the_nearest_named(run) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from sdbox_agent import screen
 from sdbox_agent.profile import field, layers, schema, sets
 from sdbox_agent.profile.layers import Layer, Layered, LayerRefused
 from sdbox_agent.profile.schema import Kind, Profile, Sensor
@@ -107,10 +108,10 @@ def whole(
     profile = layered.profile
     found = Whole(layered, load_kinds(profile, directories), load_sensor(profile, directories))
     allowed = is_rig(paths) if rig is None else rig
-    for keys, reason in () if allowed else field.objections(profile, found.sensor):
+    for keys, why in () if allowed else field.objections(profile, found.sensor):
         origin = layered.origin(keys)
-        why = f"{'.'.join(keys)}: {reason}"
-        raise FileRefused("profile-invalid", origin.file, origin.line, why)
+        reason = f"{'.'.join(keys)}: {screen.words('profile', why, 'en')}"
+        raise FileRefused("profile-invalid", origin.file, origin.line, reason)
     return found
 
 
