@@ -4,6 +4,7 @@ import ast
 import contextlib
 import datetime as dt
 import hashlib
+import io
 import json
 import os
 import runpy
@@ -153,6 +154,7 @@ def test_an_end_that_can_t_be_or_is_ended_says_so_without_a_traceback(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(preflight, "answer", interrupted)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert preflight.main(["--answer", at]) == 130
 
 
