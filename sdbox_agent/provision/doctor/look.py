@@ -260,7 +260,7 @@ def _within(path: Path, root: Path) -> Path:
     if root != _HERE:
         there = Path(os.path.realpath(path.parent))
         if not there.is_relative_to(os.path.realpath(root)):
-            raise OSError(errno.ELOOP, "a link leads out of the root", str(path))
+            raise OSError(errno.ELOOP, "a link leads out of the root", str(path.parent))
     return path
 
 
