@@ -197,7 +197,8 @@ def _profile(at: Examination) -> Iterable[Finding]:
     at.box  # noqa: B018  its refusal is told under `settings`
     found = f"{at.profile.name}, {at.sensor.name}"
     installed = at.paths.profile_set
-    if installed.exists():  # all of it: what is damaged there is not used, and nobody is told
+    counts = sets.newest_first(installed, at.profiles)[0] == installed
+    if counts or (installed.exists() and not sets.version(installed)):  # not used, and nobody told
         found += f", {sets.check(installed)}"
     yield ok("profile", found)
 

@@ -104,7 +104,7 @@ def test_what_is_spoilt_in_one_place_is_told(
         ("etc/sdbox/profile.d/50.toml", "nonsense = 1\n", "profile.d/50.toml:1: nonsense"),
         ("etc/sdbox/profile.d/50.toml", "[reader]\nnames = ['Virtual PCD']\n", "50.toml:2: reader"),
         ("etc/sdbox/profile-set/VERSION", "two", "profile-set/VERSION:1: "),
-        ("etc/sdbox/profile-set/cards/other.toml", "v = 1", "profile-set/VERSION:1: "),
+        ("etc/sdbox/profile-set/cards/other.toml", "v = 1", "profile-set/VERSION:1: not there"),
     ],
 )
 def test_the_profile_is_judged_as_the_agent_goes_by_it(
@@ -125,6 +125,14 @@ def test_the_set_that_counts_is_named(tmp_path: Path) -> None:
     (tmp_path / "etc/sdbox/profile-set/VERSION").write_text("7\n")
     (found,) = examine(look)["profile"]
     assert (found.result, found.detail) == (Result.OK, "x, elan, 7")
+    (tmp_path / "etc/sdbox/profile-set/cards/piv-pin.toml").write_text("v = 9")
+    (found,) = examine(look)["profile"]
+    assert "profile-set/cards/piv-pin.toml:1: v: " in found.detail
+    made = Examination(look, NOW, tmp_path / "newer")
+    shutil.copytree(shipped, tmp_path / "newer")
+    (tmp_path / "newer/VERSION").write_text("8\n")
+    (found,) = made.findings(frozenset({"profile"}))
+    assert (found.result, found.detail) == (Result.OK, "x, elan"), "the program's own is newer"
 
 
 def test_no_link_leads_from_another_box_into_our_own_settings(tmp_path: Path) -> None:
