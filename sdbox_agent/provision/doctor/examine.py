@@ -10,11 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.audit import outbox
-from sdbox_agent.errors import DecodeError, Fault, SdboxError
+from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import load, sets
 from sdbox_agent.provision.doctor import certificates, disk, files, memory, parts
 from sdbox_agent.provision.doctor.finding import ACTIVATION, failed, ok, skipped, whole
+from sdbox_agent.provision.doctor.hindrance import NotRunningError, hindered
 from sdbox_agent.provision.walls import walls_of
 from sdbox_agent.state import record, store
 from sdbox_agent.state.trusted import FileRefused
@@ -42,12 +43,7 @@ SHELVES: Final = (
 OWN: Final = ("statement", "tls")
 ANCHORS: Final = ("centre.pem", "cards.pem", "desk.pem")
 _ALWAYS: Final = "proc/cmdline"  # every kernel has it
-_OWNER: Final = {"config-invalid": "settings", "profile-invalid": "profile"}  # who tells it
 RUNS_SYSTEMD: Final = "run/systemd/system"  # sd_booted(3)
-
-
-class _NotRunningError(Exception):
-    """What is under this root does not run: no kernel can be asked."""
 
 
 @dataclass(frozen=True)
@@ -108,39 +104,18 @@ class Examination:
         try:
             return tuple(check(self))
         except Exception as error:  # noqa: BLE001  whatever it is: it is told, and the others go on
-            return (_hindered(name, error),)
-
-
-def _hindered(name: str, error: Exception) -> Finding:
-    """What is to be said where a check could not be made."""
-    match error:
-        case _NotRunningError():
-            return skipped(name, "not-running")
-        case PermissionError():
-            return skipped(name, "needs-root")
-        case FileRefused() if _OWNER.get(error.code) != name:
-            return skipped(name, "needs-settings")
-        case SdboxError():
-            return failed(name, code=error.code, detail=getattr(error, "diagnosis", ""))
-        case _:
-            pass
-    detail = type(error).__name__
-    if isinstance(error, OSError):
-        detail = str(error.filename or error)
-    elif isinstance(error, DecodeError):
-        detail = str(error)
-    return failed(name, code="not-readable", detail=detail)
+            return (hindered(name, error),)
 
 
 # -- where what was in memory could come to lie ----------------------------------------------------
 
 
 def _kernels(at: Examination, name: str) -> str:
-    """A file that each kernel has. Raises _NotRunningError."""
+    """A file that each kernel has. Raises NotRunningError."""
     try:
         return at.look.kernels(name)
     except FileNotFoundError:
-        raise _NotRunningError from None
+        raise NotRunningError from None
 
 
 def _swap(at: Examination) -> Iterable[Finding]:
