@@ -11,7 +11,7 @@ import msgspec
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import detect, field, load, machine, sets
 from sdbox_agent.profile.layers import DEFAULT
-from sdbox_agent.screen import words
+from sdbox_agent.screen import printable, words
 from sdbox_agent.state.trusted import FileRefused
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Entry(msgspec.Struct, frozen=True):
     revision: int
     levels: tuple[str, ...]
     sensor: str
-    refused: str  # why no box in the field can have it; "" if one can
+    refused: str  # why no box in the field can have it, or what is wrong; "" if one can
 
 
 def add(commands: Commands, command: Make, bind: Callable[[Act], Do]) -> None:
@@ -69,27 +69,29 @@ def add(commands: Commands, command: Make, bind: Callable[[Act], Do]) -> None:
 
 
 def list_profiles(options: argparse.Namespace, say: Say) -> int:
-    """Each of them, and whether a box can have it. Raises FileRefused for one that is wrong."""
-    paths = Paths(options.root)
-    entries = [
-        Entry(
-            profile.name,
-            profile.model,
-            profile.revision,
-            tuple(profile.levels),
-            sensor.name,
-            _refused(profile, sensor, options.language),
-        )
-        for profile, sensor in _all(load.shelves(paths, options.profiles))
-    ]
+    """Each of them, and whether a box can have it; FAILED if one is wrong, which is told there."""
+    directories = load.shelves(Paths(options.root), options.profiles)
+    entries, status = [], 0
+    for name in load.names(directories):
+        try:
+            profile = load.load_profile(name, directories)
+            sensor = load.find_sensor(profile, directories)
+        except FileRefused as error:
+            entries.append(Entry(printable(name), "", 0, (), "", error.diagnosis))
+            status = FAILED
+            continue
+        refused = _refused(profile, sensor, options.language)
+        levels = tuple(profile.levels)
+        about = (profile.model, profile.revision, levels, sensor.name, refused)
+        entries.append(Entry(name, *about))
     if options.json:
         say(msgspec.json.encode({"profiles": entries}).decode())
-        return 0
+        return status
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
         why = f" -- {entry.refused}" if entry.refused else ""
         say(f"{entry.name:{width}}  r{entry.revision}  {entry.model}{why}")
-    return 0
+    return status
 
 
 def show(options: argparse.Namespace, say: Say) -> int:

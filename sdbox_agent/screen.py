@@ -32,6 +32,11 @@ def table() -> dict[str, dict[str, dict[str, str]]]:
     return tomllib.loads(text)
 
 
+def printable(text: str) -> str:
+    """Text that others wrote, on one line and with no command of a terminal in it."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def words(kind: Kind, name: str, language: str) -> str:
     """What a person reads; a name that has no words is shown as it is."""
     return table()[kind].get(name, {}).get(language, name)

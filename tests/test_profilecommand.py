@@ -43,6 +43,20 @@ def test_list_names_every_profile_and_why_a_box_can_t_have_one(run) -> None:
     assert {entry["name"]: entry["refused"] for entry in entries}[FIELD] == ""
 
 
+def test_a_file_that_is_wrong_does_not_hide_the_others(run, box: Paths) -> None:
+    own = box.config / "profiles"
+    own.mkdir()
+    (own / "wrong\x1b[2J.toml").write_text("v = 2\n")
+    code, out, err = run("profile", "list")
+    assert (code, err) == (cli.FAILED, "")
+    assert "wrong?[2J.toml:1: v: " in out
+    assert "\x1b" not in out
+    assert len(out.splitlines()) == len(list(SHIPPED.glob("*.toml"))) + 1
+    code, out, _ = run("profile", "list", "--json")
+    assert code == cli.FAILED
+    assert FIELD in {entry["name"] for entry in json.loads(out)["profiles"]}
+
+
 def test_list_of_nothing_is_nothing(run, tmp_path: Path) -> None:
     assert run("profile", "list", "--profiles", str(tmp_path / "none"))[:2] == (0, "")
 

@@ -11,6 +11,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
+from sdbox_agent import screen
 from sdbox_agent.errors import Fault
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ class FileRefused(Fault):
         Names of files and keys are of whoever wrote them, and a terminal may read this.
         """
         where = f"{self.file}:{self.line}" if self.line else self.file
-        text = f"{where}: {self.reason}"
-        return "".join(char if char.isprintable() else "?" for char in text)
+        return screen.printable(f"{where}: {self.reason}")
 
 
 def read(path: Path, *, private: bool = False) -> bytes:

@@ -130,7 +130,7 @@ def _row(each: Finding) -> dict[str, object]:
 
 def _plain(detail: str) -> str:
     """Names of files come from a disk: none of them is a terminal's command, or no text at all."""
-    return "".join(char if char.isprintable() else "?" for char in detail[:MOST_CHARACTERS])
+    return screen.printable(detail[:MOST_CHARACTERS])
 
 
 def _both(name: str) -> dict[str, str]:
