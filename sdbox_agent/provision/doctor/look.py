@@ -267,8 +267,12 @@ def _within(path: Path, root: Path) -> Path:
 def _text(path: Path, root: Path = _HERE) -> str:
     """Of a root that is not ours no link is followed: it could lead into ours."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-    flags |= 0 if root == _HERE else os.O_NOFOLLOW
-    descriptor = os.open(_within(path, root), flags)
+    if root != _HERE:
+        flags |= os.O_NOFOLLOW
+        mode = _within(path, root).lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):  # to open a device is to use it
+            raise OSError(errno.EINVAL, "not a file", str(path))
+    descriptor = os.open(path, flags)
     with os.fdopen(descriptor, "rb", buffering=0) as file:  # /proc/sys refuses to fill 4 MB
         pieces = iter(lambda: file.read(_PIECE_BYTES), b"")
         return b"".join(islice(pieces, _PIECES)).decode("utf-8", "replace")

@@ -30,6 +30,18 @@ def test_no_link_leads_out_of_another_root(tmp_path: Path) -> None:
         Look(tmp_path, live=True).text("a")
 
 
+def test_nothing_but_a_file_is_opened_under_another_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk may hold any device's node: a watchdog starts when its own is opened."""
+    os.mkfifo(tmp_path / "etc")
+    opened = []
+    monkeypatch.setattr(os, "open", lambda *words: opened.append(words))
+    with pytest.raises(OSError, match="not a file"):
+        Look(tmp_path, live=False).text_if("etc")
+    assert opened == []
+
+
 def test_nor_does_a_directory_on_the_way(tmp_path: Path) -> None:
     """Debian's own `lib -> usr/lib` stays within; a link to our /etc does not."""
     write(tmp_path / "usr/lib/modules/1/modules.dep", b"wireguard")
