@@ -61,6 +61,17 @@ WITH_ANTENNA: Final = frozenset(
     f"{vendor}:{product}" for vendor, row in _WITH_ANTENNA.items() for product in row.split()
 )
 
+# As pcscd names a reader, "model [interface] (serial number) 00 00": what may look like anything.
+_SERIAL: Final = re.compile(r"\([^)]*\)")
+
+
+def takes(names: tuple[str, ...], reader: str) -> bool:
+    """Does a card in that PC/SC reader count? One that the profile names, and none at a distance.
+
+    However short the beginnings are that the profile gives.
+    """
+    return reader.startswith(names) and not AT_A_DISTANCE.search(_SERIAL.sub("", reader))
+
 
 def objections(profile: Profile, sensor: Sensor) -> Iterator[tuple[tuple[str, ...], str]]:
     """Why a box in the field must not have this profile: where it says so, and the reason's name.
