@@ -69,8 +69,8 @@ CARD_9D_RSA: Final = Profile(
 )
 CARD_9E: Final = Profile(_SIGNS, (oids.PIV_CARD_AUTH,), (oids.POLICY_CARD_AUTH,), CARD_LIFE)
 DESK: Final = Profile(_SIGNS, (oids.USAGE_DESK,), (oids.POLICY_DESK,), DESK_LIFE)
-BOX_TLS: Final = Profile(_SIGNS, (oids.CLIENT_AUTH,))
-BOX_STATEMENT: Final = Profile(_SIGNS, (oids.USAGE_BOX,))
+BOX_TLS: Final = Profile(_SIGNS, (oids.CLIENT_AUTH,), (oids.POLICY_BOX_TLS,))
+BOX_STATEMENT: Final = Profile(_SIGNS, (oids.USAGE_BOX,), (oids.POLICY_BOX_STATEMENT,))
 SERVER_TLS: Final = Profile(_SIGNS, (oids.SERVER_AUTH,))
 
 
