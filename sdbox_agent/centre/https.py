@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
@@ -77,6 +77,18 @@ class Where:
 
     addresses: tuple[tuple[str, int], ...]
     server_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One request to the centre that is not of its session API, and the answer it must get."""
+
+    method: str
+    path: str
+    answer: str  # the media type of a 200, whole
+    limit_bytes: int  # of an answer
+    body: bytes = field(default=b"", repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 class CentreClient:
@@ -169,6 +181,17 @@ class CentreClient:
                     self._sockets.more(SILENCE_S)
         raise Fault("centre-unreachable")
 
+    def fetch(self, message: Message) -> bytes:
+        """The body of the answer, a 200 of the media type that is named."""
+        with self._faults():
+            with self._sockets.deadline(self._answer_s):
+                reply = self._exchange(message)
+            if reply.status != httpx.codes.OK:
+                raise _problem(reply)
+            if reply.kind != message.answer:
+                raise Fault("centre-answer-invalid")
+            return reply.body
+
     def close(self) -> None:
         """End a running call and let go of the connection. No call works afterwards."""
         self._sockets.abort()
@@ -179,12 +202,10 @@ class CentreClient:
     def _call(self, method: str, name: str, body: bytes, kind: type[Answer]) -> Answer:
         lists = kind is wire.CrlsAnswer
         limit_bytes = wire.MAX_BODY_BYTES if lists else wire.MAX_ANSWER_BYTES
+        headers = (("content-type", _JSON),) if body else ()
+        answer = self.fetch(Message(method, f"/v1/{name}", _JSON, limit_bytes, body, headers))
         with self._faults():
-            with self._sockets.deadline(self._answer_s):
-                reply = self._exchange(method, name, body, limit_bytes)
-            if reply.status != httpx.codes.OK:
-                raise _problem(reply)
-            return wire.decode(reply.body, kind)
+            return wire.decode(answer, kind)
 
     @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:
@@ -202,28 +223,29 @@ class CentreClient:
         except DecodeError:
             raise Fault("centre-answer-invalid") from None
 
-    def _exchange(self, method: str, name: str, body: bytes, limit_bytes: int) -> _Reply:
+    def _exchange(self, message: Message) -> _Reply:
         """One request; once more if the kept connection had died. The same bytes: harmless."""
         kept = self._sockets.has_connection
         try:
-            return self._send(method, name, body, limit_bytes)
+            return self._send(message)
         except (httpcore.RemoteProtocolError, ConnectionError, ssl.SSLEOFError):
             if not kept or self._sockets.bytes_read:
                 raise
             self._sockets.drop()
-            return self._send(method, name, body, limit_bytes)
+            return self._send(message)
 
-    def _send(self, method: str, name: str, body: bytes, limit_bytes: int) -> _Reply:
-        headers = {"content-type": _JSON} if body else {}
-        with self._client.stream(method, f"/v1/{name}", content=body, headers=headers) as answer:
+    def _send(self, message: Message) -> _Reply:
+        with self._client.stream(
+            message.method, message.path, content=message.body, headers=message.headers
+        ) as answer:
             declared = answer.headers.get("content-length", "0")
             kind = answer.headers.get("content-type", "")
             length = _number(declared)
-            if length is None or length > limit_bytes:
+            if length is None or length > message.limit_bytes:
                 raise _invalid(answer)
-            if kind != _JSON or "content-encoding" in answer.headers:
+            if kind not in {_JSON, message.answer} or "content-encoding" in answer.headers:
                 raise _invalid(answer)
-            reply = _reply(answer, limit_bytes)
+            reply = _reply(answer, message.limit_bytes)
         if self._transport.has_surplus():
             self._sockets.drop()  # it would be taken for the answer to the next call
         return reply
@@ -233,6 +255,7 @@ class CentreClient:
 class _Reply:
     status: int
     body: bytes
+    kind: str
     retry_after: str
 
 
@@ -242,7 +265,9 @@ def _reply(answer: httpx.Response, limit_bytes: int) -> _Reply:
         whole += chunk
         if len(whole) > limit_bytes:
             raise _invalid(answer)
-    return _Reply(answer.status_code, bytes(whole), answer.headers.get("retry-after", ""))
+    headers = answer.headers
+    kind, later = headers.get("content-type", ""), headers.get("retry-after", "")
+    return _Reply(answer.status_code, bytes(whole), kind, later)
 
 
 def _invalid(answer: httpx.Response) -> Fault:

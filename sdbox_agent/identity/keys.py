@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import ssl
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -18,16 +18,22 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError, Fault, Refused
+from sdbox_agent.pki import csr
 from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
 from sdbox_agent.statements import fields, jws
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from sdbox_agent.identity.request import Signer
+
 SCALAR_BYTES: Final = 32  # RFC 7518 section 3.4: ES256 is r || s, 32 bytes each
+CERTIFICATE_END: Final = b"-----END CERTIFICATE-----"  # RFC 7468 section 5.1
 SIGNED_BY_THE_BOX: Final = "receipt"
 
 
@@ -37,11 +43,25 @@ class _Pair:
     key: ec.EllipticCurvePrivateKey = field(repr=False)
     pem: bytes = field(repr=False)  # certificate, then key
 
+    @property
+    def public_key_der(self) -> bytes:
+        return csr.key_der(self.key.public_key())
+
+    def sign(self, message: bytes) -> bytes:
+        return self.key.sign(message, ec.ECDSA(hashes.SHA256()))
+
+    def under(self, certificate: x509.Certificate) -> _Pair:
+        """The same key under another certificate of its."""
+        own = self.pem.partition(CERTIFICATE_END)[2]
+        pem = certificate.public_bytes(Encoding.PEM).rstrip(b"\n") + own
+        return _Pair(certificate, self.key, pem)
+
 
 @dataclass(frozen=True, slots=True)
 class BoxIdentity:
     """What `load` found, whole and fitting together."""
 
+    _config: Path = field(repr=False)
     _tls: _Pair = field(repr=False)
     _statement: _Pair = field(repr=False)
     _centre_anchors_pem: str = field(repr=False)
@@ -69,12 +89,29 @@ class BoxIdentity:
         r, s = decode_dss_signature(der)
         return r.to_bytes(SCALAR_BYTES) + s.to_bytes(SCALAR_BYTES)
 
+    @property
+    def tls_certificate(self) -> x509.Certificate:
+        """Who speaks to the centre, as it was read."""
+        return self._tls.certificate
+
+    @property
+    def tls_key(self) -> Signer:
+        """Its key, for a request of another certificate."""
+        return self._tls
+
+    def with_certificate(self, renewed: x509.Certificate) -> BoxIdentity:
+        """The same box, under another certificate on its TLS key, of which nothing is kept yet."""
+        return replace(self, _tls=self._tls.under(renewed))
+
     def client_context(self) -> ssl.SSLContext:
         """TLS 1.3 to the centre, to nobody else's certificate than its own authority's.
 
+        A connection made with it once the box has been renewed shows the new certificate; those
+        that are open stay as they are.
+
         Raises Fault("config-invalid") if the anchors are none.
         """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks host name and certificate
+        context = _Context(ssl.PROTOCOL_TLS_CLIENT)  # checks host name and certificate
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.verify_flags |= ssl.VERIFY_X509_STRICT  # RFC 5280, without OpenSSL's leniency
         try:
@@ -82,7 +119,51 @@ class BoxIdentity:
             _load_chain(context, self._tls.pem)
         except (ssl.SSLError, ValueError):
             raise Fault("config-invalid") from None
+        context.newer = _Newer(self._config / "identity" / "tls.pem", self._tls)
         return context
+
+
+class _Newer:
+    """Whether another certificate lies on disk by now, on the very key."""
+
+    def __init__(self, path: Path, own: _Pair) -> None:
+        self._path = path
+        self._own = own
+        self._seen = _read(path)
+
+    def __call__(self) -> bytes | None:
+        """Certificate and key, PEM, if it does, once. What can't be read is not there."""
+        found = _read(self._path)
+        if found is None or found == self._seen:
+            return None
+        self._seen = found
+        try:
+            certificate = x509.load_pem_x509_certificate(found)
+        except ValueError:
+            return None
+        if certificate.public_key() != self._own.key.public_key():
+            return None  # another identity: that takes a start
+        return self._own.under(certificate).pem
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return trusted.read(path)
+    except (Fault, OSError):
+        return None
+
+
+class _Context(ssl.SSLContext):
+    """Looks for a renewed certificate before each handshake."""
+
+    newer: Callable[[], bytes | None] = staticmethod(lambda: None)
+
+    @override
+    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+        pem = self.newer()
+        if pem is not None:
+            _load_chain(self, pem)
+        return super().wrap_socket(*args, **options)
 
 
 def load(config: Path) -> BoxIdentity:
@@ -105,7 +186,7 @@ def load(config: Path) -> BoxIdentity:
     except ValueError:
         path = str(config / "anchors" / "centre.pem")
         raise FileRefused("config-invalid", path, 0, "no certificate in it") from None
-    return BoxIdentity(tls, statement, text)
+    return BoxIdentity(config, tls, statement, text)
 
 
 def _pair(directory: Path, name: str) -> _Pair:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import re
 import socket
 import ssl
 import threading
@@ -63,12 +64,18 @@ class Hosts:
 def _whole(sock: ssl.SSLSocket) -> bytes:
     """One request with its body; b"" at the end."""
     got = b""
-    while b"\r\n\r\n" not in got or not (got.startswith(b"GET") or got.endswith(b"}")):
+    while not _is_whole(got):
         more = sock.recv(65536)
         if not more:
             return b""
         got += more
     return got
+
+
+def _is_whole(got: bytes) -> bool:
+    head, ends, body = got.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: ([0-9]+)", head.lower())
+    return bool(ends) and len(body) >= (int(length[1]) if length else 0)
 
 
 class Listening:
