@@ -78,8 +78,9 @@ class Table:
         """Take one event; returns what is new.
 
         A `change` counts where it says that a device is let in, or refused, from now on: rules were
-        made anew (`udevadm trigger`). A second `add` of the very same device is an echo (`udevadm trigger` sends one at boot); one
-        of another device at that sys_path means that we missed a `remove`: both are told.
+        made anew. A second `add` of the very same device is an echo (`udevadm trigger` sends one at
+        boot); one of another device at that sys_path means that we missed a `remove`: both are
+        told.
         """
         if action == "remove":
             gone = self._devices.pop(sys_path, None)

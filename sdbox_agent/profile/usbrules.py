@@ -41,7 +41,7 @@ LABEL="sdbox_usb_end"
 
 
 def rules(profile: Profile, sensor: Sensor) -> str:
-    """The file at `Paths.usb_rules` for a box of this profile: ASCII, a newline at the end of each line."""
+    """The file at `Paths.usb_rules` for a box of this profile, in ASCII."""
     lines = [
         _HEAD.format(name=profile.name, revision=profile.revision),
         *_let_in("hub", None, _has(_HUB), _nothing_but(_HUB)),
