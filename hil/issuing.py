@@ -155,9 +155,9 @@ class Issuing:
         """A card that compares this person's fingers itself, personalised as the desk does it."""
         return CardDesk(self.cards).personalise(kind, now(), person=person, algorithm=algorithm)
 
-    def pin_card(self) -> tuple[PivCard, CardCertificates]:
+    def pin_card(self, digits: str = PIN) -> tuple[PivCard, CardCertificates]:
         """A card that asks for its holder's PIN, personalised as the desk does it."""
-        field = PIN.encode().ljust(pin.FIELD_BYTES, b"\xff")
+        field = digits.encode().ljust(pin.FIELD_BYTES, b"\xff")
         codes = Codes(field, random_code(secrets.token_bytes))
         return CardDesk(self.cards).personalise("piv-pin", now(), codes=codes)
 

@@ -3,7 +3,8 @@
 READY, STATUS, WATCHDOG and STOPPING for systemd; events for journald, each with a MESSAGE_ID of
 its own (systemd/sdbox.catalog explains them to `journalctl -x`). Outside systemd, events go to
 standard error, one line each, and notifications nowhere. Events are built from closed values:
-a code, a session number, a level. There is no way to put a name, a certificate or a finger in one.
+a code, a session number, a level, a USB device's two numbers and its
+port. There is no way to put a name, a certificate or a finger in one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from sdbox_agent.terms import Level, SessionNumber
 
 JOURNAL_SOCKET: Final = Path("/run/systemd/journal/socket")
 _CODE: Final = re.compile(r"[a-z][a-z0-9-]{1,40}")
+_USB_ID: Final = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
+_USB_PORT: Final = re.compile(r"[0-9][0-9.-]{0,40}")  # Linux: bus-port.port…
 _INFO: Final = 6
 STATUS_CHARS: Final = 300  # what `systemctl status` is given of a line
 
@@ -40,6 +43,7 @@ class Event(enum.Enum):
     BUG = "4e7c8556eab24a4695cf84bb5e332b7c"
     TUNNEL_NOT_DOWN = "62978bead1a74689ab92a13439112f19"
     DEVICE = "135bb3858d604b10b8194de06bc7f282"
+    USB_REFUSED = "d9d08ca28b5e4511a114a8f43417109e"
 
 
 def ready() -> None:
@@ -92,7 +96,13 @@ class Watchdog:
 
 
 def event(
-    kind: Event, code: str, *, session: SessionNumber | None = None, level: Level | None = None
+    kind: Event,
+    code: str,
+    *,
+    session: SessionNumber | None = None,
+    level: Level | None = None,
+    usb_id: str = "",
+    usb_port: str = "",
 ) -> None:
     """Write one event to the journal, or to standard error where there is none."""
     if not _CODE.fullmatch(code):
@@ -102,6 +112,11 @@ def event(
         fields["SDBOX_SESSION"] = str(int(session))
     if level is not None:
         fields["SDBOX_LEVEL"] = Level(level).value
+    for name, given, form in (("ID", usb_id, _USB_ID), ("PORT", usb_port, _USB_PORT)):
+        if given:
+            if not form.fullmatch(given):
+                raise Bug("unforeseen")
+            fields[f"SDBOX_USB_{name}"] = given
     text = " ".join([fields["SDBOX_EVENT"].replace("_", "-"), code, *_tail(fields)])
     if JOURNAL_SOCKET.exists():  # without it journal.send loses the event in silence
         journal.send(
@@ -118,12 +133,21 @@ def event(
 
 def priority(kind: Event) -> int:
     """Syslog priority of an event."""
-    by_kind = {Event.REFUSED: 5, Event.FAULT: 3, Event.BUG: 2, Event.TUNNEL_NOT_DOWN: 1}
+    by_kind = {
+        Event.REFUSED: 5,
+        Event.USB_REFUSED: 5,
+        Event.FAULT: 3,
+        Event.BUG: 2,
+        Event.TUNNEL_NOT_DOWN: 1,
+    }
     return by_kind.get(kind, _INFO)
 
 
 def _tail(fields: dict[str, str]) -> list[str]:
-    names = (("session", "SDBOX_SESSION"), ("level", "SDBOX_LEVEL"))
+    names = (
+        *(("session", "SDBOX_SESSION"), ("level", "SDBOX_LEVEL")),
+        *(("usb", "SDBOX_USB_ID"), ("port", "SDBOX_USB_PORT")),
+    )
     return [f"{word}={fields[name]}" for word, name in names if name in fields]
 
 

@@ -31,6 +31,11 @@ class Paths:
         return self.config / "rig"
 
     @property
+    def usb_rules(self) -> Path:
+        """Made of this box's profile: after 70 and 71 of the package, which give nodes away."""
+        return self.root / "etc/udev/rules.d/72-sdbox-usb.rules"
+
+    @property
     def state(self) -> Path:
         """The core's own directory (StateDirectory=sdbox, mode 0700)."""
         return self.root / "var/lib/sdbox"

@@ -1,15 +1,16 @@
-"""`sdbox-agent profile list | show | check | detect | install | revert`: gather, print [door]."""
+"""`sdbox-agent profile list | show | check | detect | rules | install | revert` [door]."""
 
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from sdbox_agent.paths import Paths
-from sdbox_agent.profile import detect, field, load, machine, sets
+from sdbox_agent.profile import detect, field, load, machine, sets, usbrules
 from sdbox_agent.profile.layers import DEFAULT
 from sdbox_agent.screen import printable, words
 from sdbox_agent.state.trusted import FileRefused
@@ -63,6 +64,8 @@ def add(commands: Commands, command: Make, bind: Callable[[Act], Do]) -> None:
     check_ = act("check", check, "check a profile, or a kind in cards/ or sensors/")
     check_.add_argument("file", type=Path, nargs="?", help="default: all that this box goes by")
     act("detect", found, "which profiles are of this machine")
+    rules_ = act("rules", rules, "udev's rules by which this box refuses USB devices")
+    rules_.add_argument("--install", action="store_true", help="write them where udev reads them")
     install_ = act("install", install, "take a newer set of profiles, checked as a whole")
     install_.add_argument("directory", type=Path)
     act("revert", revert, "go back to the set before")
@@ -147,6 +150,33 @@ def found(options: argparse.Namespace, say: Say) -> int:
         for line in _told(here, fits, options.language):
             say(line)
     return 0 if matches else FAILED
+
+
+def rules(options: argparse.Namespace, say: Say) -> int:
+    """This box's rules, printed or written as a whole. Raises FileRefused."""
+    whole = _whole(options, None)
+    text = usbrules.rules(whole.profile, whole.sensor)
+    path = Paths(options.root).usb_rules
+    if not options.install:
+        say(msgspec.json.encode({"rules": text}).decode() if options.json else text.rstrip("\n"))
+        return 0
+    new = path.with_name(path.name + ".new")  # udev reads only what ends in .rules
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with new.open("w") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError as error:
+        raise _told_of(error, path) from None
+    if options.json:
+        say(msgspec.json.encode({"path": str(path)}).decode())
+    else:
+        say(f"{path}: in force after `udevadm control --reload` and")
+        say("`udevadm trigger --action=change --subsystem-match=usb`, or the next start")
+    return 0
 
 
 def install(options: argparse.Namespace, say: Say) -> int:

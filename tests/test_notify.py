@@ -18,6 +18,7 @@ from sdbox_agent.notify import Event
 from sdbox_agent.terms import Level, SessionNumber
 from tests.waiting import PATIENCE_S
 
+FIELDS = {"SDBOX_CODE", "SDBOX_SESSION", "SDBOX_LEVEL", "SDBOX_USB_ID", "SDBOX_USB_PORT"}
 CATALOG = Path(__file__).parents[1] / "systemd/sdbox.catalog"
 
 
@@ -132,6 +133,21 @@ def test_with_a_journal_an_event_carries_its_id_and_fields(
     ]
 
 
+def test_a_refused_device_is_told_by_its_numbers_and_its_port(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(notify, "JOURNAL_SOCKET", tmp_path / "none")
+    notify.event(Event.USB_REFUSED, "usb-refused", usb_id="0781:5567", usb_port="1-2.3")
+    line = "<5>sdbox-agent: usb-refused usb-refused usb=0781:5567 port=1-2.3\n"
+    assert capfd.readouterr().err == line
+
+
+@pytest.mark.parametrize("given", [{"usb_id": "Disk:0001"}, {"usb_port": "1-2\n"}])
+def test_of_a_device_nothing_else_gets_into_an_event(given: dict[str, str]) -> None:
+    with pytest.raises(Bug):
+        notify.event(Event.USB_REFUSED, "usb-refused", **given)
+
+
 @pytest.mark.parametrize("code", ["Test Holder", "a\nb", "no-match\n", "", "A-B", "x" * 99])
 def test_only_a_code_gets_into_an_event(code: str) -> None:
     with pytest.raises(Bug):
@@ -151,7 +167,7 @@ def test_the_catalogue_explains_every_event_in_both_languages_and_nothing_else()
     assert set(entries()) == wanted
     for body in entries().values():
         assert re.match(r"\nSubject: \S.+\nDefined-By: sdbox-agent\n\n\S", body)
-        assert set(re.findall(r"@(\w+)@", body)) <= {"SDBOX_CODE", "SDBOX_SESSION", "SDBOX_LEVEL"}
+        assert set(re.findall(r"@(\w+)@", body)) <= FIELDS
     assert all(uuid.UUID(kind.value).version == 4 for kind in Event)
 
 

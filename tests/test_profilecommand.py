@@ -259,3 +259,27 @@ def test_a_revert_that_the_system_refuses_is_told(
     monkeypatch.setattr(profilecommand.sets, "_EXCHANGE", 1 << 30)
     code, _, err = run("profile", "revert")
     assert (code, "nothing was changed" in err) == (cli.FAILED, True)
+
+
+def test_rules_are_printed_or_written_whole(run, box: Paths) -> None:
+    code, text, _ = run("profile", "rules")
+    assert code == 0
+    assert 'ATTR{idVendor}=="04e6", ATTR{idProduct}=="5116"' in text
+    assert json.loads(run("profile", "rules", "--json")[1])["rules"] == text
+    assert not box.usb_rules.exists()
+    for words in ([], ["--json"]):
+        code, out, _ = run("profile", "rules", "--install", *words)
+        assert (code, str(box.usb_rules) in out) == (0, True)
+    assert box.usb_rules.read_text() == text
+    assert box.usb_rules.stat().st_mode & 0o777 == 0o644
+    assert [path.name for path in box.usb_rules.parent.iterdir()] == [box.usb_rules.name]
+
+
+def test_rules_that_can_t_be_written_are_told_and_leave_the_old_ones(run, box: Paths) -> None:
+    box.usb_rules.parent.mkdir(parents=True)
+    box.usb_rules.write_text("old")
+    box.usb_rules.with_name(box.usb_rules.name + ".new").mkdir()
+    code, _, err = run("profile", "rules", "--install")
+    assert code == 1
+    assert "nothing was changed" in err
+    assert box.usb_rules.read_text() == "old"

@@ -1,4 +1,7 @@
-"""`python -m hil.vm [PYTEST ARGUMENT ...]`: those tests, in the machine; without any, `TESTS`.
+"""`python -m hil.vm [--box | PYTEST ARGUMENT ...]`: tests that take a kernel of their own.
+
+With arguments, those tests inside the machine. `--box`: the box of hil/vm/box, looked at from
+outside by `BOX_TESTS`. Without any, first that, then `TESTS` inside the other machine.
 
 Its status is pytest's, but that none of `TESTS` may be skipped there; what they came to is in
 build/vm/junit.xml. Where the machine can't be, it says so in one line and is no failure.
@@ -10,12 +13,16 @@ import os
 import shutil
 import sys
 import time
+from pathlib import Path
 from typing import Final
 
+from hil.net.process import Process, Unit
 from hil.vm import machine
 from hil.vm.image import KEPT, ChildFailed, image
 
 RUN_S: Final = 1800.0
+BOX_TESTS: Final = "tests/hil/vm/box_in_the_field.py"
+BOX: Final = "--box"
 # The kernel's WireGuard: its port, the walls that hang by the helper, and the helper over it.
 TESTS: Final = (
     "tests/tunnel/test_wireguard.py",
@@ -36,6 +43,8 @@ def missing() -> str | None:
     for program, package in (("mmdebstrap", "mmdebstrap"), (machine.QEMU.name, "qemu-system-x86")):
         if shutil.which(program) is None:
             return f"no {program} (Debian: {package})"
+    if not Path("/dev/net/tun").exists():
+        return "no /dev/net/tun"
     return None
 
 
@@ -44,6 +53,29 @@ def main(tests: list[str]) -> int:
     if why := missing():
         print(f"skipped: host has {why}" if why.startswith("no ") else f"skipped: {why}")
         return 0
+    whole = not tests
+    if tests == [BOX] or whole:
+        status = box()
+        if tests == [BOX] or status:
+            return status
+    return inside(tests)
+
+
+def box() -> int:
+    """A box, from outside: its tests' status. They are told of as they go, figures last."""
+    words = ("-m", "pytest", "-p", "no:cacheprovider", "-q", "-x", "-s", "--color=no", BOX_TESTS)
+    start_s = time.monotonic()
+    process = Process(Unit([sys.executable, *words], environment=dict(os.environ)))
+    try:
+        ended = process.wait(RUN_S)
+    finally:
+        process.end()
+    print(f"hil-vm: box {time.monotonic() - start_s:.0f} s")
+    return 1 if not ended or process.status is None else process.status
+
+
+def inside(tests: list[str]) -> int:
+    """Tests in the machine; none: `TESTS`."""
     pytest = (machine.PYTHON, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--color=no")
     start_s = time.monotonic()
     try:

@@ -3,7 +3,8 @@
 A device is identified once, on `add`; `change` and `bind` that follow are the same device, and at
 `remove` its ids are gone from udev's database: it is known by its sys_path from then on. Readers
 are PC/SC's own business; here they are seen so that a pulled reader is told apart from a pulled
-card, and so that what is in no profile can be told too.
+card, and so that what udev's rules have refused (profile.usbrules) can be told too: the kernel says
+so of the device itself, whatever any rule has noted about it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,12 @@ class UsbDevice:
     usb_id: str  # "vvvv:pppp", lower case
     role: Role
     address: str = ""  # "bus/device": new each time it is plugged in
+    refused: bool = False  # the kernel was told to make nothing of it
+
+    @property
+    def port(self) -> str:
+        """The kernel's name for where it is plugged in: bus, then port by port, as "1-2.3"."""
+        return self.sys_path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +77,21 @@ class Table:
     ) -> tuple[Came | Went, ...]:
         """Take one event; returns what is new.
 
-        A second `add` of the very same device is an echo (`udevadm trigger` sends one at boot); one
-        of another device at that sys_path means that we missed a `remove`: both are told.
+        A `change` counts where it says that a device is let in, or refused, from now on: rules were
+        made anew. A second `add` of the very same device is an echo (`udevadm trigger` sends one at
+        boot); one of another device at that sys_path means that we missed a `remove`: both are
+        told.
         """
         if action == "remove":
             gone = self._devices.pop(sys_path, None)
             return (Went(gone),) if gone else ()
-        if action != "add":
-            return ()
-        usb_id = identify(properties)
+        before, refused = self._devices.get(sys_path), properties.get("authorized") == "0"
+        turned = action == "change" and before is not None and before.refused != refused
+        usb_id = identify(properties) if turned or action == "add" else None
         if usb_id is None:
             return ()
-        device = UsbDevice(sys_path, usb_id, self._roles.get(usb_id, "other"), _address(properties))
-        before = self._devices.get(sys_path)
+        role = self._roles.get(usb_id, "other")
+        device = UsbDevice(sys_path, usb_id, role, _address(properties), refused)
         if before == device:
             return ()
         self._devices[sys_path] = device
@@ -167,4 +176,6 @@ class Monitor:
 def _properties(device: pyudev.Device) -> dict[str, str]:
     names = ("PRODUCT", "ID_VENDOR_ID", "ID_MODEL_ID", "BUSNUM", "DEVNUM")
     found = {name: device.properties.get(name) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
+    given = {name: value for name, value in found.items() if value is not None}
+    authorized = device.attributes.get("authorized")  # sysfs, ABI/testing/sysfs-bus-usb
+    return given if authorized is None else {**given, "authorized": authorized.decode()}

@@ -21,7 +21,7 @@ from sdbox_agent.daemon.centre_side import CentreSide
 from sdbox_agent.daemon.context import Context
 from sdbox_agent.daemon.finger_side import FingerSide
 from sdbox_agent.daemon.greeting import Greeting
-from sdbox_agent.daemon.hotplug import Monitor
+from sdbox_agent.daemon.hotplug import Came, Monitor, Went
 from sdbox_agent.daemon.link_side import LinkSide, Parts
 from sdbox_agent.daemon.links import Link
 from sdbox_agent.daemon.local import LocalSocket
@@ -44,7 +44,7 @@ from sdbox_agent.state.marks import Marks
 from sdbox_agent.state.trusted import FileRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from sdbox_agent.daemon.settings import Settings
@@ -184,7 +184,7 @@ class _Core:
         )
         self._shell = Shell(loop, policy, performer.perform, self._show, patience.again_s)
         self._links(paths, uids)
-        self._hotplug = _monitor(configured.profile, configured.sensor)
+        self._hotplug, self._there = _monitor(configured.profile, configured.sensor)
 
     def _links(self, paths: Paths, uids: Uids) -> None:
         self._card.link = Link(
@@ -219,6 +219,7 @@ class _Core:
         self._boxlink.start(self._patience.first_s(uptime_s))
         self._watchdog()
         notify.event(notify.Event.STARTED, "started")
+        self._record_refused(self._there)
         self._card.looked = self._say_ready
         loop.call_later(READY_S, self._say_ready)
         gc.freeze()  # no collection looks at what is there by now: 35 ms, in which a card may go
@@ -287,17 +288,29 @@ class _Core:
             self._loop.call_later(interval_s, self._watchdog)
 
     def _devices(self) -> None:
-        if self._hotplug is not None and self._hotplug.read():
+        if self._hotplug is not None and (news := self._hotplug.read()):
             notify.event(notify.Event.DEVICE, "usb-changed")
+            self._record_refused(news)
             devices = self._hotplug.table.devices
-            self._finger.devices_changed(sum(device.role == "sensor" for device in devices))
+            sensors = sum(device.role == "sensor" and not device.refused for device in devices)
+            self._finger.devices_changed(sensors)
+
+    def _record_refused(self, news: Iterable[Came | Went]) -> None:
+        """Once for each time it is plugged in; what was there before us, at our start."""
+        for device in (one.device for one in news if isinstance(one, Came) and one.device.refused):
+            notify.event(
+                notify.Event.USB_REFUSED,
+                "usb-refused",
+                usb_id=device.usb_id,
+                usb_port=device.port,
+            )
 
 
-def _monitor(profile: Profile, sensor: Sensor) -> Monitor | None:
+def _monitor(profile: Profile, sensor: Sensor) -> tuple[Monitor | None, tuple[Came | Went, ...]]:
+    """And what is plugged in already."""
     roles = dict.fromkeys(sensor.usb, "sensor") | dict.fromkeys(profile.reader.usb, "reader")
     try:
         monitor = Monitor(roles)  # type: ignore[arg-type]  # literals of Role
-        monitor.refresh()
+        return monitor, monitor.refresh()
     except OSError:  # no udev here: cards come from PC/SC anyway
-        return None
-    return monitor
+        return None, ()

@@ -46,6 +46,20 @@ def test_a_device_in_no_profile_is_seen_and_is_nothing_to_us() -> None:
     assert came == Came(UsbDevice(PATH, "0781:5567", "other", "/"))
 
 
+def test_who_is_refused_is_told_once_and_again_when_that_changes() -> None:
+    table = Table(ROLES)
+    refused = {**STICK, "authorized": "0"}
+    (came,) = table.apply("add", "/sys/devices/usb1/1-1.4", refused)
+    assert (came.device.refused, came.device.port) == (True, "1-1.4")
+    for action in ("add", "change", "bind"):
+        assert table.apply(action, "/sys/devices/usb1/1-1.4", refused) == ()
+    let_in = {**STICK, "authorized": "1"}
+    assert table.apply("bind", "/sys/devices/usb1/1-1.4", let_in) == ()
+    news = table.apply("change", "/sys/devices/usb1/1-1.4", let_in)
+    assert [(type(one), one.device.refused) for one in news] == [(Went, True), (Came, False)]
+    assert table.apply("change", "/sys/devices/usb1/1-9", refused) == ()  # never seen to come
+
+
 def test_an_add_without_its_remove_tells_both() -> None:
     table = Table(ROLES)
     table.apply("add", PATH, READER)
@@ -155,9 +169,9 @@ SCENE = """
     from sdbox_agent.daemon import hotplug
 
     bed = UMockdev.Testbed.new()
-    def plug(name, product, vendor, model):
+    def plug(name, product, vendor, model, authorized="1"):
         return bed.add_device("usb", name, None,
-            ["idVendor", vendor, "idProduct", model],
+            ["idVendor", vendor, "idProduct", model, "authorized", authorized],
             ["DEVTYPE", "usb_device", "PRODUCT", product])
 
     there = plug("1-1", "8e6/4433/100", "08e6", "4433")
@@ -179,6 +193,17 @@ SCENE = """
         bed.uevent(path, "remove")
         bed.remove_device(path)
     print("pull", told(2))
+    stick = plug("1-3", "781/5567/126", "0781", "5567", "0")
+    bed.uevent(stick, "add")
+    told(1)
+    print("refused", [(d.usb_id, d.port, d.refused) for d in monitor.table.devices])
+    bed.set_attribute(stick, "authorized", "1")
+    bed.uevent(stick, "change")
+    told(2)
+    print("let in", [(d.usb_id, d.refused) for d in monitor.table.devices])
+    bed.uevent(stick, "remove")
+    bed.remove_device(stick)
+    told(1)
     seen = 0
     for n in range(20):  # umockdev's own queue holds ten
         for m in range(5):
@@ -204,5 +229,7 @@ def test_devices_played_by_umockdev_come_and_go() -> None:
         "list [('Came', '08e6:4433', 'reader')]",
         "plug [('Came', 'sensor')]",
         "pull [('Went', 'sensor'), ('Went', 'reader')]",
+        "refused [('0781:5567', '1-3', True)]",
+        "let in [('0781:5567', False)]",
         "flood 100 100",
     ]

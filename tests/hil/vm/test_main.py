@@ -15,6 +15,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(command, "KEPT", tmp_path)
     monkeypatch.setattr(command, "missing", lambda: None)
     monkeypatch.setattr(command, "image", lambda: Image(tmp_path))
+    monkeypatch.setattr(command, "box", lambda: 0)
     return tmp_path
 
 
@@ -79,3 +80,32 @@ def test_the_tests_it_runs_are_there() -> None:
     files = [each for each in command.TESTS if each.endswith(".py")]
     assert len(files) > 5
     assert [each for each in files if not (REPOSITORY / each).is_file()] == []
+
+
+@pytest.mark.parametrize(("status", "goes_on"), [(0, True), (1, False)])
+def test_without_a_word_the_box_comes_first_and_the_rest_after_its_success(
+    status: int, goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = []
+    monkeypatch.setattr(command, "box", lambda: status)
+    monkeypatch.setattr(command, "inside", lambda tests: ran.append(tests) or 0)
+    assert command.main([]) == status
+    assert ran == ([[]] if goes_on else [])
+
+
+def test_the_box_alone_is_the_box_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "box", lambda: 5)
+    monkeypatch.setattr(command, "inside", lambda _: pytest.fail("not asked for"))
+    assert command.main([command.BOX]) == 5
+
+
+@pytest.mark.parametrize(("script", "status"), [("0", 0), ("3", 3)])
+def test_the_boxs_status_is_its_tests(
+    script: str, status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.undo()
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nexit {script}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(command.sys, "executable", str(python))
+    assert command.box() == status
