@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError, Fault, Refused
-from sdbox_agent.pki import csr
+from sdbox_agent.pki import csr, successors
 from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
 from sdbox_agent.statements import fields, jws
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SCALAR_BYTES: Final = 32  # RFC 7518 section 3.4: ES256 is r || s, 32 bytes each
 CERTIFICATE_END: Final = b"-----END CERTIFICATE-----"  # RFC 7468 section 5.1
+SUCCESSORS: Final = "identity/centre.pem"  # of anchors/centre.pem, and their proofs
 SIGNED_BY_THE_BOX: Final = "receipt"
 
 
@@ -90,6 +91,11 @@ class BoxIdentity:
         return r.to_bytes(SCALAR_BYTES) + s.to_bytes(SCALAR_BYTES)
 
     @property
+    def centre_anchors(self) -> tuple[x509.Certificate, ...]:
+        """The centre's authority, and its successors."""
+        return tuple(x509.load_pem_x509_certificates(self._centre_anchors_pem.encode()))
+
+    @property
     def tls_certificate(self) -> x509.Certificate:
         """Who speaks to the centre, as it was read."""
         return self._tls.certificate
@@ -121,6 +127,21 @@ class BoxIdentity:
             raise Fault("config-invalid") from None
         context.newer = _Newer(self._config / "identity" / "tls.pem", self._tls)
         return context
+
+
+def _successors(path: Path, pinned: list[x509.Certificate]) -> str:
+    """Those that lie there and that a pinned authority vouches for, PEM; of nothing else, nothing.
+
+    The core's own user writes that file (identity.renewal), and can put nothing into it that is
+    believed: pinned is what root laid down.
+    """
+    data = _read(path)
+    try:
+        loaded = x509.load_pem_x509_certificates(data or b"")
+        found = successors.proven(pinned, [one.public_bytes(Encoding.DER) for one in loaded])
+    except ValueError:  # DecodeError is one
+        return ""
+    return "".join(one.public_bytes(Encoding.PEM).decode("ascii") for one in found)
 
 
 class _Newer:
@@ -169,6 +190,8 @@ class _Context(ssl.SSLContext):
 def load(config: Path) -> BoxIdentity:
     """Read `identity/` and `anchors/centre.pem` under the settings directory.
 
+    Successors of the centre's authority are pinned with it, as far as it vouches for them.
+
     Raises Fault("box-identity-missing") if a file is not there; FileRefused("config-invalid") for
     a wrong owner, mode or symlink (fault 61), a key that is not P-256, or not its certificate's.
     """
@@ -181,8 +204,8 @@ def load(config: Path) -> BoxIdentity:
     except OSError:
         raise Fault("config-invalid") from None
     try:
-        x509.load_pem_x509_certificates(anchors)
-        text = anchors.decode("ascii")
+        pinned = x509.load_pem_x509_certificates(anchors)
+        text = anchors.decode("ascii") + _successors(config / SUCCESSORS, pinned)
     except ValueError:
         path = str(config / "anchors" / "centre.pem")
         raise FileRefused("config-invalid", path, 0, "no certificate in it") from None

@@ -1,6 +1,7 @@
 """A box is renewed by the real centre, in one step, and its open connections stay."""
 
 import contextlib
+import dataclasses
 import datetime as dt
 import hashlib
 import ssl
@@ -103,7 +104,7 @@ def test_a_certificate_is_renewed_once_two_thirds_of_it_are_over(old: Settled, p
     ]  # fmt: skip
 
 
-def test_a_young_one_is_left_alone_and_nobody_is_asked(world: World) -> None:
+def test_a_young_one_is_left_alone_and_a_centre_away_is_no_trouble(world: World) -> None:
     young = Settled(world, 200 * DAY)
     standing = young.renew(1)  # where nobody answers
     assert standing == renewal.Standing(young.first.not_valid_after_utc, renewed=False)
@@ -147,10 +148,10 @@ def test_a_directory_open_to_others_is_not_written(old: Settled, port: int) -> N
 
 
 def test_a_full_disk_leaves_the_old_one(old, port, monkeypatch) -> None:
-    def full(_files: object, _pem: bytes) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(renewal, "put", full)
+    monkeypatch.setattr(renewal.RealFileSystem, "sync", full)
     with pytest.raises(Fault, match="disk-failed"):
         old.renew(port)
     assert old.kept == old.first
@@ -164,10 +165,49 @@ def test_a_power_cut_leaves_the_old_or_the_new_whole() -> None:
         files = ModelFileSystem.of({renewal.TLS: old, renewal.NEW: b"left from before"})
         files.cut_at = cut_at
         with contextlib.suppress(PowerCut):
-            renewal.put(files, new)
+            renewal.put(files, renewal.TLS, new)
         seen |= {disk.contents()[renewal.TLS] for disk in files.after_cut()}
     assert files.calls == 4  # it was let through in the end
     assert seen == {old, new}
+
+
+# -- the centre's authority, replaced -------------------------------------------------------------
+
+
+def test_a_successor_is_learned_and_pinned_by_the_next_start(world: World) -> None:
+    """The old one vouches; then a centre that shows nothing but the new one is believed."""
+    day_ago = world.now - authority.BACKDATED
+    first = world.servers = authority.authority("Test Server Authority", day_ago, path_length=1)
+    box = Settled(world, 200 * DAY)
+    second = authority.authority("Test Server Authority 2", day_ago)
+    word = first.subordinate("Test Server Authority 2", world.now, key=second.key)
+    offers = dataclasses.replace(
+        ordering.est_of(world), successors=(second.certificate_der, word.certificate_der)
+    )
+    with tls.served(world, est=offers) as port:
+        assert box.renew(port).learned == 1
+        assert box.renew(port).learned == 0
+    world.servers = second
+    with tls.served(world, est=ordering.est_of(world)) as port:
+        client = box.client(port)
+        client.crls()
+        client.close()
+        assert set(keys.load(box.config).centre_anchors) == {first.certificate, second.certificate}
+
+
+def test_what_nobody_pinned_vouches_for_is_neither_learned_nor_believed(world: World) -> None:
+    box = Settled(world, 200 * DAY)
+    stranger = authority.authority("Test Stranger", world.now, path_length=1)
+    rogue = authority.authority("Test Server Authority 2", world.now)
+    word = stranger.subordinate("Test Server Authority 2", world.now, key=rogue.key)
+    offered = (rogue.certificate_der, word.certificate_der)
+    offers = dataclasses.replace(ordering.est_of(world), successors=offered)
+    with tls.served(world, est=offers) as port:
+        assert box.renew(port).learned == 0
+    lies = authority.pem_of(rogue.certificate, word.certificate)
+    for data in (lies, b"nonsense", b""):  # whoever may write there
+        (box.config / keys.SUCCESSORS).write_bytes(data)
+        assert keys.load(box.config).centre_anchors == (world.servers.certificate,)
 
 
 # -- the core takes it at its next connection ------------------------------------------------------

@@ -272,9 +272,12 @@ def boxed_leaf(world: World) -> x509.Certificate:
 def test_an_authority_that_boxes_do_not_know_issues_nothing(world: World) -> None:
     own = world.boxes
     files = authority.pem_of(own.certificate), authority.key_pem(own.key)
-    read = est.load(*files, (own.certificate_der,), world.acts.newest)
+    anchors = (own.certificate_der,)
+    read = est.load(authority.load(*files), anchors, anchors, world.acts.newest)
     assert read.authority.certificate == own.certificate
-    assert read.anchors == (own.certificate_der,)
+    assert (read.anchors, read.successors) == (anchors, anchors)
+    with pytest.raises(ValueError, match="certs-only"):
+        est.load(own, anchors * 2, (), world.acts.newest)
     for other in (world.cards, world.servers):
         with pytest.raises(ValueError, match="key is that of its certificate"):
             authority.load(files[0], authority.key_pem(other.key))
@@ -282,4 +285,4 @@ def test_an_authority_that_boxes_do_not_know_issues_nothing(world: World) -> Non
     with pytest.raises(ValueError, match="not an authority"):
         authority.load(leaf, authority.key_pem(world.box.tls_key))
     with pytest.raises(ValueError, match="box_anchors"):
-        est.load(*files, (world.cards.certificate_der,), world.acts.newest)
+        est.load(own, (world.cards.certificate_der,), (), world.acts.newest)
