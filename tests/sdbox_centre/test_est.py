@@ -1,5 +1,6 @@
 """Certificates for ordered boxes: what a token is worth, what a certificate is worth, renewals."""
 
+import dataclasses
 import datetime as dt
 import hashlib
 import threading
@@ -17,7 +18,7 @@ from sdbox_centre.staff import payload
 from tests.pki.boxed import Key
 from tests.sdbox_centre.databases import BOTH
 from tests.sdbox_centre.ordering import DAY_S, NAME, Ordered, est_of
-from tests.sdbox_centre.world import World
+from tests.sdbox_centre.world import Box, Direct, Session, World
 
 ENGINES = BOTH
 
@@ -233,6 +234,30 @@ def test_a_renewed_certificate_holds_a_session(world: World) -> None:
     said = msgspec.structs.replace(hello, box=NAME)
     for der in (tls, fresh):
         assert sessions.hello(world.centre, fingerprint_of(der), said, b"d")
+
+
+class ByKey(Box):
+    """A box that is known by its key."""
+
+    @property
+    def fingerprint(self) -> bytes:
+        return fingerprint_of(self.tls_der)
+
+
+def test_a_session_goes_on_over_a_renewal(world: World) -> None:
+    box = ByKey(**{each.name: getattr(world.box, each.name) for each in dataclasses.fields(Box)})
+    digest = hashlib.sha256(Key(box.tls_key).public_key_der).digest()
+    change = world.office.change(payload.Box, "test", box=box.name, tls_sha256=digest)
+    world.staff.enter(change)
+    one = Session(world, Direct(world.centre, box), box, world.card, f"{box.boot_id}-1")
+    one.to_open()
+    subject, begin = authority.box_subject(box.name), moment(world) - authority.BACKDATED
+    renewed = world.boxes.issue(authority.BOX_TLS, subject, box.tls_key.public_key(), begin)
+    before, box.tls_der = box.tls_der, authority.der_of(renewed)
+    assert before != box.tls_der
+    one.renew()
+    one.end()
+    assert not world.peers.peers
 
 
 def test_a_box_renews_its_own_key_and_name_only(world: World) -> None:
