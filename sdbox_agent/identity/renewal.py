@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sdbox_agent.state.filesystem import FileSystem
 
 TLS: Final = "tls.pem"
-CENTRE: Final = "centre.pem"  # keys.SUCCESSORS
+CENTRE: Final = "centre.pem"  # centreanchors.SUCCESSORS
 NEW: Final = "new"  # what a power cut may leave; written anew the next time
 
 
@@ -55,7 +55,7 @@ def renew(config: Path, where: Where, box: str, now: dt.datetime) -> Standing:
     files = _directory(config / "identity")
     with contextlib.closing(files):
         learned = _learn(identity, where, files)
-        current = identity.tls_certificate
+        current = identity.tls.certificate
         if now.timestamp() < boxcertificate.renewable_s(current):
             return Standing(current.not_valid_after_utc, renewed=False, learned=learned)
         fresh = _asked(identity, where, box, now)
@@ -85,7 +85,7 @@ def _pem(ders: tuple[bytes, ...]) -> bytes:
 
 def _asked(identity: BoxIdentity, where: Where, box: str, now: dt.datetime) -> x509.Certificate:
     """By whatever authorities the pinned centre has now: one may replace another meanwhile."""
-    asked = request.ask(box, "tls", identity.tls_key)
+    asked = request.ask(box, "tls", identity.tls)
     with contextlib.closing(Est(where, identity.client_context())) as centre:
         given = chain.authorities(centre.cacerts())
         return centre.simplereenroll(asked, given, now)

@@ -1,10 +1,8 @@
 """A box is renewed by the real centre, in one step, and its open connections stay."""
 
 import contextlib
-import dataclasses
 import datetime as dt
 import hashlib
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from sdbox_agent.state.model import ModelFileSystem, PowerCut
 from sdbox_agent.state.trusted import FileRefused
 from sdbox_centre import authority
 from sdbox_centre.staff import payload
-from tests.centre import servers
 from tests.sdbox_centre import ordering, tls
 from tests.sdbox_centre.world import World
 
@@ -114,7 +111,7 @@ def test_one_that_has_not_served_does_not_take_its_place(old, port, monkeypatch)
     used: list[x509.Certificate] = []
 
     def refuse(identity: keys.BoxIdentity, _where: Where) -> None:
-        used.append(identity.tls_certificate)
+        used.append(identity.tls.certificate)
         raise Fault("centre-slow")
 
     monkeypatch.setattr(renewal, "_use", refuse)
@@ -169,114 +166,3 @@ def test_a_power_cut_leaves_the_old_or_the_new_whole() -> None:
         seen |= {disk.contents()[renewal.TLS] for disk in files.after_cut()}
     assert files.calls == 4  # it was let through in the end
     assert seen == {old, new}
-
-
-# -- the centre's authority, replaced -------------------------------------------------------------
-
-
-def test_a_successor_is_learned_and_pinned_by_the_next_start(world: World) -> None:
-    """The old one vouches; then a centre that shows nothing but the new one is believed."""
-    day_ago = world.now - authority.BACKDATED
-    first = world.servers = authority.authority("Test Server Authority", day_ago, path_length=1)
-    box = Settled(world, 200 * DAY)
-    second = authority.authority("Test Server Authority 2", day_ago)
-    word = first.subordinate("Test Server Authority 2", world.now, key=second.key)
-    offers = dataclasses.replace(
-        ordering.est_of(world), successors=(second.certificate_der, word.certificate_der)
-    )
-    with tls.served(world, est=offers) as port:
-        assert box.renew(port).learned == 1
-        assert box.renew(port).learned == 0
-    world.servers = second
-    with tls.served(world, est=ordering.est_of(world)) as port:
-        client = box.client(port)
-        client.crls()
-        client.close()
-        assert set(keys.load(box.config).centre_anchors) == {first.certificate, second.certificate}
-
-
-def test_what_nobody_pinned_vouches_for_is_neither_learned_nor_believed(world: World) -> None:
-    box = Settled(world, 200 * DAY)
-    stranger = authority.authority("Test Stranger", world.now, path_length=1)
-    rogue = authority.authority("Test Server Authority 2", world.now)
-    word = stranger.subordinate("Test Server Authority 2", world.now, key=rogue.key)
-    offered = (rogue.certificate_der, word.certificate_der)
-    offers = dataclasses.replace(ordering.est_of(world), successors=offered)
-    with tls.served(world, est=offers) as port:
-        assert box.renew(port).learned == 0
-    lies = authority.pem_of(rogue.certificate, word.certificate)
-    for data in (lies, b"nonsense", b""):  # whoever may write there
-        (box.config / keys.SUCCESSORS).write_bytes(data)
-        assert keys.load(box.config).centre_anchors == (world.servers.certificate,)
-
-
-# -- the core takes it at its next connection ------------------------------------------------------
-
-
-class Asked:
-    """A server that wants a certificate, and keeps those it was shown."""
-
-    def __init__(self, hosts: servers.Hosts, boxes: Path) -> None:
-        context = hosts.server_context()
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(boxes)
-        self.shown: list[bytes | None] = []
-        self.server = servers.Listening(context, self._answer)
-
-    def _answer(self, sock: ssl.SSLSocket, _got: bytes) -> None:
-        self.shown.append(sock.getpeercert(binary_form=True))
-        sock.sendall(servers.http())
-
-    def client(self, context: ssl.SSLContext) -> CentreClient:
-        return CentreClient(Where((("127.0.0.1", self.server.port),), servers.NAME), context)
-
-
-@pytest.fixture
-def asked(old: Settled, tmp_path_factory) -> Iterator[Asked]:
-    hosts = servers.Hosts(tmp_path_factory.mktemp("hosts"))
-    (old.config / "anchors/centre.pem").write_bytes(Path(hosts.anchors).read_bytes())
-    boxes = tls.authority_file(old.world, "boxes-authority", old.world.boxes)
-    one = Asked(hosts, boxes)
-    yield one
-    one.server.close()
-
-
-def other(old: Settled, key=None) -> x509.Certificate:
-    public = old.first.public_key() if key is None else key.public_key()
-    begin = dt.datetime.now(dt.UTC) - DAY
-    return old.world.boxes.issue(authority.BOX_TLS, authority.box_subject(BOX), public, begin)
-
-
-def lay(old: Settled, data: bytes) -> None:
-    new = old.config / "identity/tls.pem.new"
-    new.write_bytes(data)
-    new.rename(old.config / "identity/tls.pem")
-
-
-def test_an_open_connection_stays_and_the_next_one_shows_the_new(old, asked) -> None:
-    context = keys.load(old.config).client_context()
-    first = asked.client(context)
-    first.hello(servers.HELLO)
-    fresh = other(old)
-    lay(old, authority.pem_of(fresh))
-    first.hello(servers.HELLO)  # on the connection that there is
-    second = asked.client(context)
-    second.hello(servers.HELLO)
-    for client in (first, second):
-        client.close()
-    before, after = authority.der_of(old.first), authority.der_of(fresh)
-    assert asked.shown == [before, before, after]
-
-
-@pytest.mark.parametrize("what", ["nonsense", "another key", "nothing"])
-def test_what_is_not_on_its_key_is_not_taken(old, asked, what: str) -> None:
-    context = keys.load(old.config).client_context()
-    if what == "nothing":
-        (old.config / "identity/tls.pem").unlink()
-    else:
-        stranger = authority.pem_of(other(old, authority.new_key()))
-        lay(old, stranger if what == "another key" else b"nonsense")
-    client = asked.client(context)
-    client.hello(servers.HELLO)
-    client.close()
-    assert asked.shown == [authority.der_of(old.first)]
