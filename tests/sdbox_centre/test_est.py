@@ -20,7 +20,7 @@ from tests.sdbox_centre.databases import BOTH
 from tests.sdbox_centre.ordering import DAY_S, NAME, Ordered, est_of
 from tests.sdbox_centre.world import Box, Direct, Session, World
 
-ENGINES = BOTH
+BOTH_ENGINES = pytest.mark.parametrize("engine", BOTH, indirect=True)
 
 
 def refused(code: str, call, *arguments: object) -> None:
@@ -37,6 +37,7 @@ def moment(world: World) -> dt.datetime:
     return dt.datetime.fromtimestamp(world.clock.utc, dt.UTC)
 
 
+@BOTH_ENGINES
 def test_an_ordered_box_gets_both_and_takes_them_for_its_own(world: World) -> None:
     box, given = Ordered(world), chain.authorities([world.boxes.certificate_der])
     for purpose in boxcertificate.KINDS:
@@ -52,6 +53,7 @@ def test_the_same_key_gets_the_same_certificate_again(world: World) -> None:
     assert enroll(world, box.read()) == enroll(world, box.read())
 
 
+@BOTH_ENGINES
 def test_another_key_gets_nothing_for_a_spent_token(world: World) -> None:
     box = Ordered(world)
     enroll(world, box.read())
@@ -59,6 +61,7 @@ def test_another_key_gets_nothing_for_a_spent_token(world: World) -> None:
     assert enroll(world, box.read("statement")) is not None  # the box's other key has its own turn
 
 
+@BOTH_ENGINES
 def test_of_two_keys_at_once_one_gets_the_token(world: World) -> None:
     box, got, codes = Ordered(world), [], []
     asked = [box.read(key=Key(authority.new_key())) for _ in range(6)]
@@ -204,6 +207,7 @@ def renew(world: World, tls: bytes, asked: est.Asked) -> bytes:
     return est.reenroll(world.centre, est_of(world), tls, asked)
 
 
+@BOTH_ENGINES
 def test_a_box_renews_from_two_thirds_on_and_is_the_same_box(world: World) -> None:
     box, tls = issue_all(world)
     box.activate()
