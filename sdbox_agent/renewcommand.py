@@ -29,7 +29,7 @@ def act(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     standing = renewal.renew(config, settings.where_of(box), box.box, now)
     until = f"{standing.until:%Y-%m-%d}"
     if options.json:
-        said = {"renewed": standing.renewed, "until": until}
+        said = {"renewed": standing.renewed, "until": until, "learned": standing.learned}
         say(msgspec.json.encode(said).decode())
     else:
         name = "renewed" if standing.renewed else "not-yet"

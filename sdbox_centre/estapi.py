@@ -66,14 +66,22 @@ class Tries:
 
 
 def add_to(app: FastAPI, line: Line, centre: Centre, est_: Est | None) -> None:
-    """The three calls. Without `est_` each is not-found."""
+    """All its calls. Without `est_` each is not-found."""
     tries = Tries()
 
     async def cacerts(_request: Request) -> Response:
         anchors = _there(est_).anchors
         return _answer(certsonly.encode(*anchors), CERTIFICATES)
 
+    async def successors(_request: Request) -> Response:
+        after = _there(est_).successors
+        if not after:
+            raise Refused("not-found")
+        return _answer(certsonly.encode(*after), CERTIFICATES)
+
     _describe(app.get, "/cacerts", cacerts, "The boxes' authorities that are in force.", None)
+    said = "What comes after the centre's own authority, and the old one's word for it."
+    _describe(app.get, "/centre/cacerts", successors, said, None)
     for purpose, label in (("tls", ""), ("statement", "/statement")):
         _add_enroll(app, line, centre, est_, (purpose, label), tries)  # type: ignore[arg-type]
     _add_reenroll(app, line, centre, est_, tries)

@@ -46,7 +46,11 @@ def test_it_renews_in_time_and_says_until_when(world: World, capsys) -> None:
         assert cli.main(["--root", root, "--language", "fr", "renew"]) == 0
         assert capsys.readouterr().out == f"{words('not-yet', 'fr')} {until}\n"
         assert cli.main(["--root", root, "renew", "--json"]) == 0
-        assert json.loads(capsys.readouterr().out) == {"renewed": False, "until": until}
+        assert json.loads(capsys.readouterr().out) == {
+            "renewed": False,
+            "until": until,
+            "learned": 0,
+        }
 
 
 def test_what_went_wrong_is_said_and_the_service_manager_told(world: World, capsys) -> None:

@@ -6,14 +6,24 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.pki import boxcertificate, certificate, certsonly, csr, der, oids
+from sdbox_agent.pki import boxcertificate, certificate, certsonly, csr, der, oids, successors
 from sdbox_centre import authority
 from tests.fuzz import structure
-from tests.pki import boxed
+from tests.pki import boxed, grown
 
 DIVISOR = 10
 MUTATE = structure.mutate
-PARSERS = (certsonly.parse, boxcertificate.pick, boxcertificate.check)
+PARSERS = (
+    certsonly.parse,
+    boxcertificate.pick,
+    boxcertificate.check,
+    successors.proven,
+    successors._is_vouched_for,
+    successors._issued,
+)
+OLD = authority.authority("Test Old Authority", grown.NOW - grown.DAY, path_length=1)
+NEW = authority.authority("Test New Authority", grown.NOW - grown.DAY)
+WORD = OLD.subordinate("Test New Authority", grown.NOW, key=NEW.key).certificate_der
 LEAF = authority.der_of(boxed.issued())
 ROOT = boxed.box_authority().certificate_der
 ASKED = csr.parse(boxed.request())
@@ -38,6 +48,8 @@ BENT = [
 SEEDS: list[bytes] = [
     certsonly.encode(LEAF),
     certsonly.encode(LEAF, ROOT),
+    certsonly.encode(NEW.certificate_der, WORD),
+    certsonly.encode(NEW.certificate_der),
     pkcs7.serialize_certificates(PAIR, Encoding.DER),
     *(envelope(authority.der_of(one)) for one in BENT),
     certsonly.encode(*(authority.der_of(boxed.issued()) for _ in range(9))),
@@ -55,6 +67,7 @@ def target(data: bytes) -> None:
         found = certsonly.parse(data)
         for one in found:
             certificate.load(one)
+        assert set(successors.proven([OLD.certificate], found)) <= {NEW.certificate}
         own = boxcertificate.pick(found, ASKED, "tls")
         assert own.public_key() == ASKED.key
         boxcertificate.check(own, boxed.BOX, "tls")

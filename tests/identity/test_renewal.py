@@ -3,7 +3,6 @@
 import contextlib
 import datetime as dt
 import hashlib
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from sdbox_agent.state.model import ModelFileSystem, PowerCut
 from sdbox_agent.state.trusted import FileRefused
 from sdbox_centre import authority
 from sdbox_centre.staff import payload
-from tests.centre import servers
 from tests.sdbox_centre import ordering, tls
 from tests.sdbox_centre.world import World
 
@@ -103,7 +101,7 @@ def test_a_certificate_is_renewed_once_two_thirds_of_it_are_over(old: Settled, p
     ]  # fmt: skip
 
 
-def test_a_young_one_is_left_alone_and_nobody_is_asked(world: World) -> None:
+def test_a_young_one_is_left_alone_and_a_centre_away_is_no_trouble(world: World) -> None:
     young = Settled(world, 200 * DAY)
     standing = young.renew(1)  # where nobody answers
     assert standing == renewal.Standing(young.first.not_valid_after_utc, renewed=False)
@@ -113,7 +111,7 @@ def test_one_that_has_not_served_does_not_take_its_place(old, port, monkeypatch)
     used: list[x509.Certificate] = []
 
     def refuse(identity: keys.BoxIdentity, _where: Where) -> None:
-        used.append(identity.tls_certificate)
+        used.append(identity.tls.certificate)
         raise Fault("centre-slow")
 
     monkeypatch.setattr(renewal, "_use", refuse)
@@ -147,10 +145,10 @@ def test_a_directory_open_to_others_is_not_written(old: Settled, port: int) -> N
 
 
 def test_a_full_disk_leaves_the_old_one(old, port, monkeypatch) -> None:
-    def full(_files: object, _pem: bytes) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(renewal, "put", full)
+    monkeypatch.setattr(renewal.RealFileSystem, "sync", full)
     with pytest.raises(Fault, match="disk-failed"):
         old.renew(port)
     assert old.kept == old.first
@@ -164,79 +162,7 @@ def test_a_power_cut_leaves_the_old_or_the_new_whole() -> None:
         files = ModelFileSystem.of({renewal.TLS: old, renewal.NEW: b"left from before"})
         files.cut_at = cut_at
         with contextlib.suppress(PowerCut):
-            renewal.put(files, new)
+            renewal.put(files, renewal.TLS, new)
         seen |= {disk.contents()[renewal.TLS] for disk in files.after_cut()}
     assert files.calls == 4  # it was let through in the end
     assert seen == {old, new}
-
-
-# -- the core takes it at its next connection ------------------------------------------------------
-
-
-class Asked:
-    """A server that wants a certificate, and keeps those it was shown."""
-
-    def __init__(self, hosts: servers.Hosts, boxes: Path) -> None:
-        context = hosts.server_context()
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(boxes)
-        self.shown: list[bytes | None] = []
-        self.server = servers.Listening(context, self._answer)
-
-    def _answer(self, sock: ssl.SSLSocket, _got: bytes) -> None:
-        self.shown.append(sock.getpeercert(binary_form=True))
-        sock.sendall(servers.http())
-
-    def client(self, context: ssl.SSLContext) -> CentreClient:
-        return CentreClient(Where((("127.0.0.1", self.server.port),), servers.NAME), context)
-
-
-@pytest.fixture
-def asked(old: Settled, tmp_path_factory) -> Iterator[Asked]:
-    hosts = servers.Hosts(tmp_path_factory.mktemp("hosts"))
-    (old.config / "anchors/centre.pem").write_bytes(Path(hosts.anchors).read_bytes())
-    boxes = tls.authority_file(old.world, "boxes-authority", old.world.boxes)
-    one = Asked(hosts, boxes)
-    yield one
-    one.server.close()
-
-
-def other(old: Settled, key=None) -> x509.Certificate:
-    public = old.first.public_key() if key is None else key.public_key()
-    begin = dt.datetime.now(dt.UTC) - DAY
-    return old.world.boxes.issue(authority.BOX_TLS, authority.box_subject(BOX), public, begin)
-
-
-def lay(old: Settled, data: bytes) -> None:
-    new = old.config / "identity/tls.pem.new"
-    new.write_bytes(data)
-    new.rename(old.config / "identity/tls.pem")
-
-
-def test_an_open_connection_stays_and_the_next_one_shows_the_new(old, asked) -> None:
-    context = keys.load(old.config).client_context()
-    first = asked.client(context)
-    first.hello(servers.HELLO)
-    fresh = other(old)
-    lay(old, authority.pem_of(fresh))
-    first.hello(servers.HELLO)  # on the connection that there is
-    second = asked.client(context)
-    second.hello(servers.HELLO)
-    for client in (first, second):
-        client.close()
-    before, after = authority.der_of(old.first), authority.der_of(fresh)
-    assert asked.shown == [before, before, after]
-
-
-@pytest.mark.parametrize("what", ["nonsense", "another key", "nothing"])
-def test_what_is_not_on_its_key_is_not_taken(old, asked, what: str) -> None:
-    context = keys.load(old.config).client_context()
-    if what == "nothing":
-        (old.config / "identity/tls.pem").unlink()
-    else:
-        stranger = authority.pem_of(other(old, authority.new_key()))
-        lay(old, stranger if what == "another key" else b"nonsense")
-    client = asked.client(context)
-    client.hello(servers.HELLO)
-    client.close()
-    assert asked.shown == [authority.der_of(old.first)]

@@ -126,41 +126,41 @@ def post(
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
-@pytest.mark.parametrize(
-    ("request_", "status", "code"),
-    [
-        (post(), 400, "box-request-invalid"),
-        (post(body=b"no base64!"), 400, "box-request-invalid"),
-        (post(body=b""), 400, "box-request-invalid"),
-        (post(body=b"A" * 2049), 413, "request-too-large"),
-        (post(kind="application/json"), 400, "request-invalid"),
-        (post(basic=None), 401, "box-token-wrong"),
-        (post(basic="="), 401, "box-token-wrong"),
-        (post(basic=base64.b64encode(b"no colon").decode()), 401, "box-token-wrong"),
-        (post(basic=base64.b64encode(b"box:").decode()), 401, "box-token-wrong"),
-        (post(basic=base64.b64encode("bôx:t".encode()).decode()), 401, "box-token-wrong"),
-        (post(basic="A" * 201), 401, "box-token-wrong"),
-        (post("simplereenroll"), 403, "box-refused"),  # as nobody
-        (post("statement/simplereenroll"), 404, "not-found"),
-        (post("serverkeygen"), 404, "not-found"),
-        (post("fullcmc"), 404, "not-found"),
-        (b"GET /.well-known/est/simpleenroll HTTP/1.1\r\nhost: c\r\n\r\n", 405, "not-found"),
-    ],
+REFUSED = (
+    (post(), 400, "box-request-invalid"),
+    (post(body=b"no base64!"), 400, "box-request-invalid"),
+    (post(body=b""), 400, "box-request-invalid"),
+    (post(body=b"A" * 2049), 413, "request-too-large"),
+    (post(kind="application/json"), 400, "request-invalid"),
+    (post(basic=None), 401, "box-token-wrong"),
+    (post(basic="="), 401, "box-token-wrong"),
+    (post(basic=base64.b64encode(b"no colon").decode()), 401, "box-token-wrong"),
+    (post(basic=base64.b64encode(b"box:").decode()), 401, "box-token-wrong"),
+    (post(basic=base64.b64encode("bôx:t".encode()).decode()), 401, "box-token-wrong"),
+    (post(basic="A" * 201), 401, "box-token-wrong"),
+    (post("simplereenroll"), 403, "box-refused"),  # as nobody
+    (post("statement/simplereenroll"), 404, "not-found"),
+    (post("serverkeygen"), 404, "not-found"),
+    (post("fullcmc"), 404, "not-found"),
+    (b"GET /.well-known/est/simpleenroll HTTP/1.1\r\nhost: c\r\n\r\n", 405, "not-found"),
 )
-def test_what_is_no_request_is_refused(world: World, port: int, request_, status, code) -> None:
-    got_status, got = said(world, port, request_)
-    head, _, body = got.partition(b"\r\n\r\n")
-    assert (got_status, json.loads(body)) == (status, {"code": code})
-    assert (b'www-authenticate: Basic realm="sdbox"' in head) is (status == 401)
 
 
-@pytest.mark.parametrize("path", ["/v1/hello", "/v1/proof", "/v1/crls", "/v1/link"])
-def test_nobody_is_answered_nothing_else(world: World, port: int, path: str) -> None:
-    method = "GET" if path in {"/v1/crls", "/v1/link"} else "POST"
-    length = "content-length: 2\r\n" if method == "POST" else ""
-    request = f"{method} {path} HTTP/1.1\r\nhost: c\r\n{length}\r\n" + ("{}" if length else "")
-    status, got = said(world, port, request.encode())
-    assert (status, got.rpartition(b"\r\n\r\n")[2]) == (403, b'{"code":"box-refused"}')
+def test_what_is_no_request_is_refused(world: World, port: int) -> None:
+    for request, status, code in REFUSED:
+        got_status, got = said(world, port, request)
+        head, _, body = got.partition(b"\r\n\r\n")
+        assert (got_status, json.loads(body)) == (status, {"code": code}), request
+        assert (b'www-authenticate: Basic realm="sdbox"' in head) is (status == 401)
+
+
+def test_nobody_is_answered_nothing_else(world: World, port: int) -> None:
+    for path in ("/v1/hello", "/v1/proof", "/v1/crls", "/v1/link"):
+        method = "GET" if path in {"/v1/crls", "/v1/link"} else "POST"
+        length = "content-length: 2\r\n" if method == "POST" else ""
+        request = f"{method} {path} HTTP/1.1\r\nhost: c\r\n{length}\r\n" + ("{}" if length else "")
+        status, got = said(world, port, request.encode())
+        assert (status, got.rpartition(b"\r\n\r\n")[2]) == (403, b'{"code":"box-refused"}')
 
 
 def test_a_certificate_of_another_authority_is_still_none(world: World, port: int) -> None:
