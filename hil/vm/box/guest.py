@@ -25,6 +25,7 @@ from hil.vm.box.reader import Reader
 from hil.vm.machine import QEMU
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -42,12 +43,13 @@ STICK_BYTES: Final = 8 * 1024 * 1024
 SHELL_S: Final = 600.0
 BOOT_S: Final = 600.0
 _TAP, _BRIDGE = "machine", "bridge"
-_CLOCK: Final = "shift=3"  # 2³ ns an instruction; while it waits, the host's time
+_CLOCK: Final = "shift=1"  # 2 ns an instruction; while it waits, the host's time
 # init_on_free: what `doctor` asks of a box. The rig's file makes it a box, then starts systemd.
-_KERNEL: Final = "root=/dev/vda rw console=ttyS0 quiet panic=-1 init_on_free=1"
+_KERNEL: Final = "root=/dev/vda rw console=ttyS0 panic=-1 init_on_free=1 quiet"
 _INIT: Final = "init=/usr/local/sbin/rig-init"
 _LOOK_AGAIN_S: Final = 0.05
 PORT: Final = "/dev/virtio-ports/sdbox.finger"
+SENSOR: Final = "/run/rig-sensor/image.sock"  # where libfprint listens while its device is open
 PORT_BYTES: Final = 4 * 1024 * 1024  # more than its queue holds
 _IMAGE: Final = struct.Struct("=ii")  # virtual-image.c: width, height; then the pixels
 
@@ -132,7 +134,8 @@ class Guest:
         """An image, as libfprint's virtual sensor takes it, to where that listens."""
         height, width = pixels.shape
         image = _IMAGE.pack(width, height) + pixels.tobytes()
-        self._hand(image, "socat -u - UNIX-CONNECT:/run/rig-sensor/image.sock")
+        self.run(f"until test -S {SENSOR}; do sleep 0.2; done")
+        self._hand(image, f"socat -u - UNIX-CONNECT:{SENSOR}")
 
     def type_pin(self, digits: str) -> None:
         """At the prompt. Raises ShellFailed if the card does not take it."""
@@ -159,6 +162,15 @@ class Guest:
         """A USB device, at the monitor. Raises Refused."""
         properties.setdefault("bus", XHCI)
         self.monitor.do("device_add", driver=driver, id=name, **properties)
+
+    @contextlib.contextmanager
+    def plugged(self, driver: str, name: str, **properties: object) -> Iterator[None]:
+        """The same, until the end of the `with`."""
+        self.plug(driver, name, **properties)
+        try:
+            yield
+        finally:
+            self.pull(name)
 
     def pull(self, name: str) -> None:
         """That device, out again."""
