@@ -14,8 +14,9 @@ export UV_PYTHON_DOWNLOADS := never
 
 SECONDS ?= 60
 LEVEL ?= host-match
+SPEAK ?= fr
 
-.PHONY: help setup check lint pure cover test ci full demo bench load fuzz deb hil-deb hil-vm calibrate diagram openapi profiles migration clean
+.PHONY: help setup check lint pure cover test ci full demo bench load fuzz deb hil-deb hil-vm hil-real soak calibrate diagram openapi profiles migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -83,6 +84,12 @@ hil-deb: $(READY) ## that package in a clean Debian: installed, upgraded, remove
 
 hil-vm: $(READY) ## the kernel's own WireGuard, in a virtual machine with Debian's kernel; root
 	@nice -n 5 $(PY) -m hil.vm $(TESTS)
+
+hil-real: $(READY) ## the same scenarios with real hardware, by your hands: PROFILE=… KEY_FILE=… SPEAK=fr|en; root
+	@$(PY) -m hil.real $(or $(PROFILE),$(error PROFILE=… is one of firmware_profiles/)) --language $(SPEAK) $(if $(KEY_FILE),--management-key-file $(KEY_FILE))
+
+soak: $(READY) ## 1,000 sessions, one after the other: is anything left behind? root, some 40 min
+	@$(PY) -m hil.soak $(if $(SESSIONS),--sessions $(SESSIONS))
 
 calibrate: $(READY) ## thresholds by the false match rate of decisions: build/calibration; an hour
 	@nice -n 10 $(PY) -m hil.calibrate

@@ -32,10 +32,13 @@ over TLS).
     card_pulled_to_last_packet_ms  the rig's card is gone .. that frame (vpcd polls every 400 ms)
     session_total_ms               card_in_to_prompt, and finger laid .. open: without the person
     in_*_ms                        time spent in each state of the machine but the person's
-    pss_mb                         our four kinds of process, idle, after all those sessions
+    pss_mb                         ours, idle, after all those sessions; the console's too
+    pss_all_mb                     of all of them together
     pss_wireguard_go_mb            the tunnel's child while a session is open; idle, none runs
-    idle_cpu_percent               our four processes over 60 s, of one processor
-    idle_cpu_{launcher,pcscd}_percent    what is not ours, over the same time
+    idle_cpu_percent               all of ours over 60 s, of one processor
+    {idle_cpu,pss}_{launcher,pcscd,fprintd}_*    what is not ours, over the same time
+    ready_*_ms                     a unit's start .. its READY; the core's has the card worker's in
+                                   it, the others are ready as soon as they run
     spoilt_rounds                  sessions that did not go straight through, in no timing
     load_average                   of the machine, over the minute before: it had other work too
 
@@ -56,10 +59,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hil import bench_psk, link_bench
+from hil import bench_idle, bench_psk, link_bench
 from hil.bench_cards import Cards
 from hil.bench_figures import Figures, Group, missed, table, timing
-from hil.bench_processes import idle_percent, pids, pss_mb, settle
 from hil.bench_reader import Witness
 from hil.bench_rounds import Rounds
 from hil.bench_tool import Tool
@@ -86,18 +88,20 @@ class Plan:
     tunnel: bench_tunnel.Plan
     carried: int  # rounds of a tunnel over UDP and one over TLS
     linked: int  # boxes that listen to one centre
+    starts: int = 1  # of the box, each unit's READY timed
     groups: frozenset[Group] = frozenset(Group)
 
 
 WHOLE: Final = Plan(
     rounds=200,
-    idle_s=30.0,
+    idle_s=60.0,
     budget_s=200.0,
     others=3,
     mutes=2,
     tunnel=bench_tunnel.WHOLE,
     carried=3,
     linked=link_bench.BOXES,
+    starts=9,
 )
 QUICK: Final = Plan(
     rounds=12, idle_s=10.0, budget_s=60.0, others=2, mutes=1, tunnel=bench_tunnel.QUICK, carried=1,
@@ -136,10 +140,9 @@ def _of_a_box(plan: Plan) -> Figures:
         if Group.CARDS in plan.groups:
             figures |= _others(cards, watch, plan)
         if Group.IDLE in plan.groups:
-            settle(rig.box)
-            ours = {name: sum(map(pss_mb, each)) for name, each in pids(rig.box).items()}
-            figures["pss_mb"] = {name: round(value, 1) for name, value in ours.items()}
-            figures |= _idle(rig, plan.idle_s)
+            figures |= bench_idle.at_rest(rig, plan.idle_s)
+            watch.close()
+            figures |= bench_idle.ready(rig.box, plan.starts)
     return figures
 
 
@@ -168,17 +171,6 @@ def _others(cards: Cards, watch: Watch, plan: Plan) -> Figures:
 def _made(path: Path) -> Path:
     path.mkdir(mode=0o755)
     return path
-
-
-def _idle(rig: Rig, seconds: float) -> Figures:
-    """With no card in: what runs although nothing happens."""
-    ours = pids(rig.box)
-    others = {"launcher": [rig.box.launcher_pid], "pcscd": [rig.pcscd.pid or 0]}
-    shares = idle_percent({**ours, **others}, seconds)
-    figures: Figures = {"idle_cpu_percent": round(sum(shares[name] for name in ours), 4)}
-    for name in others:
-        figures[f"idle_cpu_{name}_percent"] = round(shares[name], 4)
-    return figures
 
 
 def main(argv: list[str] | None = None) -> int:

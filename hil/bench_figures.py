@@ -71,7 +71,11 @@ AIMS: Final[dict[Group, dict[str, tuple[Aim, ...]]]] = {
     },
     Group.IDLE: {
         "pss_mb": (Aim(45, "core"), Aim(15, "card"), Aim(45, "finger"), Aim(35, "tunnel")),
+        "pss_all_mb": (Aim(140),),
         "idle_cpu_percent": (Aim(0.1),),
+        "ready_core_ms": (Aim(1000, "p99"),),
+        "ready_tunnel_ms": (Aim(1000, "p99"),),
+        "ready_walls_ms": (Aim(1000, "p99"),),
     },
     Group.TUNNEL: {
         "tunnel_throughput_ratio": (Aim(0.95, "p50", at_least=True),),

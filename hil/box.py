@@ -48,6 +48,7 @@ class Box:
         self.tls = issuing.box_tls(name)
         self.statement = issuing.box_statement(name)
         self.card_environment: dict[str, str] = {}  # what a maker's library wants to find
+        self.finger_environment = {"FP_VIRTUAL_IMAGE": str(self.sensor_socket)}
         self.watchdog_s: dict[str, float] = {}  # of units that are to have another than their own
         self.touches = itertools.count(1)  # no finger lies twice the same: the box would tell
         self.walled: Callable[[], None] = lambda: None
@@ -77,6 +78,16 @@ class Box:
         for path in (self.paths.state, *self.paths.state.iterdir()):
             os.chown(path, CORE_UID, CORE_UID)
 
+    def set_profile(self, name: str, drop_in: str = "") -> None:
+        """A model of box, with a piece laid over it. Only the rig's own has the virtual sensor."""
+        path = self.paths.config / "box.toml"
+        path.write_text(path.read_text().replace('"virtual"', f'"{name}"'))
+        if drop_in:
+            (self.paths.config / "profile.d").mkdir(mode=0o755, exist_ok=True)
+            (self.paths.config / "profile.d/50-rig.toml").write_text(drop_in)
+        virtual = {"FP_VIRTUAL_IMAGE": str(self.sensor_socket)}
+        self.finger_environment = virtual if name == "virtual" else {}
+
     def set_identity(self, tls: Pair, statement: Pair) -> None:
         """The box's two keys, readable by the core alone."""
         identity = self.paths.config / "identity"
@@ -104,7 +115,7 @@ class Box:
                     "PCSCLITE_CSOCK_NAME": str(self._pcscd_socket),
                     **self.card_environment,
                 },
-                "sdbox-finger@": {"FP_VIRTUAL_IMAGE": str(self.sensor_socket)},
+                "sdbox-finger@": self.finger_environment,
             },
             watchdog_s=self.watchdog_s,
         )

@@ -192,8 +192,20 @@ class Issuing:
         moment: dt.datetime | None = None,
     ) -> desk.Sealed:
         """What the desk makes: two fingers, some touches each, signed, sealed to the card."""
-        subject = desk.Subject(name, f"enrolment-{name}", person.positions)
         record = reference_record(person)
+        return self.seal(name, record, person.positions, certificates, signer, moment)
+
+    def seal(
+        self,
+        name: str,
+        record: bytes,
+        positions: tuple[int, ...],
+        certificates: CardCertificates,
+        signer: desk.Signer | None = None,
+        moment: dt.datetime | None = None,
+    ) -> desk.Sealed:
+        """The same of a record that was made elsewhere."""
+        subject = desk.Subject(name, f"enrolment-{name}", positions)
         return desk.enrol(record, certificates, subject, moment or now(), signer or self._signer)
 
     def staff_card(self) -> tuple[PivCard, CardCertificates]:

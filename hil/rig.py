@@ -30,7 +30,7 @@ from hil.pcscd import Pcscd
 from sdbox_agent.terms import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -54,16 +54,21 @@ class Rig:
         carries: bool = False,
         hostile: bool = False,
         cluster: Cluster | None = None,
+        pcscd: Callable[[Path], Pcscd] | None = None,
+        profile: str = "virtual",
+        drop_in: str = "",
     ) -> None:
         """`carries`: the centre takes WireGuard over TLS, too; `hostile`: see `topology.host`.
 
-        `cluster`: the centre has a database there, instead of SQLite's file.
+        `cluster`: the centre has a database there, instead of SQLite's file. `pcscd`, `profile`,
+        `drop_in`: another than the virtual hardware (hil/real).
         """
+        self._pcscd = pcscd or (lambda directory: Pcscd(directory, readers=readers))
+        self._profile = (profile, drop_in)
         self._hostile = hostile
         self._database = {} if cluster is None else {"database": cluster.database()}
         self._lease_s = lease_s
         self._carries = carries
-        self._readers = readers
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -71,7 +76,7 @@ class Rig:
             self.root = scratch.made("rig")
             stack.callback(shutil.rmtree, self.root, ignore_errors=True)
             self.topology = stack.enter_context(Topology(vms=len(PROJECTS), hostile=self._hostile))
-            self.pcscd = stack.enter_context(Pcscd(self._made("pcscd"), readers=self._readers))
+            self.pcscd = stack.enter_context(self._pcscd(self._made("pcscd")))
             self.oracle = stack.enter_context(
                 Oracle(self.topology.cable, self._allowed(), self._card_was_in)
             )
@@ -87,6 +92,7 @@ class Rig:
             self.box = Box(
                 self._made("box"), BOX_NAME, self.topology, self.issuing, self.pcscd.socket_path
             )
+            self.box.set_profile(*self._profile)
             self.box.walled = self.oracle.walled
             self.centre.add_box(BOX_NAME, self.box.tls, self.box.statement)
             self.operator = Operator(self.box, self.pcscd.reader(0))

@@ -71,10 +71,14 @@ TESTED_ELSEWHERE = {
     "hil/bench_cards.py": "tests/hil/test_bench.py",
     "hil/bench_entry.py": "tests/hil/test_bench.py",
     "hil/bench_figures.py": "tests/hil/test_bench.py",
+    "hil/bench_idle.py": "tests/hil/test_bench.py",
     "hil/bench_processes.py": "tests/hil/test_bench.py",
     "hil/bench_psk.py": "tests/hil/test_bench.py",
     "hil/bench_reader.py": "tests/hil/test_bench.py",
     "hil/bench_rounds.py": "tests/hil/test_bench.py",
+    "hil/real/enrol.py": "tests/hil/real/test_main.py",
+    "hil/real/robot.py": "tests/hil/real/test_main.py",
+    "hil/real/scenarios.py": "tests/hil/real/test_main.py",
     "hil/finger/survey.py": "hil/finger/judge.py",
     "hil/load/__main__.py": "tests/hil/load/test_step.py",
     "hil/load/box.py": "tests/hil/load/test_step.py",
@@ -110,6 +114,7 @@ STORIES = {
     "tests/fuzz/test_structure.py",  # tests/fuzz/structure.py
     "tests/pki/test_reference_others.py",  # reference.py: asn1crypto and OpenSSL on the same
     "tests/pki/test_second_opinion.py",  # another verifier's, of grown cards
+    "tests/state/test_histories.py",  # every file of the box's, through whole lives of it
     "tests/systemd/test_units.py",  # systemd/
     "tests/systemd/test_pcscd.py",  # systemd/pcscd.*.d: on Debian's own unit files
     "tests/systemd/test_users.py",  # systemd/: sysusers.d and tmpfiles.d

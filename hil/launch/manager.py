@@ -54,6 +54,7 @@ class Seen(msgspec.Struct):
     starts: int
     ready: bool
     status: str
+    ready_ms: float | None = None  # from its last start to its READY, if it says so
 
 
 @dataclass
@@ -68,6 +69,8 @@ class Running:
     ready: bool = False
     status: str = ""
     alive_at: float = 0.0
+    started_at: float = 0.0
+    ready_ms: float | None = None
     start_at: float | None = None  # when to start it again
 
 
@@ -161,6 +164,7 @@ class Manager:
         running.start_at = None
         if running.processes or self._stopping:
             return
+        running.started_at, running.ready_ms = time.monotonic(), None
         service = running.service
         for _, listener in running.listen:
             self._unwatch(listener)  # its own from now on
@@ -278,6 +282,7 @@ class Manager:
             return
         if "READY" in words:
             running.ready, running.alive_at = True, time.monotonic()
+            running.ready_ms = (running.alive_at - running.started_at) * 1000
         if "STATUS" in words:
             running.status = words["STATUS"]
         if "WATCHDOG" in words:
@@ -321,7 +326,7 @@ class Manager:
 
     def _seen(self) -> dict[str, Seen]:
         return {
-            name: Seen([p.pid for p in r.processes], r.starts, r.ready, r.status)
+            name: Seen([p.pid for p in r.processes], r.starts, r.ready, r.status, r.ready_ms)
             for name, r in self.services.items()
         }
 

@@ -78,8 +78,9 @@ class Process:
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to it, and to nobody who has its pid later."""
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, number)
+        if self.pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, number)
 
     def wait(self, timeout_s: float) -> bool:
         """Has it ended within that time?"""
@@ -97,7 +98,9 @@ class Process:
         if self.status is None:
             self.kill()
             self.wait(5)
+        if self.pidfd >= 0:  # open until then, though it had ended by itself
             os.close(self.pidfd)
+            self.pidfd = -1
 
 
 def _become_unit(unit: Unit, parent: int, told: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import secrets
 import signal
@@ -87,12 +88,17 @@ def run(paths: Paths, profiles: Path, uids: Uids) -> None:
 
 
 def _state_directory(path: Path) -> RealFileSystem:
-    """Raises FileRefused if it is missing, somebody else's, or open to others (fault 61)."""
-    try:
-        return RealFileSystem(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise FileRefused("state-damaged", str(path), 0, reason) from None
+    """Raises FileRefused if it is missing, or it or a file in it is not ours alone (fault 61)."""
+    with contextlib.ExitStack() as stack:
+        try:
+            files = RealFileSystem(path)
+            stack.callback(files.close)
+            files.check()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise FileRefused("state-damaged", str(path), 0, reason) from None
+        stack.pop_all()
+    return files
 
 
 def _local_socket(

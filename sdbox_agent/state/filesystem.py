@@ -63,8 +63,20 @@ class RealFileSystem(FileSystem):
         status = os.fstat(self._directory)
         if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & _FOREIGN_WRITE:
             self.close()
-            raise PermissionError("directory of another owner, or writable by others")
+            raise PermissionError(
+                "directory of another owner, or writable by others: chown it, chmod 0700"
+            )
         self._kept: dict[str, int] = {}  # files kept open for append: one open less a record
+
+    def check(self) -> None:
+        """Is what lies here ours, and ours alone to write? To be asked at the start (fault 61).
+
+        Raises PermissionError with the name of the first that is not, and the remedy.
+        """
+        for name in sorted(entry.name for entry in os.scandir(self._directory)):
+            status = os.stat(name, dir_fd=self._directory, follow_symlinks=False)
+            if objection := _objection(status):
+                raise PermissionError(f"{name}: {objection}")
 
     def lock(self) -> None:
         """Be the only one here until we end (flock(2)). Raises BlockingIOError."""
@@ -143,6 +155,18 @@ class RealFileSystem(FileSystem):
         descriptor = self._kept.pop(name, None)
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _objection(status: os.stat_result) -> str | None:
+    if stat.S_ISLNK(status.st_mode):
+        return "a symlink: put the file itself there"
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        return "neither file nor directory: remove it"
+    if status.st_uid != os.geteuid():
+        return "belongs to another user: chown it to the directory's"
+    if status.st_mode & _FOREIGN_WRITE:
+        return "others may write it: chmod go-w"
+    return None
 
 
 def _read_all(descriptor: int, limit_bytes: int, offset: int) -> bytes:

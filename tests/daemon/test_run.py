@@ -129,6 +129,19 @@ def _open_to_others(state: Path, _run: Path) -> None:
     state.chmod(0o777)
 
 
+def _a_file_open_to_others(state: Path, _run: Path) -> None:
+    (state / "state.json").chmod(0o666)
+
+
+def _a_file_of_another(state: Path, _run: Path) -> None:
+    os.chown(state / "state.json", 0, 0)
+
+
+def _a_symlink(state: Path, _run: Path) -> None:
+    (state / "state.json").rename(state.parent / "elsewhere")
+    (state / "state.json").symlink_to(state.parent / "elsewhere")
+
+
 def _missing(state: Path, _run: Path) -> None:
     shutil.rmtree(state)
 
@@ -141,6 +154,9 @@ def _no_runtime_directory(_state: Path, run: Path) -> None:
     ("spoil", "code", "named"),
     [
         (_open_to_others, "state-damaged", "var/lib/sdbox: directory of another owner"),
+        (_a_file_open_to_others, "state-damaged", "var/lib/sdbox: state.json: others may write"),
+        (_a_file_of_another, "state-damaged", "var/lib/sdbox: state.json: belongs to another"),
+        (_a_symlink, "state-damaged", "var/lib/sdbox: state.json: a symlink"),
         (_missing, "state-damaged", "var/lib/sdbox: No such file"),
         (_no_runtime_directory, "config-invalid", "run/sdbox/agent.sock: No such file"),
     ],

@@ -77,7 +77,9 @@ GOOD = {
     "card_out_to_peer_removed_ms": {"p99": 100.0},
     "card_pulled_to_last_packet_ms": {"p50": 1000.0, "p99": 450.0},
     "pss_mb": {"core": 45.0, "card": 1.0, "finger": 1.0, "tunnel": 1.0},
+    "pss_all_mb": 140.0,
     "idle_cpu_percent": 0.1,
+    **{f"ready_{name}_ms": {"p99": 1000.0} for name in ("core", "tunnel", "walls")},
     "tunnel_throughput_ratio": {"p50": 0.95, "low": 0.5},
     "leaked_frames": 0,
     "revoked_to_box_ms": {"p99": 2000.0},
@@ -167,7 +169,7 @@ def _times(name: str) -> int:
     """How often it was measured, in a run of two sessions and one of everything else."""
     if name == "narrow_ms":
         return 3
-    once = name in OTHERS | TUNNEL_TIMINGS or name.startswith("pkcs11_tool")
+    once = name in OTHERS | TUNNEL_TIMINGS or name.startswith(("pkcs11_tool", "ready_"))
     return 1 if once else 2
 
 
@@ -196,7 +198,7 @@ def test_a_short_run_has_every_figure_in_its_form(tmp_path) -> None:
         elif name == "tunnel_throughput_ratio":
             assert 0 < figure["low"] <= figure["p50"] <= figure["high"]
         elif name == "pss_mb":
-            assert figure.keys() == {"core", "card", "finger", "tunnel"}
+            assert figure.keys() == {"core", "card", "finger", "tunnel", "console"}
             assert all(5 < value < 200 for value in figure.values())
         else:
             assert isinstance(figure, float | int)

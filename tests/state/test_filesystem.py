@@ -1,7 +1,10 @@
 """One contract for the real file system and its double; then what only the real one knows."""
 
+import contextlib
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -105,6 +108,51 @@ def test_a_directory_others_may_write_is_refused(tmp_path: Path) -> None:
         RealFileSystem(tmp_path)
 
 
+def _a_symlink(path: Path) -> None:
+    path.symlink_to("elsewhere")
+
+
+def _a_fifo(path: Path) -> None:
+    os.mkfifo(path, 0o600)
+
+
+def _open_to_others(path: Path) -> None:
+    path.write_bytes(b"x")
+    path.chmod(0o620)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "remedy"),
+    [
+        (_a_symlink, "a: a symlink: put the file itself there"),
+        (_a_fifo, "a: neither file nor directory: remove it"),
+        (_open_to_others, "a: others may write it: chmod go-w"),
+    ],
+)
+def test_what_could_be_another_s_is_named_with_its_remedy(
+    tmp_path: Path, spoil: Callable[[Path], None], remedy: str
+) -> None:
+    """Fault 61."""
+    with contextlib.closing(RealFileSystem(tmp_path)) as real:
+        real.write("b", b"ours")
+        (tmp_path / "c").mkdir(mode=0o700)
+        real.check()
+        spoil(tmp_path / "a")
+        with pytest.raises(PermissionError, match=f"^{remedy}$"):
+            real.check()
+
+
+def test_a_file_of_another_owner_is_named_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.closing(RealFileSystem(tmp_path)) as real:
+        real.write("a", b"ours")
+        owner = os.geteuid() + 1
+        monkeypatch.setattr(os, "geteuid", lambda: owner)
+        with pytest.raises(PermissionError, match=r"^a: belongs to another user: chown it"):
+            real.check()
+
+
 def test_only_one_holds_the_lock(tmp_path: Path) -> None:
     first, second = RealFileSystem(tmp_path), RealFileSystem(tmp_path)
     first.lock()
@@ -113,3 +161,54 @@ def test_only_one_holds_the_lock(tmp_path: Path) -> None:
     first.close()
     second.lock()
     second.close()
+
+
+ON_A_SMALL_DISK = """
+import errno, subprocess, sys
+from pathlib import Path
+from sdbox_agent.audit.outbox import Outbox
+from sdbox_agent.errors import Fault
+from sdbox_agent.state import store
+from sdbox_agent.state.attempts import LIMIT, Attempts
+from sdbox_agent.state.filesystem import RealFileSystem
+here = Path(sys.argv[1])
+def mount(options): subprocess.check_call(["mount", "-t", "tmpfs", "-o", options, "tmpfs", here])
+def told(act):
+    try:
+        act()
+    except Fault as fault:
+        return fault.code
+mount("size=64k,mode=700")
+files = RealFileSystem(here)
+counter, record = Attempts(store.create(files)), Outbox(files, "b1")
+record.append("started", result="ok")
+filler = here / "filler"
+try:
+    filler.write_bytes(bytes(1 << 20))
+except OSError as error:
+    assert error.errno == errno.ENOSPC
+assert told(lambda: counter.reserve(b"c" * 32, 1)) == "disk-failed"
+full = [told(lambda: record.append("card-inserted", result="ok")) for _ in range(100)]
+assert full[-1] == "disk-failed"
+filler.unlink()
+assert counter.reserve(b"c" * 32, 1) == LIMIT - 1
+record.append("card-inserted", result="ok")
+files.close()
+subprocess.check_call(["mount", "-o", "remount,ro", here])
+files = RealFileSystem(here)
+counter, record = Attempts(store.load(files)), Outbox(files, "b2")
+assert told(lambda: counter.reserve(b"c" * 32, 2)) == "disk-failed"
+assert told(lambda: record.append("started", result="ok")) == "disk-failed"
+subprocess.check_call(["mount", "-o", "remount,rw", here])
+assert counter.left(b"c" * 32) == LIMIT - 1
+assert counter.reserve(b"c" * 32, 2) == LIMIT - 2
+print(Outbox(files, "b3").head[0])
+"""
+
+
+@pytest.mark.rig
+def test_a_real_disk_full_then_read_only_is_told_and_recovers(tmp_path: Path) -> None:
+    """In a mount namespace of its own, which goes with the process."""
+    command = ["unshare", "--mount", sys.executable, "-c", ON_A_SMALL_DISK, str(tmp_path)]
+    said = subprocess.check_output(command, cwd=Path(__file__).parents[2], text=True)
+    assert int(said) >= 2

@@ -11,7 +11,7 @@ import pytest
 
 from hil.box import CARD_UID, CORE_UID, FINGER_UID, TUNNEL_UID, WALLS_UID
 from hil.rig import Rig
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.rig
 NET_ADMIN = 1 << 12
@@ -60,6 +60,15 @@ def test_the_core_says_ready_and_what_it_does(rig: Rig) -> None:
     until(lambda: rig.box.units()["sdbox-agent"].status == "Waiting for a card.")
     core = rig.box.units()["sdbox-agent"]
     assert (core.ready, core.starts) == (True, 1)
+
+
+def test_how_long_a_unit_took_to_be_ready_is_told_of_those_that_say_so(rig: Rig) -> None:
+    seen = rig.box.units()
+    for name in ("sdbox-agent", "sdbox-tunnel"):
+        took_ms = seen[name].ready_ms
+        assert took_ms is not None
+        assert 10 < took_ms < PATIENCE_S * 1000
+    assert seen["sdbox-card"].ready_ms is None
 
 
 def test_who_asks_and_does_not_wait_for_the_answer_harms_nobody(rig: Rig) -> None:

@@ -27,6 +27,17 @@ def output_of(unit: Unit) -> str:
     return unit.output.read_text()
 
 
+def test_one_that_has_ended_by_itself_leaves_no_descriptor(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        output_of(Unit([PYTHON, "-c", ""], output=tmp_path / "out"))
+    process = Process(Unit([PYTHON, "-c", ""], output=tmp_path / "out"))
+    process.end()
+    process.end()
+    process.kill()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_a_unit_is_its_user_with_its_capabilities_and_no_more(tmp_path: Path) -> None:
     script = "print(open('/proc/self/status').read())"
     unit = Unit(
