@@ -11,7 +11,17 @@ from importlib import resources
 from typing import Literal
 
 Kind = Literal[
-    "state", "detail", "prompt", "large", "console", "card", "step", "finger", "network", "doctor"
+    "state",
+    "detail",
+    "prompt",
+    "large",
+    "console",
+    "card",
+    "step",
+    "finger",
+    "network",
+    "doctor",
+    "setup",
 ]
 
 

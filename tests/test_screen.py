@@ -30,6 +30,7 @@ def test_every_state_and_detail_has_words_and_no_other_name() -> None:
         "finger",
         "network",
         "doctor",
+        "setup",
     }
     assert set(screen.table()["state"]) == STATES
     assert set(screen.table()["detail"]) == DETAILS
