@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from sdbox_agent.centre.eventstream import RESYNC
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.terms import CHALLENGE_BYTES, Band, KemCiphertext, KemKey, Level
+from sdbox_agent.terms import CHALLENGE_BYTES, SHA256_BYTES, Band, KemCiphertext, KemKey, Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +29,8 @@ MAX_ANSWER_BYTES: Final = 128 * 1024
 MAX_LISTS: Final = 8  # in one answer
 MAX_LIST_BYTES: Final = 128 * 1024  # as pki.revocation takes them
 MAX_BODY_BYTES: Final = MAX_LISTS * MAX_LIST_BYTES * 4 // 3 + 1024  # of the one answer with lists
+MAX_MACHINE: Final = 200  # characters
+MAX_USB: Final = 64
 _HAVE: Final = re.compile(rf"[0-9a-f]{{64}}(,[0-9a-f]{{64}}){{0,{MAX_LISTS - 1}}}")
 
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+\Z")]
@@ -41,6 +43,8 @@ Jws = Annotated[bytes, Meta(max_length=16 * 1024)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Seconds = Annotated[int, Meta(ge=0, le=2**40)]
+Digest = Annotated[bytes, Meta(min_length=SHA256_BYTES, max_length=SHA256_BYTES)]
+UsbId = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")]
 
 
 class _Closed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -238,6 +242,40 @@ class HealthAnswer(_Closed, frozen=True, kw_only=True):
     """Known."""
 
 
+class ReportRequest(_Closed, frozen=True, kw_only=True):
+    """POST /v1/report: what a box is that has just been made; asked again while it waits."""
+
+    v: Literal[2] = 2
+    box: Name
+    agent_version: Name
+    profile: Name
+    revision: Count  # of the profile
+    machine: Annotated[str, Meta(max_length=MAX_MACHINE)]  # as its firmware names it
+    usb: Annotated[tuple[UsbId, ...], Meta(max_length=MAX_USB)]  # what is plugged in
+    tpm: bool
+    tls_sha256: Digest  # of the box's certificates: staff name them as they put it into service
+    statement_sha256: Digest
+
+
+class ReportAnswer(_Closed, frozen=True, kw_only=True):
+    """How the box stands: it works once it is `active`, with a voucher, and placed."""
+
+    state: Literal["ordered", "active", "suspended", "retired"]
+    voucher: bool
+    placed: bool
+
+
+class RetireRequest(_Closed, frozen=True, kw_only=True):
+    """POST /v1/retire: this box is about to destroy its keys; nobody else is it from now on."""
+
+    v: Literal[2] = 2
+    box: Name
+
+
+class RetireAnswer(_Closed, frozen=True, kw_only=True):
+    """Known, and nothing this box sends counts any more; staff still say so by an act."""
+
+
 class Revoked(_Closed, frozen=True, kw_only=True):
     """Event `revoked`: the centre has ended this session, and why."""
 
@@ -294,6 +332,8 @@ Request = (
     | RenewRequest
     | EndRequest
     | HealthRequest
+    | ReportRequest
+    | RetireRequest
 )
 Event = Revoked | BoxSuspended | NewCrls | NewPolicy | Window | Resync
 EVENTS: Final[dict[str, type[Event]]] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from sdbox_agent.audit import outbox
 from sdbox_agent.errors import DecodeError, Fault, SdboxError
@@ -46,11 +46,15 @@ class _NotRunningError(Exception):
 
 @dataclass(frozen=True)
 class Examination:
-    """One look at a machine. `profiles`: where those lie that are not under its settings."""
+    """One look at a machine. `profiles`: where those lie that are not under its settings.
+
+    `unencrypted`: what a box that is being made will have as `[disk] unencrypted`.
+    """
 
     look: Look
     now: dt.datetime
     profiles: Path
+    unencrypted: Literal["warn", "refuse"] | None = None
 
     @cached_property
     def box(self) -> Box:
@@ -147,7 +151,7 @@ def _data_partition(at: Examination) -> Iterable[Finding]:
     inside = at.look.root / STATE if at.look.live else f"/{STATE}"
     mount = disk.mount_of(str(inside), mountinfo)
     try:
-        policy = at.box.disk.unencrypted
+        policy = at.unencrypted or at.box.disk.unencrypted
     except FileRefused:
         policy = "refuse"  # nobody has said that it may be so
     uuids = at.look.mapped(mount.major, mount.minor, mount.source)
