@@ -22,8 +22,8 @@ from starlette.responses import StreamingResponse
 
 from sdbox_agent.centre import eventstream, wire
 from sdbox_agent.errors import AskAgain, DecodeError, Fault, Refused, SdboxError
-from sdbox_centre import link, review, rows, sessions, tunnels
-from sdbox_centre.connections import Connections
+from sdbox_centre import estapi, link, review, rows, sessions, tunnels
+from sdbox_centre.connections import Connections, fingerprint_of
 from sdbox_centre.core import box_of, delivered
 from sdbox_centre.line import RETRY_AFTER_S, Line, Rank
 from sdbox_centre.openapi import JSON, operation, stream
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from sdbox_centre.core import Centre
+    from sdbox_centre.est import Est
 
 Answer = TypeVar("Answer")
 
@@ -87,9 +88,16 @@ class _Body(NamedTuple):
 
 
 def make_app(
-    centre: Centre, crls: Callable[[], tuple[bytes, ...]], *, docs: bool = False
+    centre: Centre,
+    crls: Callable[[], tuple[bytes, ...]],
+    est: Est | None = None,
+    *,
+    docs: bool = False,
 ) -> FastAPI:
-    """The application. `docs` serves its OpenAPI description, for development only."""
+    """The application. `docs` serves its OpenAPI description, for development only.
+
+    Without `est`, boxes get no certificate here, and nobody comes in without one.
+    """
     line = Line()
     connections = Connections()
     streams = Streams(centre, crls, connections)
@@ -118,6 +126,8 @@ def make_app(
         _add_call(app, line, centre, name, kind)
     _add_crls(app, line, centre, crls)
     _add_link(app, line, centre, streams)
+    estapi.add_to(app, line, centre, est)
+    app.state.anonymous = est is not None
     app.state.connections, app.state.streams = connections, streams
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(SdboxError, _problem)
@@ -245,11 +255,8 @@ def _traced(
 
 
 def _fingerprint(request: Request) -> bytes:
-    """SHA-256 of the certificate this connection was made with."""
-    peer = request.scope["state"].get("peer_certificate")
-    if not isinstance(peer, bytes) or not peer:
-        raise Refused("box-refused")
-    return hashlib.sha256(peer).digest()
+    """Of the certificate this connection was made with. Raises Refused: box-refused, without."""
+    return fingerprint_of(estapi.peer_of(request))
 
 
 async def _body(request: Request, kind: type[Any]) -> _Body:
@@ -271,15 +278,19 @@ async def _body(request: Request, kind: type[Any]) -> _Body:
 
 def _answer(code: str, status: int) -> Response:
     later = {"retry-after": str(RETRY_AFTER_S)} if code == "centre-busy" else None
+    if status == HTTPStatus.UNAUTHORIZED:
+        later = estapi.REALM
     return Response(wire.encode(wire.Problem(code=code)), status, later, media_type=JSON)
 
 
-async def _problem(_request: Request, error: Exception) -> Response:
+async def _problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, SdboxError):
         raise error
     match error:
         case Refused():
-            status = _STATUS.get(error.code, HTTPStatus.FORBIDDEN)
+            est = request.url.path.startswith(estapi.PATH)
+            own = estapi.status_of(error.code) if est else None
+            status = own or _STATUS.get(error.code, HTTPStatus.FORBIDDEN)
         case AskAgain():
             status = HTTPStatus.CONFLICT
         case Fault():

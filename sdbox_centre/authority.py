@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from sdbox_agent.pki import oids
+from sdbox_agent.pki.certificate import is_authority
 from sdbox_agent.pki.certificate import policies as policies_of
 from sdbox_agent.pki.holder import URN_UUID, CardCertificates
 
@@ -71,6 +72,8 @@ CARD_9E: Final = Profile(_SIGNS, (oids.PIV_CARD_AUTH,), (oids.POLICY_CARD_AUTH,)
 DESK: Final = Profile(_SIGNS, (oids.USAGE_DESK,), (oids.POLICY_DESK,), DESK_LIFE)
 BOX_TLS: Final = Profile(_SIGNS, (oids.CLIENT_AUTH,), (oids.POLICY_BOX_TLS,))
 BOX_STATEMENT: Final = Profile(_SIGNS, (oids.USAGE_BOX,), (oids.POLICY_BOX_STATEMENT,))
+# as long as the box: staff's act names this one whole, and ends it
+BOX_STATEMENT_KEPT: Final = replace(BOX_STATEMENT, life=AUTHORITY_LIFE)
 SERVER_TLS: Final = Profile(_SIGNS, (oids.SERVER_AUTH,))
 
 
@@ -237,6 +240,20 @@ def authority(
     builder = _builder(common_name, key.public_key(), now - BACKDATED, now + life)
     builder = _as_authority(builder.issuer_name(_name(common_name)), path_length, test=test)
     return Authority(builder.sign(key, hashes.SHA256()), key)
+
+
+def load(certificate_pem: bytes, key_pem_: bytes) -> Authority:
+    """An authority from its files. Raises ValueError if they are none, or do not belong together.
+
+    Its key is P-256 and in clear: of a file that its owner alone reads.
+    """
+    certificate = x509.load_pem_x509_certificate(certificate_pem)
+    key = serialization.load_pem_private_key(key_pem_, None)
+    if not isinstance(key, PrivateKey) or key.public_key() != certificate.public_key():
+        raise ValueError("an authority's key is that of its certificate")
+    if not is_authority(certificate):
+        raise ValueError("not an authority")
+    return Authority(certificate, key)
 
 
 def new_key() -> PrivateKey:

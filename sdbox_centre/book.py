@@ -57,6 +57,13 @@ class StaffAt(_Settings, frozen=True, kw_only=True):
     crls: Annotated[tuple[str, ...], Meta(min_length=1, max_length=4)]
 
 
+class EstAt(_Settings, frozen=True, kw_only=True):
+    """In api.toml: the boxes' authority, which certificates are issued by over EST."""
+
+    certificate: str  # one of box_anchors
+    key: str
+
+
 class ApiSettings(_Settings, frozen=True, kw_only=True):
     """api.toml. Paths are taken from the file's own directory."""
 
@@ -75,6 +82,7 @@ class ApiSettings(_Settings, frozen=True, kw_only=True):
     gateway_socket: str
     gateway_uid: Uid
     staff: StaffAt
+    est: EstAt | None = None
     otp_key: str | None = None  # the key of one-time codes' secrets; without it, no card-pin
     comparisons: Annotated[int, Meta(ge=1, le=10)] = 3
     policy_version: Annotated[int, Meta(ge=1, le=2**31)] = 1

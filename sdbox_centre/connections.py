@@ -7,7 +7,11 @@ whoever holds its key: what there is room for, many boxes share.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 if TYPE_CHECKING:
     import asyncio
@@ -15,6 +19,24 @@ if TYPE_CHECKING:
 
 
 MAX_OF_BOX: Final = 16  # it needs three; those that its network cut stay here for a while
+MAX_ANONYMOUS: Final = 64  # of those that have no identity yet, whoever they are
+DIGEST_BYTES: Final = 32
+
+
+def fingerprint_of(certificate_der: bytes) -> bytes:
+    """What a box is known by: SHA-256 of its TLS certificate, then of the key in it.
+
+    Staff's act names the key, so that a renewed certificate is still the same box; or, of a box
+    from before there were renewals, the certificate. Raises ValueError.
+    """
+    key = x509.load_der_x509_certificate(certificate_der).public_key()
+    info = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(certificate_der).digest() + hashlib.sha256(info).digest()
+
+
+def halves(fingerprint: bytes) -> tuple[bytes, bytes]:
+    """The two digests; one digest alone is both."""
+    return fingerprint[:DIGEST_BYTES], fingerprint[-DIGEST_BYTES:]
 
 
 def end(transport: asyncio.Transport) -> None:
@@ -24,14 +46,19 @@ def end(transport: asyncio.Transport) -> None:
 
 
 class Connections:
-    """By SHA-256 of the certificate they were made with. In the event loop alone."""
+    """By the digests of what they were made with. In the event loop alone."""
 
     def __init__(self) -> None:
         self._of: dict[bytes, dict[asyncio.Transport, None]] = {}  # in the order they came
+        self._anonymous: set[asyncio.Transport] = set()
 
     def add(self, fingerprint: bytes, transport: asyncio.Transport) -> None:
         """One more; beyond MAX_OF_BOX, the oldest is ended."""
-        known = self._of.setdefault(fingerprint, {})
+        for digest in set(halves(fingerprint)):
+            self._add(digest, transport)
+
+    def _add(self, digest: bytes, transport: asyncio.Transport) -> None:
+        known = self._of.setdefault(digest, {})
         known[transport] = None
         if len(known) > MAX_OF_BOX:
             oldest = next(iter(known))
@@ -40,10 +67,19 @@ class Connections:
 
     def discard(self, fingerprint: bytes, transport: asyncio.Transport) -> None:
         """It has ended."""
-        left = self._of.get(fingerprint, {})
-        left.pop(transport, None)
-        if not left:
-            self._of.pop(fingerprint, None)
+        self._anonymous.discard(transport)
+        for digest in halves(fingerprint):
+            left = self._of.get(digest, {})
+            left.pop(transport, None)
+            if not left:
+                self._of.pop(digest, None)
+
+    def add_anonymous(self, transport: asyncio.Transport) -> None:
+        """One of somebody without an identity; beyond MAX_ANONYMOUS, it is ended at once."""
+        if len(self._anonymous) >= MAX_ANONYMOUS:
+            end(transport)
+            return
+        self._anonymous.add(transport)
 
     def among(self, fingerprints: Iterable[bytes]) -> frozenset[bytes]:
         """Those of them that have a connection here."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from sdbox_agent.centre.wire import Policy
 from sdbox_agent.errors import Fault
-from sdbox_centre import carrier_server, engines
+from sdbox_agent.state import trusted
+from sdbox_centre import carrier_server, engines, est
 from sdbox_centre.api import make_app
 from sdbox_centre.book import (
     ApiSettings,
@@ -22,7 +23,7 @@ from sdbox_centre.book import (
     card_rules,
     roster_of,
 )
-from sdbox_centre.cardrules import Lists, served
+from sdbox_centre.cardrules import Lists, certificates_of, served
 from sdbox_centre.clocks import utc_s
 from sdbox_centre.codes import load as load_codes
 from sdbox_centre.core import Centre
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from sdbox_centre.codes import Codes
+    from sdbox_centre.est import Est
 
 log = logging.getLogger("sdbox.centre")
 
@@ -59,6 +61,7 @@ def run_api(settings_file: Path) -> None:
             beside(settings_file, settings.certificate),
             beside(settings_file, settings.key),
             beside(settings_file, settings.box_anchors),
+            anonymous=settings.est is not None,
         )
         listener = named_descriptors().get(API_SOCKET) or _tcp(settings.address, settings.port)
         serve(app, context, listener)
@@ -94,10 +97,25 @@ def api_app(
     rules = card_rules(settings_file, settings)
     policy = Policy(version=settings.policy_version, comparisons=settings.comparisons)
     codes = codes_of(settings_file, settings)
-    proven = Acts(roster_of(settings_file, settings), utc_s).proven
-    centre = Centre(store, rules, gateway, policy, utc_s, secrets.token_bytes, proven, codes)
+    acts = Acts(roster_of(settings_file, settings), utc_s)
+    centre = Centre(store, rules, gateway, policy, utc_s, secrets.token_bytes, acts.proven, codes)
     desks = desk_lists(settings_file, settings)
-    return make_app(centre, lambda: served(rules, desks, utc_s()))
+    est_ = est_of(settings_file, settings, acts)
+    return make_app(centre, lambda: served(rules, desks, utc_s()), est_)
+
+
+def est_of(settings_file: Path, settings: ApiSettings, acts: Acts) -> Est | None:
+    """The boxes' authority, if there is one here. Raises Fault: config-invalid."""
+    if settings.est is None:
+        return None
+    key = beside(settings_file, settings.est.key)
+    try:
+        pem = trusted.read(key, private=True)
+        certificate = beside(settings_file, settings.est.certificate).read_bytes()
+        anchors = certificates_of(beside(settings_file, settings.box_anchors))
+        return est.load(certificate, pem, anchors, acts.newest)
+    except (OSError, ValueError, TypeError) as error:
+        raise Fault("config-invalid") from error
 
 
 def desk_lists(settings_file: Path, settings: ApiSettings) -> Lists | None:

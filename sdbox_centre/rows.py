@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, insert, literal_column, select, update
+from sqlalchemy import bindparam, insert, literal_column, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sdbox_agent.errors import Refused
 from sdbox_agent.terms import Band
 from sdbox_centre import access
 from sdbox_centre.ageing import Ageing
+from sdbox_centre.connections import halves
 from sdbox_centre.memory import take
 from sdbox_centre.tables import (
     ageing,
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
 _p = bindparam
 LIVE: Final = sessions.c.state != literal_column("'ended'")  # word for word as indexes have it
 
-_BOX: Final = select(boxes).where(boxes.c.tls_sha256 == _p("b_tls"))
+_BOX: Final = select(boxes).where(
+    or_(boxes.c.tls_sha256 == _p("b_certificate"), boxes.c.tls_sha256 == _p("b_key"))
+)
 _HOLD_BOX: Final = _BOX.with_for_update(key_share=True)
 _BOOT: Final = (
     update(boxes)
@@ -175,14 +178,19 @@ _LEASE_UNTIL: Final = (
 )
 
 
-def box(tx: Connection, tls_sha256: bytes) -> Row[Any] | None:
-    """The box whose TLS certificate has this digest."""
-    return tx.execute(_BOX, {"b_tls": tls_sha256}).first()
+def box(tx: Connection, fingerprint: bytes) -> Row[Any] | None:
+    """The box with this TLS key, or this certificate: see connections.fingerprint_of."""
+    return tx.execute(_BOX, _digests(fingerprint)).first()
 
 
-def hold_box(tx: Connection, tls_sha256: bytes) -> Row[Any] | None:
+def hold_box(tx: Connection, fingerprint: bytes) -> Row[Any] | None:
     """The same; it says hello to nobody else until this transaction ends."""
-    return tx.execute(_HOLD_BOX, {"b_tls": tls_sha256}).first()
+    return tx.execute(_HOLD_BOX, _digests(fingerprint)).first()
+
+
+def _digests(fingerprint: bytes) -> dict[str, bytes]:
+    certificate, key = halves(fingerprint)
+    return {"b_certificate": certificate, "b_key": key}
 
 
 def boot(tx: Connection, name: str, counter: int, boot_id: str) -> None:

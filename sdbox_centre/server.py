@@ -8,7 +8,6 @@ internal name, so uvicorn is pinned and the tests hold it.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import resource
 import socket
@@ -20,7 +19,7 @@ import uvicorn
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sdbox_centre.connections import end
+from sdbox_centre.connections import end, fingerprint_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +32,7 @@ REQUEST_S: Final = 5.0  # from its first byte (or the handshake) to its last
 HANDSHAKE_S: Final = 5.0
 KEEP_ALIVE_S: Final = 75  # longer than half a lease: renewals reuse their connection
 DEAD_S: Final = 30  # a box that takes nothing for so long has gone, whatever TCP hopes
+ANONYMOUS_S: Final = 15.0  # the whole connection of somebody without a certificate
 MAX_CONNECTIONS: Final = 4096  # of each box three: its stream, its health, its session's calls
 MAX_HEADER_BYTES: Final = 16 * 1024
 STREAM_BYTES: Final = 16 * 1024  # asyncio would allocate 256 KiB for each TLS connection
@@ -44,7 +44,9 @@ class BoxProtocol(H11Protocol):
     """One connection of one box."""
 
     known: Connections  # where it is entered: set by `make_server`
+    anonymous = False  # may somebody without a certificate ask for one (sdbox_centre.est)?
     _fingerprint = b""
+    _leave: asyncio.TimerHandle | None = None
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -62,11 +64,15 @@ class BoxProtocol(H11Protocol):
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_S * 1000)
         super().connection_made(transport)
-        if not peer:
+        if not peer and not self.anonymous:
             transport.abort()  # the context requires one; a context that does not serves nobody
             return
-        self._fingerprint = hashlib.sha256(peer).digest()
-        self.known.add(self._fingerprint, transport)
+        if peer:
+            self._fingerprint = fingerprint_of(peer)
+            self.known.add(self._fingerprint, transport)
+        else:
+            self.known.add_anonymous(transport)
+            self._leave = self.loop.call_later(ANONYMOUS_S, end, transport)
         self._expect_request()
 
     @override
@@ -89,6 +95,8 @@ class BoxProtocol(H11Protocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._no_longer_late()
+        if self._leave is not None:
+            self._leave.cancel()
         self.known.discard(self._fingerprint, self.transport)
         super().connection_lost(exc)
 
@@ -110,14 +118,18 @@ class BoxProtocol(H11Protocol):
             self._late = None
 
 
-def tls_context(certificate: Path, key: Path, box_anchors: Path) -> ssl.SSLContext:
+def tls_context(
+    certificate: Path, key: Path, box_anchors: Path, *, anonymous: bool = False
+) -> ssl.SSLContext:
     """TLS 1.3 only, a client certificate of a box authority always, no session tickets.
 
-    A resumed session would outlive its certificate's revocation; so there are none.
+    A resumed session would outlive its certificate's revocation; so there are none. With
+    `anonymous` a certificate may be missing, but not be another: boxes that have none yet ask for
+    one, and are answered nothing else (api.fingerprint).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_OPTIONAL if anonymous else ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
     context.num_tickets = 0
     for file in (certificate, key, box_anchors):
@@ -130,7 +142,8 @@ def tls_context(certificate: Path, key: Path, box_anchors: Path) -> ssl.SSLConte
 def make_server(app: FastAPI, context: ssl.SSLContext) -> uvicorn.Server:
     """A uvicorn that knows boxes by their certificates and believes no header."""
     tame_asyncio_tls()
-    protocol = type("Protocol", (BoxProtocol,), {"known": app.state.connections})
+    known = {"known": app.state.connections, "anonymous": app.state.anonymous}
+    protocol = type("Protocol", (BoxProtocol,), known)
     config = uvicorn.Config(
         app,
         http=protocol,

@@ -55,7 +55,7 @@ boxes: Final = Table(
     "boxes",
     metadata,
     Column("name", String, primary_key=True),
-    Column("tls_sha256", LargeBinary, nullable=False, unique=True),
+    Column("tls_sha256", LargeBinary, nullable=False, unique=True),  # of its TLS key: see payload
     Column("statement_certificate", LargeBinary, nullable=False),
     Column("state", String, nullable=False, server_default="active"),
     # ordered | active | suspended | retired
@@ -70,6 +70,17 @@ boxes: Final = Table(
     Column("rental_from_s", Integer),
     Column("rental_until_s", Integer),
     _act(),
+)
+
+issued: Final = Table(  # to boxes, for the token of their order; no row grants anything
+    "issued",
+    metadata,
+    Column("token_sha256", LargeBinary, primary_key=True),  # spent for this key, and no other
+    Column("purpose", String, primary_key=True),  # tls | statement
+    Column("box", String, nullable=False),
+    Column("key_sha256", LargeBinary, nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("at_s", Integer, nullable=False),
 )
 
 cards: Final = Table(

@@ -43,8 +43,9 @@ class Est:
     """One caller at a time. Every method raises errors.SdboxError, as `CentreClient`'s do.
 
     Refused besides: box-token-wrong, box-token-ended, box-token-spent; box-renewal-early; and
-    what bars the box: box-refused, box-suspended, box-retired. Fault box-request-invalid for a
-    request the centre can't read; centre-answer-invalid for a certificate that is not the one.
+    what bars the box: box-refused, box-suspended, box-retired. box-request-invalid
+    for a request the centre can't read. Fault centre-answer-invalid: a certificate that is not
+    the one.
     """
 
     def __init__(

@@ -5,6 +5,8 @@ It knows neither keys nor who asks; its moment is an argument.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -81,6 +83,22 @@ def check_path(
         chain.find(found.public_bytes(Encoding.DER), KINDS[purpose].policy, given, moment)
     except Refused:
         raise DecodeError("box certificate: not of the boxes' authority, or not now") from None
+
+
+def renewable_s(current: x509.Certificate) -> int:
+    """From when on it may be renewed: two thirds of its life, UTC seconds."""
+    begin, end = current.not_valid_before_utc, current.not_valid_after_utc
+    return int((begin + (end - begin) * 2 / 3).timestamp())
+
+
+def shown(tls_key_der: bytes, statement_key_der: bytes) -> str:
+    """A box's two keys (SubjectPublicKeyInfo, DER) as people compare them: 100 bits, in letters.
+
+    Somebody at the box reads them to somebody at the centre, by another way than the network.
+    """
+    digest = hashlib.sha256(b"sdbox keys\0" + tls_key_der + statement_key_der).digest()
+    letters = base64.b32encode(digest).decode()[:20]  # RFC 4648 section 6: no 0, 1, 8, 9
+    return "-".join(letters[at : at + 5] for at in range(0, 20, 5))
 
 
 def _is_on(found: x509.Certificate, key: ec.EllipticCurvePublicKey) -> bool:

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.backends.openssl import backend as _backend  # noqa: F401  see below
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.pki import der
@@ -95,6 +96,11 @@ def algorithm(key: PublicKey) -> str:
     if isinstance(key, rsa.RSAPublicKey):
         return f"RSA-{key.key_size}"
     return {"secp256r1": "P-256", "secp384r1": "P-384"}.get(key.curve.name, key.curve.name)
+
+
+def key_der(certificate: x509.Certificate) -> bytes:
+    """Its key, SubjectPublicKeyInfo, DER."""
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def supported(key: object) -> PublicKey:

@@ -19,6 +19,7 @@ from sdbox_centre.staff.payload import (
     Enrolment,
     Grant,
     Holder,
+    Order,
     Project,
     Unlock,
     Window,
@@ -61,7 +62,7 @@ def fact_of(signed: Signed) -> Fact | None:
             fact = Fact(tables.grants, key, _grant(act))
         case Box() as act:
             fact = Fact(tables.boxes, {"name": act.box}, _box(act))
-        case Holder() | Grant() | Unlock() | Device() | EndSession() | Window():
+        case Holder() | Grant() | Order() | Unlock() | Device() | EndSession() | Window():
             pass
     return None if fact is None else replace(fact, said={**fact.said, "act": signed.id})
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import datetime as dt
 import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sdbox_agent.errors import Refused
-from sdbox_agent.pki import certificate, holder, oids
+from sdbox_agent.pki import boxcertificate, certificate, holder, oids
 from sdbox_agent.pki.holder import CardCertificates
-from sdbox_centre import members
+from sdbox_centre import est, members
 from sdbox_centre.cardrules import certificates_of
 from sdbox_centre.staff import payload
 
@@ -33,6 +34,7 @@ _BOX: Final = [
     *("host", "place", "voucher", "funders", "country"),
     *("placed_s", "rental_from_s", "rental_until_s"),
 ]
+_ORDER: Final = [name for name in _BOX if name != "placed_s"]
 _GRANT: Final = ["role", "undertaking_s", "not_after_s"]
 
 
@@ -226,6 +228,56 @@ def box_add(at: Station, o: Namespace) -> None:
     said = {"tls_sha256": hashlib.sha256(tls).digest(), **_given(o, _BOX)}
     keys = {"statement_certificate": _der(o.statement, usage=oids.USAGE_BOX)}
     at.act(at.office.draft(payload.Box, o.motive, box=o.box, **keys, **said))
+
+
+def box_order(at: Station, o: Namespace) -> None:
+    """A box that is to be; its token is shown once, and an earlier one is void.
+
+    Said again of a box that works, it lets that box, repaired, ask anew: until `box activate`
+    nothing changes for it.
+    """
+    token = base64.urlsafe_b64encode(at.office.random_bytes(32)).rstrip(b"=").decode()
+    said = {
+        "token_sha256": hashlib.sha256(token.encode()).digest(),
+        "token_until_s": at.office.utc_s() + o.days * 86400,
+        "withdrawn": False,
+        **_given(o, _ORDER),
+    }
+    at.act(at.office.first_or_next(payload.Order, o.motive, box=o.box, **said), told=token)
+
+
+def box_withdraw(at: Station, o: Namespace) -> None:
+    """Its token opens nothing any more."""
+    at.act(at.office.change(payload.Order, o.motive, box=o.box, withdrawn=True))
+
+
+def box_activate(at: Station, o: Namespace) -> None:
+    """It stands where its order says, and works, with the keys that somebody compared at the box.
+
+    Raises Refused: not-found (no order, or a key of its is not here yet), box-keys-differ.
+    """
+    order = at.office.newest(f"order/{o.box}")
+    if not isinstance(order, payload.Order) or order.withdrawn:
+        raise Refused("not-found")
+    with at.office.store.begin() as tx:
+        issued = est.found(tx, order.token_sha256)
+    if issued.keys() != boxcertificate.KINDS.keys():
+        raise Refused("not-found")
+    keys = {}
+    for purpose in boxcertificate.KINDS:
+        one = certificate.load(issued[purpose])
+        boxcertificate.check(one, o.box, purpose)
+        keys[purpose] = certificate.key_der(one)
+    if boxcertificate.shown(keys["tls"], keys["statement"]) != o.keys.strip().upper():
+        raise Refused("box-keys-differ")
+    said = {name: getattr(order, name) for name in _ORDER}
+    said |= {
+        "tls_sha256": hashlib.sha256(keys["tls"]).digest(),
+        "statement_certificate": issued["statement"],
+        "placed_s": at.office.utc_s(),
+        "state": "active",
+    }
+    at.act(at.office.first_or_next(payload.Box, o.motive, box=o.box, **said))
 
 
 def box_place(at: Station, o: Namespace) -> None:

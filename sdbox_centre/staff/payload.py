@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError
+from sdbox_agent.pki import csr
 from sdbox_agent.statements.fields import (  # noqa: TC001  msgspec reads annotations at run time
     Digest,
     Name,
@@ -34,11 +35,13 @@ MAX_PAYLOAD_BYTES: Final = 8192
 MAX_MOTIVE: Final = 200  # characters
 MAX_WINDOW_S: Final = 600
 LONGEST_WITHOUT_S: Final = 365 * 86400  # an enrolment without a finger
+LONGEST_TOKEN_S: Final = 90 * 86400  # a box travels, and waits for somebody to set it up
 
 Time = Annotated[int, Meta(ge=0, le=2**40)]  # UTC seconds
 Label = Annotated[str, Meta(min_length=1, max_length=200)]  # for people
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]  # ISO 3166-1 alpha-2
 Guid = Annotated[bytes, Meta(min_length=16, max_length=16)]
+BoxName = Annotated[str, Meta(pattern=rf"^{csr.NAME.pattern}\Z")]  # what a certificate can bear
 CertificateDer = Annotated[bytes, Meta(min_length=1, max_length=4096)]
 
 
@@ -173,8 +176,42 @@ class Grant(_Act, frozen=True, kw_only=True, tag="grant"):
     not_after_s: Time | None = None  # none: as long as the project
 
 
+class Order(_Act, frozen=True, kw_only=True, tag="order"):
+    """A box that is to be: whose, where, by which agreement; and what its first word is known by.
+
+    It has no key yet, and the order gives it nothing: staff's act `Box` does, once it has keys and
+    somebody has compared them. Of the token only the digest is here.
+    """
+
+    ROLE = "boxes"
+    ABOUT = "box"
+    box: BoxName
+    token_sha256: Digest
+    token_until_s: Time
+    host: Label
+    place: Label
+    voucher: Label
+    funders: Label | None = None
+    country: Country
+    rental_from_s: Time
+    rental_until_s: Time
+    withdrawn: bool = False
+
+    @override
+    def check(self) -> None:
+        """Raise ValueError for fields that can't be true together."""
+        if not 0 < self.token_until_s - self.utc_s <= LONGEST_TOKEN_S and not self.withdrawn:
+            raise ValueError("a token ends within ninety days")
+        if self.rental_until_s <= self.rental_from_s:
+            raise ValueError("a rental ends after its beginning")
+
+
 class Box(_Act, frozen=True, kw_only=True, tag="box"):
-    """A box: its keys, where it stands, by which agreement, from when until when."""
+    """A box: its keys, where it stands, by which agreement, from when until when.
+
+    `tls_sha256` is of its TLS key (SubjectPublicKeyInfo, DER), which its certificates come and go
+    on; or, as it was before boxes renewed them, of the one certificate.
+    """
 
     ROLE = "boxes"
     ABOUT = "box"
@@ -232,7 +269,19 @@ class Window(_Act, frozen=True, kw_only=True, tag="window"):
             raise ValueError("a window lasts ten minutes at most")
 
 
-Act = Holder | Card | Enrolment | Project | Grant | Box | Unlock | Device | EndSession | Window
+Act = (
+    Holder
+    | Card
+    | Enrolment
+    | Project
+    | Grant
+    | Order
+    | Box
+    | Unlock
+    | Device
+    | EndSession
+    | Window
+)
 ROLES: Final = frozenset({"office", "projects", "boxes"})
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final[msgspec.json.Decoder[Act]] = msgspec.json.Decoder(Act)

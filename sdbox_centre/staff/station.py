@@ -52,11 +52,16 @@ class Station:
 
     # -- acts ------------------------------------------------------------------------------------
 
-    def act(self, act: Act, reference: bytes | None = None) -> None:
-        """Have it signed, enter it, and say what became of it. Raises Refused, Fault."""
-        self.act_all([act], reference)
+    def act(self, act: Act, reference: bytes | None = None, told: str | None = None) -> None:
+        """Have it signed, enter it, and say what became of it. Raises Refused, Fault.
 
-    def act_all(self, acts_: Iterable[Act], reference: bytes | None = None) -> None:
+        `told`: what is shown once it holds, and never again.
+        """
+        self.act_all([act], reference, told)
+
+    def act_all(
+        self, acts_: Iterable[Act], reference: bytes | None = None, told: str | None = None
+    ) -> None:
         """The same of several, which one PIN is enough for."""
         with self.card() as signer:
             statements = [signed(act, signer) for act in acts_]
@@ -68,7 +73,7 @@ class Station:
             except Refused:
                 self._note(f"not entered, nor what comes after: {claimed(statement).subject}")
                 raise
-            self._say_made(made)
+            self._say_made(made, told)
 
     def confirm(self, wanted: str) -> None:
         """Sign what somebody else proposed: told by the beginning of its name."""
@@ -149,16 +154,17 @@ class Station:
 
     # -- saying ----------------------------------------------------------------------------------
 
-    def _say_made(self, made: Entered | Pending) -> None:
+    def _say_made(self, made: Entered | Pending, told: str | None = None) -> None:
         if isinstance(made, Pending):
             name = made.id.hex()
             text = f"somebody else has to sign it: acts confirm {name[:12]}"
             self._say({"pending": self._plain_pending(made)}, text)
             return
         act = shown.plain_act(made.act)
+        once = made.shown or told
         self._say(
-            {"entered": act, "ended": list(made.gone), "shown": made.shown},
-            made.shown or f"entered: {act['subject']}",
+            {"entered": act, "ended": list(made.gone), "shown": once},
+            once or f"entered: {act['subject']}",
         )
 
     @staticmethod

@@ -140,6 +140,15 @@ VERBS: Final[dict[str, dict[str, Typed]]] = {
         "list": _rows("grant"),
     },
     "box": {
+        "order": Typed(
+            commands.box_order, "one that is to be; prints its one-time token",
+            (*_named("box"), *_BOX, ("--days", {"type": int, "default": 30})),
+        ),
+        "withdraw": Typed(commands.box_withdraw, "its token is void", _named("box")),
+        "activate": Typed(
+            commands.box_activate, "it works, with the keys that were read out at the box",
+            (*_named("box"), ("--keys", {"required": True})),
+        ),
         "add": Typed(
             commands.box_add, "one that was ordered: certificates, PEM",
             (*_named("box", "tls", "statement"), *_BOX),

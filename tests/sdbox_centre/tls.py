@@ -12,6 +12,7 @@ from cryptography import x509
 
 from sdbox_agent.centre.https import CentreClient, Where, client_context
 from sdbox_centre import api, authority, server
+from sdbox_centre.est import Est
 from tests.sdbox_centre.world import Box, World
 from tests.waiting import PATIENCE_S
 
@@ -41,12 +42,16 @@ def authority_file(world: World, name: str, one: authority.Authority) -> Path:
 
 
 @contextlib.contextmanager
-def served(world: World, *, docs: bool = False, lax: bool = False) -> Iterator[int]:
+def served(
+    world: World, *, est: Est | None = None, docs: bool = False, lax: bool = False
+) -> Iterator[int]:
     """The port that the whole API answers on. `lax`: TLS itself asks nobody for a certificate."""
-    app = api.make_app(world.centre, lambda: world.centre.cards.crls(world.clock.utc), docs=docs)
+    lists = world.centre.cards.crls
+    app = api.make_app(world.centre, lambda: lists(world.clock.utc), est, docs=docs)
     certificate, key = server_identity(world)
     boxes = authority_file(world, "boxes-authority", world.boxes)
-    context = server.tls_context(Path(certificate), Path(key), boxes)
+    anonymous = est is not None
+    context = server.tls_context(Path(certificate), Path(key), boxes, anonymous=anonymous)
     if lax:
         context.verify_mode = ssl.CERT_NONE
     running = server.make_server(app, context)

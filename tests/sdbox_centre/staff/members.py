@@ -131,6 +131,13 @@ def grant(**changed: object) -> payload.Grant:
     return payload.Grant(**{**SAID, **said, **changed})
 
 
+def order(**changed: object) -> payload.Order:
+    said = {"box": "test-box-01", "token_sha256": DIGEST, "token_until_s": NOW_S + 86400}
+    where = {"host": "Test host", "place": "Room 1", "voucher": "V-1", "country": "FR"}
+    dates = {"rental_from_s": NOW_S, "rental_until_s": NOW_S + 1000}
+    return payload.Order(**{**SAID, **said, **where, **dates, **changed})
+
+
 def box(**changed: object) -> payload.Box:
     said = {"box": "test-box-01", "tls_sha256": DIGEST, "statement_certificate": b"der"}
     return payload.Box(**{**SAID, **said, **changed})
@@ -153,6 +160,6 @@ def window(**changed: object) -> payload.Window:
 
 
 ACTS = (
-    holder(), card(), enrolment(), project(), grant(), box(), unlock(), device(), end_session(),
-    window(),
+    holder(), card(), enrolment(), project(), grant(), order(), box(), unlock(), device(),
+    end_session(), window(),
 )  # fmt: skip

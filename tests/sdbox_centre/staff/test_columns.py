@@ -2,7 +2,9 @@ from sdbox_centre.staff import columns, payload
 from sdbox_centre.staff.ledger import Signed
 from tests.sdbox_centre.staff import members as m
 
-NO_ROW = (m.grant(n=2, withdrawn=True), m.unlock(), m.device(), m.end_session(), m.window())
+NO_ROW = (
+    m.grant(n=2, withdrawn=True), m.order(), m.unlock(), m.device(), m.end_session(), m.window(),
+)  # fmt: skip
 
 
 def fact(act: payload.Act) -> columns.Fact | None:

@@ -1,6 +1,8 @@
 """Staff's commands over real files, as they type them; their cards are in memory."""
 
 import contextlib
+import dataclasses
+import hashlib
 import json
 import os
 import sys
@@ -11,11 +13,15 @@ import pytest
 
 from sdbox_agent import errors
 from sdbox_agent.centre import wire
-from sdbox_centre import cli, linkrows
+from sdbox_agent.pki import boxcertificate
+from sdbox_centre import authority, cli, est, linkrows
+from sdbox_centre.staff.acts import Acts
 from sdbox_centre.staff.commands import utc, words
 from sdbox_centre.staff.signer import KeySigner
 from sdbox_centre.store import Store
+from tests.pki.boxed import Key
 from tests.sdbox_centre import world as w
+from tests.sdbox_centre.ordering import Ordered, est_of
 from tests.sdbox_centre.settled import pem, settings
 from tests.sdbox_centre.world import World
 
@@ -71,6 +77,49 @@ def enter_a_card(desk: Desk, number: int = 1) -> tuple[str, w.Card]:
     cardauth = pem(desk.world, "9e", three.card_auth)
     desk.run("card", "add", f"test-holder-{number:02}", auth, keys, cardauth, *WHY)
     return auth, card
+
+
+ORDER = ("--host", "Test host", "--place", "Room 1", "--voucher", "V-1", "--country", "FR")
+RENTAL = ("--rental-from", "2020-01-01", "--rental-until", "2035-01-01")
+
+
+def shown_keys(box: Ordered) -> str:
+    infos = (box.keys[purpose].public_key_der for purpose in ("tls", "statement"))
+    return boxcertificate.shown(*infos)
+
+
+def test_a_box_is_ordered_asks_and_is_put_into_service(desk: Desk) -> None:
+    world = desk.world
+    told = desk.told("box", "order", "test-box-09", *ORDER, *RENTAL, *WHY)
+    assert told["shown"] not in json.dumps(told["entered"])
+    with contextlib.closing(Store(world.root / "cli.db")) as store:
+        centre = dataclasses.replace(world.centre, store=store)
+        box = Ordered.__new__(Ordered)
+        box.world, box.name, box.token = world, "test-box-09", told["shown"]
+        box.keys = {purpose: Key(authority.new_key()) for purpose in boxcertificate.KINDS}
+        there = dataclasses.replace(est_of(world), newest=Acts(
+            world.members.source(), world.clock.utc_s).newest)  # fmt: skip
+        est.enroll(centre, there, box.read("tls"))
+        activate = ("box", "activate", "test-box-09", "--keys")
+        desk.fails("not-found", *activate, shown_keys(box), *WHY)  # half of it is not here yet
+        est.enroll(centre, there, box.read("statement"))
+    desk.fails("box-keys-differ", *activate, "AAAAA-AAAAA-AAAAA-AAAAA", *WHY)
+    desk.run(*activate, shown_keys(box).lower(), *WHY)
+    (row,) = desk.told("box", "list")["box"]
+    assert (row["state"], row["voucher"], row["place"]) == ("active", "V-1", "Room 1")
+    assert row["tls_sha256"] == hashlib.sha256(box.keys["tls"].public_key_der).hexdigest()
+    desk.run("box", "withdraw", "test-box-09", *WHY)
+    desk.fails("not-found", *activate, shown_keys(box), *WHY)
+    assert desk.run("box", "order", "test-box-09", *WHY) != told["shown"]  # what it said still is
+
+
+def test_an_order_says_whose_where_and_by_what(desk: Desk) -> None:
+    for at in range(0, len(ORDER), 2):
+        less = ORDER[:at] + ORDER[at + 2 :]
+        desk.fails("act-impossible", "box", "order", "test-box-09", *less, *RENTAL, *WHY)
+    desk.fails("act-impossible", "box", "order", "b", *ORDER, *RENTAL, "--days", "91", *WHY)
+    desk.fails("not-found", "box", "activate", "test-box-09", "--keys", "A", *WHY)
+    desk.fails("not-found", "box", "withdraw", "test-box-09", *WHY)
 
 
 def test_staff_set_a_centre_up_and_take_it_apart(desk: Desk) -> None:
