@@ -7,7 +7,6 @@ box changes nothing. Exit status: 0 all steps hold, 1 one failed (the last line 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import os
 import sys
 import time
@@ -15,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from sdbox_agent import errors, screen
 from sdbox_agent.errors import Fault
@@ -108,7 +105,7 @@ def setup(root: Path, places: Places, options: argparse.Namespace, say: Say) -> 
     chosen = Chosen(tree, places, answers, models)
     fit = Fit(_Doctor(root, answers, options.profiles), options.language)
     keyed = Keyed(tree, places, _keys())
-    made = _Report(tree, places, answers, chosen, models)
+    made = _Report(answers, chosen, keyed, models)
     waiting = Waiting(options.wait, time.monotonic, time.sleep, _teller(options, say))
     return (
         Believed(tree, places, given, now, rig),
@@ -147,23 +144,14 @@ class _Doctor:
 class _Report:
     """What the centre is told, of what lies on the disk then."""
 
-    tree: Tree
-    places: Places
     answers: Answers
     chosen: Chosen
+    keyed: Keyed
     models: Models
 
     def __call__(self) -> ReportRequest:
-        box = self.answers.box
-        hashes = (self._sha256(name) for name in ("tls.pem", "statement.pem"))
-        return self.models.report(box, self.chosen.profile(), *hashes)
-
-    def _sha256(self, name: str) -> bytes:
-        pem = read(self.tree, self.places.identity, name)
-        if pem is None:
-            raise Fault("box-identity-missing")
-        der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
-        return hashlib.sha256(der).digest()
+        profile = self.chosen.profile()
+        return self.models.report(self.answers.box, profile, self.keyed.shown())
 
 
 def _given(options: argparse.Namespace, tree: Tree, places: Places) -> Given:

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from sdbox_agent.centre.eventstream import RESYNC
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.terms import CHALLENGE_BYTES, SHA256_BYTES, Band, KemCiphertext, KemKey, Level
+from sdbox_agent.terms import CHALLENGE_BYTES, Band, KemCiphertext, KemKey, Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +43,6 @@ Jws = Annotated[bytes, Meta(max_length=16 * 1024)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Seconds = Annotated[int, Meta(ge=0, le=2**40)]
-Digest = Annotated[bytes, Meta(min_length=SHA256_BYTES, max_length=SHA256_BYTES)]
 UsbId = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")]
 
 
@@ -253,8 +252,7 @@ class ReportRequest(_Closed, frozen=True, kw_only=True):
     machine: Annotated[str, Meta(max_length=MAX_MACHINE)]  # as its firmware names it
     usb: Annotated[tuple[UsbId, ...], Meta(max_length=MAX_USB)]  # what is plugged in
     tpm: bool
-    tls_sha256: Digest  # of the box's certificates: staff name them as they put it into service
-    statement_sha256: Digest
+    keys: Annotated[str, Meta(pattern=r"^[A-Z2-7]{5}(-[A-Z2-7]{5}){3}\Z")]  # as read out
 
 
 class ReportAnswer(_Closed, frozen=True, kw_only=True):

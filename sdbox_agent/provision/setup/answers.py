@@ -41,6 +41,17 @@ Authorities = Annotated[tuple[Der, ...], Meta(min_length=1, max_length=8)]
 UtcS = Annotated[int, Meta(ge=1_767_225_600, le=2**40)]  # 2026 and later
 
 
+class Template(Closed, frozen=True, kw_only=True):
+    """What of the answers an operator writes down, and neither order nor authorities say."""
+
+    profile: Name = DETECT
+    language: Literal["fr", "en"] = "fr"
+    centre: Centre
+    lan: Lan = Lan()
+    proxy: Proxy | None = None
+    disk: Disk = Disk()
+
+
 class Anchors(Closed, frozen=True, kw_only=True):
     """Authorities, each the base64 of a DER certificate: whom the box believes, in what."""
 

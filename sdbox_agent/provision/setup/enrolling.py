@@ -63,6 +63,11 @@ class Keyed:
         except DecodeError:
             return None
 
+    def shown(self) -> str:
+        """Both, as somebody here reads them to the centre. Raises as `key`."""
+        der = {purpose: self.key(purpose).public_key_der for purpose in PURPOSES}
+        return boxcertificate.shown(der["tls"], der["statement"])
+
     def key(self, purpose: Purpose) -> Signer:
         """The key, which is there. Raises Fault("box-identity-missing")."""
         found = self.opened(purpose)

@@ -141,8 +141,8 @@ class Models:
         """See `Profiles`."""
         return load.whole(name, self.paths, self.shipped).profile
 
-    def report(self, box: str, profile: str, tls: bytes, statement: bytes) -> wire.ReportRequest:
-        """What the centre is told. `tls`, `statement`: SHA-256 of the certificates, DER."""
+    def report(self, box: str, profile: str, keys: str) -> wire.ReportRequest:
+        """What the centre is told. `keys`: as people compare them."""
         here, chosen = machine.look(self.paths.root), self.whole(profile)
         return wire.ReportRequest(
             box=box,
@@ -152,8 +152,7 @@ class Models:
             machine=here.name[: wire.MAX_MACHINE],
             usb=tuple(sorted(here.usb))[: wire.MAX_USB],
             tpm=here.tpm,
-            tls_sha256=tls,
-            statement_sha256=statement,
+            keys=keys,
         )
 
 

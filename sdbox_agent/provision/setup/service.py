@@ -49,16 +49,10 @@ class Reported:
         report = self.made()
         self.centre.report(report)
         put(self.tree, self.places.config, REPORTED, _digest_of(report))
-        return Note("read-out", fingerprint(report.statement_sha256))
+        return Note("read-out", report.keys)
 
     def _digest(self) -> bytes:
         return _digest_of(self.made())
-
-
-def fingerprint(sha256: bytes) -> str:
-    """What the operator reads out on the telephone, in groups of four: 128 bits do for that."""
-    text = sha256[:16].hex()
-    return " ".join(text[at : at + 4] for at in range(0, len(text), 4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +141,14 @@ def hindrance(standing: ReportAnswer) -> str | None:
     match standing:
         case wire.ReportAnswer(state="suspended" | "retired" as barred):
             return f"box-{barred}"
+        case wire.ReportAnswer(state="ordered"):
+            return _AWAITED
         case wire.ReportAnswer(voucher=False):
             return "voucher-missing"
         case wire.ReportAnswer(placed=False):
             return "box-not-placed"
-        case wire.ReportAnswer(state="active"):
-            return None
         case _:
-            return _AWAITED
+            return None
 
 
 class Waiting:

@@ -17,7 +17,7 @@ from sdbox_agent.provision.setup.retiring import Destroyed, Said, Stopped
 from sdbox_agent.provision.setup.service import Activated, Remembering, Reported, Started, Waiting
 from sdbox_agent.provision.setup.settling import Believed, Chosen, Given, Settled, held
 from sdbox_agent.provision.setup.step import Step
-from sdbox_agent.provision.setup.tree import Tree, read
+from sdbox_agent.provision.setup.tree import Tree
 from sdbox_centre import authority
 from tests.provision.setup.people import ANCHOR, NOW, IssuingCentre, Member, answers
 
@@ -96,7 +96,7 @@ class Bench:
         chosen = Chosen(tree, PLACES, one, self.profiles)  # type: ignore[arg-type]
         fit = Fit(lambda: self.findings, "en")
         keyed = Keyed(tree, PLACES, FileKeys(self._key))
-        made = lambda: self.report(tree, one, chosen)  # noqa: E731
+        made = lambda: self.report(one, chosen, keyed)  # noqa: E731
         waiting = Waiting(60, lambda: self.waits, self._wait, self.told.append)
         return [
             Believed(tree, PLACES, given, NOW, rig),
@@ -118,14 +118,10 @@ class Bench:
         return [Stopped(self.system), Said(tree, PLACES, box, self.centre), *wiped]
 
     @staticmethod
-    def report(tree: Tree, one: Answers, chosen: Chosen) -> wire.ReportRequest:
-        import hashlib  # noqa: PLC0415
-
-        pems = [read(tree, PLACES.identity, name) or b"" for name in ("tls.pem", "statement.pem")]
-        tls, statement = (hashlib.sha256(pem).digest() for pem in pems)
+    def report(one: Answers, chosen: Chosen, keyed: Keyed) -> wire.ReportRequest:
         return wire.ReportRequest(
             box=one.box, agent_version="0.1.0", profile=chosen.profile(), revision=1,
-            machine="a machine", usb=(), tpm=False, tls_sha256=tls, statement_sha256=statement,
+            machine="a machine", usb=(), tpm=False, keys=keyed.shown(),
         )  # fmt: skip
 
     def _key(self):
