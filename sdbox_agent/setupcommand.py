@@ -103,13 +103,14 @@ def setup(root: Path, places: Places, options: argparse.Namespace, say: Say) -> 
     centre = Asking(paths, answers.centre, now, places.core)
     rig = load.is_rig(paths)
     chosen = Chosen(tree, places, answers, models)
-    fit = Fit(_Doctor(root, answers, options.profiles), options.language)
+    hardened = Hardened(tree, places, machine)
+    fit = Fit(_Doctor(root, answers, options.profiles), hardened, options.language)
     keyed = Keyed(tree, places, _keys())
     made = _Report(answers, chosen, keyed, models)
     waiting = Waiting(options.wait, time.monotonic, time.sleep, _teller(options, say))
     return (
         Believed(tree, places, given, now, rig),
-        Hardened(tree, places, machine),
+        hardened,
         fit,
         chosen,
         Settled(tree, places, answers, chosen),

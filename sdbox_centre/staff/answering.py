@@ -27,7 +27,7 @@ from sdbox_agent.statements import jws
 from sdbox_centre.authority import der_of
 from sdbox_centre.book import ApiSettings
 from sdbox_centre.cardrules import certificates_of
-from sdbox_centre.staff import payload
+from sdbox_centre.staff import payload, shown
 from sdbox_centre.tomlfile import beside, load
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def box_answers(at: Station, o: Namespace) -> None:
     out = Path(o.out)
     _write(out, raw)
     _write(out.with_name(out.name + signature.SUFFIX), detached)
-    print(f"anchor {hashlib.sha256(anchor).hexdigest()}")  # noqa: T201
+    digest = hashlib.sha256(anchor).hexdigest()
+    print(shown.as_json({"anchor": digest}) if at.json else f"anchor {digest}")  # noqa: T201
 
 
 def written(order: payload.Order, token: str, template: Template, anchors: Anchors) -> bytes:

@@ -22,6 +22,7 @@ FSTAB: Final = "fstab"
 _MARK: Final = "# no swap on a box (sdbox-agent setup): "
 # What another kernel command line cures, after a new start and not before.
 AFTER_A_START: Final = frozenset({"freed-memory", "hibernation"})
+MENDED: Final = AFTER_A_START | {"swap", "core-dumps", "journal"}  # by `Hardened`
 # journald.conf(5), sysctl.d(5), and Debian's grub-mkconfig, which reads /etc/default/grub.d/*.cfg
 DROP_INS: Final = (
     ("etc/systemd/journald.conf.d", "50-sdbox.conf", b"[Journal]\nSystemMaxUse=500M\n"),
@@ -88,23 +89,29 @@ class Fit:
     """What `doctor --activation` asks for. `findings` makes those checks now."""
 
     findings: Callable[[], tuple[Finding, ...]]
+    hardened: Hardened
     language: str
     name: str = "fit"
 
     def holds(self) -> bool:
-        """Raises Unfit: restart-needed where only another start is wanting, else box-not-fit."""
+        """False for what `hardened` has yet to mend.
+
+        Raises Unfit: restart-needed where only another start is wanting, else box-not-fit.
+        """
         found = self.findings()
         try:
             permit_activation(found)
         except Fault as error:
             wrong = [one for one in found if one.result in {Result.FAILED, Result.SKIPPED}]
             made = {one.check for one in found if one.result is not Result.SKIPPED}
+            if {one.check for one in wrong} <= MENDED and not self.hardened.holds():
+                return False
             only_start = made >= ACTIVATION and {one.check for one in wrong} <= AFTER_A_START
             code = "restart-needed" if only_start else error.code
             told = [*text(wrong, self.language)][:-1]
             raise Unfit(code, "\n".join(told)) from None
         return True
 
-    def act(self) -> Note:  # pragma: no cover  (it holds or is refused: nothing is written here)
+    def act(self) -> Note:  # pragma: no cover  (the step before has made it so, or it is refused)
         """Nothing to do."""
         return NOTHING

@@ -42,7 +42,8 @@ class Reported:
         """What was reported last is what would be now."""
         if is_activated(self.tree, self.places):
             return True
-        return read(self.tree, self.places.config, REPORTED) == self._digest()
+        known = read(self.tree, self.places.config, REPORTED)
+        return known is not None and known == _digest_of(self.made())
 
     def act(self) -> Note:
         """Report, and remember what."""
@@ -50,9 +51,6 @@ class Reported:
         self.centre.report(report)
         put(self.tree, self.places.config, REPORTED, _digest_of(report))
         return Note("read-out", report.keys)
-
-    def _digest(self) -> bytes:
-        return _digest_of(self.made())
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from sdbox_agent.errors import DecodeError, Fault, Refused
+from sdbox_agent.errors import AskAgain, DecodeError, Fault, Refused
 from sdbox_agent.pki import certificate, chain, oids
 from sdbox_agent.statements import jws
 from sdbox_agent.statements.fields import Digest, Name  # noqa: TC001  msgspec reads them
@@ -103,11 +103,11 @@ def parse_said(payload: bytes) -> Said:
 def parse_typed(text: str) -> bytes:
     """The anchor's SHA-256 as a person types it: 64 hex digits, blanks and colons at will.
 
-    Raises Refused("anchor-malformed").
+    Raises AskAgain("anchor-malformed").
     """
     bare = re.sub(r"[\s:]", "", text).lower()
     if not _HEX.fullmatch(bare):
-        raise Refused("anchor-malformed")
+        raise AskAgain("anchor-malformed")
     return bytes.fromhex(bare)
 
 

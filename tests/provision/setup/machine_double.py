@@ -94,13 +94,14 @@ class Bench:
         given = given or GIVEN
         one = given.answers
         chosen = Chosen(tree, PLACES, one, self.profiles)  # type: ignore[arg-type]
-        fit = Fit(lambda: self.findings, "en")
+        hardened = Hardened(tree, PLACES, self.system)
+        fit = Fit(lambda: self.findings, hardened, "en")
         keyed = Keyed(tree, PLACES, FileKeys(self._key))
         made = lambda: self.report(one, chosen, keyed)  # noqa: E731
         waiting = Waiting(60, lambda: self.waits, self._wait, self.told.append)
         return [
             Believed(tree, PLACES, given, NOW, rig),
-            Hardened(tree, PLACES, self.system),
+            hardened,
             fit,
             chosen,
             Settled(tree, PLACES, one, chosen),
