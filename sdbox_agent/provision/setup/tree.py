@@ -88,12 +88,16 @@ class Owned(RealFileSystem):
     """A directory that may be another's than ours, whose files get its owner."""
 
     def __init__(self, directory: Path, place: Place) -> None:
-        """Raises FileRefused for a directory of somebody else's; FileNotFoundError."""
+        """Raises FileRefused for a directory of somebody else's; FileNotFoundError.
+
+        One that we made and were cut before we gave it away is not somebody else's.
+        """
         self._directory = os.open(directory, _DIRECTORY)
         self._kept = {}
         self._place = place
         status = os.fstat(self._directory)
-        if status.st_uid != place.owner or stat.S_IMODE(status.st_mode) & _FOREIGN_WRITE:
+        owners = {place.owner, os.geteuid()}
+        if status.st_uid not in owners or stat.S_IMODE(status.st_mode) & _FOREIGN_WRITE:
             self.close()
             reason = f"belongs to another than uid {place.owner}, or others may write there"
             raise FileRefused("config-invalid", str(directory), 0, reason)

@@ -66,7 +66,18 @@ def test_a_directory_of_another_s_is_refused(tmp_path: Path) -> None:
     (tmp_path / OURS.path).chmod(0o722)
     with pytest.raises(FileRefused), tree.within(OURS):
         pass
-    with pytest.raises(FileRefused), tree.within(Place("etc", ME + 1)):
+
+
+@pytest.mark.skipif(ME != 0, reason="only root gives away")
+def test_a_directory_of_root_s_is_about_to_be_another_s_and_never_the_other_way(
+    tmp_path: Path,
+) -> None:
+    tree = RealTree(tmp_path)
+    (tmp_path / "mine").mkdir()
+    assert read(tree, Place("mine", 61001), "a") is None, "cut before it was given away"
+    put(tree, Place("mine", 61001), "a", b"x")
+    assert {path.stat().st_uid for path in (tmp_path / "mine", tmp_path / "mine/a")} == {61001}
+    with pytest.raises(FileRefused), tree.within(Place("mine", 61002)):
         pass
 
 
