@@ -57,10 +57,15 @@ class Field:
         self.desk = rig.root / "desk"
         self.desk.mkdir()
         self.config = str(rig.centre.root / "api.toml")
+
+    def fresh(self) -> None:
+        """Another machine in its place, on which nothing of ours was ever made."""
+        for name in ("etc", "var"):
+            shutil.rmtree(self.root / name, ignore_errors=True)
         for name, text in TEXTS.items():
             _write(self.root / name, text)
         units = self.root / "lib/systemd/system"
-        shutil.copytree(REPOSITORY / "systemd", units)
+        shutil.copytree(REPOSITORY / "systemd", units, dirs_exist_ok=True)
         for name in NEEDED:
             _write(units / name, "[Unit]\n")
         _write(self.root / "etc/fstab", "/dev/a / ext4 defaults 0 1\n/dev/b none swap sw 0 0\n")
@@ -89,12 +94,14 @@ class Field:
         return said.getvalue()
 
     def order(self) -> tuple[Path, str, str]:
-        """The file of answers, the anchor's digest, and the token in it."""
+        """The file of answers, the anchor's digest, and the token in it, for a fresh machine."""
+        self.fresh()
         token = self.staff("box", "order", BOX_NAME, *ORDER, *RENTAL)
         template, anchors = self.desk / "template.toml", self.desk / "centre.pem"
         template.write_text(TEMPLATE)
         anchors.write_bytes(pem_of(self.rig.issuing.servers.certificate))
-        out = self.desk / "box.toml"
+        out = self.desk / f"{time.monotonic_ns()}" / "box.toml"
+        out.parent.mkdir()
         told = self.staff(
             "box", "answers", BOX_NAME, str(template), str(out), "--centre-anchors", str(anchors),
             stdin=token + "\n",
@@ -130,7 +137,7 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def field() -> Iterator[Field]:
     with Rig(fresh=True) as rig:
         rig.holder = rig.enrol("test-holder-01", seed=4)  # type: ignore[attr-defined]
@@ -142,6 +149,18 @@ def keys_in(text: str) -> str:
     found = re.search(r"[A-Z2-7]{5}(?:-[A-Z2-7]{5}){3}", text)
     assert found, text
     return found[0]
+
+
+def test_a_setup_killed_at_any_step_is_gone_on_with(field: Field) -> None:
+    """By SIGKILL, as soon as each step's line is there; the last run ends as one that was not."""
+    answers, anchor, _ = field.order()
+    for number in range(1, 10):
+        process, log = field.begin("--answers", str(answers), "--anchor", anchor, wait_s=0)
+        with contextlib.closing(Ending(process)):
+            until(partial(_is_there_or_over, f"{number:>2}/11", log, process))
+    status, said = field.setup("--answers", str(answers), "--anchor", anchor)
+    assert (status, said.count(": already so")) == (1, 10), said
+    assert "(activation-awaited)" in said
 
 
 def test_one_command_makes_a_fresh_machine_a_box_that_opens_a_session(field: Field) -> None:
@@ -157,7 +176,8 @@ def test_one_command_makes_a_fresh_machine_a_box_that_opens_a_session(field: Fie
     took_s = time.monotonic() - began
     assert status == 1, said
     assert "(activation-awaited)" in said
-    assert took_s < SETUP_S
+    assert took_s < SETUP_S, print(took_s)
+    print("TOOK", took_s)
     travelling(field, token)
 
     # Staff read what the box reported, and hear its keys on the telephone.
@@ -205,18 +225,6 @@ def test_a_box_that_can_not_tell_its_end_is_wiped_and_says_what_staff_must_do(
     assert not any((field.root / "etc/sdbox").iterdir())
     status, said = field.setup("--retire")
     assert said.count(": already so") == 5, said
-
-
-def test_a_setup_killed_at_any_step_is_gone_on_with(field: Field) -> None:
-    """By SIGKILL, as soon as each step's line is there; the last run ends as one that was not."""
-    answers, anchor, _ = field.order()
-    for number in range(1, 10):
-        process, log = field.begin("--answers", str(answers), "--anchor", anchor, wait_s=0)
-        with contextlib.closing(Ending(process)):
-            until(partial(_is_there_or_over, f"{number:>2}/11", log, process))
-    status, said = field.setup("--answers", str(answers), "--anchor", anchor)
-    assert (status, said.count(": already so")) == (1, 10), said
-    assert "(activation-awaited)" in said
 
 
 def _is_there_or_over(line: str, log: Path, process: Process) -> bool:

@@ -132,7 +132,8 @@ class RealTree:
             return
         descriptor = os.open(path, _DIRECTORY)
         try:
-            if os.fstat(descriptor).st_uid == os.geteuid():
+            own = os.fstat(descriptor).st_uid == os.geteuid()
+            if own:  # pragma: no branch  (only root can have given it away)
                 os.fchown(descriptor, place.owner, place.owner)
             os.fchmod(descriptor, place.mode)
             os.fsync(descriptor)

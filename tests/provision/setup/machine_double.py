@@ -8,6 +8,7 @@ from sdbox_agent.errors import Fault
 from sdbox_agent.provision.doctor import finding
 from sdbox_agent.provision.doctor.finding import ACTIVATION, Finding
 from sdbox_agent.provision.setup import answers as answering
+from sdbox_agent.provision.setup import ports
 from sdbox_agent.provision.setup.answers import Answers
 from sdbox_agent.provision.setup.enrolling import Certified, Keyed
 from sdbox_agent.provision.setup.fitness import Fit, Hardened
@@ -29,7 +30,7 @@ KEYS = [authority.new_key() for _ in range(8)]  # made once: a run takes two
 
 
 @dataclass
-class FakeSystem:
+class FakeSystem(ports.System):
     """Obeys, and remembers."""
 
     running: bool = True
@@ -59,7 +60,7 @@ class FakeSystem:
 
 
 @dataclass
-class FakeProfiles:
+class FakeProfiles(ports.Profiles):
     """Knows names."""
 
     fits: tuple[str, ...] = ("virtual",)

@@ -16,7 +16,7 @@ from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused
 from sdbox_agent.profile.schema import Centre, Lan
 from sdbox_agent.provision.setup import answers as answering
-from sdbox_agent.provision.setup import signature
+from sdbox_agent.provision.setup import ports, signature
 from sdbox_agent.provision.setup.answers import Anchors, Answers, Hosting
 from sdbox_agent.statements import jws
 from sdbox_centre import authority
@@ -101,7 +101,7 @@ class Member:
         return signature.encode(signature.Detached(**{**whole, **changed}))  # type: ignore[arg-type]
 
 
-class IssuingCentre:
+class IssuingCentre(ports.Centre):
     """ports.Centre in memory: one token, a certificate for one key of each kind.
 
     `standings` are said one after the other, the last for ever.
