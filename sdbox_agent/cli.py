@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         fingeroptions.add(commands, _command, _finger)
     _add_setup(commands)
     _add_doctor(commands)
+    _command(commands, "renew", _renew, "the box's certificate, when its time has come")
     _command(commands, "network-sheet", _network_sheet, "what the box asks of its network")
     profilecommand.add(commands, _command, _box)
     return parser
@@ -248,6 +249,12 @@ def _doctor(options: argparse.Namespace) -> int:
     from sdbox_agent import doctorcommand  # noqa: PLC0415  other commands start quicker
 
     return doctorcommand.act(options, _say)
+
+
+def _renew(options: argparse.Namespace) -> None:
+    from sdbox_agent import renewcommand  # noqa: PLC0415  other commands start quicker
+
+    renewcommand.act(options, _say)
 
 
 def _network_sheet(options: argparse.Namespace) -> int:

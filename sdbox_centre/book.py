@@ -62,6 +62,8 @@ class EstAt(_Settings, frozen=True, kw_only=True):
 
     certificate: str  # one of box_anchors
     key: str
+    # of the authority of `certificate` above: the next one, and its key certified by the old one
+    successors: str | None = None
 
 
 class ApiSettings(_Settings, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from cryptography import x509
 from sqlalchemy import bindparam, select
 
 from sdbox_agent.errors import DecodeError, Refused
-from sdbox_agent.pki import boxcertificate, csr
+from sdbox_agent.pki import boxcertificate, certsonly, csr
 from sdbox_centre import authority
 from sdbox_centre.connections import fingerprint_of, halves
 from sdbox_centre.core import box_of
@@ -55,6 +55,7 @@ class Est:
 
     authority: authority.Authority
     anchors: tuple[bytes, ...]  # that boxes are to know it by, DER; two while one replaces another
+    successors: tuple[bytes, ...]  # of the centre's own authority, and the old one's word, DER
     newest: Newest  # staff's newest act on a subject: nothing else is an order
 
 
@@ -135,12 +136,19 @@ def found(tx: Connection, token_sha256: bytes) -> dict[str, bytes]:
     return {row.purpose: bytes(row.certificate) for row in rows}
 
 
-def load(certificate_pem: bytes, key_pem: bytes, anchors: tuple[bytes, ...], newest: Newest) -> Est:
-    """Raises ValueError for an authority that is none of the anchors', or not of this key."""
-    own = authority.load(certificate_pem, key_pem)
+def load(
+    own: authority.Authority,
+    anchors: tuple[bytes, ...],
+    successors: tuple[bytes, ...],
+    newest: Newest,
+) -> Est:
+    """Raises ValueError for an authority that is none of the anchors', or too much to hand out."""
     if own.certificate_der not in anchors:
         raise ValueError("est: its authority is not among box_anchors")
-    return Est(own, anchors, newest)
+    for handed in (anchors, successors):
+        if handed:
+            certsonly.parse(certsonly.encode(*handed))
+    return Est(own, anchors, successors, newest)
 
 
 def _issue(est: Est, asked: Asked, now_s: int) -> bytes:

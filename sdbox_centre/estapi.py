@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -48,7 +49,7 @@ _BASIC: Final = re.compile(r"[Bb]asic ([A-Za-z0-9+/=]{1,200})")
 
 
 class Tries:
-    """How often an address has tried in this minute. In the event loop alone."""
+    """How often an address, or a box, has tried in this minute. In the event loop alone."""
 
     def __init__(self) -> None:
         self._since_s = 0
@@ -65,17 +66,25 @@ class Tries:
 
 
 def add_to(app: FastAPI, line: Line, centre: Centre, est_: Est | None) -> None:
-    """The three calls. Without `est_` each is not-found."""
+    """All its calls. Without `est_` each is not-found."""
     tries = Tries()
 
     async def cacerts(_request: Request) -> Response:
         anchors = _there(est_).anchors
         return _answer(certsonly.encode(*anchors), CERTIFICATES)
 
+    async def successors(_request: Request) -> Response:
+        after = _there(est_).successors
+        if not after:
+            raise Refused("not-found")
+        return _answer(certsonly.encode(*after), CERTIFICATES)
+
     _describe(app.get, "/cacerts", cacerts, "The boxes' authorities that are in force.", None)
+    said = "What comes after the centre's own authority, and the old one's word for it."
+    _describe(app.get, "/centre/cacerts", successors, said, None)
     for purpose, label in (("tls", ""), ("statement", "/statement")):
         _add_enroll(app, line, centre, est_, (purpose, label), tries)  # type: ignore[arg-type]
-    _add_reenroll(app, line, centre, est_)
+    _add_reenroll(app, line, centre, est_, tries)
 
 
 def _add_enroll(
@@ -105,9 +114,10 @@ def _add_enroll(
     _describe(app.post, f"{label}/simpleenroll", enroll, said, REQUEST)
 
 
-def _add_reenroll(app: FastAPI, line: Line, centre: Centre, est_: Est | None) -> None:
+def _add_reenroll(app: FastAPI, line: Line, centre: Centre, est_: Est | None, tries: Tries) -> None:
     async def reenroll(request: Request) -> Response:
         there, peer = _there(est_), peer_of(request)
+        tries.one(hashlib.sha256(peer).hexdigest(), centre.utc_s())
         csr_der = await _csr(request)
 
         def call() -> bytes:

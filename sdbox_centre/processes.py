@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sdbox_agent.centre.wire import Policy
 from sdbox_agent.errors import Fault
 from sdbox_agent.state import trusted
-from sdbox_centre import carrier_server, engines, est
+from sdbox_centre import authority, carrier_server, engines, est
 from sdbox_centre.api import make_app
 from sdbox_centre.book import (
     ApiSettings,
@@ -106,14 +106,17 @@ def api_app(
 
 def est_of(settings_file: Path, settings: ApiSettings, acts: Acts) -> Est | None:
     """The boxes' authority, if there is one here. Raises Fault: config-invalid."""
-    if settings.est is None:
+    at = settings.est
+    if at is None:
         return None
-    key = beside(settings_file, settings.est.key)
     try:
-        pem = trusted.read(key, private=True)
-        certificate = beside(settings_file, settings.est.certificate).read_bytes()
+        pem = trusted.read(beside(settings_file, at.key), private=True)
+        own = authority.load(beside(settings_file, at.certificate).read_bytes(), pem)
         anchors = certificates_of(beside(settings_file, settings.box_anchors))
-        return est.load(certificate, pem, anchors, acts.newest)
+        after = (
+            () if at.successors is None else certificates_of(beside(settings_file, at.successors))
+        )
+        return est.load(own, anchors, after, acts.newest)
     except (OSError, ValueError, TypeError) as error:
         raise Fault("config-invalid") from error
 

@@ -25,7 +25,7 @@ NOT_PLAYED: Final = frozenset(
     Requires RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID
     Slice StandardError StandardInput StandardOutput StartLimitIntervalSec
     SystemCallArchitectures SystemCallErrorNumber SystemCallFilter TTYPath TTYReset
-    TTYVHangup TTYVTDisallocate TimeoutStopSec UMask
+    TTYVHangup TTYVTDisallocate TimeoutStartSec TimeoutStopSec UMask
     WantedBy Wants
     """.split()  # noqa: SIM905  a list that is read, not written
 )

@@ -37,10 +37,14 @@ class Settings:
 
     def client(self) -> CentreClient:
         """A way to the centre, not connected yet."""
-        centre = self.box.centre
-        addresses = centre.addresses or (centre.host,)
-        where = Where(tuple((address, centre.port) for address in addresses), centre.host)
-        return CentreClient(where, self.identity.client_context())
+        return CentreClient(where_of(self.box), self.identity.client_context())
+
+
+def where_of(box: Box) -> Where:
+    """The centre, as the box's settings name it."""
+    centre = box.centre
+    addresses = centre.addresses or (centre.host,)
+    return Where(tuple((address, centre.port) for address in addresses), centre.host)
 
 
 def read(paths: Paths, profiles: Path) -> Settings:

@@ -15,7 +15,7 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.centre.https import CentreClient, Message, Where
-from sdbox_agent.errors import DecodeError, Fault, Refused
+from sdbox_agent.errors import DecodeError, Fault, Refused, SdboxError
 from sdbox_agent.pki import boxcertificate, certsonly, chain
 
 if TYPE_CHECKING:
@@ -72,6 +72,23 @@ class Est:
         except (DecodeError, Fault):
             raise Fault("centre-answer-invalid") from None
         return found
+
+    def successors(self) -> tuple[bytes, ...]:
+        """What comes after the centre's own authority, DER, with its proofs; mostly nothing.
+
+        Nothing of it is believed here: see `pki.successors`.
+        """
+        message = Message(
+            "GET", f"{PATH}/centre/cacerts", CERTIFICATES, MAX_ANSWER_BYTES, b"", _accept()
+        )
+        try:
+            return certsonly.parse(_unbase64(self._client.fetch(message)))
+        except DecodeError:
+            raise Fault("centre-answer-invalid") from None
+        except SdboxError as error:
+            if error.code == "not-found":
+                return ()
+            raise
 
     def simpleenroll(
         self, asked: Asked, token: str, given: chain.Authorities, moment: dt.datetime

@@ -7,9 +7,7 @@ certificates, never printed.
 
 from __future__ import annotations
 
-import os
-import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -20,11 +18,14 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from sdbox_agent.errors import DecodeError, Fault, Refused
+from sdbox_agent.identity import centreanchors
+from sdbox_agent.identity.tlspair import TlsPair
 from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
 from sdbox_agent.statements import fields, jws
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
 SCALAR_BYTES: Final = 32  # RFC 7518 section 3.4: ES256 is r || s, 32 bytes each
@@ -32,18 +33,11 @@ SIGNED_BY_THE_BOX: Final = "receipt"
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey = field(repr=False)
-    pem: bytes = field(repr=False)  # certificate, then key
-
-
-@dataclass(frozen=True, slots=True)
 class BoxIdentity:
     """What `load` found, whole and fitting together."""
 
-    _tls: _Pair = field(repr=False)
-    _statement: _Pair = field(repr=False)
+    tls: TlsPair = field(repr=False)
+    _statement: TlsPair = field(repr=False)
     _centre_anchors_pem: str = field(repr=False)
 
     @property
@@ -69,20 +63,18 @@ class BoxIdentity:
         r, s = decode_dss_signature(der)
         return r.to_bytes(SCALAR_BYTES) + s.to_bytes(SCALAR_BYTES)
 
-    def client_context(self) -> ssl.SSLContext:
-        """TLS 1.3 to the centre, to nobody else's certificate than its own authority's.
+    @property
+    def centre_anchors(self) -> tuple[x509.Certificate, ...]:
+        """The centre's authority, and its successors."""
+        return tuple(x509.load_pem_x509_certificates(self._centre_anchors_pem.encode()))
 
-        Raises Fault("config-invalid") if the anchors are none.
-        """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks host name and certificate
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.verify_flags |= ssl.VERIFY_X509_STRICT  # RFC 5280, without OpenSSL's leniency
-        try:
-            context.load_verify_locations(cadata=self._centre_anchors_pem)
-            _load_chain(context, self._tls.pem)
-        except (ssl.SSLError, ValueError):
-            raise Fault("config-invalid") from None
-        return context
+    def with_certificate(self, renewed: x509.Certificate) -> BoxIdentity:
+        """The same box, under another certificate on its TLS key."""
+        return replace(self, tls=self.tls.under(renewed))
+
+    def client_context(self) -> ssl.SSLContext:
+        """As `TlsPair.context`, to the centre's authority and its successors."""
+        return self.tls.context(self._centre_anchors_pem)
 
 
 def load(config: Path) -> BoxIdentity:
@@ -94,21 +86,15 @@ def load(config: Path) -> BoxIdentity:
     try:
         tls = _pair(config / "identity", "tls")
         statement = _pair(config / "identity", "statement")
-        anchors = trusted.read(config / "anchors" / "centre.pem")
+        anchors = centreanchors.load(config)
     except FileNotFoundError as error:
         raise FileRefused("box-identity-missing", str(error.filename), 0, "missing") from None
     except OSError:
         raise Fault("config-invalid") from None
-    try:
-        x509.load_pem_x509_certificates(anchors)
-        text = anchors.decode("ascii")
-    except ValueError:
-        path = str(config / "anchors" / "centre.pem")
-        raise FileRefused("config-invalid", path, 0, "no certificate in it") from None
-    return BoxIdentity(tls, statement, text)
+    return BoxIdentity(tls, statement, anchors)
 
 
-def _pair(directory: Path, name: str) -> _Pair:
+def _pair(directory: Path, name: str) -> TlsPair:
     certificate_pem = trusted.read(directory / f"{name}.pem")
     key_path = directory / f"{name}.key"
     key_pem = trusted.read(key_path, private=True)
@@ -125,14 +111,5 @@ def _pair(directory: Path, name: str) -> _Pair:
         raise FileRefused("config-invalid", str(key_path), 0, "not a P-256 key")
     if key.public_key() != certificate.public_key():
         raise FileRefused("config-invalid", str(key_path), 0, "not the key of its certificate")
-    return _Pair(certificate, key, certificate_pem + b"\n" + key_pem)
-
-
-def _load_chain(context: ssl.SSLContext, pem: bytes) -> None:
-    """Load exactly the bytes that were checked: `ssl` reads files only, so from memory as one."""
-    descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
-    try:
-        os.write(descriptor, pem)
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)
+    pem = certificate_pem + b"\n" + key_pem
+    return TlsPair(directory / f"{name}.pem", certificate, key, pem)

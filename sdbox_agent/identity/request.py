@@ -22,8 +22,8 @@ class Signer(Protocol):
     def public_key_der(self) -> bytes:
         """SubjectPublicKeyInfo, DER."""
 
-    def sign(self, data: bytes) -> bytes:
-        """ECDSA over SHA-256 of `data`: an ECDSA-Sig-Value, DER. Raises Fault."""
+    def sign(self, message: bytes) -> bytes:
+        """ECDSA over SHA-256 of `message`: an ECDSA-Sig-Value, DER. Raises Fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -21,6 +20,8 @@ from sdbox_agent.pki import certificate, chain, csr, oids
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
+
+    from cryptography.hazmat.primitives.asymmetric import ec
 
 Purpose = Literal["tls", "statement"]
 
@@ -53,8 +54,6 @@ def pick(
 def check(found: x509.Certificate, box: str, purpose: Purpose) -> None:
     """Name, and what the certificate is for; nothing beside that. Raises DecodeError."""
     kind = KINDS[purpose]
-    if not isinstance(found.public_key(), ec.EllipticCurvePublicKey):
-        raise DecodeError("box certificate: key")
     names = [name.value for name in found.subject]
     if names != [box] or not found.subject.get_attributes_for_oid(NameOID.COMMON_NAME):
         raise DecodeError("box certificate: subject")

@@ -166,6 +166,21 @@ def test_authorities_that_are_none_are_not_taken(hosts, body: bytes) -> None:
         client.cacerts()
 
 
+def test_successors_may_be_none_and_are_handed_on_unbelieved(hosts) -> None:
+    body = lines(certsonly.encode(hosts.servers.certificate_der))
+    with answering(hosts, body, kind=est.CERTIFICATES) as (client, heard):
+        assert client.successors() == (hosts.servers.certificate_der,)
+    assert heard[0].startswith(b"GET /.well-known/est/centre/cacerts ")
+    with answering(hosts, b'{"code":"not-found"}', "404 Not Found", JSON) as (client, _):
+        assert client.successors() == ()
+    for code, status in (("centre-fault", "500 X"), ("box-refused", "403 X")):
+        problem = b'{"code":"%s"}' % code.encode()
+        with refusing(code, hosts, problem, status=status, kind=JSON) as client:
+            client.successors()
+    with refusing("centre-answer-invalid", hosts, b"AAAA", kind=est.CERTIFICATES) as client:
+        client.successors()
+
+
 def test_another_centre_hears_nothing(hosts, given) -> None:
     """Its certificate is checked before the token leaves."""
     rogue = authority.authority("Test Server Authority", hosts.now)

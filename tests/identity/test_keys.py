@@ -211,7 +211,7 @@ def test_anchors_without_a_certificate_are_refused(config: Path) -> None:
 def test_nothing_of_a_key_is_ever_printed(config: Path) -> None:
     box = keys.load(config)
     secret = (config / "identity/tls.key").read_text().splitlines()[1]
-    for text in (repr(box), str(box), repr(box._tls)):
+    for text in (repr(box), str(box), repr(box.tls)):
         assert "PRIVATE" not in text
         assert secret not in text
 

@@ -1,6 +1,7 @@
 """What a box takes for its own certificate: the very key and name, one purpose, a path, in time."""
 
 import datetime as dt
+import re
 
 import pytest
 from cryptography import x509
@@ -67,14 +68,6 @@ def test_two_on_the_key_are_none() -> None:
         picked(boxed.issued(), boxed.issued())
 
 
-def test_a_certificate_on_another_kind_of_key_is_no_boxs() -> None:
-    rsa = boxed.box_authority().issue(
-        authority.BOX_TLS, authority.box_subject(boxed.BOX), grown.rsa_public(2048), grown.NOW
-    )
-    with pytest.raises(DecodeError, match="key"):
-        boxcertificate.check(rsa, boxed.BOX, "tls")
-
-
 def test_a_name_that_is_no_common_name_is_none() -> None:
     class Organised:
         subject = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, boxed.BOX)])
@@ -96,3 +89,16 @@ def test_a_name_that_is_no_common_name_is_none() -> None:
 def test_out_of_time_of_another_authority_or_policy_it_does_not_hold(bad, moment) -> None:
     with pytest.raises(DecodeError, match="not of the boxes' authority, or not now"):
         boxcertificate.check_path(bad, "tls", GIVEN, moment)
+
+
+def test_two_thirds_of_a_life() -> None:
+    one = boxed.issued(not_after=grown.NOW + 2 * grown.DAY)  # three days
+    assert boxcertificate.renewable_s(one) == grown.NOW_S + 86400
+
+
+def test_keys_are_compared_by_letters_that_are_the_two_keys() -> None:
+    first, second = boxed.key().public_key_der, boxed.key("other").public_key_der
+    shown = boxcertificate.shown(first, second)
+    assert re.fullmatch(r"[A-Z2-7]{5}(-[A-Z2-7]{5}){3}", shown)
+    assert shown != boxcertificate.shown(second, first)
+    assert shown == boxcertificate.shown(first, second)

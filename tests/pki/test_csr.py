@@ -98,7 +98,8 @@ def test_a_signature_of_something_else_is_refused() -> None:
     [
         b"\4" + bytes(64),  # not on the curve
         b"\5" + bytes(64),  # no such form
-        b"\6" + boxed.key().public_key_der[27:],  # hybrid: the same point, written otherwise
+        b"\6" + boxed.key().public_key_der[27:],  # hybrid: the same point, written otherwise,
+        b"\7" + boxed.key().public_key_der[27:],  # as its y is even or odd
         b"\2" + bytes(32),
     ],
 )

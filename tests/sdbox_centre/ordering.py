@@ -67,4 +67,4 @@ class Ordered:
 
 def est_of(world: World) -> est.Est:
     """By the authority that the world's API trusts boxes of."""
-    return est.Est(world.boxes, (world.boxes.certificate_der,), world.acts.newest)
+    return est.Est(world.boxes, (world.boxes.certificate_der,), (), world.acts.newest)

@@ -1,6 +1,6 @@
 import asyncio
 
-from sdbox_centre.connections import MAX_OF_BOX, Connections, end
+from sdbox_centre.connections import MAX_ANONYMOUS, MAX_OF_BOX, Connections, end
 
 
 class Transport:
@@ -52,3 +52,31 @@ def test_a_connection_that_has_ended_is_ended_again() -> None:
     transport._closed = True
     transport.close()
     end(transport)
+
+
+def test_a_box_is_cut_by_its_key_or_its_certificate() -> None:
+    """Whichever staff's act names; a renewed certificate leaves the key."""
+    certificate, renewed, key = b"c" * 32, b"r" * 32, b"k" * 32
+    connections, (one, two, other) = Connections(), (Transport() for _ in range(3))
+    connections.add(certificate + key, one)
+    connections.add(renewed + key, two)
+    connections.add(b"x" * 64, other)
+    assert connections.among([key, certificate]) == {key, certificate}
+    connections.cut(certificate)
+    assert (one.aborted, two.aborted) == (True, False)
+    connections.cut(key)
+    assert (two.aborted, other.aborted) == (True, False)
+    connections.discard(certificate + key, one)
+    connections.discard(renewed + key, two)
+    assert connections.among([key, certificate, renewed]) == frozenset()
+
+
+def test_of_those_without_a_certificate_one_more_is_turned_away() -> None:
+    connections, many = Connections(), [Transport() for _ in range(MAX_ANONYMOUS + 1)]
+    for transport in many:
+        connections.add_anonymous(transport)
+    assert [each.aborted for each in many] == [False] * MAX_ANONYMOUS + [True]
+    connections.discard(b"", many[0])
+    late = Transport()
+    connections.add_anonymous(late)
+    assert not late.aborted

@@ -1,5 +1,6 @@
 """Certificates for ordered boxes: what a token is worth, what a certificate is worth, renewals."""
 
+import dataclasses
 import datetime as dt
 import hashlib
 import threading
@@ -17,7 +18,7 @@ from sdbox_centre.staff import payload
 from tests.pki.boxed import Key
 from tests.sdbox_centre.databases import BOTH
 from tests.sdbox_centre.ordering import DAY_S, NAME, Ordered, est_of
-from tests.sdbox_centre.world import World
+from tests.sdbox_centre.world import Box, Direct, Session, World
 
 ENGINES = BOTH
 
@@ -235,6 +236,30 @@ def test_a_renewed_certificate_holds_a_session(world: World) -> None:
         assert sessions.hello(world.centre, fingerprint_of(der), said, b"d")
 
 
+class ByKey(Box):
+    """A box that is known by its key."""
+
+    @property
+    def fingerprint(self) -> bytes:
+        return fingerprint_of(self.tls_der)
+
+
+def test_a_session_goes_on_over_a_renewal(world: World) -> None:
+    box = ByKey(**{each.name: getattr(world.box, each.name) for each in dataclasses.fields(Box)})
+    digest = hashlib.sha256(Key(box.tls_key).public_key_der).digest()
+    change = world.office.change(payload.Box, "test", box=box.name, tls_sha256=digest)
+    world.staff.enter(change)
+    one = Session(world, Direct(world.centre, box), box, world.card, f"{box.boot_id}-1")
+    one.to_open()
+    subject, begin = authority.box_subject(box.name), moment(world) - authority.BACKDATED
+    renewed = world.boxes.issue(authority.BOX_TLS, subject, box.tls_key.public_key(), begin)
+    before, box.tls_der = box.tls_der, authority.der_of(renewed)
+    assert before != box.tls_der
+    one.renew()
+    one.end()
+    assert not world.peers.peers
+
+
 def test_a_box_renews_its_own_key_and_name_only(world: World) -> None:
     box, tls = issue_all(world)
     box.activate()
@@ -272,9 +297,12 @@ def boxed_leaf(world: World) -> x509.Certificate:
 def test_an_authority_that_boxes_do_not_know_issues_nothing(world: World) -> None:
     own = world.boxes
     files = authority.pem_of(own.certificate), authority.key_pem(own.key)
-    read = est.load(*files, (own.certificate_der,), world.acts.newest)
+    anchors = (own.certificate_der,)
+    read = est.load(authority.load(*files), anchors, anchors, world.acts.newest)
     assert read.authority.certificate == own.certificate
-    assert read.anchors == (own.certificate_der,)
+    assert (read.anchors, read.successors) == (anchors, anchors)
+    with pytest.raises(ValueError, match="certs-only"):
+        est.load(own, anchors * 2, (), world.acts.newest)
     for other in (world.cards, world.servers):
         with pytest.raises(ValueError, match="key is that of its certificate"):
             authority.load(files[0], authority.key_pem(other.key))
@@ -282,4 +310,4 @@ def test_an_authority_that_boxes_do_not_know_issues_nothing(world: World) -> Non
     with pytest.raises(ValueError, match="not an authority"):
         authority.load(leaf, authority.key_pem(world.box.tls_key))
     with pytest.raises(ValueError, match="box_anchors"):
-        est.load(*files, (world.cards.certificate_der,), world.acts.newest)
+        est.load(own, (world.cards.certificate_der,), (), world.acts.newest)

@@ -1,6 +1,7 @@
 """EST over real TLS: the box's own client and openssl ask the real API; what else may be asked."""
 
 import base64
+import dataclasses
 import datetime as dt
 import json
 import ssl
@@ -285,3 +286,62 @@ def test_openssl_alone_comes_by_a_certificate(world: World, port: int) -> None:
     text = openssl("x509", "-noout", "-text", given=pem).decode()
     assert f"DNS:{box.name}" in text
     assert "TLS Web Client Authentication" in text
+
+
+# -- authorities are replaced without a visit ------------------------------------------------------
+
+
+def test_a_successor_of_the_boxes_authority_takes_over_by_renewals(world: World) -> None:
+    box = Ordered(world)
+    with tls.served(world, est=ordering.est_of(world)) as port:
+        asking = est(world, port)
+        given = chain.authorities(asking.cacerts())
+        first = asking.simpleenroll(box.asks(), box.token, given, now(world))
+        asking.simpleenroll(box.asks("statement"), box.token, given, now(world))
+        asking.close()
+    box.activate()
+    successor = authority.authority("Test Box Authority", world.now)  # the same name, even
+    both = (world.boxes.certificate_der, successor.certificate_der)
+    world.clock.move(300 * DAY_S)
+    old = world.boxes
+    world.boxes = successor  # whose boxes the server is to take, too: below
+    changed = dataclasses.replace(ordering.est_of(world), anchors=both)
+    pem = authority.pem_of(old.certificate, successor.certificate)
+    with tls.served(world, est=changed, boxes_pem=pem) as port:
+        as_itself = est(world, port, as_box(world, box, first))
+        given = chain.authorities(as_itself.cacerts())
+        fresh = as_itself.simplereenroll(box.asks(), given, now(world))
+        as_itself.close()
+    fresh.verify_directly_issued_by(successor.certificate)
+    assert fresh.public_key() == first.public_key()
+
+
+def test_a_successor_of_the_centres_authority_is_believed_by_the_old_ones_word(world) -> None:
+    """The server shows its successor's certificate by the old key (RFC 4210 section 4.4)."""
+    old = authority.authority("Test Server Authority", world.now, path_length=1)
+    new = authority.authority("Test Server Authority 2", world.now)
+    crossed = old.subordinate("Test Server Authority 2", world.now, key=new.key)
+    key = authority.new_key()
+    subject = authority.server_subject("centre", [tls.NAME])
+    since = world.now - authority.BACKDATED
+    shown = new.issue(authority.SERVER_TLS, subject, key.public_key(), since)
+    with tls.served(
+        world, est=ordering.est_of(world), shown=(shown, crossed.certificate, key)
+    ) as port:
+        for pinned in (old, new):
+            context = client.anonymous(authority.pem_of(pinned.certificate).decode())
+            asking = est(world, port, context)
+            assert asking.cacerts() == (world.boxes.certificate_der,)
+            asking.close()
+        stranger = authority.authority("Test Server Authority", world.now, path_length=1)
+        asking = est(world, port, client.anonymous(authority.pem_of(stranger.certificate).decode()))
+        with pytest.raises(SdboxError, match="centre-unreachable"):
+            asking.cacerts()
+        asking.close()
+
+
+def test_a_box_that_asks_without_end_is_told_to_come_later(world, port, monkeypatch) -> None:
+    monkeypatch.setattr(estapi, "TRIES", 1)
+    context = tls.box_context(world, world.box)
+    statuses = [said(world, port, post("simplereenroll"), context)[0] for _ in range(2)]
+    assert statuses == [400, 503]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from sdbox_agent.centre.https import CentreClient, Where, client_context
 from sdbox_centre import api, authority, server
@@ -17,6 +18,7 @@ from tests.sdbox_centre.world import Box, World
 from tests.waiting import PATIENCE_S
 
 NAME = "centre.test"
+Shown = tuple[x509.Certificate, x509.Certificate, ec.EllipticCurvePrivateKey]
 
 
 def write_identity(directory: Path, name: str, certificate_der: bytes, key) -> tuple[str, str]:
@@ -43,13 +45,27 @@ def authority_file(world: World, name: str, one: authority.Authority) -> Path:
 
 @contextlib.contextmanager
 def served(
-    world: World, *, est: Est | None = None, docs: bool = False, lax: bool = False
+    world: World,
+    *,
+    est: Est | None = None,
+    docs: bool = False,
+    lax: bool = False,
+    boxes_pem: bytes = b"",
+    shown: Shown | None = None,
 ) -> Iterator[int]:
-    """The port that the whole API answers on. `lax`: TLS itself asks nobody for a certificate."""
+    """The port that the whole API answers on. `lax`: TLS itself asks nobody for a certificate.
+
+    `boxes_pem`: other authorities of boxes; `shown`: another certificate, the one above, its key.
+    """
     lists = world.centre.cards.crls
     app = api.make_app(world.centre, lambda: lists(world.clock.utc), est, docs=docs)
     certificate, key = server_identity(world)
     boxes = authority_file(world, "boxes-authority", world.boxes)
+    if boxes_pem:
+        boxes.write_bytes(boxes_pem)
+    if shown is not None:
+        Path(certificate).write_bytes(authority.pem_of(*shown[:2]))
+        Path(key).write_bytes(authority.key_pem(shown[2]))
     anonymous = est is not None
     context = server.tls_context(Path(certificate), Path(key), boxes, anonymous=anonymous)
     if lax:

@@ -15,7 +15,9 @@ from sdbox_agent.paths import Paths
 from sdbox_agent.tunnel.config import CARRIER_UID
 
 ROOT = Path(__file__).parents[2]
-UNITS = sorted([*ROOT.glob("systemd/*.service"), *ROOT.glob("systemd/*.socket")])
+UNITS = sorted(
+    path for kind in ("service", "socket", "timer") for path in ROOT.glob(f"systemd/*.{kind}")
+)
 PYTHON = "/usr/lib/sdbox-agent/bin/python"
 # Exposure as `systemd-analyze security` counts it, times ten.
 EXPOSURE = {
@@ -25,6 +27,7 @@ EXPOSURE = {
     "sdbox-console.service": 5,
     "sdbox-finger@.service": 6,
     "sdbox-netns.service": 35,  # root's, and without a mount namespace: the unit says why
+    "sdbox-renew.service": 12,
     "sdbox-tunnel.service": 18,
     "sdbox-walls.service": 13,
 }

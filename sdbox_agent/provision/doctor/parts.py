@@ -29,6 +29,8 @@ UNITS: Final = (
     "sdbox-finger.socket",
     "sdbox-finger@.service",
     "sdbox-netns.service",
+    "sdbox-renew.service",
+    "sdbox-renew.timer",
     "sdbox-tunnel.service",
     "sdbox-tunnel.socket",
     "sdbox-walls.service",
@@ -39,6 +41,7 @@ STARTED_AT_BOOT: Final = (
     "sdbox-carrier.socket",
     "sdbox-console.service",
     "sdbox-finger.socket",
+    "sdbox-renew.timer",
     "sdbox-tunnel.socket",
     "sdbox-walls.service",
 )

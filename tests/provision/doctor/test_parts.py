@@ -38,7 +38,8 @@ def test_the_users_are_those_that_systemd_makes() -> None:
 
 def test_the_units_are_those_that_are_shipped() -> None:
     shipped = {path.name for path in (ROOT / "systemd").iterdir()}
-    assert {name for name in shipped if name.endswith((".service", ".socket"))} == set(parts.UNITS)
+    units = {name for name in shipped if name.endswith((".service", ".socket", ".timer"))}
+    assert units == set(parts.UNITS)
     wanted = {
         name for name in parts.UNITS if "[Install]" in (ROOT / "systemd" / name).read_text("utf-8")
     }
