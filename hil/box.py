@@ -37,8 +37,16 @@ class Box:
     """One box. Provisioned by hand here; a box in the field has a script for it."""
 
     def __init__(
-        self, root: Path, name: str, topology: Topology, issuing: Issuing, pcscd_socket: Path
+        self,
+        root: Path,
+        name: str,
+        topology: Topology,
+        issuing: Issuing,
+        pcscd_socket: Path,
+        *,
+        by_hand: bool = True,
     ) -> None:
+        """`by_hand`: else its root is a machine's that set-up is yet to make a box of."""
         self.name = name
         self.paths = Paths(root)
         self._root = root
@@ -53,15 +61,16 @@ class Box:
         self.touches = itertools.count(1)  # no finger lies twice the same: the box would tell
         self.walled: Callable[[], None] = lambda: None
         self._launcher: Process | None = None
-        self._provision(issuing)
+        for directory in ("run", "log", "etc", "var/lib", "run/sensor"):
+            (self._root / directory).mkdir(mode=0o755, parents=True, exist_ok=True)
+        os.chown(root / "run/sensor", FINGER_UID, FINGER_UID)
+        if by_hand:
+            self._provision(issuing)
 
     def _provision(self, issuing: Issuing) -> None:
         config = self.paths.config
-        for name in ("run", "log", "etc", "var/lib", "run/sensor"):
-            (self._root / name).mkdir(mode=0o755, parents=True, exist_ok=True)
         for directory in (config, config / "anchors", config / "profiles", config / "identity"):
             directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        os.chown(self._root / "run/sensor", FINGER_UID, FINGER_UID)
         (config / "box.toml").write_text(
             f'v = 1\nbox = "{self.name}"\nprofile = "virtual"\nlanguage = "en"\n'
             f'[centre]\nhost = "{CENTRE4}"\nport = 443\naddresses = ["{CENTRE4}"]\n'

@@ -22,7 +22,7 @@ from sdbox_agent.pki import certificate
 from sdbox_agent.terms import Level
 from sdbox_agent.tunnel.link import UapiSocket
 from sdbox_centre import engines
-from sdbox_centre.authority import pem_of
+from sdbox_centre.authority import key_pem, pem_of
 from sdbox_centre.codes import KEY_BYTES, Codes
 from sdbox_centre.gateway_wire import GatewayClient
 from sdbox_centre.staff.acts import Acts
@@ -48,6 +48,13 @@ _CARRIER_AT: Final = f"""
             endpoint = "{CARRIER4}:{PORT}"
             certificate = "carrier.pem"
             uid = {CARRIER_UID}
+            """
+
+
+_EST_AT: Final = """
+            [est]
+            certificate = "boxes.pem"
+            key = "boxes.key"
             """
 
 
@@ -84,9 +91,14 @@ class Centre:
         lease_s: int = 60,
         *,
         carries: bool = False,
+        enrols: bool = False,
         database: str = SQLITE,
     ) -> None:
-        """`carries`: WireGuard over TLS, too. `database`: a file in `root`, or PostgreSQL's URL."""
+        """`carries`: WireGuard over TLS, too. `enrols`: it gives boxes their certificates (EST).
+
+        `database`: a file in `root`, or PostgreSQL's URL.
+        """
+        self._enrols = enrols
         self.root, self._database, self._carries = root, database, carries
         self._topology, self._issuing, self._lease_s = topology, issuing, lease_s
         self._otp_key = secrets.token_bytes(KEY_BYTES)
@@ -132,8 +144,11 @@ class Centre:
             gateway_uid = {GATEWAY_UID}
             otp_key = "otp.key"
             """
+            + (_EST_AT if self._enrols else "")
             + STAFF_AT,
         )
+        if self._enrols:
+            self._write("boxes.key", key_pem(self._issuing.boxes.key), API_UID, 0o600)
         self._write(
             "gateway.toml",
             f"""

@@ -53,6 +53,7 @@ class Rig:
         readers: int = 2,
         carries: bool = False,
         hostile: bool = False,
+        fresh: bool = False,
         cluster: Cluster | None = None,
         pcscd: Callable[[Path], Pcscd] | None = None,
         profile: str = "virtual",
@@ -60,12 +61,14 @@ class Rig:
     ) -> None:
         """`carries`: the centre takes WireGuard over TLS, too; `hostile`: see `topology.host`.
 
-        `cluster`: the centre has a database there, instead of SQLite's file. `pcscd`, `profile`,
-        `drop_in`: another than the virtual hardware (hil/real).
+        `fresh`: the box is a machine that set-up is yet to make a box of, and the centre does not
+        know it. `cluster`: the centre has a database there, instead of SQLite's file. `pcscd`,
+        `profile`, `drop_in`: another than the virtual hardware (hil/real).
         """
         self._pcscd = pcscd or (lambda directory: Pcscd(directory, readers=readers))
         self._profile = (profile, drop_in)
         self._hostile = hostile
+        self._fresh = fresh
         self._database = {} if cluster is None else {"database": cluster.database()}
         self._lease_s = lease_s
         self._carries = carries
@@ -87,14 +90,21 @@ class Rig:
                 self.issuing,
                 self._lease_s,
                 carries=self._carries,
+                enrols=self._fresh,
                 **self._database,
             )
             self.box = Box(
-                self._made("box"), BOX_NAME, self.topology, self.issuing, self.pcscd.socket_path
+                self._made("box"),
+                BOX_NAME,
+                self.topology,
+                self.issuing,
+                self.pcscd.socket_path,
+                by_hand=not self._fresh,
             )
             self.box.set_profile(*self._profile)
             self.box.walled = self.oracle.walled
-            self.centre.add_box(BOX_NAME, self.box.tls, self.box.statement)
+            if not self._fresh:
+                self.centre.add_box(BOX_NAME, self.box.tls, self.box.statement)
             self.operator = Operator(self.box, self.pcscd.reader(0))
             self._stack = stack.pop_all()
         return self

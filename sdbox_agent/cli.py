@@ -100,11 +100,26 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
     if fingeroptions is not None:
         fingeroptions.add(commands, _command, _finger)
+    _add_setup(commands)
     _add_doctor(commands)
     _command(commands, "renew", _renew, "the box's certificate, when its time has come")
     _command(commands, "network-sheet", _network_sheet, "what the box asks of its network")
     profilecommand.add(commands, _command, _box)
     return parser
+
+
+def _add_setup(commands: Commands) -> None:
+    text = "make this machine a box by answers that staff signed, or unmake it; goes on if cut"
+    setup = _command(commands, "setup", _setup, text)
+    what = setup.add_mutually_exclusive_group(required=True)
+    what.add_argument("--answers", type=Path, help="the file staff signed; FILE.sig lies beside it")
+    what.add_argument("--retire", action="store_true", help="end, tell the centre, wipe")
+    setup.add_argument("--anchor", help="SHA-256 of the staff's authority; else it is asked for")
+    setup.add_argument("--dry-run", action="store_true", help="say the steps, change nothing")
+    setup.add_argument(
+        "--wait", type=int, default=3600, metavar="SECONDS", help="for staff's act, at most"
+    )
+    setup.add_argument("--profiles", type=Path, default=HERE / "firmware_profiles")
 
 
 def _add_doctor(commands: Commands) -> None:
@@ -222,6 +237,12 @@ def _finger(options: argparse.Namespace) -> int:
     from sdbox_agent import fingercommand  # noqa: PLC0415  other commands start quicker
 
     return fingercommand.act(options, _say)
+
+
+def _setup(options: argparse.Namespace) -> int:
+    from sdbox_agent import setupcommand  # noqa: PLC0415  other commands start quicker
+
+    return setupcommand.act(options, _say)
 
 
 def _doctor(options: argparse.Namespace) -> int:

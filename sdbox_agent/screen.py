@@ -22,6 +22,7 @@ Kind = Literal[
     "network",
     "doctor",
     "profile",
+    "setup",
     "renewal",
 ]
 

@@ -22,7 +22,7 @@ from starlette.responses import StreamingResponse
 
 from sdbox_agent.centre import eventstream, wire
 from sdbox_agent.errors import AskAgain, DecodeError, Fault, Refused, SdboxError
-from sdbox_centre import estapi, link, review, rows, sessions, tunnels
+from sdbox_centre import boxlife, estapi, link, review, rows, sessions, tunnels
 from sdbox_centre.connections import Connections, fingerprint_of
 from sdbox_centre.core import box_of, delivered
 from sdbox_centre.line import RETRY_AFTER_S, Line, Rank
@@ -67,6 +67,8 @@ CALLS: Final = {
     "renew": _Kind(wire.RenewRequest, wire.RenewAnswer, tunnels.renew, Rank.LEASE),
     "end": _Kind(wire.EndRequest, wire.EndAnswer, sessions.end, Rank.LEASE),
     "health": _Kind(wire.HealthRequest, wire.HealthAnswer, link.health, Rank.NEWCOMER),
+    "report": _Kind(wire.ReportRequest, wire.ReportAnswer, boxlife.report, Rank.NEWCOMER),
+    "retire": _Kind(wire.RetireRequest, wire.RetireAnswer, boxlife.retire, Rank.NEWCOMER),
 }
 _HAVE: Final = {
     "name": "have",

@@ -83,6 +83,14 @@ issued: Final = Table(  # to boxes, for the token of their order; no row grants 
     Column("at_s", Integer, nullable=False),
 )
 
+reports: Final = Table(  # what boxes said of themselves, for staff; no row grants anything
+    "reports",
+    metadata,
+    Column("box", String, primary_key=True),
+    Column("at_s", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
 cards: Final = Table(
     "cards",
     metadata,

@@ -25,6 +25,8 @@ TESTED_ELSEWHERE = {
     "sdbox_agent/pki/oids.py": "tests/pki/test_der.py",
     "sdbox_agent/card/channel.py": "tests/card/contract.py",
     "sdbox_agent/card/token.py": "tests/card/contract.py",
+    "sdbox_agent/provision/setup/places.py": "tests/provision/setup/test_settling.py",
+    "sdbox_agent/provision/setup/ports.py": "tests/provision/setup/machine_double.py",
     "sdbox_agent/session/states.py": "tests/session/test_machine.py",
     "sdbox_agent/session/events.py": "tests/session/test_machine.py",
     "sdbox_agent/session/effects.py": "tests/session/test_machine.py",
@@ -102,6 +104,7 @@ AWAITED = {
 }
 # Test files that are about no module of the same name.
 STORIES = {
+    "tests/provision/setup/test_power_cuts.py",  # setup's steps together, and every cut of them
     "tests/test_house.py",
     "tests/test_contracts.py",
     "tests/sdbox_centre/test_races.py",  # rows.py, sessions.py, tunnels.py: two processes at once

@@ -32,6 +32,7 @@ def test_every_state_and_detail_has_words_and_no_other_name() -> None:
         "network",
         "doctor",
         "profile",
+        "setup",
         "renewal",
     }
     assert set(screen.table()["state"]) == STATES

@@ -39,6 +39,8 @@ Answer = TypeVar(
     wire.EndAnswer,
     wire.CrlsAnswer,
     wire.HealthAnswer,
+    wire.ReportAnswer,
+    wire.RetireAnswer,
 )
 
 CONNECT_S: Final = 3.0  # design section 5
@@ -153,6 +155,14 @@ class CentreClient:
     def health(self, request: wire.HealthRequest) -> wire.HealthAnswer:
         """POST /v1/health."""
         return self._post("health", request, wire.HealthAnswer)
+
+    def report(self, request: wire.ReportRequest) -> wire.ReportAnswer:
+        """POST /v1/report."""
+        return self._post("report", request, wire.ReportAnswer)
+
+    def retire(self, request: wire.RetireRequest) -> wire.RetireAnswer:
+        """POST /v1/retire."""
+        return self._post("retire", request, wire.RetireAnswer)
 
     def listen(
         self, request: wire.LinkRequest, last: int | None, heard: Callable[[bytes], bool]

@@ -29,6 +29,8 @@ MAX_ANSWER_BYTES: Final = 128 * 1024
 MAX_LISTS: Final = 8  # in one answer
 MAX_LIST_BYTES: Final = 128 * 1024  # as pki.revocation takes them
 MAX_BODY_BYTES: Final = MAX_LISTS * MAX_LIST_BYTES * 4 // 3 + 1024  # of the one answer with lists
+MAX_MACHINE: Final = 200  # characters
+MAX_USB: Final = 64
 _HAVE: Final = re.compile(rf"[0-9a-f]{{64}}(,[0-9a-f]{{64}}){{0,{MAX_LISTS - 1}}}")
 
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+\Z")]
@@ -41,6 +43,7 @@ Jws = Annotated[bytes, Meta(max_length=16 * 1024)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Seconds = Annotated[int, Meta(ge=0, le=2**40)]
+UsbId = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")]
 
 
 class _Closed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -238,6 +241,39 @@ class HealthAnswer(_Closed, frozen=True, kw_only=True):
     """Known."""
 
 
+class ReportRequest(_Closed, frozen=True, kw_only=True):
+    """POST /v1/report: what a box is that has just been made; asked again while it waits."""
+
+    v: Literal[2] = 2
+    box: Name
+    agent_version: Name
+    profile: Name
+    revision: Count  # of the profile
+    machine: Annotated[str, Meta(max_length=MAX_MACHINE)]  # as its firmware names it
+    usb: Annotated[tuple[UsbId, ...], Meta(max_length=MAX_USB)]  # what is plugged in
+    tpm: bool
+    keys: Annotated[str, Meta(pattern=r"^[A-Z2-7]{5}(-[A-Z2-7]{5}){3}\Z")]  # as read out
+
+
+class ReportAnswer(_Closed, frozen=True, kw_only=True):
+    """How the box stands: it works once it is `active`, with a voucher, and placed."""
+
+    state: Literal["ordered", "active", "suspended", "retired"]
+    voucher: bool
+    placed: bool
+
+
+class RetireRequest(_Closed, frozen=True, kw_only=True):
+    """POST /v1/retire: this box is about to destroy its keys; nobody else is it from now on."""
+
+    v: Literal[2] = 2
+    box: Name
+
+
+class RetireAnswer(_Closed, frozen=True, kw_only=True):
+    """Known, and nothing this box sends counts any more; staff still say so by an act."""
+
+
 class Revoked(_Closed, frozen=True, kw_only=True):
     """Event `revoked`: the centre has ended this session, and why."""
 
@@ -294,6 +330,8 @@ Request = (
     | RenewRequest
     | EndRequest
     | HealthRequest
+    | ReportRequest
+    | RetireRequest
 )
 Event = Revoked | BoxSuspended | NewCrls | NewPolicy | Window | Resync
 EVENTS: Final[dict[str, type[Event]]] = {

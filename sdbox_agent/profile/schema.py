@@ -275,18 +275,23 @@ def _other_host(text: str) -> None:
 def parse_box(data: bytes) -> Box:
     """Read box.toml. Raises TomlRefused (line and reason)."""
     box = toml.parse(data, Box)
-    proxies = () if box.proxy is None else (box.proxy.address,)
+    check_addresses(data.decode(), box.centre, box.lan, box.proxy)
+    return box
+
+
+def check_addresses(text: str, centre: Centre, lan: Lan, proxy: Proxy | None) -> None:
+    """What no pattern shows of those tables of `text`. Raises TomlRefused (line and reason)."""
+    proxies = () if proxy is None else (proxy.address,)
     for path, values, kind in (
         (("proxy", "address"), proxies, _other_host),
-        (("centre", "addresses"), box.centre.addresses, ip_address),
-        (("lan", "resolvers"), box.lan.resolvers, ip_address),
-        (("lan", "time_servers"), box.lan.time_servers, ip_address),
-        (("lan", "prefixes"), box.lan.prefixes, _unicast_prefix),
+        (("centre", "addresses"), centre.addresses, ip_address),
+        (("lan", "resolvers"), lan.resolvers, ip_address),
+        (("lan", "time_servers"), lan.time_servers, ip_address),
+        (("lan", "prefixes"), lan.prefixes, _unicast_prefix),
     ):
         for value in values:
             try:
                 kind(value)
             except ValueError:
-                line = toml.line_of(data.decode(), path)
+                line = toml.line_of(text, path)
                 raise TomlRefused(line, f"{'.'.join(path)}: no such address") from None
-    return box

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdbox_centre import tables
 from sdbox_centre.staff.payload import (
+    Answers,
     Box,
     Card,
     Device,
@@ -62,7 +63,9 @@ def fact_of(signed: Signed) -> Fact | None:
             fact = Fact(tables.grants, key, _grant(act))
         case Box() as act:
             fact = Fact(tables.boxes, {"name": act.box}, _box(act))
-        case Holder() | Grant() | Order() | Unlock() | Device() | EndSession() | Window():
+        case Holder() | Grant() | Order() | Answers() | Unlock() | Device():
+            pass
+        case EndSession() | Window():
             pass
     return None if fact is None else replace(fact, said={**fact.said, "act": signed.id})
 

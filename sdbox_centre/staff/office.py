@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sdbox_agent.errors import Fault, Refused
 from sdbox_centre.staff import columns, making, payload
 from sdbox_centre.staff.ledger import FRESH_S, claimed
-from sdbox_centre.staff.payload import Act, Device, EndSession, Unlock, Window
+from sdbox_centre.staff.payload import Act, Answers, Device, EndSession, Unlock, Window
 from sdbox_centre.store import note
 from sdbox_centre.tables import acts, enrolments, proposals
 
@@ -33,7 +33,13 @@ if TYPE_CHECKING:
     from sdbox_centre.store import Store
 
 Kind = TypeVar("Kind", bound=Act)
-HAPPENINGS: Final = (Unlock, Device, EndSession, Window)  # done again and again on one subject
+HAPPENINGS: Final = (
+    Answers,
+    Unlock,
+    Device,
+    EndSession,
+    Window,
+)  # done again and again on one subject
 
 log = logging.getLogger("sdbox.centre")
 

@@ -206,6 +206,16 @@ class Order(_Act, frozen=True, kw_only=True, tag="order"):
             raise ValueError("a rental ends after its beginning")
 
 
+class Answers(_Act, frozen=True, kw_only=True, tag="answers"):
+    """By this file a machine may be made that box: sdbox_agent/provision/setup/signature.py."""
+
+    ROLE = "boxes"
+    ABOUT = "box"
+    box: BoxName
+    answers_sha256: Digest  # of its bytes
+    until_s: Time
+
+
 class Box(_Act, frozen=True, kw_only=True, tag="box"):
     """A box: its keys, where it stands, by which agreement, from when until when.
 
@@ -276,6 +286,7 @@ Act = (
     | Project
     | Grant
     | Order
+    | Answers
     | Box
     | Unlock
     | Device

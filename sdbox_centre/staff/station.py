@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sdbox_agent import terminal
 from sdbox_agent.errors import DecodeError, Refused
 from sdbox_agent.statements import jws
+from sdbox_centre import boxlife
 from sdbox_centre.staff import shown
 from sdbox_centre.staff.acts import TABLES
 from sdbox_centre.staff.ledger import claimed
@@ -113,6 +114,12 @@ class Station:
         with self.office.store.begin() as tx:
             found = tx.execute(_HEALTH).all()
         self._say_rows("health", [shown.plain_health(*row) for row in found])
+
+    def reports(self) -> None:
+        """What each box said of itself as it was made."""
+        with self.office.store.begin() as tx:
+            found = boxlife.told(tx)
+        self._say_rows("report", found)
 
     def sessions(self) -> None:
         """The live ones."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sdbox_centre.staff import commands
+from sdbox_centre.staff import answering, commands
 from sdbox_centre.staff.commands import motive, utc, words
 
 if TYPE_CHECKING:
@@ -144,6 +144,15 @@ VERBS: Final[dict[str, dict[str, Typed]]] = {
             commands.box_order, "one that is to be; prints its one-time token",
             (*_named("box"), *_BOX, ("--days", {"type": int, "default": 30})),
         ),
+        "answers": Typed(
+            answering.box_answers, "the file that a machine becomes this box by; signed",
+            (
+                *_named("box", "template", "out"),
+                ("--centre-anchors", {"type": Path, "required": True, "help": "PEM"}),
+                ("--token-file", {"type": Path, "help": "else a line of standard input"}),
+            ),
+        ),
+        "reports": _shows(lambda at: at.reports(), "what each said of itself as it was made"),
         "withdraw": Typed(commands.box_withdraw, "its token is void", _named("box")),
         "activate": Typed(
             commands.box_activate, "it works, with the keys that were read out at the box",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from sdbox_agent.audit import outbox
 from sdbox_agent.errors import DecodeError, Fault
@@ -51,12 +51,14 @@ class Examination:
     """One look at a machine. `profiles`: where those lie that are not under its settings.
 
     `ask`: the running core, under that root; it raises SdboxError, OSError.
+    `unencrypted`: what a box that is being made will have as `[disk] unencrypted`.
     """
 
     look: Look
     now: dt.datetime
     profiles: Path
     ask: Callable[[Path], parts.Answer] | None = None
+    unencrypted: Literal["warn", "refuse"] | None = None
 
     @cached_property
     def box(self) -> Box:
@@ -150,7 +152,7 @@ def _data_partition(at: Examination) -> Iterable[Finding]:
     inside = at.look.root / STATE if at.look.live else f"/{STATE}"
     mount = disk.mount_of(str(inside), mountinfo)
     try:
-        policy = at.box.disk.unencrypted
+        policy = at.unencrypted or at.box.disk.unencrypted
     except FileRefused:
         policy = "refuse"  # nobody has said that it may be so
     ways = at.look.mapped(mount.major, mount.minor, mount.source)

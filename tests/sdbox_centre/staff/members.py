@@ -131,6 +131,12 @@ def grant(**changed: object) -> payload.Grant:
     return payload.Grant(**{**SAID, **said, **changed})
 
 
+def answers(**changed: object) -> payload.Answers:
+    """The file by which a machine becomes a box."""
+    said = {"box": "test-box-09", "answers_sha256": bytes(32), "until_s": NOW_S + 86400}
+    return payload.Answers(**{**SAID, **said, **changed})
+
+
 def order(**changed: object) -> payload.Order:
     said = {"box": "test-box-01", "token_sha256": DIGEST, "token_until_s": NOW_S + 86400}
     where = {"host": "Test host", "place": "Room 1", "voucher": "V-1", "country": "FR"}
@@ -160,6 +166,6 @@ def window(**changed: object) -> payload.Window:
 
 
 ACTS = (
-    holder(), card(), enrolment(), project(), grant(), order(), box(), unlock(), device(),
-    end_session(), window(),
+    holder(), card(), enrolment(), project(), grant(), order(), answers(), box(), unlock(),
+    device(), end_session(), window(),
 )  # fmt: skip

@@ -3,7 +3,8 @@ from sdbox_centre.staff.ledger import Signed
 from tests.sdbox_centre.staff import members as m
 
 NO_ROW = (
-    m.grant(n=2, withdrawn=True), m.order(), m.unlock(), m.device(), m.end_session(), m.window(),
+    m.grant(n=2, withdrawn=True), m.order(), m.answers(), m.unlock(), m.device(), m.end_session(),
+    m.window(),
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""A fresh Debian made a box, by a file of answers that staff signed; and a box unmade."""

@@ -1,0 +1,137 @@
+"""The double of ports.System and ports.Profiles, and a whole run of setup over the model's disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sdbox_agent.centre import wire
+from sdbox_agent.errors import Fault
+from sdbox_agent.provision.doctor import finding
+from sdbox_agent.provision.doctor.finding import ACTIVATION, Finding
+from sdbox_agent.provision.setup import answers as answering
+from sdbox_agent.provision.setup import ports
+from sdbox_agent.provision.setup.answers import Answers
+from sdbox_agent.provision.setup.enrolling import Certified, Keyed
+from sdbox_agent.provision.setup.fitness import Fit, Hardened
+from sdbox_agent.provision.setup.keymaking import FileKeys
+from sdbox_agent.provision.setup.places import Places
+from sdbox_agent.provision.setup.retiring import Destroyed, Said, Stopped
+from sdbox_agent.provision.setup.service import Activated, Remembering, Reported, Started, Waiting
+from sdbox_agent.provision.setup.settling import Believed, Chosen, Given, Settled, held
+from sdbox_agent.provision.setup.step import Step
+from sdbox_agent.provision.setup.tree import Tree
+from sdbox_centre import authority
+from tests.provision.setup.people import ANCHOR, NOW, IssuingCentre, Member, answers
+
+FIT = tuple(finding.ok(name) for name in sorted(ACTIVATION))
+RAW = answering.encode(answers())
+MEMBER = Member()
+PLACES = Places()
+KEYS = [authority.new_key() for _ in range(8)]  # made once: a run takes two
+
+
+@dataclass
+class FakeSystem(ports.System):
+    """Obeys, and remembers."""
+
+    running: bool = True
+    on: set[str] = field(default_factory=set)
+    settlements: int = 0
+    fails: bool = False
+
+    def settled(self) -> bool:
+        return self.settlements > 0
+
+    def settle(self) -> None:
+        self.settlements += 1
+
+    def enabled(self, units: Sequence[str]) -> bool:
+        return self.on.issuperset(units)
+
+    def enable(self, units: Sequence[str]) -> None:
+        if self.fails:
+            raise Fault("unit-failed")
+        self.on |= set(units)
+
+    def disabled(self, units: Sequence[str], keep: Sequence[str]) -> bool:
+        return self.on.isdisjoint(units)
+
+    def disable(self, units: Sequence[str], keep: Sequence[str]) -> None:
+        self.on -= set(units)
+
+
+@dataclass
+class FakeProfiles(ports.Profiles):
+    """Knows names."""
+
+    fits: tuple[str, ...] = ("virtual",)
+    known: frozenset[str] = frozenset({"virtual"})
+
+    def fitting(self) -> tuple[str, ...]:
+        return self.fits
+
+    def whole(self, name: str) -> object:
+        if name not in self.known:
+            raise Fault("profile-invalid")
+        return object()
+
+
+@dataclass
+class Bench:
+    """What stays while the machine's disk is cut and started again."""
+
+    centre: IssuingCentre = field(default_factory=IssuingCentre)
+    system: FakeSystem = field(default_factory=FakeSystem)
+    profiles: FakeProfiles = field(default_factory=FakeProfiles)
+    findings: tuple[Finding, ...] = FIT
+    made_keys: int = 0
+    waits: int = 0
+    told: list[str] = field(default_factory=list)
+
+    def given(self, one: Answers | None = None, typed: bytes | None = ANCHOR) -> Given:
+        raw = RAW if one is None else answering.encode(one)
+        return Given(raw, answering.parse(raw), MEMBER.sign(raw), typed)
+
+    def setup(self, tree: Tree, given: Given | None = None, rig: bool = True) -> list[Step]:
+        given = given or GIVEN
+        one = given.answers
+        chosen = Chosen(tree, PLACES, one, self.profiles)  # type: ignore[arg-type]
+        hardened = Hardened(tree, PLACES, self.system)
+        fit = Fit(lambda: self.findings, hardened, "en")
+        keyed = Keyed(tree, PLACES, FileKeys(self._key))
+        made = lambda: self.report(one, chosen, keyed)  # noqa: E731
+        waiting = Waiting(60, lambda: self.waits, self._wait, self.told.append)
+        return [
+            Believed(tree, PLACES, given, NOW, rig),
+            hardened,
+            fit,
+            chosen,
+            Settled(tree, PLACES, one, chosen),
+            keyed,
+            Certified(tree, PLACES, keyed, one, self.centre, NOW),
+            Reported(tree, PLACES, self.centre, made),
+            Remembering(tree, PLACES),
+            Started(self.system),
+            Activated(tree, PLACES, one, self.centre, made, fit, waiting),
+        ]
+
+    def retire(self, tree: Tree) -> list[Step]:
+        box = held(tree, PLACES)
+        wiped = [Destroyed(tree, PLACES, what) for what in ("identity", "state", "config")]
+        return [Stopped(self.system), Said(tree, PLACES, box, self.centre), *wiped]
+
+    @staticmethod
+    def report(one: Answers, chosen: Chosen, keyed: Keyed) -> wire.ReportRequest:
+        return wire.ReportRequest(
+            box=one.box, agent_version="0.1.0", profile=chosen.profile(), revision=1,
+            machine="a machine", usb=(), tpm=False, keys=keyed.shown(),
+        )  # fmt: skip
+
+    def _key(self):
+        self.made_keys += 1
+        return KEYS[self.made_keys % len(KEYS)]
+
+    def _wait(self, seconds: float) -> None:
+        self.waits += int(seconds)
+
+
+GIVEN = Bench().given()

@@ -1,0 +1,151 @@
+"""The machine: what is told the kernel and systemd, and a disk that does not run."""
+
+from pathlib import Path
+
+import pytest
+
+from sdbox_agent.errors import Fault
+from sdbox_agent.paths import Paths
+from sdbox_agent.provision.doctor.parts import STARTED_AT_BOOT
+from sdbox_agent.provision.setup import machine
+from sdbox_agent.provision.setup.machine import Machine, Models
+
+ROOT = Path(__file__).parents[3]
+SHIPPED = ROOT / "firmware_profiles"
+KEYS = "ABCDE-ABCDE-ABCDE-ABCDE"
+
+
+class Running(Machine):
+    """As if this root were the machine's own."""
+
+    running = True  # type: ignore[assignment]
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The commands; every one ends well."""
+    heard: list[tuple[str, ...]] = []
+
+    def hear(*argv: str) -> int:
+        heard.append(argv)
+        return 0
+
+    monkeypatch.setattr(machine, "_said", hear)
+    return heard
+
+
+def write(path: Path, text: str = "") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def installed(root: Path) -> None:
+    for unit in STARTED_AT_BOOT:
+        write(root / "lib/systemd/system" / unit, (ROOT / "systemd" / unit).read_text())
+
+
+def test_a_disk_that_does_not_run_is_settled_and_told_nothing(tmp_path: Path, said) -> None:
+    one = Machine(tmp_path)
+    assert not one.running
+    assert one.settled()
+    one.settle()
+    assert said == []
+
+
+def test_units_are_enabled_on_a_disk_and_disabled_again(tmp_path: Path) -> None:
+    one = Machine(tmp_path)
+    with pytest.raises(Fault, match="unit-missing"):
+        one.enable(STARTED_AT_BOOT)
+    installed(tmp_path)
+    assert not one.enabled(STARTED_AT_BOOT)
+    one.enable(STARTED_AT_BOOT)
+    assert one.enabled(STARTED_AT_BOOT)
+    assert not one.disabled(STARTED_AT_BOOT, ())
+    one.disable(STARTED_AT_BOOT, ())
+    assert one.disabled(STARTED_AT_BOOT, ())
+    Machine(tmp_path / "empty").disable(STARTED_AT_BOOT, ())
+
+
+SETTLED = {
+    "proc/swaps": "Filename Type Size Used Priority\n",
+    "proc/sys/kernel/core_pattern": "|/bin/false\n",
+    "usr/sbin/update-grub": "",
+    "boot/grub/grub.cfg": "linux /vmlinuz init_on_free=1 nohibernate\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "settled"),
+    [
+        ("proc/swaps", SETTLED["proc/swaps"], True),
+        ("proc/swaps", SETTLED["proc/swaps"] + "/dev/b partition 1 0 -2\n", False),
+        ("proc/sys/kernel/core_pattern", "core\n", False),
+        ("boot/grub/grub.cfg", "linux /vmlinuz\n", False),
+    ],
+)
+def test_a_running_machine_is_asked(tmp_path: Path, name: str, text: str, *, settled: bool) -> None:
+    for each, fine in SETTLED.items():
+        write(tmp_path / each, fine)
+    write(tmp_path / name, text)
+    assert Running(tmp_path).settled() is settled
+
+
+def test_without_grub_nobody_is_asked_for_its_words(tmp_path: Path) -> None:
+    for each in ("proc/swaps", "proc/sys/kernel/core_pattern"):
+        write(tmp_path / each, SETTLED[each])
+    assert Running(tmp_path).settled()
+
+
+@pytest.mark.parametrize("grub", [True, False])
+def test_a_running_machine_is_told(tmp_path: Path, said, *, grub: bool) -> None:
+    for each in ("usr/sbin/update-grub", "boot/grub/grub.cfg") if grub else ():
+        write(tmp_path / each)
+    Running(tmp_path).settle()
+    assert [Path(argv[0]).name for argv in said] == [
+        "systemd-sysctl", "swapoff", "systemctl", *(["update-grub"] if grub else []),
+    ]  # fmt: skip
+
+
+def test_running_units_are_started_seen_and_stopped(tmp_path: Path, said) -> None:
+    installed(tmp_path)
+    one = Running(tmp_path)
+    one.enable(STARTED_AT_BOOT)
+    assert said[-1] == (machine.SYSTEMCTL, "start", *STARTED_AT_BOOT)
+    for target in ("multi-user.target.wants",):
+        for unit in STARTED_AT_BOOT:
+            write(tmp_path / "etc/systemd/system" / target / unit)
+    assert one.enabled(STARTED_AT_BOOT)
+    assert "sdbox-console.service" not in said[-1]
+    one.disable(STARTED_AT_BOOT, ("sdbox-walls.service",))
+    assert said[-1][:2] == (machine.SYSTEMCTL, "stop")
+    assert "sdbox-walls.service" not in said[-1]
+    assert "sdbox-finger@*" in said[-1]
+
+
+def test_running_units_that_still_run_are_not_disabled(tmp_path: Path, said) -> None:
+    one = Running(tmp_path)
+    assert not one.disabled(STARTED_AT_BOOT, ())
+    assert one.disabled(STARTED_AT_BOOT, STARTED_AT_BOOT)
+
+
+@pytest.mark.parametrize(
+    "argv", [("/bin/false",), ("/nonexistent",)], ids=["fails", "is not there"]
+)
+def test_what_does_not_obey_is_told(argv: tuple[str, ...]) -> None:
+    with pytest.raises(Fault, match="unit-failed"):
+        machine._run(*argv)
+    machine._run("/bin/true")
+
+
+def test_what_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "COMMAND_S", 0.05)
+    with pytest.raises(Fault, match="unit-failed"):
+        machine._run("/bin/sleep", "60")
+
+
+def test_profiles_and_what_the_centre_is_told(tmp_path: Path) -> None:
+    models = Models(Paths(tmp_path), SHIPPED)
+    assert models.fitting() == ()
+    report = models.report("box-07", "virtual", KEYS)
+    assert (report.box, report.profile, report.keys) == ("box-07", "virtual", KEYS)
+    assert report.machine == "a machine without a name"
