@@ -138,7 +138,7 @@ class _Doctor:
     def __call__(self) -> tuple[Finding, ...]:
         look = Look(self.root, self.root == Path("/"))
         policy = self.answers.disk.unencrypted
-        return Examination(look, _now(), self.profiles, policy).findings(ACTIVATION)
+        return Examination(look, _now(), self.profiles, unencrypted=policy).findings(ACTIVATION)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,7 @@ def test_answers_that_are_wrong_are_told_by_file_and_line(
 @pytest.mark.parametrize(
     ("typed", "code"),
     [(f"{ANCHOR.hex()}\n", None), ("\n", "anchor-wanted"), ("12\n", "anchor-malformed")],
+    ids=["whole", "none", "cut"],  # the anchor is another at each start
 )
 def test_the_anchor_is_asked_for_once(
     given: Path, monkeypatch: pytest.MonkeyPatch, typed: str, code: str | None
