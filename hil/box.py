@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from hil.launch.manager import Seen, Spec
+from hil.launch.wire import Seen, Spec
 from hil.net.process import Process, Unit
 from hil.net.topology import CENTRE4, UPLINK
 from sdbox_agent.paths import Paths

@@ -82,6 +82,7 @@ TESTED_ELSEWHERE = {
     "hil/real/robot.py": "tests/hil/real/test_main.py",
     "hil/real/scenarios.py": "tests/hil/real/test_main.py",
     "hil/finger/survey.py": "hil/finger/judge.py",
+    "hil/launch/wire.py": "tests/hil/launch/test_manager.py",
     "hil/load/__main__.py": "tests/hil/load/test_step.py",
     "hil/load/box.py": "tests/hil/load/test_step.py",
     "hil/load/clients.py": "tests/hil/load/test_step.py",

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from hil.launch.manager import Manager, Spec
+from hil.launch.manager import Manager
+from hil.launch.wire import Spec
 
 spec = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Spec)
 manager = Manager(spec)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from hil.launch import units
+from hil.launch.wire import Seen, Spec
 from hil.net import linux
 from hil.net.process import CODE, PYTHON, Process, Unit
 
@@ -33,28 +34,6 @@ SESSION_NETNS: Final = "/run/netns/sdbox-session"
 OURS: Final = ("/run/sdbox", "/var/lib/sdbox", "/etc/sdbox")
 STOP_S: Final = 4.0
 BOOT_S: Final = 20.0  # until the walls stand
-
-
-class Spec(msgspec.Struct, forbid_unknown_fields=True):
-    """What differs from rig to rig."""
-
-    root: str  # the box's root directory
-    code: str  # the repository
-    box_netns: str
-    session_netns: str
-    environment: dict[str, dict[str, str]] = {}  # unit name -> variables
-    options: dict[str, list[str]] = {}  # unit name -> arguments added at the end
-    watchdog_s: dict[str, float] = {}  # unit name -> its WatchdogSec, as a drop-in would set it
-
-
-class Seen(msgspec.Struct):
-    """What the manager tells of one unit."""
-
-    pids: list[int]
-    starts: int
-    ready: bool
-    status: str
-    ready_ms: float | None = None  # from its last start to its READY, if it says so
 
 
 @dataclass

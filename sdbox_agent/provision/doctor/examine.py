@@ -33,7 +33,12 @@ if TYPE_CHECKING:
     Check = Callable[["Examination"], "Iterable[Finding]"]
 
 UNITS: Final = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
-TARGETS: Final = ("multi-user.target.wants", "sockets.target.wants", "sysinit.target.wants")
+TARGETS: Final = (
+    "multi-user.target.wants",
+    "sockets.target.wants",
+    "sysinit.target.wants",
+    "timers.target.wants",
+)
 CONFIG, STATE = "etc/sdbox", "var/lib/sdbox"
 MARK: Final = f"{CONFIG}/rig"  # Paths.rig_mark
 SHELVES: Final = (
