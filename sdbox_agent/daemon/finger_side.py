@@ -45,6 +45,7 @@ class FingerSide:
         self._frame_tags: deque[bytes] = deque(maxlen=ipc.MAX_FRAME_TAGS)
         self._sealed_sha256: bytes | None = None
         self._used = False  # this process has been given a reference
+        self._done = False  # it has ended with its work, and the next one is not wanted yet
         self._why: str | None = None  # what the last spare said before it ended
 
     def prepare(self, effect: PrepareFinger) -> None:
@@ -84,9 +85,15 @@ class FingerSide:
         """-> Hinted, then FingerMatched or FingerRejected."""
         self.link.send(ipc.Compare(n=n, attempt=attempt, key=key))
 
+    @property
+    def there(self) -> bool:
+        """Is there a process, or would there be one, were it wanted?"""
+        return self.link.up or self._done
+
     def warm(self) -> None:
         """A card is in: a process will be needed. One that is waited for is asked for now."""
         if not self.link.up:
+            self._done = False
             self.link.connect()
 
     def end(self) -> None:
@@ -96,8 +103,13 @@ class FingerSide:
 
     def renew(self) -> None:
         """Another process, whatever this one has done."""
-        self._used = False
+        self._used = self._done = False
         self.link.recycle()
+
+    def _retire(self) -> None:
+        """It forgets by ending. The next one starts with `end`: it would take a processor now."""
+        self._used, self._done = False, True
+        self.link.end()
 
     def devices_changed(self, sensors: int) -> None:
         """USB devices came or went; so many of them are sensors of the profile now.
@@ -138,7 +150,7 @@ class FingerSide:
             case ipc.ProbeReady():
                 feed(on.ProbeReady(n))
             case ipc.Verdict(match=True):
-                self.renew()  # its work is done: it forgets by ending
+                self._retire()
                 feed(on.FingerMatched(n, message.band))
             case ipc.Verdict(advice=advice):
                 known = advice if advice is not None and _ask_again(advice) else None

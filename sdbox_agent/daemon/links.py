@@ -88,15 +88,19 @@ class Link(Generic[Heard]):
             self._die()
             raise Fault(self._died) from None
 
+    def end(self) -> None:
+        """End this connection, and with it a worker that lives for one. `connect` has the next."""
+        self._stop_retrying()
+        self._drop()
+
     def recycle(self) -> None:
-        """End this connection, and with it a worker that lives for one; connect to the next."""
+        """The same, and connect to the next."""
         self._drop()
         self.connect()
 
     def close(self) -> None:
         """For good."""
-        self._stop_retrying()
-        self._drop()
+        self.end()
 
     def _readable(self) -> None:
         channel = self._channel

@@ -171,7 +171,7 @@ class _Core:
             boot_counter,
             Parts(
                 readers=lambda: self._card.readers,
-                sensor=lambda: self._finger.link.up,
+                sensor=lambda: self._finger.there,
                 refresh_lists=self._card.refresh_lists,
                 show=self._local.show_link,
             ),

@@ -91,6 +91,7 @@ def in_tunnelling(state: at.Tunnelling, event: on.Event, policy: Policy) -> Step
                 do.SetTimer(n, Timer.RENEW, lease.lease_s / 2),
                 do.SetTimer(n, Timer.IDLE, limits.idle_s),
                 do.SetTimer(n, Timer.SESSION, limits.session_s),
+                do.EndFinger(n),  # a process for the next session starts now, and not before
             )
         case _:
             return unforeseen(state)

@@ -82,8 +82,13 @@ class Link:
         self.acts.append("connect")
         self.up = True
 
+    def end(self) -> None:
+        self.acts.append("end")
+        self.up = False
+
     def recycle(self) -> None:
         self.acts.append("recycle")
+        self.up = True
 
 
 class Calls:

@@ -59,7 +59,7 @@ def test_its_words_become_events(message: ipc.FromFinger, event: on.Event) -> No
     side.prepare(OPEN)
     side.heard(message)
     assert side.bench.fed == [event]
-    assert side.spy.acts == (["recycle"] if isinstance(event, on.FingerMatched) else [])
+    assert side.spy.acts == (["end"] if isinstance(event, on.FingerMatched) else [])
 
 
 @pytest.mark.parametrize("code", ["made-up", "card-revoked"])
@@ -164,4 +164,23 @@ def test_once_the_finger_has_matched_a_second_sensor_ends_nothing() -> None:
     side.bench.fed.clear()
     side.devices_changed(2)
     assert side.bench.fed == []
-    assert side.spy.acts == ["recycle"] * 2
+    assert side.spy.acts == ["end", "recycle"]
+
+
+def test_after_a_match_the_next_process_starts_when_it_is_asked_for() -> None:
+    side = Side()
+    side.prepare(OPEN)
+    side.heard(ipc.Verdict(n=N, match=True))
+    assert (side.spy.acts, side.spy.up, side.there) == (["end"], False, True)
+    side.end()
+    side.end()
+    assert (side.spy.acts, side.spy.up) == (["end", "recycle"], True)
+
+
+def test_a_process_that_could_not_be_had_is_not_there() -> None:
+    side = Side()
+    side.prepare(OPEN)
+    side.heard(ipc.Verdict(n=N, match=True))
+    side.warm()
+    side.spy.up = False
+    assert not side.there

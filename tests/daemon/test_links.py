@@ -192,6 +192,19 @@ def test_recycling_ends_this_connection_and_makes_the_next(worker: Worker) -> No
     second.close()
 
 
+def test_an_ended_connection_is_made_again_when_asked_for(worker: Worker) -> None:
+    worker.listen()
+    worker.link.connect()
+    first = worker.accept()
+    worker.link.end()
+    assert (first.recv(10), worker.link.up, worker.losses) == (b"", False, 0)
+    worker.link.connect()
+    second = worker.accept()
+    assert worker.link.up
+    first.close()
+    second.close()
+
+
 def test_a_closed_link_stays_closed(worker: Worker) -> None:
     worker.link.connect()
     worker.link.close()

@@ -58,7 +58,7 @@ def leased() -> Dialogue:
 
 def opened() -> Dialogue:
     story = leased()
-    story >> on.TunnelUp(1, 1.0, 1.0) << ""
+    story >> on.TunnelUp(1, 1.0, 1.0) << "EndFinger"
     return story.records("tunnel-up").now(at.Open)
 
 
@@ -73,7 +73,7 @@ def test_card_finger_tunnel_and_card_out() -> None:
 
 def test_where_no_udp_gets_through_the_record_says_what_carries() -> None:
     story = leased()
-    story >> on.TunnelUp(1, 1.0, 1.0, "tls") << ""
+    story >> on.TunnelUp(1, 1.0, 1.0, "tls") << "EndFinger"
     story.records("tunnel-up-carried").now(at.Open)
     assert story.state.carrier == "tls"
 
