@@ -9,6 +9,7 @@ so "the same statement" is told by what it says, never by a digest of the JWS.
 from __future__ import annotations
 
 import base64
+import functools
 import re
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -25,6 +26,8 @@ from sdbox_agent.statements.header import b64url, protected, signing_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 __all__ = [
     "Jws",
@@ -44,6 +47,7 @@ __all__ = [
 
 MAX_JWS_BYTES: Final = 16 * 1024
 MAX_SIGNATURES: Final = 2  # card, then box; or two of staff
+MOST_KEYS: Final = 1024  # that are kept parsed: a box has two, a centre those of its sessions
 Kind = TypeVar("Kind", fields.Proof, fields.Receipt, fields.Renew)
 _BASE64URL: Final = re.compile(rb"[A-Za-z0-9_-]*")
 
@@ -92,10 +96,15 @@ def algorithm(key: object) -> str:
             raise Refused("statement-invalid")
 
 
+@functools.lru_cache(maxsize=MOST_KEYS)
+def _key_of(certificate_der: bytes) -> CertificatePublicKeyTypes:
+    """The public key in a certificate. Raises ValueError, which is not kept."""
+    return x509.load_der_x509_certificate(certificate_der).public_key()
+
+
 def header(typ: str, certificate_der: bytes) -> bytes:
     """The protected header of statement `typ` signed with the key of that certificate."""
-    alg = algorithm(x509.load_der_x509_certificate(certificate_der).public_key())
-    return protected(typ, alg, certificate_der)
+    return protected(typ, algorithm(_key_of(certificate_der)), certificate_der)
 
 
 def assemble(payload: bytes, parts: Sequence[tuple[bytes, bytes]]) -> bytes:
@@ -183,8 +192,7 @@ def _open(typ: str, jws: bytes, certificates_der: Sequence[bytes]) -> bytes:
         head = unb64url(part.protected)
         if head != header(typ, certificate_der):
             raise DecodeError("not the expected header")
-        key = x509.load_der_x509_certificate(certificate_der).public_key()
-        verify(key, signing_input(head, payload), unb64url(part.signature))
+        verify(_key_of(certificate_der), signing_input(head, payload), unb64url(part.signature))
     return payload
 
 
