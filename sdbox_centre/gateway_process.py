@@ -7,6 +7,7 @@ same process and under the same interfaces: no tunnel ends and none is lengthene
 from __future__ import annotations
 
 import fcntl
+import gc
 import logging
 import os
 import secrets
@@ -111,6 +112,7 @@ class _Process:
             signal.signal(number, _handler(act))
         self._gateway.expire()
         reexec.done()
+        gc.freeze()  # no collection looks at what is there by now, while a box waits for its answer
         while self._server.run():
             self._replace()
 

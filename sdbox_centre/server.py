@@ -8,6 +8,7 @@ internal name, so uvicorn is pinned and the tests hold it.
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import logging
 import resource
@@ -189,6 +190,7 @@ def serve(app: FastAPI, context: ssl.SSLContext, listener: socket.socket) -> Non
     """Serve until SIGTERM or SIGINT."""
     allow_connections()
     server = make_server(app, context)
+    gc.freeze()  # no collection looks at what is there by now, while a box waits for its answer
     server.run(sockets=[listener])
 
 
