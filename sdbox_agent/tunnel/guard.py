@@ -6,6 +6,7 @@ Does not know what to do about what it sees.
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import DecodeError, Fault
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 LOOKS: Final = 20  # while others change rules under our eyes
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the last look saw, and the number of the last change before it."""
+
+    generation: int
+    words: tuple[bytes, ...]
+
+
 class Guard:
     """Of the walls in this process's namespace. Needs CAP_NET_ADMIN."""
 
@@ -30,6 +39,7 @@ class Guard:
                 socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER
             )
         )
+        self._known: _Known | None = None
 
     def generation(self) -> int:
         """The number of the last change of any rule. Raises OSError, DecodeError."""
@@ -46,19 +56,32 @@ class Guard:
             raise Fault("walls-missing") from error
 
     def words(self) -> tuple[bytes, ...]:
-        """The rules of the walls. Raises Fault where they do not stand."""
+        """The rules of the walls. Raises Fault where they do not stand.
+
+        They are read anew only if there has been a transaction since, of whomever: 0.1 ms, not 0.6.
+        """
+        if self._known is not None and self._known.generation == self._generation_or_none():
+            return self._known.words
         found = self.look()
         if found is None:
             raise Fault("walls-missing")
         return found.words
 
+    def _generation_or_none(self) -> int | None:
+        try:
+            return self.generation()
+        except (OSError, DecodeError):
+            return None  # a whole look says what is wrong
+
     def _look(self) -> Standing | None:
+        self._known = None
         for _ in range(LOOKS):
             before = self.generation()
             found = standing.read(
                 *map(self._dump, (standing.TABLES, standing.CHAINS, standing.RULES))
             )
             if self.generation() == before:
+                self._known = None if found is None else _Known(before, found.words)
                 return found
         raise Fault("walls-missing")
 

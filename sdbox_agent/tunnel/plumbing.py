@@ -106,9 +106,13 @@ class Plumbing:
             self._index = self._arrive()
 
     def give_key(self) -> None:
-        """Let it be the one whose public key was told; nothing passes yet."""
+        """Let it be the one whose public key was told, and set its interface up.
+
+        That takes wireguard-go up to 1 ms. With no peer, address or route, nothing passes yet.
+        """
         with _faults():
             self._wireguard.configure(self._key, FWMARK)
+            self._there.run([rtnetlink.be_quiet(self._index), rtnetlink.raise_up(self._index)])
 
     def _arrive(self) -> int:
         """The interface's number over there. Raises OSError, Fault."""
@@ -142,9 +146,7 @@ class Plumbing:
             ]
             self._there.run(
                 [
-                    rtnetlink.be_quiet(self._index),
                     rtnetlink.set_mtu(self._index, width.mtu_bytes),
-                    rtnetlink.raise_up(self._index),
                     *(rtnetlink.add_address(self._index, each) for each in fitting),
                     *(rtnetlink.default_route(self._index, each.version) for each in fitting),
                 ]

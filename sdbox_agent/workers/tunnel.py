@@ -139,6 +139,8 @@ class Helper:
             self._start(userspace=userspace)
         except Fault as fault:
             self._end(number, fault.code)
+        with contextlib.suppress(Fault):  # `_open` asks again; what has not changed it finds read
+            self._guard.words()
 
     def _prepare(self, message: ipc.PrepareTunnel) -> None:
         if self._session not in {None, message.n} or self._plumbing.keyed:

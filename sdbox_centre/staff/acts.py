@@ -20,7 +20,7 @@ from sdbox_centre.staff.ledger import Ledger, claimed
 from sdbox_centre.tables import acts, boxes, cards, enrolments, grants, holders, projects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from sqlalchemy import Connection, Row, Select, Table
 
@@ -41,12 +41,10 @@ _p = bindparam
 _OF: Final = acts.alias()
 _CHAINS: Final[Select[Any]] = (
     select(acts.c.seq, acts.c.id, acts.c.subject, acts.c.n)
-    .where(
+    .where(  # null is equal to nothing; a list of values would be worded anew at each question
         or_(
-            acts.c.subject.in_(
-                select(_OF.c.subject).where(_OF.c.id.in_(_p("b_ids", expanding=True)))
-            ),
-            acts.c.subject.in_(_p("b_subjects", expanding=True)),
+            acts.c.subject.in_(select(_OF.c.subject).where(_OF.c.id == _p("b_id"))),
+            acts.c.subject == _p("b_subject"),
         )
     )
     .order_by(acts.c.n)
@@ -71,10 +69,9 @@ class Acts:
         unlocks are counted by their acts. Raises Fault: config-invalid, crl-*.
         """
         table, now_s = TABLES[kind], self._utc_s()
-        ids = [] if row.act is None else [row.act]
         try:
             with self._lock:
-                ledger = self._caught_up(tx, ids, _beside(table, row), now_s)
+                ledger = self._caught_up(tx, row.act, _beside(table, row), now_s)
                 _check(ledger, table, row)
         except Refused as refusal:
             log.critical("a %s that staff did not sign so: %s", kind, refusal.code)
@@ -84,13 +81,13 @@ class Acts:
     def newest(self, tx: Connection, subject: str) -> Signed | None:
         """The newest act on it. Raises Refused for acts that do not hold; Fault as `proven`."""
         with self._lock:
-            return self._caught_up(tx, (), (subject,), self._utc_s()).newest(subject)
+            return self._caught_up(tx, None, subject, self._utc_s()).newest(subject)
 
     def told(self, tx: Connection, act_id: bytes) -> accessreview.Act | None:
         """What the act of that id says of itself, if it holds. Raises Fault as `proven`."""
         try:
             with self._lock:
-                signed = self._caught_up(tx, [act_id], (), self._utc_s()).by_id(act_id)
+                signed = self._caught_up(tx, act_id, None, self._utc_s()).by_id(act_id)
         except Refused:
             return None
         if signed is None:
@@ -100,13 +97,13 @@ class Acts:
     def last(self, tx: Connection, subject: str) -> int:
         """The number of the last act on it, whether that one holds or not. Raises as `newest`."""
         with self._lock:
-            return self._caught_up(tx, (), (subject,), self._utc_s()).last(subject)
+            return self._caught_up(tx, None, subject, self._utc_s()).last(subject)
 
     def enter(self, tx: Connection, statement: bytes) -> Signed:
         """Verify a new act and add it. Raises as `Ledger.check_new`; IntegrityError: a race."""
         now_s = self._utc_s()
         with self._lock:
-            ledger = self._caught_up(tx, (), (_subject(statement),), now_s)
+            ledger = self._caught_up(tx, None, _subject(statement), now_s)
             signed = ledger.check_new(statement, now_s)
         row = {
             "id": signed.id,
@@ -126,7 +123,7 @@ class Acts:
         """
         now_s = self._utc_s()
         with self._lock:
-            ledger = self._caught_up(tx, (), (_subject(statement),), now_s)
+            ledger = self._caught_up(tx, None, _subject(statement), now_s)
             signed = ledger.check_proposed(statement, now_s)
             return signed, ledger.is_enough(signed)
 
@@ -136,20 +133,20 @@ class Acts:
             self._ledger = None
 
     def _caught_up(
-        self, tx: Connection, ids: Iterable[bytes], subjects: Iterable[str], now_s: int
+        self, tx: Connection, act_id: bytes | None, subject: str | None, now_s: int
     ) -> Ledger:
-        """The ledger, with every act the store has on these subjects, and on those of these acts.
+        """The ledger, with every act the store has on this subject, and on that of this act.
 
         Each is verified once, in its turn; then only numbers and digests are compared.
         """
         roster = self._source.roster(now_s)
         if self._ledger is None or self._ledger.roster is not roster:
             self._ledger = Ledger(roster)
-        there: dict[str, list[Row[Any]]] = {subject: [] for subject in subjects}
-        for row in tx.execute(_CHAINS, {"b_ids": list(ids), "b_subjects": list(there)}).all():
+        there: dict[str, list[Row[Any]]] = {} if subject is None else {subject: []}
+        for row in tx.execute(_CHAINS, {"b_id": act_id, "b_subject": subject}).all():
             there.setdefault(row.subject, []).append(row)
-        for subject, chain in there.items():
-            self._follow(tx, self._ledger, subject, chain)
+        for about, chain in there.items():
+            self._follow(tx, self._ledger, about, chain)
         return self._ledger
 
     @staticmethod
@@ -193,11 +190,11 @@ def _check(ledger: Ledger, table: Table, row: Row[Any]) -> None:
             raise Refused("act-missing")
 
 
-def _beside(table: Table, row: Row[Any]) -> list[str]:
+def _beside(table: Table, row: Row[Any]) -> str | None:
     """What else is looked at: an enrolment's card, a card's unlocks."""
     if table is enrolments:
-        return [f"card/{row.card.hex()}"]
-    return [f"unlock/{row.auth_sha256.hex()}"] if table is cards else []
+        return f"card/{row.card.hex()}"
+    return f"unlock/{row.auth_sha256.hex()}" if table is cards else None
 
 
 def _subject(statement: bytes) -> str:

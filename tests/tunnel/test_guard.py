@@ -145,6 +145,40 @@ def test_a_kernel_that_does_not_answer_is_no_walls(
         guard.look()
 
 
+def test_the_words_are_read_anew_after_any_transaction_and_only_then(
+    box: Namespace, guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+    monkeypatch.setattr(
+        guard, "_dump", lambda asked: looks.append(None) or Guard._dump(guard, asked)
+    )
+    before = guard.words()
+    once = len(looks)
+    assert (once > 0, guard.words(), len(looks)) == (True, before, once)
+    box.nft("add table ip stranger")
+    assert (guard.words(), len(looks)) == (before, 2 * once)
+    box.nft("insert rule inet sdbox output accept")
+    assert guard.words() != before
+    assert len(looks) == 3 * once
+    box.nft("flush ruleset")
+    for _ in range(2):  # that they are down is not remembered either
+        with pytest.raises(Fault, match="walls-missing"):
+            guard.words()
+
+
+def test_words_whose_age_nobody_can_tell_are_no_walls(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard.words()
+
+    def refuse(_request: object) -> None:
+        raise PermissionError(errno.EPERM, "no")
+
+    monkeypatch.setattr(guard._kernel, "ask", refuse)
+    with pytest.raises(Fault, match="walls-missing"):
+        guard.words()
+
+
 def test_the_number_of_the_last_change_grows_by_one_a_transaction(
     box: Namespace, guard: Guard
 ) -> None:

@@ -194,6 +194,17 @@ def test_an_absurd_grant_is_refused_and_nothing_stays(
     assert topology.session.links() == {"lo"}
 
 
+@by_either
+def test_with_keys_it_is_up_and_nothing_can_pass(topology: Topology, core: Core) -> None:
+    core.prepare()
+    assert core.ask(ipc.TunnelStatus()) == ipc.TunnelState(up=False)  # by now it has its key, too
+    assert ",UP" in topology.session.show(f"link show {INTERFACE}")
+    for family in ("-4", "-6"):
+        assert topology.session.show(f"{family} address show dev {INTERFACE}").strip() == ""
+        assert topology.session.show(f"{family} route show dev {INTERFACE}").strip() == ""
+    assert not granted(topology)
+
+
 def test_a_warm_tunnel_has_its_process_and_an_interface_that_is_down(
     topology: Topology, far: FarPeer, core: Core, helper: TunnelHelper
 ) -> None:
