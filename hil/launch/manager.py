@@ -13,7 +13,6 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -247,7 +246,7 @@ class Manager:
     def _notified(self) -> None:
         space = socket.CMSG_SPACE(12) + socket.CMSG_SPACE(4 * 4)
         data, ancillary, _, _ = self._notify.recvmsg(4096, space, socket.MSG_CMSG_CLOEXEC)
-        pid, descriptors = _ancillary(ancillary)
+        pid, descriptors = linux.sent_along(ancillary)
         running = self._before_pid.get(pid) or self._of(pid)
         words = dict(line.partition("=")[::2] for line in data.decode().splitlines())
         name = words.get("FDNAME", "")
@@ -369,16 +368,3 @@ class Manager:
 
 
 _ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin", "LANG": "C.UTF-8"}
-
-
-def _ancillary(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, list[int]]:
-    pid, descriptors = 0, []
-    for _, kind, data in ancillary:
-        if kind == socket.SCM_CREDENTIALS:
-            pid = int.from_bytes(data[:4], sys.byteorder)
-        elif kind == socket.SCM_RIGHTS:
-            whole = len(data) - len(data) % 4
-            descriptors += [
-                int.from_bytes(data[at : at + 4], sys.byteorder) for at in range(0, whole, 4)
-            ]
-    return pid, descriptors

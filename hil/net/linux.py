@@ -8,6 +8,7 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -94,3 +95,17 @@ def checksum_at_once(interface: str) -> None:
     request = struct.pack("16sP8x", interface.encode(), value.buffer_info()[0])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         fcntl.ioctl(sock, _SIOCETHTOOL, request)
+
+
+def sent_along(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, list[int]]:
+    """Who sent a message, by pid (0: not said), and the descriptors that came with it."""
+    pid, descriptors = 0, []
+    for _, kind, data in ancillary:
+        if kind == socket.SCM_CREDENTIALS:
+            pid = int.from_bytes(data[:4], sys.byteorder)
+        elif kind == socket.SCM_RIGHTS:
+            whole = len(data) - len(data) % 4
+            descriptors += [
+                int.from_bytes(data[at : at + 4], sys.byteorder) for at in range(0, whole, 4)
+            ]
+    return pid, descriptors
