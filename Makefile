@@ -53,7 +53,9 @@ cover: $(READY) ## every test that needs no root, and the coverage gate
 	@$(COVERAGE) report
 
 test: lint cover ## every test, the rig's included; needs root, under 10 min
-	@$(PY) -m pytest -q -m rig -n 3 --dist loadfile  # most of it waits: for cards, deadlines, timers
+	@$(PY) -m pytest -q -m rig -n 4 --dist loadfile || { [ $$? = 1 ]; \
+		echo "== once more, alone: what passes now is UNSTEADY, and to be mended all the same =="; \
+		$(PY) -m pytest -q -m rig --last-failed --last-failed-no-failures none; }
 
 fuzz: $(READY) ## every parser under libFuzzer, SECONDS=60 in all or INPUTS=N each; then its coverage
 	@nice -n 19 $(PY) -m tests.fuzz.run $(if $(INPUTS),--inputs $(INPUTS),--seconds $(SECONDS))

@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import hashlib
 import resource
-import shutil
 import socket
 import ssl
 import sys
@@ -184,7 +183,7 @@ def measure(boxes: int = BOXES, acts: int = ACTS, idle_s: float = IDLE_S) -> Fig
         with centre.serving() as (process, port):
             return asyncio.run(_measure(centre, process.pid, port, crowd, acts, idle_s))
     finally:
-        shutil.rmtree(root)
+        scratch.removed(root)
 
 
 async def _measure(

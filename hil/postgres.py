@@ -15,7 +15,6 @@ import contextlib
 import itertools
 import os
 import pwd
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -88,7 +87,7 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        shutil.rmtree(self.root)
+        scratch.removed(self.root)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

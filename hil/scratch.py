@@ -7,11 +7,13 @@ directory of our own user, named as `made` names them, whose process is no more.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
 import stat
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +31,30 @@ def made(kind: str) -> Path:
     path = Path(tempfile.mkdtemp(prefix=f"sdbox-{kind}-{os.getpid()}-"))
     path.chmod(0o755)
     return path
+
+
+def removed(tree: Path, patience_s: float = 5) -> None:
+    """Remove it, though processes that are just ending still take files out of it or put some in.
+
+    Raises OSError when it is still not empty then, or can't be removed.
+    """
+    end_s = time.monotonic() + patience_s
+    while True:
+        try:
+            shutil.rmtree(tree, onerror=_went_by_itself)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or time.monotonic() > end_s:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _went_by_itself(
+    _call: object, _path: str, raised: tuple[object, BaseException, object]
+) -> None:
+    if not isinstance(raised[1], FileNotFoundError):
+        raise raised[1]
 
 
 def swept(parent: Path) -> list[str]:

@@ -22,6 +22,7 @@ from sdbox_agent.paths import Paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 FAILED, USAGE = 1, 2
 _UNREACHABLE: Final = (
@@ -39,9 +40,9 @@ class Say(Protocol):
 
 
 @contextlib.contextmanager
-def _box(options: argparse.Namespace) -> Iterator[ipc.Channel[ipc.Message]]:
+def _box(root: Path) -> Iterator[ipc.Channel[ipc.Message]]:
     """The running core. Its uid is the socket's owner: nobody else may write in its directory."""
-    path = Paths(options.root).agent_socket
+    path = Paths(root).agent_socket
     try:
         box: ipc.Channel[ipc.Message] = ipc.connect(
             path, view.FromBox, path.stat().st_uid, timeout_s=ANSWER_S
@@ -72,17 +73,25 @@ def _receive(box: ipc.Channel[ipc.Message]) -> ipc.Message:
     return answer
 
 
+def seen(root: Path) -> view.View:
+    """What the running core says of the box. Raises SdboxError."""
+    with _box(root) as box:
+        shown = _ask(box, view.AskStatus())
+        if not isinstance(shown, view.View):
+            raise DecodeError("not a view")
+        return shown
+
+
 def status(options: argparse.Namespace, say: Say) -> None:
     """The state, once. Raises SdboxError."""
-    with _box(options) as box:
-        _show(_ask(box, view.AskStatus()), options, say)
+    _show(seen(options.root), options, say)
 
 
 def watch(options: argparse.Namespace, say: Say) -> int | None:
     """The state at each change, until the core ends. Raises SdboxError."""
     if options.console:
         return _console(options, say)
-    with _box(options) as box:
+    with _box(options.root) as box:
         _show(_ask(box, view.WatchBox()), options, say)
         box.sock.settimeout(None)  # the next change may be tomorrow
         while True:
@@ -120,7 +129,7 @@ def cancel(options: argparse.Namespace, say: Say) -> None:
 
 
 def _tell(message: ipc.Message, options: argparse.Namespace, say: Say) -> None:
-    with _box(options) as box:
+    with _box(options.root) as box:
         answer = _ask(box, message)
     if options.json:
         say(msgspec.json.encode(answer).decode())
@@ -173,10 +182,7 @@ def pin(options: argparse.Namespace, say: Say) -> int | None:
 
 
 def _waiting_for_a_pin(options: argparse.Namespace) -> view.View:
-    with _box(options) as box:
-        shown = _ask(box, view.AskStatus())
-    if not isinstance(shown, view.View):
-        raise DecodeError("not a view")
+    shown = seen(options.root)
     if shown.state != "pinentry":
         raise errors.error("not-allowed")
     if shown.code == "enter-pin-on-pad":

@@ -10,10 +10,12 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdbox_agent.errors import Fault
+from sdbox_agent import boxcommand
+from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.provision.doctor import finding
 from sdbox_agent.provision.doctor.examine import Examination, for_activation
 from sdbox_agent.provision.doctor.look import Look
+from sdbox_agent.provision.doctor.parts import Answer
 
 if TYPE_CHECKING:
     import argparse
@@ -28,7 +30,7 @@ def act(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     if options.activation:
         findings = for_activation(look, now, options.profiles)
     else:
-        findings = Examination(look, now, options.profiles).findings()
+        findings = Examination(look, now, options.profiles, ask=_answer).findings()
     if options.json:
         say(finding.as_json(findings).decode())
     else:
@@ -40,3 +42,14 @@ def act(options: argparse.Namespace, say: Callable[[str], None]) -> int:
         except Fault:
             status = finding.STATUS[finding.Result.FAILED]
     return status
+
+
+def _answer(root: Path) -> Answer:
+    """What the running core says. Raises Fault, Bug; PermissionError if it tells us nothing."""
+    try:
+        shown = boxcommand.seen(root)
+    except Refused:
+        raise PermissionError from None
+    if shown.link is None:
+        return Answer(shown.state, None)
+    return Answer(shown.state, None if shown.link.up else shown.link.code or "centre-unreachable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ import msgspec
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import detect, field, load, machine, sets
 from sdbox_agent.profile.layers import DEFAULT
+from sdbox_agent.screen import printable, words
 from sdbox_agent.state.trusted import FileRefused
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class Entry(msgspec.Struct, frozen=True):
     revision: int
     levels: tuple[str, ...]
     sensor: str
-    refused: str  # why no box in the field can have it; "" if one can
+    refused: str  # why no box in the field can have it, or what is wrong; "" if one can
 
 
 def add(commands: Commands, command: Make, bind: Callable[[Act], Do]) -> None:
@@ -67,27 +69,29 @@ def add(commands: Commands, command: Make, bind: Callable[[Act], Do]) -> None:
 
 
 def list_profiles(options: argparse.Namespace, say: Say) -> int:
-    """Each of them, and whether a box can have it. Raises FileRefused for one that is wrong."""
-    paths = Paths(options.root)
-    entries = [
-        Entry(
-            profile.name,
-            profile.model,
-            profile.revision,
-            tuple(profile.levels),
-            sensor.name,
-            _refused(profile, sensor),
-        )
-        for profile, sensor in _all(load.shelves(paths, options.profiles))
-    ]
+    """Each of them, and whether a box can have it; FAILED if one is wrong, which is told there."""
+    directories = load.shelves(Paths(options.root), options.profiles)
+    entries, status = [], 0
+    for name in load.names(directories):
+        try:
+            profile = load.load_profile(name, directories)
+            sensor = load.find_sensor(profile, directories)
+        except FileRefused as error:
+            entries.append(Entry(printable(name), "", 0, (), "", error.diagnosis))
+            status = FAILED
+            continue
+        refused = _refused(profile, sensor, options.language)
+        levels = tuple(profile.levels)
+        about = (profile.model, profile.revision, levels, sensor.name, refused)
+        entries.append(Entry(name, *about))
     if options.json:
         say(msgspec.json.encode({"profiles": entries}).decode())
-        return 0
+        return status
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
         why = f" -- {entry.refused}" if entry.refused else ""
         say(f"{entry.name:{width}}  r{entry.revision}  {entry.model}{why}")
-    return 0
+    return status
 
 
 def show(options: argparse.Namespace, say: Say) -> int:
@@ -140,7 +144,7 @@ def found(options: argparse.Namespace, say: Say) -> int:
     if options.json:
         say(msgspec.json.encode({"machine": here, "fits": matches, "profiles": fits}).decode())
     else:
-        for line in _told(here, fits):
+        for line in _told(here, fits, options.language):
             say(line)
     return 0 if matches else FAILED
 
@@ -148,27 +152,30 @@ def found(options: argparse.Namespace, say: Say) -> int:
 def install(options: argparse.Namespace, say: Say) -> int:
     """Take a set. Raises FileRefused; then what was there is still there."""
     paths = Paths(options.root)
-
-    def fits(directory: Path) -> None:
-        """This box, if it is one yet, could run from it."""
-        if (paths.config / load.BOX_FILE).exists():
-            load.whole(load.load_box(paths.config).profile, paths, directory)
-
+    fits = functools.partial(_fits, options)
     try:
-        number = sets.install(options.directory, paths.profile_set, options.profiles, fits)
+        sets.install(options.directory, paths.profile_set, options.profiles, fits)
     except OSError as error:
         raise _told_of(error, paths.profile_set) from None
-    return _say_version(options, say, number)
+    return _say_version(options, say)
 
 
 def revert(options: argparse.Namespace, say: Say) -> int:
-    """Go back one set. Raises FileRefused if there is none that is whole."""
+    """Go back one set. Raises FileRefused if there is none that is whole, or fits this box."""
     installed = Paths(options.root).profile_set
     try:
-        number = sets.revert(installed)
+        sets.revert(installed, functools.partial(_fits, options))
     except OSError as error:
         raise _told_of(error, installed) from None
-    return _say_version(options, say, number)
+    return _say_version(options, say)
+
+
+def _fits(options: argparse.Namespace, installed: Path) -> None:
+    """This box, if it is one yet, could run with that as its installed set. Raises FileRefused."""
+    paths = Paths(options.root)
+    if (paths.config / load.BOX_FILE).exists():
+        name = load.load_box(paths.config).profile
+        load.whole(name, paths, options.profiles, installed=installed)
 
 
 def _all(directories: tuple[Path, ...]) -> Iterator[tuple[Profile, Sensor]]:
@@ -177,10 +184,10 @@ def _all(directories: tuple[Path, ...]) -> Iterator[tuple[Profile, Sensor]]:
         yield profile, load.find_sensor(profile, directories)
 
 
-def _refused(profile: Profile, sensor: Sensor) -> str:
-    for keys, reason in field.objections(profile, sensor):
-        return f"{'.'.join(keys)}: {reason}"
-    return "" if sensor.ppmm else f"{sensor.name}: its resolution is not known: no box can use it"
+def _refused(profile: Profile, sensor: Sensor, language: str) -> str:
+    for keys, name in field.objections(profile, sensor):
+        return f"{'.'.join(keys)}: {words('profile', name, language)}"
+    return "" if sensor.ppmm else f"{sensor.name}: {words('profile', 'no-resolution', language)}"
 
 
 def _whole(options: argparse.Namespace, name: str | None) -> Whole:
@@ -196,27 +203,31 @@ def _values(table: dict[str, object], above: tuple[str, ...] = ()) -> Iterator[V
             yield (*above, key), value
 
 
-def _told(here: Machine, fits: Sequence[Fit]) -> Iterator[str]:
+def _told(here: Machine, fits: Sequence[Fit], language: str) -> Iterator[str]:
+    def said(name: str) -> str:
+        return words("profile", name, language)
+
     matches = [fit for fit in fits if fit.fits]
-    yield f"this is {here.name}; USB: {', '.join(here.usb) or 'nothing is plugged in'}"
+    plugged = ", ".join(here.usb) or said("nothing-plugged")
+    yield f"{said('here')}: {here.name or said('no-name')}; USB: {plugged}"
     if not matches:
-        yield "no profile is of this machine with all it needs; the nearest:"
+        yield f"{said('no-match')}:"
     for fit in matches or fits[:3]:
-        yield f"{fit.profile}: {'fits' if fit.fits else ', '.join(_missing(fit))}"
-        yield from (f"  {text}" for text in fit.differs if fit.board)
+        yield f"{fit.profile}: {', '.join(map(said, _missing(fit))) or said('fits')}"
+        yield from (f"  {said(name)}" for name in fit.differs if fit.board)
         if fit.fits and fit.foreign:
-            yield f"  not let in by it: {', '.join(fit.foreign)}"
+            yield f"  {said('foreign')}: {', '.join(fit.foreign)}"
 
 
 def _missing(fit: Fit) -> Iterator[str]:
-    for there, text in (
-        (fit.board, "another board"),
-        (fit.reader, "its reader is not plugged in"),
-        (fit.sensor, "its sensor is not plugged in"),
-        (fit.usable, "the sensor's resolution is not known: no box can use it"),
+    for there, name in (
+        (fit.board, "other-board"),
+        (fit.reader, "no-reader"),
+        (fit.sensor, "no-sensor"),
+        (fit.usable, "no-resolution"),
     ):
         if not there:
-            yield text
+            yield name
 
 
 def _told_of(error: OSError, path: Path) -> FileRefused:
@@ -224,9 +235,15 @@ def _told_of(error: OSError, path: Path) -> FileRefused:
     return FileRefused("profile-invalid", str(path), 0, reason)
 
 
-def _say_version(options: argparse.Namespace, say: Say, number: int) -> int:
+def _say_version(options: argparse.Namespace, say: Say) -> int:
+    """Of the set that counts now: the installed one, or the program's own if that is newer."""
+    installed = Paths(options.root).profile_set
+    number = sets.version(sets.newest_first(installed, options.profiles)[0])
     if options.json:
         say(msgspec.json.encode({"version": number}).decode())
     else:
-        say(f"profiles: version {number}; the agent takes it at its next start")
+        version, later = (
+            words("profile", name, options.language) for name in ("version", "next-start")
+        )
+        say(f"{version} {number}; {later}")
     return 0

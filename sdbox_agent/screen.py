@@ -22,6 +22,7 @@ Kind = Literal[
     "network",
     "doctor",
     "renewal",
+    "profile",
 ]
 
 
@@ -30,6 +31,11 @@ def table() -> dict[str, dict[str, dict[str, str]]]:
     """Kind -> name -> language -> words."""
     text = resources.files("sdbox_agent").joinpath("screen.toml").read_text("utf-8")
     return tomllib.loads(text)
+
+
+def printable(text: str) -> str:
+    """Text that others wrote, on one line and with no command of a terminal in it."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def words(kind: Kind, name: str, language: str) -> str:

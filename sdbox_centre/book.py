@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sdbox_centre.gateway import Way
-    from sdbox_centre.staff.kept import KeptActs
+    from sdbox_centre.staff.kept import KeptActs, Newest
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")  # no slash: it can't leave the directory
 
@@ -141,13 +141,13 @@ class Book:
         self._carrier = carrier
         self._project_files = Unchanged(partial(load, kind=ProjectFile))
 
-    def keep(self, statement: bytes) -> None:
+    def keep(self, statement: bytes) -> str:
         """Raises Refused, Fault: as `KeptActs.keep`."""
-        self._acts.keep(statement)
+        return self._acts.keep(statement)
 
     def box(self, name: str) -> bytes:
         """Raises Refused: box-refused, box-suspended."""
-        act, now_s = self._acts.newest(f"box/{name}"), self._acts.utc_s()
+        act, now_s = self._acts.newest()(f"box/{name}"), self._acts.utc_s()
         if not isinstance(act, payload.Box) or act.state in {"ordered", "retired"}:
             raise Refused("box-refused")
         if act.state == "suspended":
@@ -159,35 +159,20 @@ class Book:
     def project(self, name: str) -> Project:
         """Raises Refused: project-not-granted; Fault: config-invalid."""
         settings = self.settings(name)
-        act, now_s = self._acts.newest(f"project/{name}"), self._acts.utc_s()
+        newest, now_s = self._acts.newest(), self._acts.utc_s()
+        act = newest(f"project/{name}")
         if not isinstance(act, payload.Project) or not _is_open(act, now_s):
             raise Refused("project-not-granted")
         try:
             return Project(
                 name=name,
                 levels=frozenset(level.value for level in act.levels),
-                way=partial(self._way, name),
+                way=partial(_way, newest, now_s, name),
                 endpoint=settings.endpoint,
                 pools=pools(settings),
             )
         except ValueError:
             raise Fault("config-invalid") from None
-
-    def _way(self, project: str, card: bytes) -> Way | None:
-        """From the card to its holder, the holder's grant, and how the holder was enrolled."""
-        newest, now_s = self._acts.newest, self._acts.utc_s()
-        owned = newest(f"card/{card.hex()}")
-        if not isinstance(owned, payload.Card) or owned.revoked:
-            return None
-        grant = newest(f"grant/{owned.holder}/{project}")
-        if not isinstance(grant, payload.Grant) or not _is_granted(grant, now_s):
-            return None
-        enrolment = newest(f"enrolment/{owned.holder}")
-        if not isinstance(enrolment, payload.Enrolment) or enrolment.card != card:
-            return None
-        if not enrolment.not_before_s <= now_s < enrolment.not_after_s:
-            return None
-        return "finger" if enrolment.finger else "no-finger"
 
     def carrier(self) -> CarrierEnd | None:
         """Raises Fault: config-invalid."""
@@ -216,7 +201,7 @@ class Book:
 
     def window(self) -> Planned | None:
         """The newest one; it may be over. Raises Fault: config-invalid, crl-*."""
-        act = self._acts.newest("window")
+        act = self._acts.newest()("window")
         return Planned(act.from_s, act.until_s) if isinstance(act, payload.Window) else None
 
     def stamp(self) -> object:
@@ -231,6 +216,22 @@ class Book:
             return self.settings(name)
         except (Refused, Fault) as error:  # gone since it was listed, or not in order
             return error.code
+
+
+def _way(newest: Newest, now_s: int, project: str, card: bytes) -> Way | None:
+    """From the card to its holder, the holder's grant, and how the holder was enrolled."""
+    owned = newest(f"card/{card.hex()}")
+    if not isinstance(owned, payload.Card) or owned.revoked:
+        return None
+    grant = newest(f"grant/{owned.holder}/{project}")
+    if not isinstance(grant, payload.Grant) or not _is_granted(grant, now_s):
+        return None
+    enrolment = newest(f"enrolment/{owned.holder}")
+    if not isinstance(enrolment, payload.Enrolment) or enrolment.card != card:
+        return None
+    if not enrolment.not_before_s <= now_s < enrolment.not_after_s:
+        return None
+    return "finger" if enrolment.finger else "no-finger"
 
 
 def _is_open(project: payload.Project, now_s: int) -> bool:

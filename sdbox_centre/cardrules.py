@@ -57,18 +57,21 @@ class Lists:
         with self._lock:
             try:
                 crls = tuple(map(self._files.of, self._paths))
-            except OSError:
-                raise Fault("crl-stale") from None
+            except OSError as error:
+                raise Fault("crl-stale") from error  # which names the file
             if crls != self._accepted:
                 self._accept(crls, moment)
             return self._accepted
 
     def _accept(self, crls: tuple[bytes, ...], moment: dt.datetime) -> None:
         numbers = dict(self._numbers)
-        for crl_der in crls:
-            crl = revocation.accept(crl_der, self.anchors, moment, None)
-            authority = revocation.authority_of(crl, self.anchors)
-            revocation.check_number(crl, numbers.get(authority))
+        for file, crl_der in zip(self._paths, crls, strict=True):
+            try:
+                crl = revocation.accept(crl_der, self.anchors, moment, None)
+                authority = revocation.authority_of(crl, self.anchors)
+                revocation.check_number(crl, numbers.get(authority))
+            except Fault as fault:
+                raise Fault(fault.code) from ValueError(file)
             numbers[authority] = crl.number
         self._numbers, self._accepted = numbers, crls
 

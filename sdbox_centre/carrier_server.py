@@ -244,5 +244,7 @@ def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0
+    for file in (certificate, key):
+        file.open("rb").close()  # OpenSSL does not say which of them it can't read
     context.load_cert_chain(certificate, key)
     return context

@@ -103,8 +103,8 @@ class CarrierEnd:
 class Book(Protocol):
     """What the gateway knows by itself of boxes and projects; asked at each question."""
 
-    def keep(self, statement: bytes) -> None:
-        """Believe an act of staff's from now on. Raises Refused, Fault."""
+    def keep(self, statement: bytes) -> str:
+        """Believe an act of staff's from now on; its subject. Raises Refused, Fault."""
 
     def box(self, name: str) -> bytes:
         """The box's statement certificate (DER). Raises Refused: box-refused."""
@@ -171,9 +171,8 @@ class Gateway:
             case Admit():
                 return self._admit(request)
             case Act():
-                self._book.keep(request.statement)
-                if self.review.changed():  # and not one that is here already
-                    self.review.begin()
+                self.review.look(self._book.keep(request.statement))
+                self.review.go_on()  # so that those it names are out before it is answered
                 return Kept()
 
     def expire(self) -> float | None:

@@ -27,6 +27,7 @@ from sdbox_centre.gateway_wire import (
     encode,
     peer_uid,
 )
+from sdbox_centre.leasereview import SLICE_S
 from sdbox_centre.loop import Loop
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
 
     from sdbox_centre.gateway import Gateway
 
-RECONCILE_S: Final = 10.0  # between looks at every interface and every lease
+RECONCILE_S: Final = 10.0  # between looks at every interface
+REVIEW_S: Final = 30.0  # at every lease, though nothing has changed: dates pass
 PEEK_S: Final = 0.5  # between looks at the files: what is taken away there is out by then
-SLICE_S: Final = 0.02  # of the review, between two waits of as long: half a core at most
 MAX_CLIENTS: Final = 16
 SEND_S: Final = 1.0  # a client that does not read is dropped
 
@@ -66,6 +67,7 @@ class GatewayServer:
         self._clients: dict[socket.socket, int] = {}
         self._peek_s = 0.0  # when files are looked at next
         self._look_s = time.monotonic() + RECONCILE_S
+        self._review_s = time.monotonic() + REVIEW_S
         self._stopping = self._reloading = False
 
     def run(self) -> bool:
@@ -106,8 +108,8 @@ class GatewayServer:
 
     def _turn(self) -> None:
         until_end_s = self._gateway.expire()
-        more = self._gateway.review.go_on(SLICE_S)
-        timeout_s = self._timeout_s(until_end_s, SLICE_S if more else None)
+        more = self._gateway.review.go_on()
+        timeout_s = self._timeout_s(until_end_s, SLICE_S if more else None)  # as long: half a core
         for owner, sock, _ in self._loop.ready(timeout_s):
             if owner is _INTERFACE:
                 raise OSError("an interface died")
@@ -118,17 +120,18 @@ class GatewayServer:
         now_s = time.monotonic()
         if now_s >= self._peek_s:
             self._peek_s = now_s + PEEK_S
-            if self._gateway.review.changed():
-                self._gateway.review.begin()
+            self._gateway.review.look()
         if now_s >= self._look_s:
             self._look_s = now_s + RECONCILE_S
             for project in self._projects():
                 self._gateway.reconcile(project)
+        if now_s >= self._review_s:
+            self._review_s = now_s + REVIEW_S
             self._gateway.review.begin()
 
     def _timeout_s(self, *others: float | None) -> float:
         """How long nothing is to be done, neither here nor elsewhere."""
-        until_s = max(0.0, min(self._look_s, self._peek_s) - time.monotonic())
+        until_s = max(0.0, min(self._look_s, self._peek_s, self._review_s) - time.monotonic())
         return min([until_s, *(other for other in others if other is not None)])
 
     def _accept(self) -> None:

@@ -96,6 +96,10 @@ def api_app(
     """The application over these settings, which believes what staff signed."""
     rules = card_rules(settings_file, settings)
     policy = Policy(version=settings.policy_version, comparisons=settings.comparisons)
+    try:
+        rules.crls(utc_s())
+    except Fault as fault:  # it may come yet: it is looked for at each question
+        log.error("no card will be let in: %s (%s)", fault.code, fault.__cause__)  # noqa: TRY400
     codes = codes_of(settings_file, settings)
     acts = Acts(roster_of(settings_file, settings), utc_s)
     centre = Centre(store, rules, gateway, policy, utc_s, secrets.token_bytes, acts.proven, codes)

@@ -7,6 +7,7 @@ be read, a list is over: nobody can say).
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -15,7 +16,7 @@ from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.tunnel.psk import Offer
 from sdbox_centre import access
-from sdbox_centre.leases import Lease, addresses
+from sdbox_centre.leases import MAX_HOSTS, Lease, addresses
 from sdbox_centre.peers import Peer
 
 if TYPE_CHECKING:
@@ -115,8 +116,8 @@ class Standing:
         except Fault:
             return None
 
-    def stamp(self) -> object:
-        """Another one as soon as lists, boxes or projects are others."""
+    def stamp(self) -> tuple[object, object]:
+        """Another one as soon as lists, or boxes and projects, are others."""
         try:
             lists = self._cards.crls(self._utc_s())
         except Fault:
@@ -127,5 +128,6 @@ class Standing:
             return lists, None
 
 
+@lru_cache(maxsize=3 * MAX_HOSTS)
 def _serial(certificate_der: bytes) -> int:
     return x509.load_der_x509_certificate(certificate_der).serial_number

@@ -142,10 +142,10 @@ class Store:
             self._trusted = False
             raise Away("centre-fault") from error
         except DatabaseError as error:
-            if type(error) is not DatabaseError:  # the database's word on a question of ours
-                raise
+            if type(error) is not DatabaseError and not error.connection_invalidated:
+                raise  # the database's word on a question of ours
             self._trusted = False
-            raise Away("centre-fault") from error  # SQLite's: no database, or a damaged one
+            raise Away("centre-fault") from error  # or SQLite's: no database, a damaged one
 
     def _watched(self, tx: Connection, most_s: float) -> AbstractContextManager[None]:
         if self._overdue is None:

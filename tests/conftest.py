@@ -1,6 +1,7 @@
 """Settings for every test."""
 
 import os
+from collections.abc import Generator
 
 import pytest
 from hypothesis import settings
@@ -30,10 +31,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="the rig needs root"))
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker of xdist tells the first process what its oracles saw."""
+LEAKED = 8  # an exit status of its own: what leaked once is not tried again
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """A worker of xdist tells the first process what its oracles saw; that one, whoever ran it."""
     if (output := getattr(session.config, "workeroutput", None)) is not None:
         output["frames"] = frames.told()
+    yield
+    if frames.RUN.leaked_frames:
+        session.exitstatus = LEAKED
 
 
 @pytest.hookimpl(optionalhook=True)

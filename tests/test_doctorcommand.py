@@ -4,9 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from sdbox_agent import ipc
+from sdbox_agent.daemon import view
 from sdbox_agent.provision.doctor.examine import CHECKS
 from sdbox_agent.provision.doctor.finding import ACTIVATION
+from tests.boxed import OPEN, Box
 from tests.provision.doctor.trees import grow, spoil
 
 
@@ -43,3 +47,36 @@ def test_activation_asks_for_its_own_checks_alone(
     code, out, _ = run("doctor", "--activation", "--json")
     assert code == status
     assert {each["check"] for each in json.loads(out)["checks"]} == ACTIVATION
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (OPEN, ("ok", "", "open")),
+        (
+            replace(OPEN, link=view.LinkView(up=False, since_ms=0, code="centre-slow")),
+            ("warn", "centre-unreachable", "centre-slow"),
+        ),
+        (
+            replace(OPEN, link=view.LinkView(up=False, since_ms=0)),
+            ("warn", "centre-unreachable", "centre-unreachable"),
+        ),
+        (replace(OPEN, link=view.LinkView(up=True, since_ms=0)), ("ok", "", "open")),
+        (replace(OPEN, state="broken"), ("failed", "tunnel-not-down", "broken")),
+        (view.NotTaken(code="not-allowed"), ("skipped", "", "")),
+        (view.Taken(), ("failed", "worker-protocol", "")),
+    ],
+)
+def test_the_running_program_is_asked_how_it_is(
+    run, box: Box, answer: ipc.Message, told: tuple[str, str, str]
+) -> None:
+    box.answers(answer)
+    _, out, _ = run("doctor", "--live", "--json")
+    (found,) = (each for each in json.loads(out)["checks"] if each["check"] == "agent")
+    assert (found["result"], found.get("code", ""), found["detail"]) == told
+
+
+def test_a_program_that_hangs_or_is_gone_is_a_failure(run, box: Box) -> None:
+    box.serve = lambda client: client.close()
+    _, out, _ = run("doctor", "--live", "--json")
+    assert '"code":"agent-unreachable"' in out

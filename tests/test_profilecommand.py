@@ -43,6 +43,20 @@ def test_list_names_every_profile_and_why_a_box_can_t_have_one(run) -> None:
     assert {entry["name"]: entry["refused"] for entry in entries}[FIELD] == ""
 
 
+def test_a_file_that_is_wrong_does_not_hide_the_others(run, box: Paths) -> None:
+    own = box.config / "profiles"
+    own.mkdir()
+    (own / "wrong\x1b[2J.toml").write_text("v = 2\n")
+    code, out, err = run("profile", "list")
+    assert (code, err) == (cli.FAILED, "")
+    assert "wrong?[2J.toml:1: v: " in out
+    assert "\x1b" not in out
+    assert len(out.splitlines()) == len(list(SHIPPED.glob("*.toml"))) + 1
+    code, out, _ = run("profile", "list", "--json")
+    assert code == cli.FAILED
+    assert FIELD in {entry["name"] for entry in json.loads(out)["profiles"]}
+
+
 def test_list_of_nothing_is_nothing(run, tmp_path: Path) -> None:
     assert run("profile", "list", "--profiles", str(tmp_path / "none"))[:2] == (0, "")
 
@@ -91,11 +105,38 @@ def test_check_of_a_file_may_be_of_a_sensor(run) -> None:
     assert (code, "ElanTech" in out) == (0, True)
 
 
+def test_any_name_and_any_file_has_its_error(run, box: Paths, tmp_path: Path) -> None:
+    piece = box.config / "profile.d/50.toml"
+    piece.write_text("")
+    for words, said in (
+        (("show", "a" * 300), "no such profile"),
+        (("check", f"{tmp_path}/{'a' * 300}.toml"), "no such profile"),
+        (("check", str(tmp_path)), "its name ends in .toml"),
+        (("check", "/"), "its name ends in .toml"),
+        (("check", str(piece)), "without a file"),
+        (("install", str(tmp_path / ("a" * 300))), "nothing was changed"),
+    ):
+        code, out, err = run("profile", *words)
+        assert (code, out, said in err) == (cli.FAILED, "", True), err
+
+
+def test_what_a_file_says_of_itself_is_no_command_of_a_terminal(run, tmp_path: Path) -> None:
+    text = (SHIPPED / f"{FIELD}.toml").read_text()
+    path = tmp_path / "a\x1b]0;x.toml"
+    path.write_text('v = 1\n"\\u001b[31mkey" = 1\n')
+    code, _, err = run("profile", "check", str(path))
+    assert (code, "?[31mkey: unknown key" in err, "\x1b" in err) == (cli.FAILED, True, False)
+    for mark in ("\\u009b31m", "\\u202e", "\\u2028"):
+        path.write_text(text.replace('model = "', f'model = "{mark}'))
+        code, out, err = run("profile", "check", str(path))
+        assert (code, out, "model:" in err) == (cli.FAILED, "", True)
+
+
 def test_detect_finds_the_profile_of_the_machine(run, tmp_path: Path) -> None:
     wyse(tmp_path, "04e6:5116", "05ba:0007", "0781:5567")
     code, out, _ = run("profile", "detect")
     assert code == 0
-    assert "this is Dell Inc. Wyse 5070 Thin Client" in out
+    assert "this machine: Dell Inc. Wyse 5070 Thin Client" in out
     assert f"{FIELD}: fits" in out
     assert "not let in by it: 0781:5567" in out
     assert "virtual" not in out
@@ -108,7 +149,7 @@ def test_detect_says_what_is_missing_and_fails(run, tmp_path: Path) -> None:
     wyse(tmp_path, "04e6:5116", "05ba:000a")
     code, out, _ = run("profile", "detect")
     assert code == cli.FAILED
-    assert "wyse-5070-scr3310-u4500: the sensor's resolution is not known" in out
+    assert "wyse-5070-scr3310-u4500: the sensor’s resolution is not known" in out  # noqa: RUF001
     assert f"{FIELD}: its sensor is not plugged in" in out
 
 
@@ -121,6 +162,23 @@ def test_detect_tells_what_the_board_has_otherwise(run, tmp_path: Path) -> None:
     assert "nothing is plugged in" in out
     assert "raspberry-pi-4-scr3310-u4000: its reader is not plugged in" in out
     assert "the kernel sees one" in out
+
+
+def test_in_french_too(run, box: Paths, tmp_path: Path) -> None:
+    """All but `file:line: reason`, which is for whoever edits the file, as a compiler's."""
+    french = ("--language", "fr")
+    lines = run("profile", "list", *french)[1]
+    assert "seulement au banc d’essai" in lines  # noqa: RUF001
+    assert "la résolution du capteur est inconnue" in lines
+    assert "cette machine: une machine sans nom" in run("profile", "detect", *french)[1]
+    wyse(tmp_path, "04e6:5116", "0781:5567")
+    told = run("profile", "detect", *french)[1]
+    assert f"{FIELD}: son capteur n’est pas branché" in told  # noqa: RUF001
+    put(tmp_path, "firmware/devicetree/base/compatible", b"raspberrypi,4-model-b\0")
+    put(tmp_path, "class/tpm/tpm0/tpm_version_major", "2\n")
+    assert "qu’il n’y a pas de TPM, le noyau en voit un" in run("profile", "detect", *french)[1]  # noqa: RUF001
+    out = run("profile", "install", str(newer(tmp_path / "new", 2)), *french)[1]
+    assert out == "profils, version 2; l’agent les prendra à son prochain démarrage\n"  # noqa: RUF001
 
 
 def test_a_machine_of_nobodys_has_the_nearest_named(run) -> None:
@@ -157,6 +215,33 @@ def test_a_set_that_this_box_could_not_run_from_is_refused(run, box: Paths, tmp_
     assert run("profile", "check")[0] == 0
     (box.config / "box.toml").unlink()
     assert run("profile", "install", str(bad))[0] == 0, "no box yet: nothing that could not run"
+
+
+def test_a_set_must_hold_what_this_box_needs_once_the_one_before_is_gone(
+    run, box: Paths, tmp_path: Path
+) -> None:
+    """What only the installed set has goes with it; what the program has stays."""
+    (box.config / "box.toml").write_text(
+        'v = 1\nbox = "b"\nprofile = "own"\n[centre]\nhost = "centre.test"\n'
+    )
+    first = newer(tmp_path / "first", 2)
+    text = (SHIPPED / f"{FIELD}.toml").read_text().replace(FIELD, "own", 1)
+    (first / "own.toml").write_text(text)
+    assert run("profile", "install", str(first))[0] == 0
+    assert run("profile", "check")[0] == 0
+    code, _, err = run("profile", "install", str(newer(tmp_path / "second", 3)))
+    assert (code, "no such profile" in err) == (cli.FAILED, True)
+    assert run("profile", "revert")[0] == cli.FAILED, "nor has the program's own set that profile"
+    assert run("profile", "check")[0] == 0
+
+
+def test_a_set_need_not_hold_what_the_programs_own_does(run, box: Paths, tmp_path: Path) -> None:
+    new = newer(tmp_path / "new", 2)
+    (new / f"{FIELD}.toml").unlink()
+    assert run("profile", "install", str(new))[0] == 0
+    assert run("profile", "check")[0] == 0
+    code, out, _ = run("profile", "revert", "--json")
+    assert (code, json.loads(out)) == (0, {"version": int((SHIPPED / "VERSION").read_text())})
 
 
 def test_what_can_t_be_written_is_told_and_nothing_has_changed(run, tmp_path: Path) -> None:

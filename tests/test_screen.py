@@ -6,11 +6,12 @@ from typing import get_args
 
 import pytest
 
-from sdbox_agent import boxcommand, errors, screen
+from sdbox_agent import boxcommand, errors, profilecommand, screen
 from sdbox_agent.console import page
 from sdbox_agent.daemon import view
 from sdbox_agent.fingertool import text
 from sdbox_agent.pki import path
+from sdbox_agent.profile import detect, field
 from sdbox_agent.provision import cardtext
 from sdbox_agent.session import states as at
 
@@ -31,6 +32,7 @@ def test_every_state_and_detail_has_words_and_no_other_name() -> None:
         "network",
         "doctor",
         "renewal",
+        "profile",
     }
     assert set(screen.table()["state"]) == STATES
     assert set(screen.table()["detail"]) == DETAILS
@@ -41,6 +43,10 @@ def test_every_state_and_detail_has_words_and_no_other_name() -> None:
         said = set(re.findall(r"[\"']([a-z-]+)[\"']", source))
         names = {re.sub("^(link|tunnel)-", "", name) for name in screen.table()[kind]}
         assert names <= said
+    sources = "".join(
+        Path(module.__file__).read_text("utf-8") for module in (profilecommand, detect, field)
+    )
+    assert set(screen.table()["profile"]) <= set(re.findall(r"[\"']([a-z-]+)[\"']", sources))
 
 
 @pytest.mark.parametrize("language", errors.LANGUAGES)

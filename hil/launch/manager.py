@@ -196,25 +196,25 @@ class Manager:
     def _spawn(self, running: Running, passed: list[tuple[str, int]]) -> None:
         service = running.service
         user = service.user or "root"
-        uid = self._users[user]
         for path, mode in service.directories:
             self._directory(path, mode, user, user)
-        environment = _ENVIRONMENT | service.environment
-        environment |= {"NOTIFY_SOCKET": str(self.root / "run/notify")}
-        environment["LISTEN_FDNAMES"] = ":".join(name for name, _ in passed)
+        names = ":".join(name for name, _ in passed)
+        told = {"NOTIFY_SOCKET": str(self.root / "run/notify"), "LISTEN_FDNAMES": names}
+        environment = _ENVIRONMENT | service.environment | told
         if service.watchdog_s:
             environment["WATCHDOG_USEC"] = str(int(service.watchdog_s * 1e6))
         environment |= self._spec.environment.get(service.name, {})
         process = Process(
             Unit(
                 argv=self._argv(service, service.start[0]),
-                uid=uid,
+                uid=self._users[user],
                 gid=self._users[service.group or user],
                 capabilities=service.capabilities,
                 listen=[descriptor for _, descriptor in passed],
                 binds={Path(seen): self._place(lies) for seen, lies in service.binds.items()},
                 tun=service.tun,
                 lock_memory=service.lock_memory,
+                realtime=service.realtime,
                 private_network=service.private_network,
                 environment=environment,
                 output=self.root / "log" / f"{service.name}.log",

@@ -67,6 +67,7 @@ class Service:
     private_network: bool
     tun: bool
     lock_memory: bool  # LimitMEMLOCK=infinity
+    realtime: int | None  # round-robin at this priority; none of its children is
     binds: dict[str, str] = field(default_factory=dict)  # seen at -> lies at
     environment: dict[str, str] = field(default_factory=dict)
     directories: tuple[tuple[str, int], ...] = ()  # path, mode: state and runtime
@@ -119,6 +120,10 @@ def service(path: Path) -> Service:
     binds = (pair.split(":") for pair in " ".join(values.all("BindPaths")).split())
     values.all("Sockets")
     allowed = " ".join(values.peek("DeviceAllow"))
+    policy = values.one("CPUSchedulingPolicy", "other")
+    kept = policy != "other" and values.one("CPUSchedulingResetOnFork", "no") != "yes"
+    if policy not in {"other", "rr"} or kept:
+        raise UnitError(f"{path.name}: a way of scheduling that is not played")
     return values.rest_known(
         Service(
             name=path.stem,
@@ -133,6 +138,7 @@ def service(path: Path) -> Service:
             private_network=values.one("PrivateNetwork", "no") == "yes",
             tun="/dev/net/tun" in allowed,
             lock_memory=values.one("LimitMEMLOCK", "") == "infinity",
+            realtime=int(values.one("CPUSchedulingPriority", "1")) if policy == "rr" else None,
             binds={seen: lies for lies, seen in binds},
             environment=dict(
                 word.split("=", 1)

@@ -50,6 +50,7 @@ class Unit:
     listen: Sequence[int] = ()  # descriptors it gets from 3 on, told by LISTEN_FDS
     binds: Mapping[Path, Path] = field(default_factory=dict)  # seen at -> lies at
     lock_memory: bool = False  # as much as it likes (RLIMIT_MEMLOCK)
+    realtime: int | None = None  # round-robin at this priority, but for its threads and children
     tun: bool = False  # /dev/net/tun as udev leaves it on a box: for everybody
     environment: Mapping[str, str] = field(default_factory=dict)
     output: Path | None = None  # stdout and stderr; the rig's own when None
@@ -118,6 +119,10 @@ def _become_unit(unit: Unit, parent: int, told: int) -> None:
             unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
             with contextlib.suppress(ValueError):  # a container may refuse even root
                 resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)
+        if unit.realtime is not None:
+            policy, priority = os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(unit.realtime)
+            with contextlib.suppress(PermissionError):  # as above
+                os.sched_setscheduler(0, policy, priority)
         if unit.uid is not None:
             linux.become(unit.uid, unit.uid if unit.gid is None else unit.gid, unit.capabilities)
         linux.prctl(linux.PR_SET_PDEATHSIG, unit.last_signal)  # after the user: that clears it

@@ -51,7 +51,7 @@ def run(image: Image, command: Sequence[str], within_s: float) -> Result:
     """
     with contextlib.ExitStack() as stack:
         room = scratch.made("vm")
-        stack.callback(shutil.rmtree, room)
+        stack.callback(scratch.removed, room)
         code, result = room / "code.ext4", room / "result"
         _code_disk(room / "code", command, code)
         result.touch()

@@ -63,7 +63,7 @@ class Console:
             self._hear()
         if self._tty in readable:
             self._typed()
-        else:
+        elif not readable:
             self._begun = b""  # nobody is that slow: it was the key Escape
         self._is_it_there()
 

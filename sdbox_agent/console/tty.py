@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 READ_BYTES: Final = 256
 _FALLBACK: Final = (80, 24)  # of a line that says no size: a serial one
+_MOST: Final = (1000, 500)  # a size is 16 bits each, and nobody draws 4 GB
 _UTF8: Final = re.compile(r"utf-?8", re.IGNORECASE)
 _IFLAG, _LFLAG, _CC = 0, 3, 6  # of termios.tcgetattr
 
@@ -52,6 +53,7 @@ class Tty:
             raise Ended from None
         if not columns or not rows:
             columns, rows = _FALLBACK
+        columns, rows = min(columns, _MOST[0]), min(rows, _MOST[1])
         return Terminal(columns, rows, self._commands, self._unicode)
 
     def begin(self) -> None:

@@ -45,7 +45,10 @@ class CardSide:
         trust: Trust,
         identity: BoxIdentity,
         received: Received,
+        takes: Callable[[str], bool],
     ) -> None:
+        """`takes`: whether a reader, by its PC/SC name, is one of this box's."""
+        self._takes = takes
         self._received = received
         self._context = context
         self._calls = calls
@@ -173,9 +176,13 @@ class CardSide:
         self.link.send(ipc.CloseCard(n=n))
 
     def _moved(self, message: ipc.Inserted | ipc.Removed | ipc.ReadersChanged) -> None:
+        """Another's reader is none, and what lies in it no card."""
         if isinstance(message, ipc.ReadersChanged):
-            self.readers = len(message.readers)
+            ours = tuple(filter(self._takes, message.readers))
+            message, self.readers = msgspec.structs.replace(message, readers=ours), len(ours)
         match message:
+            case ipc.Inserted() if not self._takes(message.reader):
+                pass
             case ipc.Inserted():
                 insertion = self._readers.inserted(message.reader, message.insertion)
                 if insertion is not None:

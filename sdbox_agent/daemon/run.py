@@ -8,6 +8,7 @@ import secrets
 import signal
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent import errors, hardening, ipc, notify
@@ -32,6 +33,7 @@ from sdbox_agent.daemon.shell import Shell
 from sdbox_agent.daemon.trust import Trust
 from sdbox_agent.daemon.tunnel_side import TunnelSide
 from sdbox_agent.errors import Fault
+from sdbox_agent.profile import field
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
 from sdbox_agent.session.policy import Policy
@@ -137,7 +139,8 @@ class _Core:
             publish=Published(paths.crls).put,
         )
         received = Received(outbox, context)
-        self._card = CardSide(context, self._calls, trust, configured.identity, received)
+        takes = partial(field.takes, configured.profile.reader.names)
+        self._card = CardSide(context, self._calls, trust, configured.identity, received, takes)
         self._centre = CentreSide(context, self._calls, attempts, boot_counter, received)
         self._finger = FingerSide(
             context,

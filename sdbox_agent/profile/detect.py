@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What of one profile is there. `differs`: what the machine has otherwise, in words."""
+    """What of one profile is there. `differs`: what the machine has otherwise."""
 
     profile: str
     board: bool
     reader: tuple[str, ...]  # USB ids that are plugged in
     sensor: tuple[str, ...]
     usable: bool  # the sensor's resolution is known
-    differs: tuple[str, ...]
+    differs: tuple[str, ...]  # names of screen.toml's [profile]
     foreign: tuple[str, ...]  # USB ids that the profile does not let in
 
     @property
@@ -69,10 +69,10 @@ def _differences(profile: Profile, machine: Machine) -> Iterator[str]:
     """Only of what the profile says: of the rest nothing is expected."""
     wanted = profile.tpm.version
     if wanted == "2.0" and not machine.tpm:
-        yield "the profile says TPM 2.0, the kernel sees none: is it off in the firmware?"
+        yield "tpm-missing"
     if wanted == "none" and machine.tpm:
-        yield "the profile says no TPM, the kernel sees one: the profile can be mended"
+        yield "tpm-there"
     if profile.clock.battery and not machine.clock:
-        yield "the profile says a clock with a battery, the kernel sees none"
+        yield "clock-missing"
     if profile.panel.screen and not machine.screen:
-        yield "the profile says a screen, none is connected"
+        yield "screen-missing"

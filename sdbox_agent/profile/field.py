@@ -60,20 +60,32 @@ _WITH_ANTENNA: Final = {
 WITH_ANTENNA: Final = frozenset(
     f"{vendor}:{product}" for vendor, row in _WITH_ANTENNA.items() for product in row.split()
 )
-_RIG: Final = "only in the rig; take a profile of real hardware"
-_CONTACT: Final = "works at a distance; take a reader with a contact slot and nothing else"
+
+# As pcscd names a reader, "model [interface] (serial number) 00 00": what may look like anything.
+_SERIAL: Final = re.compile(r"\([^)]*\)")
+
+
+def takes(names: tuple[str, ...], reader: str) -> bool:
+    """Does a card in that PC/SC reader count? One that the profile names, and none at a distance.
+
+    However short the beginnings are that the profile gives.
+    """
+    return reader.startswith(names) and not AT_A_DISTANCE.search(_SERIAL.sub("", reader))
 
 
 def objections(profile: Profile, sensor: Sensor) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Why a box in the field must not have this profile: where it says so, and what to do."""
+    """Why a box in the field must not have this profile: where it says so, and the reason's name.
+
+    Names are of screen.toml's [profile], where each says what to do, too.
+    """
     names = [name.strip().lower() for name in profile.reader.names]
     if any(VPCD in name or VPCD.startswith(name) or "vpcd" in name for name in names):
-        yield ("reader", "names"), f"vpcd, a reader that anybody on the network can fill: {_RIG}"
+        yield ("reader", "names"), "vpcd"
     if any(AT_A_DISTANCE.search(name) for name in profile.reader.names):
-        yield ("reader", "names"), _CONTACT
+        yield ("reader", "names"), "at-a-distance"
     if WITH_ANTENNA.intersection(profile.reader.usb):
-        yield ("reader", "usb"), _CONTACT
+        yield ("reader", "usb"), "at-a-distance"
     if sensor.driver.startswith(VIRTUAL_DRIVER):
-        yield ("sensor",), f"a virtual sensor: {_RIG}"
+        yield ("sensor",), "virtual-sensor"
     if profile.card.test_issuers:
-        yield ("card", "test_issuers"), f"cards of authorities that issue for tests: {_RIG}"
+        yield ("card", "test_issuers"), "test-issuers"

@@ -5,13 +5,15 @@ A key that is left out is *not known*; nothing here has a guess for a default. P
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
 UsbId = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")]
-Label = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
-Fact = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+# Printed on terminals: no control character, line separator, or mark that turns the writing.
+ONE_LINE: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*\Z"
+Label = Annotated[str, Meta(min_length=1, max_length=100, pattern=ONE_LINE)]
+Fact = Annotated[str, Meta(min_length=1, max_length=300, pattern=ONE_LINE)]
 Facts = Annotated[tuple[Fact, ...], Meta(max_length=8)]
 # Devicetree Specification v0.4 section 2.3.1: "manufacturer,model"
 Compatible = Annotated[

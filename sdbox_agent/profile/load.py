@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from sdbox_agent import screen
 from sdbox_agent.profile import field, layers, schema, sets
 from sdbox_agent.profile.layers import Layer, Layered, LayerRefused
 from sdbox_agent.profile.schema import Kind, Profile, Sensor
@@ -41,13 +43,14 @@ class Whole:
         return self.layered.profile
 
 
-def shelves(paths: Paths, shipped: Path) -> tuple[Path, ...]:
+def shelves(paths: Paths, shipped: Path, installed: Path | None = None) -> tuple[Path, ...]:
     """Where profiles, kinds and sensors are looked for: the first that has one counts.
 
-    The operator's own; then the set that was installed and the one that came with the program, the
-    newer first.
+    The operator's own; then the set that was installed (or `installed`, before it is) and the one
+    that came with the program, the newer first.
     """
-    return (paths.config / "profiles", *sets.newest_first(paths.profile_set, shipped))
+    both = sets.newest_first(installed or paths.profile_set, shipped)
+    return (paths.config / "profiles", *both)
 
 
 def drop_ins(paths: Paths) -> tuple[Path, ...]:
@@ -87,20 +90,28 @@ def is_marked(mark: Path) -> bool:
     return True
 
 
-def whole(name: str, paths: Paths, shipped: Path, *, rig: bool | None = None) -> Whole:
+def whole(
+    name: str,
+    paths: Paths,
+    shipped: Path,
+    *,
+    rig: bool | None = None,
+    installed: Path | None = None,
+) -> Whole:
     """Profile `name` as this box has it: drop-ins laid over, all it names read, fit for the field.
 
-    `rig`: else what `is_rig` says. Raises FileRefused("profile-invalid").
+    `rig`: else what `is_rig` says; `installed`: as in `shelves`. Raises
+    FileRefused("profile-invalid").
     """
-    directories = shelves(paths, shipped)
+    directories = shelves(paths, shipped, installed)
     layered = _layered(name, directories, drop_ins(paths))
     profile = layered.profile
     found = Whole(layered, load_kinds(profile, directories), load_sensor(profile, directories))
     allowed = is_rig(paths) if rig is None else rig
-    for keys, reason in () if allowed else field.objections(profile, found.sensor):
+    for keys, why in () if allowed else field.objections(profile, found.sensor):
         origin = layered.origin(keys)
-        why = f"{'.'.join(keys)}: {reason}"
-        raise FileRefused("profile-invalid", origin.file, origin.line, why)
+        reason = f"{'.'.join(keys)}: {screen.words('profile', why, 'en')}"
+        raise FileRefused("profile-invalid", origin.file, origin.line, reason)
     return found
 
 
@@ -144,6 +155,11 @@ def check(path: Path, directories: Sequence[Path]) -> Profile | Kind | Sensor:
     `directories`: where things lie that are not beside it. Raises FileRefused("profile-invalid").
     """
     here = path.absolute().parent
+    if path.suffix != ".toml":
+        raise FileRefused("profile-invalid", str(path), 0, "no profile: its name ends in .toml")
+    if here.name == "profile.d":
+        reason = "a piece of a profile: `profile check` without a file reads it with the rest"
+        raise FileRefused("profile-invalid", str(path), 0, reason)
     if here.name == "cards":
         return _named(path.stem, (here,), schema.parse_kind)
     if here.name == "sensors":
@@ -168,7 +184,7 @@ def names(directories: Sequence[Path]) -> tuple[str, ...]:
 
 def _layered(name: str, directories: Sequence[Path], over: Sequence[Path]) -> Layered:
     load_profile(name, directories)  # it must hold, and name itself so, with nothing laid over it
-    base = next(path for d in directories if (path := d / f"{name}.toml").exists())
+    base = next(path for d in directories if os.path.lexists(path := d / f"{name}.toml"))
     files = [Layer(str(path), _load(path, "profile-invalid", bytes)) for path in (base, *over)]
     try:
         return layers.parse(files)
@@ -179,7 +195,7 @@ def _layered(name: str, directories: Sequence[Path], over: Sequence[Path]) -> La
 def _named(name: str, directories: Sequence[Path], parse: Callable[[bytes], N]) -> N:
     for directory in directories:
         path = directory / f"{name}.toml"
-        if path.is_symlink() or path.exists():
+        if os.path.lexists(path):
             found = _load(path, "profile-invalid", parse)
             if found.name != name:
                 raise FileRefused("profile-invalid", str(path), 0, "name: not the file's name")
@@ -194,5 +210,7 @@ def _load(path: Path, code: str, parse: Callable[[bytes], T]) -> T:
         raise FileRefused(code, str(path), error.line, error.reason) from None
     except FileRefused as error:
         raise FileRefused(code, error.file, error.line, error.reason) from None
+    except FileNotFoundError:
+        raise FileRefused(code, str(path), 0, "not there") from None
     except OSError:
         raise FileRefused(code, str(path), 0, "can't be read") from None

@@ -32,8 +32,8 @@ class Machine:
 
     @property
     def name(self) -> str:
-        """For people."""
-        return self.model or f"{self.vendor} {self.product}".strip() or "a machine without a name"
+        """For people; empty if it has none."""
+        return self.model or f"{self.vendor} {self.product}".strip()
 
 
 def look(root: Path) -> Machine:

@@ -8,7 +8,9 @@ installed set is a whole one that was checked, and the one before it is kept to 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import os
 import re
 import shutil
@@ -73,33 +75,57 @@ def check(directory: Path) -> int:
 def install(new: Path, installed: Path, shipped: Path, fits: Callable[[Path], None]) -> int:
     """Take the set in `new`; its version. What was installed stays beside it as `.last`.
 
-    `fits` raises if this box could not run from the directory it is given. Raises
-    FileRefused("profile-invalid"), OSError; then nothing has changed.
+    `fits` raises if this box could not run with the directory it is given as the installed set.
+    Raises FileRefused("profile-invalid"), OSError; then nothing has changed.
     """
-    held = max(version(installed), version(shipped))
     coming = _beside(installed, "new")
-    shutil.rmtree(coming, ignore_errors=True)
-    try:
-        _copy(new, coming)
-        number = check(coming)
-        _is_newer(new, number, held)
-        fits(coming)
-        _swap(coming, installed)
-    except FileRefused as error:  # by the name that the operator gave
-        file = error.file.replace(str(coming), str(new))
-        raise FileRefused(error.code, file, error.line, error.reason) from None
-    finally:
-        shutil.rmtree(coming, ignore_errors=True)  # it is there only if it was not taken
+    with _alone(installed):
+        held = max(version(installed), version(shipped))
+        shutil.rmtree(coming, ignore_errors=True)
+        try:
+            _copy(new, coming)
+            number = check(coming)
+            _is_newer(new, number, held)
+            fits(coming)
+            _swap(coming, installed)
+        except FileRefused as error:  # by the name that the operator gave
+            file = error.file.replace(str(coming), str(new))
+            raise FileRefused(error.code, file, error.line, error.reason) from None
+        finally:
+            shutil.rmtree(coming, ignore_errors=True)  # it is there only if it was not taken
     return number
 
 
-def revert(installed: Path) -> int:
-    """Go back to the set that was there before; its version. Raises FileRefused, OSError."""
+def revert(installed: Path, fits: Callable[[Path], None]) -> int:
+    """Go back to the set before, whose version this is; 0: to none but the program's own.
+
+    `fits` as in `install`. Raises FileRefused, OSError; then nothing has changed.
+    """
     last = _beside(installed, "last")
-    number = check(last)
-    _exchange(last, installed)
-    _sync(installed.parent)
+    with _alone(installed):
+        if not last.exists() and not installed.exists():
+            reason = "no set was installed: there is none before it"
+            raise FileRefused("profile-invalid", str(installed), 0, reason)
+        number = check(last) if last.exists() else 0
+        fits(last)
+        _change_places(last, installed)
+        _sync(installed.parent)
     return number
+
+
+@contextlib.contextmanager
+def _alone(installed: Path) -> Iterator[None]:
+    """Of two at a time, one would take what the other is still writing. Raises FileRefused."""
+    descriptor = os.open(installed.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            reason = "another is being installed at this moment"
+            raise FileRefused("profile-invalid", str(installed), 0, reason) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_newer(new: Path, number: int, held: int) -> None:
@@ -110,13 +136,13 @@ def _is_newer(new: Path, number: int, held: int) -> None:
 
 def _swap(coming: Path, installed: Path) -> None:
     """`coming` becomes `installed`, and what that was, `.last`. What is installed is never away."""
-    if installed.exists():
-        last = _beside(installed, "last")
-        shutil.rmtree(last, ignore_errors=True)
-        coming.rename(last)
-        _exchange(last, installed)
-    else:
-        coming.rename(installed)
+    last = _beside(installed, "last")
+    _change_places(coming, last)  # there it waits; what was the set before is in its place
+    try:
+        _change_places(last, installed)
+    except OSError:
+        _change_places(coming, last)
+        raise
     _sync(installed.parent)
 
 
@@ -175,6 +201,16 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _change_places(one: Path, other: Path) -> None:
+    """In one step, whichever of them is there. Raises OSError."""
+    if one.exists() and other.exists():
+        _exchange(one, other)
+    elif one.exists():
+        one.rename(other)
+    else:
+        other.rename(one)
 
 
 def _exchange(one: Path, other: Path) -> None:

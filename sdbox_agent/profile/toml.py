@@ -16,6 +16,8 @@ from msgspec import Struct
 from sdbox_agent.profile import words
 
 MAX_BYTES: Final = 64 * 1024
+# tomllib keeps the square of a dotted key's length: of 32,000 parts, 4 GB. Nothing here has five.
+MAX_DOTS: Final = 128  # in a line, those in its values too
 
 T = TypeVar("T", bound=Struct)
 _WHERE: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$[^`]*|key[^`]*)`)?$", re.DOTALL)
@@ -57,6 +59,9 @@ def read(data: bytes) -> tuple[dict[str, object], str]:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise TomlRefused(data[: error.start].count(b"\n") + 1, "not UTF-8") from None
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > MAX_DOTS:
+            raise TomlRefused(number, f"more than {MAX_DOTS} dots; write it on several lines")
     try:
         return tomllib.loads(text), text
     except tomllib.TOMLDecodeError as error:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import NODEFAULT, Struct, inspect
 
+from sdbox_agent.profile import hardware
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,7 +21,7 @@ PATTERNS: Final[dict[str, str]] = {
     r"^[a-z0-9][a-z0-9.-]{0,63}\Z": "a name: small letters, digits, dots, dashes, at most 64",
     r"^[a-z0-9][a-z0-9-]{0,39}\Z": "a name: small letters, digits, dashes, at most 40",
     r"^[0-9a-f]{4}:[0-9a-f]{4}\Z": 'a USB id as lsusb shows it, "vvvv:pppp" in small letters',
-    r"^[^\x00-\x1f\x7f]*\Z": "a text of one line",
+    hardware.ONE_LINE: "a text of one line",
     r"^[a-z0-9_]{1,40}\Z": "the id of a driver of libfprint",
     r"^[a-z0-9][a-z0-9.+_-]*,[a-z0-9][a-z0-9.+_-]*\Z": 'maker and model, "maker,model"',
     r"^([0-9A-F]{2}){5,16}\Z": "5 to 16 bytes in capital hex",

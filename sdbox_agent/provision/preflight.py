@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import io
 import ipaddress
 import json
 import os
@@ -162,11 +163,20 @@ class Probes:
 
 
 def endpoint(text: str) -> Endpoint:
-    """HOST:PORT, [IPV6]:PORT."""
-    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})", text)
+    """HOST:PORT, [IPV6]:PORT; a name as RFC 1035 has it, section 2.3.4."""
+    match = re.fullmatch(
+        r"(?:\[([0-9a-fA-F:.]+)\]|((?:[\w-]{1,63}\.)*[\w-]{1,63}\.?)):([0-9]{1,5})", text, re.ASCII
+    )
     if not match or not 0 < int(match[3]) < 65536:
         raise Unreadable("not HOST:PORT")
+    if not _is_address(match[1]) if match[1] else len(match[2]) > 253:
+        raise Unreadable("no such host")
     return Endpoint(match[1] or match[2], int(match[3]))
+
+
+def time_server(text: str) -> Endpoint:
+    """ADDRESS, of either kind; the port is NTP's (RFC 5905, section 7.2)."""
+    return endpoint(f"[{text}]:123" if ":" in text else f"{text}:123")
 
 
 def ntp_times(reply: bytes, nonce: bytes) -> tuple[float, float]:
@@ -456,7 +466,10 @@ def _udp(at: Endpoint, wait_s: float) -> socket.socket:
 
 
 def _no_password(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", url)
+    """What stands before the last @ goes, whatever it holds, with a scheme before it or none."""
+    scheme = (re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", url) or [""])[0]
+    shown = scheme + url[len(scheme) :].rpartition("@")[2]
+    return "".join(char if char.isprintable() else "?" for char in shown)
 
 
 # -- the form --------------------------------------------------------------------------------------
@@ -518,7 +531,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--carrier", type=endpoint, metavar="ADDRESS:PORT", help="TCP 443")
     parser.add_argument("--carrier-sha256", type=sha256, help="of its certificate, hexadecimal")
     parser.add_argument("--proxy", type=endpoint, metavar="ADDRESS:PORT")
-    parser.add_argument("--time-server", type=lambda text: endpoint(f"{text}:123"), action="append")
+    parser.add_argument("--time-server", type=time_server, action="append")
     parser.add_argument("--nowhere", type=endpoint, default=NOWHERE, help="an address nobody has")
     parser.add_argument("--language", choices=("fr", "en", "both"), default="both")
     parser.add_argument("--json", action="store_true", help="for programs")
@@ -538,8 +551,20 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Measure, and print the form."""
     options = _options(arguments)
-    if options.answer is not None:
-        answer(options.answer)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a host's terminal may not know our apostrophes
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        if options.answer is not None:
+            answer(options.answer)
+        return _measure(options)
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:  # of the centre's end alone: a probe tells its own
+        sys.stderr.write(f"{options.answer or ''} {error.strerror}\n".lstrip())
+        return 2
+
+
+def _measure(options: argparse.Namespace) -> int:
     probes = Probes(options, time.time)  # noqa: TID251  a door
     rows = [row for probe in ALL for row in probe(probes)]
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())

@@ -11,6 +11,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
+from sdbox_agent import screen
 from sdbox_agent.errors import Fault
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ class FileRefused(Fault):
 
     @property
     def diagnosis(self) -> str:
-        """`file:line: reason`, the form editors understand."""
-        return (
-            f"{self.file}:{self.line}: {self.reason}"
-            if self.line
-            else f"{self.file}: {self.reason}"
-        )
+        """`file:line: reason`, the form editors understand; on one line, and no command in it.
+
+        Names of files and keys are of whoever wrote them, and a terminal may read this.
+        """
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return screen.printable(f"{where}: {self.reason}")
 
 
 def read(path: Path, *, private: bool = False) -> bytes:

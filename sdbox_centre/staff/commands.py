@@ -165,12 +165,22 @@ def _enrol(at: Station, o: Namespace, sealed: bytes | None, **said: Any) -> None
 def project_add(at: Station, o: Namespace) -> None:
     """A project, not yet open; levels with commas."""
     said = _given(o, _PROJECT)
-    at.act(at.office.draft(payload.Project, o.motive, project=o.project, state="pending", **said))
+    made = at.office.draft(payload.Project, o.motive, project=o.project, state="pending", **said)
+    at.act(_with_days(made))
 
 
 def project_set(at: Station, o: Namespace) -> None:
     """What else is true of it from now on; a weaker policy: two people."""
-    at.act(at.office.change(payload.Project, o.motive, project=o.project, **_given(o, _PROJECT)))
+    said = _given(o, _PROJECT)
+    at.act(_with_days(at.office.change(payload.Project, o.motive, project=o.project, **said)))
+
+
+def _with_days(project: payload.Project) -> payload.Project:
+    """Raises ValueError for a contract without a day; nobody could come in, and nobody knew why."""
+    from_s, until_s = project.contract_from_s, project.contract_until_s
+    if from_s is not None and until_s is not None and from_s >= until_s:
+        raise ValueError("the contract would end before it begins")
+    return project
 
 
 def project_state(state: str) -> Verb:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sdbox_agent.errors import Fault, Refused
@@ -16,13 +17,15 @@ from sdbox_centre.staff import payload
 from sdbox_centre.staff.ledger import Ledger, claimed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from sdbox_centre.staff.payload import Act
     from sdbox_centre.staff.roster import RosterSource
 
 log = logging.getLogger("sdbox.gateway")
+
+
+Newest = Callable[[str], "Act | None"]  # by subject
 
 
 class KeptActs:
@@ -43,24 +46,31 @@ class KeptActs:
             raise Fault("state-damaged") from None
         self._ledger: Ledger | None = None
 
-    def keep(self, statement: bytes) -> None:
-        """Verify and write down an act; one that is here already is.
+    def keep(self, statement: bytes) -> str:
+        """Verify and write down an act; one that is here already is. Its subject.
 
         Raises Refused as `Ledger.check_new`; Fault: disk-failed, config-invalid, crl-*.
         """
-        if payload.id_of(claimed(statement)) in self._ids:
-            return
+        act = claimed(statement)
+        if payload.id_of(act) in self._ids:
+            return act.subject
         ledger = self._current()
         signed = ledger.check_new(statement, self.utc_s())
         self._write(statement + b"\n")
         self._lines.append(statement)
         self._ids.add(signed.id)
         ledger.take(signed)
+        return act.subject
 
-    def newest(self, subject: str) -> Act | None:
-        """The newest act on it. Raises Fault: config-invalid, crl-*."""
-        signed = self._current().newest(subject)
-        return None if signed is None else signed.act
+    def newest(self) -> Newest:
+        """The newest act on a subject, all of one moment. Raises Fault: config-invalid, crl-*."""
+        ledger = self._current()
+
+        def newest(subject: str) -> Act | None:
+            signed = ledger.newest(subject)
+            return None if signed is None else signed.act
+
+        return newest
 
     def stamp(self) -> object:
         """Another one as soon as anything may be otherwise. Raises as `newest`."""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from sdbox_agent import cli, errors, screen
 from sdbox_agent.centre import wire
 from sdbox_agent.console import run, scene, tty
+from sdbox_agent.console.drawing import Terminal
 from sdbox_agent.console.run import Console
 from sdbox_agent.daemon import view
 from sdbox_agent.daemon.local import LocalSocket
@@ -286,3 +288,40 @@ def test_without_a_terminal_the_command_says_so(
         monkeypatch.setattr(sys, "stdin", nothing)
         assert cli.main(["--root", str(tmp_path), "watch", "--console"]) == cli.FAILED
     assert "no terminal" in capsys.readouterr().err
+
+
+def test_a_word_of_the_box_in_the_middle_of_a_key_does_not_end_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of Page Up, ESC [ 5 ~, no 5 is left: it would point at a project."""
+    project = view.Project(n=1, project="p", label="P")
+    shown = view.View(n=1, state="choosing", mono_ms=1, projects=(project,) * 9)
+
+    class Keyboard:
+        terminal = Terminal(80, 24, commands=True, unicode=True)
+        pieces = [b"\x1b[", b"5~", b"\x1b[", b"5"]  # noqa: RUF012
+
+        def keys(self) -> bytes:
+            return self.pieces.pop(0)
+
+        def show(self, *_: object) -> None:
+            pass
+
+        forget = show
+
+    class Talking:
+        def receive(self) -> view.View:
+            return shown
+
+    keyboard, box = Keyboard(), Talking()
+    one = Console(keyboard, Path("/nowhere"), "en")
+    one._box, one._heard_s = box, time.monotonic()
+    turns = [[box], [keyboard], [box], [keyboard]]
+    monkeypatch.setattr(run.select, "select", lambda *_: (turns.pop(0), [], []))
+    while turns:
+        one._turn()
+    assert (one._scene.typed, one._scene.row) == ("", None)
+    turns = [[keyboard], [], [keyboard]]  # Escape by itself, and later a 5
+    while turns:
+        one._turn()
+    assert (one._scene.typed, one._scene.row) == ("5", 4)

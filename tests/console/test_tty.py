@@ -65,6 +65,8 @@ def test_what_it_understands_is_read_from_its_name_and_locale(
         assert terminal.terminal == Terminal(50, 12, commands, unicode)
         one.resize(0, 0)
         assert (terminal.terminal.columns, terminal.terminal.rows) == (80, 24)
+        termios.tcsetwinsize(one.slave, (65535, 65535))
+        assert (terminal.terminal.columns, terminal.terminal.rows) == (1000, 500)
         assert terminal.fileno() == one.slave
 
 

@@ -46,6 +46,7 @@ class Side:
             trust,
             Identity(),  # type: ignore[arg-type]
             self.bench.received,
+            ("r", "s").__contains__,
         )
         self.link = self.side.link = Link()  # type: ignore[assignment]
         self.side.heard(ipc.ReadersChanged(readers=("r",)))
@@ -238,7 +239,8 @@ def test_lists_at_hand_are_named_and_not_sent_again(accepted: Side) -> None:
 
 def test_the_first_look_is_told_and_what_lies_there_begins_nothing() -> None:
     bench, looks = Bench(), []
-    side = CardSide(bench.context, Calls(), None, Identity(), bench.received)  # type: ignore[arg-type]
+    known = ("r",).__contains__
+    side = CardSide(bench.context, Calls(), None, Identity(), bench.received, known)  # type: ignore[arg-type]
     side.looked = lambda: looks.append(len(bench.fed))
     side.heard(ipc.ReadersChanged(readers=()))  # a worker that has not looked, or has no pcscd
     assert looks == []
@@ -248,6 +250,18 @@ def test_the_first_look_is_told_and_what_lies_there_begins_nothing() -> None:
     side.heard(ipc.Removed(reader="r", insertion=1))
     side.heard(ipc.Inserted(reader="r", insertion=2))
     assert bench.fed == [on.CardRemoved(1), on.CardInserted(2)]
+
+
+def test_a_reader_that_is_not_the_box_s_is_none(side: Side) -> None:
+    """vpcd's, or one with an antenna, plugged in beside the profile's."""
+    side.fed.clear()
+    side.side.heard(ipc.Inserted(reader="Virtual PCD 00 00", insertion=7))
+    side.side.heard(ipc.ReadersChanged(readers=("r", "Virtual PCD 00 00")))
+    assert (side.side.readers, side.fed) == (1, [])
+    side.side.heard(ipc.Removed(reader="Virtual PCD 00 00", insertion=7))
+    assert side.fed == []
+    side.side.heard(ipc.ReadersChanged(readers=("Virtual PCD 00 00",)))
+    assert side.side.readers == 0
 
 
 def test_a_worker_s_death_ends_the_session_and_a_card_that_stays_is_no_new_one(side: Side) -> None:

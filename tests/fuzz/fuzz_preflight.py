@@ -36,6 +36,8 @@ SEEDS: list[bytes] = [
     b"0:1A" * 16 + b"ff" * 8,
     b"[2001:db8::1]:51820",
     b"centre.example:0",
+    b"[::1.2]:443",
+    b"a." * 130 + b"test:443",
 ]
 
 

@@ -98,6 +98,7 @@ SEEDS: list[bytes] = [
     BOX.replace(b"8443", b"1979-02-30"),
     BOX.replace(b"virtual", b"virtual\xff"),
     BOX.replace(b"v = 1", b"a = " + b"[" * 3000),
+    BOX.replace(b"v = 1", b"a" + b".a" * 200 + b" = 1"),
     BOX.replace(b"v = 1", b"v = 1\na.b = 1\n[c] # x"),
     BOX.replace(b"v = 1", b"v = x" + b"1" * 5000),
     BOX.replace(b"v = 1", b"v = " + b"1" * 5000),

@@ -113,15 +113,17 @@ class Bench:
             return lines
         return [entry for entry in lines if entry.session == f"{lines[-1].boot_id}-{n}"]
 
-    def ended(self, code: str, *, from_ms: float | None = None, within_s: float = SHOWN_S) -> View:
-        """The session ends with `code`: in time, recorded, and with nothing left up.
+    def ended(self, *codes: str, from_ms: float | None = None, within_s: float = SHOWN_S) -> View:
+        """The session ends with one of `codes`: in time, recorded, and with nothing left up.
 
         `within_s`: how long the box may take to find out, from `from_ms` (now) on.
         """
         from_ms = now_ms() if from_ms is None else from_ms
         closing = self.watch.state("closing", within_s=within_s + 5)
         spent = self.watch.state("spent", "broken")
-        seen = (closing.code, spent.state, spent.code)
+        code = closing.code
+        seen = (code, spent.state, spent.code)
+        assert code in codes, seen
         assert seen == (code, "spent", code), seen
         took_s = (closing.mono_ms - from_ms) / 1000
         assert took_s <= within_s, f"found out after {took_s:.2f} s"

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -55,7 +54,7 @@ def directory() -> Iterator[Path]:
     """Short enough for a socket's path, and open to every uid, as pytest's own are not."""
     made = scratch.made("test")
     yield made
-    shutil.rmtree(made)
+    scratch.removed(made)
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """What a killed rig leaves behind is swept up, and nothing else."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,46 @@ def test_a_new_one_sweeps_first_and_can_itself_be_swept(
     assert scratch.swept(tmp_path) == [new.name]
     with pytest.raises(ValueError, match="swept"):
         scratch.made("other")
+
+
+def test_a_tree_goes_though_its_owners_take_files_out_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = left(tmp_path, "tree")
+    unlink = os.unlink
+
+    def late(name: str, *, dir_fd: int) -> None:
+        unlink(name, dir_fd=dir_fd)
+        unlink(name, dir_fd=dir_fd)  # as if somebody else's came first
+
+    monkeypatch.setattr(os, "unlink", late)
+    scratch.removed(tree)
+    assert not tree.exists()
+    scratch.removed(tree)
+
+
+def test_a_tree_goes_once_nobody_puts_files_into_it(tmp_path: Path) -> None:
+    tree, stop = left(tmp_path, "tree"), threading.Event()
+
+    def put() -> None:
+        with contextlib.suppress(FileNotFoundError):  # gone
+            while not stop.is_set():
+                (tree / "box/new").write_text("")
+
+    writer = threading.Thread(target=put)
+    writer.start()
+    threading.Timer(0.2, stop.set).start()
+    scratch.removed(tree)
+    writer.join()
+    assert not tree.exists()
+
+
+def test_what_stays_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = left(tmp_path, "tree")
+
+    def refused(_name: str, *, dir_fd: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "unlink", refused)
+    with pytest.raises(PermissionError):
+        scratch.removed(tree, patience_s=0)

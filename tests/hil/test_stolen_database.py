@@ -7,13 +7,13 @@ has signed, and gives no attempt back.
 
 import contextlib
 import os
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from hil import scratch
 from hil.centre import API_UID, PROJECTS
 from hil.finger import Person
 from hil.issuing import Holder, Issuing
@@ -72,7 +72,7 @@ def rogue(bench: Bench, change: Change) -> Iterator[Path]:
         centre.end_api()
         for name, data in kept.items():
             (root / name).write_bytes(data)
-        shutil.rmtree(stolen)
+        scratch.removed(stolen)
         centre.start_api()
 
 

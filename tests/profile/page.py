@@ -18,7 +18,7 @@ MEANINGS = {
         "revision": "of this profile; goes up with each change that is released",
         "levels": "what a box of this model can prove; the centre decides which it takes",
         "sensor": "a file of `sensors/`",
-        "reader.names": "how PC/SC names begin that are this reader's",
+        "reader.names": "how PC/SC names of this reader begin; no card in another counts",
         "reader.usb": "its ids",
         "reader.interface": "9A and 9D answer on the contact interface only",
         "reader.pad": "it has keys for a PIN",

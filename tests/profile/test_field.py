@@ -61,6 +61,22 @@ def test_and_by_its_id_whatever_the_profile_calls_it() -> None:
     assert where(with_reader(usb=("08e6:3437", "076b:5422"))) == ["reader.usb"]
 
 
+@pytest.mark.parametrize(
+    ("reader", "ours"),
+    [
+        ("SCM Microsystems Inc. SCR 3310 (53312043201234) 00 00", True),
+        ("SCM Microsystems Inc. SCR 3310 (CL-5022 NFC) 00 00", True),  # a serial number
+        ("Virtual PCD 00 00", False),
+        ("My SCM Microsystems Inc. SCR 3310 00 00", False),
+        ("HID Global OMNIKEY 5022 Smart Card Reader [OMNIKEY 5022 Smart Card Reader] 00 00", False),
+        ("", False),
+    ],
+)
+def test_a_card_counts_in_a_reader_that_the_profile_names(reader: str, ours: bool) -> None:
+    """Even where it names all of a maker's, none with an antenna is one."""
+    assert field.takes(("SCM Microsystems Inc. SCR 3310", "HID Global"), reader) is ours
+
+
 @pytest.mark.parametrize("driver", ["virtual_image", "virtual_device", "virtual_device_storage"])
 def test_a_virtual_sensor_is_refused(driver: str) -> None:
     assert where(sensor=msgspec.structs.replace(REAL, driver=driver)) == ["sensor"]

@@ -220,3 +220,20 @@ def test_an_installed_set_counts_if_it_is_newer_and_the_operators_own_first(path
     own.write_text(text.replace('model = "', 'model = "Own '))
     assert load.whole(FIELD, paths, PROFILES).profile.model.startswith("Own")
     assert FIELD in load.names(load.shelves(paths, PROFILES))
+
+
+def test_a_disk_that_can_t_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / load.BOX_FILE).write_bytes(BOX)
+
+    def fails(_: Path) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(load.trusted, "read", fails)
+    with pytest.raises(FileRefused) as caught:
+        load.load_box(tmp_path)
+    assert (caught.value.code, caught.value.reason) == ("config-invalid", "can't be read")
+    monkeypatch.undo()
+    (tmp_path / load.BOX_FILE).unlink()
+    with pytest.raises(FileRefused) as caught:
+        load.load_box(tmp_path)
+    assert caught.value.reason == "not there"

@@ -53,7 +53,7 @@ def test_a_board_is_its_device_tree(tmp_path: Path) -> None:
 
 def test_a_machine_that_says_nothing_has_no_name(tmp_path: Path) -> None:
     assert machine.look(tmp_path) == Machine()
-    assert machine.look(tmp_path).name == "a machine without a name"
+    assert machine.look(tmp_path).name == ""
 
 
 def test_what_a_device_says_of_itself_is_not_believed_to_be_an_id(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Every error names the line of the key at fault, and quotes no value."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +67,18 @@ def test_what_is_nested_too_deep_or_too_long_is_refused() -> None:
     refused("a = " + "{x=" * 8_000)
     refused("#" * (toml.MAX_BYTES + 1))
     refused("a = 2020-13-45")
+
+
+@pytest.mark.parametrize("line", ["a{} = 1", "[a{}]", "a = {{ b{} = 1 }}", "[[a{}]]"])
+def test_a_key_of_many_parts_costs_nothing(line: str) -> None:
+    """In a line of 8 kB it took 0.2 s and 80 MB; in the longest file, 11 s and more than 3 GB."""
+    text = "\n" + line.format(".a" * 4_000)
+    tracemalloc.start()
+    try:
+        assert refused(text) == (2, "more than 128 dots; write it on several lines")
+        assert tracemalloc.get_traced_memory()[1] < 20 * toml.MAX_BYTES
+    finally:
+        tracemalloc.stop()
 
 
 @given(st.text(max_size=200) | st.binary(max_size=200))

@@ -317,6 +317,27 @@ def test_a_proxy_that_is_not_there_and_those_this_machine_knows(
     assert (found.code, found.detail) == ("not-asked", "http://192.0.2.9:3128")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:secret@192.0.2.9:3128",
+        "http://me:sec@secret@192.0.2.9:3128",
+        "http://me:sec/secret@192.0.2.9:3128",
+        "http://me:sec://secret@192.0.2.9:3128",
+        "me:secret@192.0.2.9:3128",
+        "me:sec://secret@192.0.2.9:3128",
+        "secret@192.0.2.9:3128",
+    ],
+)
+def test_the_form_holds_no_password_of_a_proxy(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("https_proxy", url)
+    (found,) = measured(preflight.proxy)
+    assert found.detail.endswith("192.0.2.9:3128")
+    assert "sec" not in found.detail
+    monkeypatch.setenv("https_proxy", "192.0.2.9:3128/\x1b[2J")
+    assert measured(preflight.proxy)[0].detail == "192.0.2.9:3128/?[2J"
+
+
 def test_a_portal_answers_for_an_address_that_nobody_has() -> None:
     with servers.tcp(
         HERE, 0, servers.says(b"HTTP/1.1 302 Found\r\nLocation: http://x\r\n\r\n")

@@ -4,7 +4,9 @@ import ast
 import contextlib
 import datetime as dt
 import hashlib
+import io
 import json
+import os
 import runpy
 import socket
 import subprocess
@@ -103,12 +105,57 @@ def test_it_wants_to_know_whom_to_ask(capsys: pytest.CaptureFixture[str]) -> Non
         ["--centre", "no port"],
         ["--centre", "x:0"],
         ["--time-server", "a b"],
+        ["--centre", f"{'a' * 64}.test:443"],
+        ["--centre", f"{'a.' * 127}test:443"],
+        ["--centre", "a..b:443"],
+        ["--centre", ".a:443"],
+        ["--centre", "[.]:443"],
+        ["--centre", "é.test:443"],
+        [*at, "--gateway", "a..b:1"],
         [*at, "--anchor", "/x"],
         [*at, "--carrier-sha256", "0g" * 32],
     ):
         with pytest.raises(SystemExit):
             preflight.main(wrong)
-    assert "Traceback" not in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    assert "lambda" not in told
+
+
+def test_a_time_server_may_have_an_address_of_either_kind() -> None:
+    words = ("--centre", f"{HERE}:1", "--time-server", "2001:db8::7b", "--time-server", HERE)
+    servers = preflight._options([*words]).time_server
+    assert [str(each) for each in servers] == ["[2001:db8::7b]:123", f"{HERE}:123"]
+
+
+def test_a_terminal_that_knows_no_apostrophe_gets_the_form_all_the_same() -> None:
+    """As in a French Windows console: what was measured is not lost."""
+    words = ("--centre", f"{HERE}:1", "--nowhere", f"{HERE}:1", "--language", "fr")
+    done = subprocess.run(
+        [sys.executable, FILE, *words],
+        env={**os.environ, "PYTHONIOENCODING": "cp850"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (2, b"")
+    assert "échec".encode("cp850") in done.stdout
+
+
+def test_an_end_that_can_t_be_or_is_ended_says_so_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind((HERE, 0))
+        at = f"{HERE}:{taken.getsockname()[1]}"
+        assert preflight.main(["--answer", at]) == 2
+    assert capsys.readouterr().err == f"{at} Address already in use\n"
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(preflight, "answer", interrupted)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert preflight.main(["--answer", at]) == 130
 
 
 @pytest.mark.parametrize("system", ["linux", "plan9"])  # which can't refuse to fragment

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from hil import scratch
 from hil.net.process import CODE, PYTHON, REPOSITORY
 from hil.staff import Staff
 from sdbox_agent.errors import SdboxError
@@ -144,8 +145,8 @@ def rig(play: Callable[[Path], None]) -> None:
         play(root)
     finally:
         Path(node).unlink(missing_ok=True)
-        shutil.rmtree(run)
-        shutil.rmtree(root)
+        scratch.removed(run)
+        scratch.removed(root)
 
 
 def play(root: Path) -> None:

@@ -42,7 +42,7 @@ class Bench:
 
     def change(self, subject: str, **said: object) -> None:
         """The next act on it, signed by as many as it needs."""
-        before = self.acts.newest(subject)
+        before = self.acts.newest()(subject)
         act = msgspec.structs.replace(before, n=before.n + 1, **said)
         self.book.keep(self.staff.signed(act, 1, 2))
 

@@ -76,8 +76,9 @@ def test_a_list_that_is_absent_malformed_or_of_another_is_a_fault(world: World) 
             path.unlink()
         else:
             path.write_bytes(content)
-        with pytest.raises(SdboxError, match=code):
+        with pytest.raises(SdboxError, match=code) as caught:
             ask(world, world.rules())
+        assert str(path) in str(caught.value.__cause__)
 
 
 def test_a_list_that_went_back_is_refused_by_its_own_authority_s_count(world: World) -> None:

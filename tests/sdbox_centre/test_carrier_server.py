@@ -8,6 +8,7 @@ import threading
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -269,3 +270,9 @@ def test_stopping_ends_everybody(bench: Bench) -> None:
     with tls, guest:
         assert ended(tls)
         assert ended(guest)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (there := tmp_path / "there.pem").touch()
+    with pytest.raises(FileNotFoundError, match="away"):
+        carrier_server.tls_context(there, tmp_path / "away.key")

@@ -19,6 +19,10 @@ def serial(certificate_der: bytes) -> int:
 def looked_at(world: World) -> None:
     """One round, whole."""
     world.gateway.review.begin()
+    to_the_end(world)
+
+
+def to_the_end(world: World) -> None:
     while world.gateway.review.go_on(1.0):
         pass
 
@@ -73,11 +77,13 @@ def test_what_no_longer_stands_is_out_and_its_renewal_is_told_why(
     world: World, taken_away, code: str
 ) -> None:
     world.gateway.answer(install(world))
-    world.gateway.review.changed()
-    assert not world.gateway.review.changed()
+    world.gateway.review.look()
+    to_the_end(world)
+    world.gateway.review.look()
+    assert not world.gateway.review.go_on(0)  # nothing is others than it was
     taken_away(world)
-    assert world.gateway.review.changed()
-    looked_at(world)
+    world.gateway.review.look()
+    to_the_end(world)
     assert not world.peers.peers
     with refused(code):
         world.gateway.answer(renewal(world, 1))
@@ -133,6 +139,55 @@ def test_cards_are_looked_at_in_slices_those_that_a_list_names_first(
     assert world.gateway.review.go_on(0.02)
     assert not world.gateway.review.go_on(0.02)
     assert len(world.peers.peers) == 3
+
+
+def asked(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The sessions whose box and project are asked about from now on; each takes 10 ms."""
+    of, standing = [], world.gateway.review._standing
+    real = standing.listed
+
+    def slowly(lease) -> None:
+        world.clock.mono += 0.01
+        of.append(lease.receipt.session)
+        real(lease)
+
+    monkeypatch.setattr(standing, "listed", slowly)
+    return of
+
+
+def crowd(world: World, count: int) -> list[w.Card]:
+    cards = [w.make_card(world.cards, 20 + n, world.now) for n in range(count)]
+    world.write_project(cards)
+    for n, card in enumerate(cards):
+        world.gateway.answer(install(world, n=n, card=card))
+    looked_at(world)
+    return cards
+
+
+def test_acts_in_a_row_starve_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round begun anew comes first to those whom the last one had not come to."""
+    crowd(world, 5)
+    of = asked(world, monkeypatch)
+    for _ in range(3):
+        world.gateway.review.begin()
+        world.gateway.review.go_on(0.015)
+    sessions = [lease.receipt.session for lease in world.gateway._leases.all()]
+    assert of == [*sessions, sessions[0]]
+
+
+def test_those_whom_an_act_names_are_asked_about_first(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cards = crowd(world, 4)
+    of, last = asked(world, monkeypatch), world.gateway._leases.all()[-1]
+    world.gateway.review.look()
+    to_the_end(world)
+    of.clear()
+    (world.root / "boxes" / "another.pem").write_bytes(b"")
+    monkeypatch.setattr(world.gateway.review, "_stamp", (world.gateway.review._stamp[0], None))
+    world.gateway.review.look(f"card/{cards[-1].name.hex()}")
+    to_the_end(world)
+    assert (of[0], len(of)) == (last.receipt.session, 4)
 
 
 def test_no_more_is_remembered_of_the_ended_than_that(

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError
 
 from hil.postgres import Cluster
@@ -139,3 +139,17 @@ def test_a_database_that_is_silent_hangs_nobody(
     callers.end()
     store.close()
     assert set(callers.answers) == {1, "centre-fault"}
+
+
+@pytest.mark.parametrize("engine", POSTGRESQL, indirect=True)
+def test_a_transaction_that_stood_still_is_a_fault_and_the_next_one_is_not(world: World) -> None:
+    def stand_still() -> None:
+        with world.store.begin() as tx:
+            tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = 10"))
+            time.sleep(0.5)
+            tx.execute(text("SELECT 1"))
+
+    with pytest.raises(Fault, match="centre-fault"):
+        stand_still()
+    with world.store.begin() as tx:
+        assert tx.execute(text("SELECT 1")).scalar_one() == 1

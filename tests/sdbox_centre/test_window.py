@@ -127,6 +127,7 @@ def test_it_gives_time_and_no_right(world: World, office: Office) -> None:
     assert len(world.peers.peers) == 2
     world.write_project(cards[:2])
     world.gateway.review.begin()
+    world.gateway.review.go_on()
     assert len(world.peers.peers) == 1
     world.write_project(cards)
     serial = w.x509.load_der_x509_certificate(cards[1].certificates.auth).serial_number

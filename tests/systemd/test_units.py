@@ -123,8 +123,17 @@ def test_every_service_is_measured() -> None:
 def test_the_kernels_own_tunnels_stay_out_of_the_session_namespace() -> None:
     lines = (ROOT / "systemd/sdbox.sysctl").read_text("utf-8").splitlines()
     settings = dict(line.split(" = ") for line in lines if not line.startswith("#"))
-    assert settings == {"net.core.fb_tunnels_only_for_init_net": "1"}
+    assert settings == {"net.core.fb_tunnels_only_for_init_net": "1", "kernel.sysrq": "0"}
     assert "systemd-sysctl.service" in read("sdbox-netns.service")["Unit"]["After"][0].split()
+
+
+def test_no_key_starts_a_log_in_behind_the_console() -> None:
+    """logind.conf(5): with no screens of its own, and none kept, it starts no getty by itself."""
+    text = (ROOT / "systemd/logind.conf.d/sdbox.conf").read_text("utf-8")
+    login = configparser.ConfigParser()
+    login.read_string(text)
+    assert dict(login["Login"]) == {"nautovts": "0", "reservevt": "0"}
+    assert read("sdbox-console.service")["Unit"]["Conflicts"] == ["getty@tty1.service"]
 
 
 def test_units_users_and_peer_numbers_agree() -> None:

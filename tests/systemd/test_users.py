@@ -94,7 +94,10 @@ def test_directories_are_made_as_they_say(tmp_path: Path) -> None:
             mode, users[user], users[group],
         )  # fmt: skip
     box = Paths(Path("/"))
-    assert {str(box.tunnel_socket.parent), "/etc/sdbox"} <= {path for path, *_ in rows}
+    made = {path for path, *_ in rows}
+    assert {str(box.tunnel_socket.parent), str(box.config)} <= made
+    own = {str(box.config / name) for name in ("profile.d", "profiles/cards", "profiles/sensors")}
+    assert own <= made, "where docs/profiles.md sends the operator"
 
 
 @as_root

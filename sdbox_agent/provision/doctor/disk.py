@@ -57,15 +57,15 @@ def mount_of(path: str, mountinfo: str) -> Mount:
 
 
 def data_partition(
-    mount: Mount, uuids: tuple[str, ...], policy: Literal["warn", "refuse"]
+    mount: Mount, ways: tuple[tuple[str, ...], ...], policy: Literal["warn", "refuse"]
 ) -> Finding:
-    """`uuids`: of the device and of all it rests on, as the device mapper names them.
+    """`ways`: down to each disk below, as the device mapper names what is on it: all encrypted.
 
     Of a file system without a device nobody can tell; it is taken for unencrypted.
     """
     if mount.major == _NO_DEVICE and mount.kind in _IN_MEMORY:
         return ok("data-partition", mount.kind)
-    if any(uuid.startswith(_CRYPT) for uuid in uuids):
+    if ways and all(any(uuid.startswith(_CRYPT) for uuid in way) for way in ways):
         return ok("data-partition", "dm-crypt")
     tell = failed if policy == "refuse" else warn
     return tell("data-partition", code="data-unencrypted", detail=f"{mount.point}: {mount.kind}")

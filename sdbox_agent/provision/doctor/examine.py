@@ -10,11 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.audit import outbox
-from sdbox_agent.errors import DecodeError, Fault, SdboxError
+from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.paths import Paths
-from sdbox_agent.profile import load
+from sdbox_agent.profile import load, sets
 from sdbox_agent.provision.doctor import certificates, disk, files, memory, parts
 from sdbox_agent.provision.doctor.finding import ACTIVATION, failed, ok, skipped, whole
+from sdbox_agent.provision.doctor.hindrance import NotRunningError, hindered
 from sdbox_agent.provision.walls import walls_of
 from sdbox_agent.state import record, store
 from sdbox_agent.state.trusted import FileRefused
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from sdbox_agent.profile.load import Whole
     from sdbox_agent.profile.schema import Box, Profile, Sensor
     from sdbox_agent.provision.doctor.finding import Finding
     from sdbox_agent.provision.doctor.look import Look
@@ -33,43 +35,61 @@ if TYPE_CHECKING:
 UNITS: Final = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 TARGETS: Final = ("multi-user.target.wants", "sockets.target.wants", "sysinit.target.wants")
 CONFIG, STATE = "etc/sdbox", "var/lib/sdbox"
+MARK: Final = f"{CONFIG}/rig"  # Paths.rig_mark
+SHELVES: Final = (
+    "profile.d",
+    *(f"{place}{of}" for place in ("profiles", "profile-set") for of in ("", "/cards", "/sensors")),
+)
 OWN: Final = ("statement", "tls")
 ANCHORS: Final = ("centre.pem", "cards.pem", "desk.pem")
 _ALWAYS: Final = "proc/cmdline"  # every kernel has it
-_OWNER: Final = {"config-invalid": "settings", "profile-invalid": "profile"}  # who tells it
 RUNS_SYSTEMD: Final = "run/systemd/system"  # sd_booted(3)
-
-
-class _NotRunningError(Exception):
-    """What is under this root does not run: no kernel can be asked."""
 
 
 @dataclass(frozen=True)
 class Examination:
-    """One look at a machine. `profiles`: where those lie that are not under its settings."""
+    """One look at a machine. `profiles`: where those lie that are not under its settings.
+
+    `ask`: the running core, under that root; it raises SdboxError, OSError.
+    """
 
     look: Look
     now: dt.datetime
     profiles: Path
+    ask: Callable[[Path], parts.Answer] | None = None
 
     @cached_property
     def box(self) -> Box:
-        """Raises FileRefused."""
-        return load.load_box(Paths(self.look.root).config)
+        """Raises FileRefused, OSError."""
+        self.look.at(f"{CONFIG}/{load.BOX_FILE}")
+        return load.load_box(self.paths.config)
 
     @cached_property
-    def profile(self) -> Profile:
-        """Raises FileRefused."""
-        return load.load_profile(self.box.profile, self._directories)
+    def whole(self) -> Whole:
+        """The profile as the agent goes by it: of the set that counts, drop-ins laid over.
 
-    @cached_property
-    def sensor(self) -> Sensor:
-        """Raises FileRefused."""
-        return load.load_sensor(self.profile, self._directories)
+        A box's disk under another root is judged as where it comes from. Raises FileRefused,
+        OSError.
+        """
+        for name in SHELVES:
+            self.look.at(f"{CONFIG}/{name}/x")
+        rig = None if self.look.live else load.is_marked(self.paths.rig_mark)
+        return load.whole(self.box.profile, self.paths, self.profiles, rig=rig)
 
     @property
-    def _directories(self) -> tuple[Path, ...]:
-        return (Paths(self.look.root).config / "profiles", self.profiles)
+    def profile(self) -> Profile:
+        """Raises as `whole`."""
+        return self.whole.profile
+
+    @property
+    def sensor(self) -> Sensor:
+        """Raises as `whole`."""
+        return self.whole.sensor
+
+    @property
+    def paths(self) -> Paths:
+        """Of the box that is looked at."""
+        return Paths(self.look.root)
 
     def findings(self, only: frozenset[str] | None = None) -> tuple[Finding, ...]:
         """All of them, or those of the checks named."""
@@ -83,36 +103,19 @@ class Examination:
     def _made(self, name: str, check: Check) -> tuple[Finding, ...]:
         try:
             return tuple(check(self))
-        except (SdboxError, DecodeError, OSError, _NotRunningError) as error:
-            return (_hindered(name, error),)
-
-
-def _hindered(name: str, error: Exception) -> Finding:
-    """What is to be said where a check could not be made."""
-    match error:
-        case _NotRunningError():
-            return skipped(name, "not-running")
-        case PermissionError():
-            return skipped(name, "needs-root")
-        case FileRefused() if _OWNER.get(error.code) != name:
-            return skipped(name, "needs-settings")
-        case SdboxError():
-            return failed(name, code=error.code, detail=getattr(error, "diagnosis", ""))
-        case _:
-            pass
-    detail = error.filename if isinstance(error, OSError) else error
-    return failed(name, code="not-readable", detail=str(detail or ""))
+        except Exception as error:  # noqa: BLE001  whatever it is: it is told, and the others go on
+            return (hindered(name, error),)
 
 
 # -- where what was in memory could come to lie ----------------------------------------------------
 
 
 def _kernels(at: Examination, name: str) -> str:
-    """A file that each kernel has. Raises _NotRunningError."""
+    """A file that each kernel has. Raises NotRunningError."""
     try:
         return at.look.kernels(name)
     except FileNotFoundError:
-        raise _NotRunningError from None
+        raise NotRunningError from None
 
 
 def _swap(at: Examination) -> Iterable[Finding]:
@@ -150,8 +153,8 @@ def _data_partition(at: Examination) -> Iterable[Finding]:
         policy = at.box.disk.unencrypted
     except FileRefused:
         policy = "refuse"  # nobody has said that it may be so
-    uuids = at.look.mapped(mount.major, mount.minor, mount.source)
-    yield disk.data_partition(mount, uuids, policy)
+    ways = at.look.mapped(mount.major, mount.minor, mount.source)
+    yield disk.data_partition(mount, ways, policy)
 
 
 # -- what is on its disk ---------------------------------------------------------------------------
@@ -167,8 +170,12 @@ def _settings(at: Examination) -> Iterable[Finding]:
 
 def _profile(at: Examination) -> Iterable[Finding]:
     at.box  # noqa: B018  its refusal is told under `settings`
-    load.load_kinds(at.profile, at._directories)
-    yield ok("profile", f"{at.profile.name}, {at.sensor.name}")
+    found = f"{at.profile.name}, {at.sensor.name}"
+    installed = at.paths.profile_set
+    counts = sets.newest_first(installed, at.profiles)[0] == installed
+    if counts or (installed.exists() and not sets.version(installed)):  # not used, and nobody told
+        found += f", {sets.check(installed)}"
+    yield ok("profile", found)
 
 
 def _identity(at: Examination) -> Iterable[Finding]:
@@ -243,7 +250,7 @@ def _units(at: Examination) -> Iterable[Finding]:
 def _sockets(at: Examination) -> Iterable[Finding]:
     if not at.look.live or not at.look.is_there(RUNS_SYSTEMD):
         return (skipped("sockets", "not-running"),)
-    paths = Paths(at.look.root)
+    paths = at.paths
     wanted = (
         paths.agent_socket,
         paths.card_socket,
@@ -254,6 +261,14 @@ def _sockets(at: Examination) -> Iterable[Finding]:
         paths.carrier_socket,
     )
     return parts.sockets(str(each) for each in wanted if not at.look.is_socket(each))
+
+
+def _agent(at: Examination) -> Iterable[Finding]:
+    runs = at.look.is_there(RUNS_SYSTEMD) or at.look.is_socket(at.paths.agent_socket)
+    if at.ask is None or not at.look.live or not runs:
+        yield skipped("agent", "not-running")
+    else:
+        yield parts.agent(at.ask(at.look.root))
 
 
 def _clock(at: Examination) -> Iterable[Finding]:
@@ -277,6 +292,23 @@ def _sensor(at: Examination) -> Iterable[Finding]:
     plugged = at.look.usb()
     nodes = tuple(each.node for each in plugged if each.usb in at.sensor.usb)
     return parts.sensor(at.sensor, [each.usb for each in plugged], at.look.nodes(nodes))
+
+
+def _tpm(at: Examination) -> Iterable[Finding]:
+    _kernels(at, _ALWAYS)
+    version = at.look.kernels_if("sys/class/tpm/tpm0/tpm_version_major").strip()
+    yield parts.tpm(at.profile, version)
+
+
+def _rig_mark(at: Examination) -> Iterable[Finding]:
+    if not at.look.is_there(MARK):
+        yield ok("rig-mark")
+        return
+    try:
+        field = not at.profile.card.test_issuers
+    except FileRefused:  # where there are no settings yet, it is asked again when there are
+        field = at.look.is_there(f"{CONFIG}/{load.BOX_FILE}")
+    yield parts.rig_mark(f"/{MARK}", field=field)
 
 
 def _virtual_hardware(at: Examination) -> Iterable[Finding]:
@@ -316,6 +348,7 @@ CHECKS: Final[dict[str, Check]] = {
     "journal": _journal,
     "freed-memory": _freed_memory,
     "data-partition": _data_partition,
+    "rig-mark": _rig_mark,
     "files": _files,
     "settings": _settings,
     "profile": _profile,
@@ -327,9 +360,11 @@ CHECKS: Final[dict[str, Check]] = {
     "users": _users,
     "units": _units,
     "sockets": _sockets,
+    "agent": _agent,
     "clock": _clock,
     "reader": _reader,
     "sensor": _sensor,
+    "tpm": _tpm,
     "virtual-hardware": _virtual_hardware,
     "wireguard": _wireguard,
     "walls": _walls,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 VERSION: Final = 1  # of the JSON
+MOST_CHARACTERS: Final = 400  # of a detail
 
 
 @enum.unique
@@ -31,9 +32,10 @@ class Result(enum.StrEnum):
 # 2 failures. The same numbers as those of Nagios plug-ins.
 STATUS: Final = {Result.OK: 0, Result.SKIPPED: 0, Result.WARN: 1, Result.FAILED: 2}
 
-# What must hold before a box is activated: nothing of a person may outlive a session on its disk.
+# What must hold before a box is activated: nothing of a person may outlive a session on its disk,
+# and nothing virtual may stand in for a part of it.
 ACTIVATION: Final = frozenset(
-    ("swap", "hibernation", "core-dumps", "journal", "freed-memory", "data-partition")
+    ("swap", "hibernation", "core-dumps", "journal", "freed-memory", "data-partition", "rig-mark")
 )
 
 
@@ -103,7 +105,7 @@ def text(findings: Iterable[Finding], language: str) -> Iterator[str]:
     for each, following in pairwise((*found, None)):
         assert each is not None, "the last is nobody's predecessor"
         result, title = _say(each.result, language), _say(each.check, language)
-        detail = _say(each.reason, language) if each.reason else each.detail
+        detail = _say(each.reason, language) if each.reason else _plain(each.detail)
         yield f"{result:<8} {title}" + (f" ({detail})" if detail else "")
         same = following and (following.check, following.code) == (each.check, each.code)
         if each.code and not same:
@@ -117,13 +119,18 @@ def _row(each: Finding) -> dict[str, object]:
         "check": each.check,
         "title": _both(each.check),
         "result": each.result,
-        "detail": each.detail,
+        "detail": _plain(each.detail),
     }
     if each.code:
         row |= errors.as_json(each.code)  # code, sentence, remedy, whom to call
     if each.reason:
         row |= {"reason": each.reason, "why": _both(each.reason)}
     return row
+
+
+def _plain(detail: str) -> str:
+    """Names of files come from a disk: none of them is a terminal's command, or no text at all."""
+    return screen.printable(detail[:MOST_CHARACTERS])
 
 
 def _both(name: str) -> dict[str, str]:

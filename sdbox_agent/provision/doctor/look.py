@@ -33,6 +33,7 @@ NFT: Final = "/usr/sbin/nft"
 NFT_S: Final = 10.0
 MAX_NAMES: Final = 50_000
 MAX_DEPTH: Final = 8  # LVM on LUKS on RAID is three
+MAX_WAYS: Final = 64
 
 _PIECE_BYTES: Final = 64 << 10
 _PIECES: Final = 64  # modules.dep of Debian's kernel: 0.6 MB
@@ -65,6 +66,10 @@ class Look:
         """Where /proc, /sys and /dev lie."""
         return _HERE if self.live else self.root
 
+    def at(self, name: str) -> Path:
+        """Where that is. Raises OSError if a link on the way leads out of a root not ours."""
+        return _within(self.root / name, self.root)
+
     def text(self, name: str) -> str:
         """A file under the root; what is no UTF-8 in it is replaced. Raises FileNotFoundError."""
         return _text(self.root / name, self.root)
@@ -75,19 +80,19 @@ class Look:
 
     def kernels(self, name: str) -> str:
         """A file of the kernel's, under /proc or /sys. Raises FileNotFoundError."""
-        return _text(self.kernel / name)
+        return _text(self.kernel / name, self.kernel)
 
     def kernels_if(self, name: str) -> str:
         """The same, and empty where there is none."""
-        return _text_if(self.kernel / name)
+        return _text_if(self.kernel / name, self.kernel)
 
     def is_there(self, name: str) -> bool:
         """Is there such a name under the root, whatever it is?"""
-        return os.path.lexists(self.root / name)
+        return os.path.lexists(self.at(name))
 
     def names(self, directory: str) -> tuple[str, ...]:
         """What a directory under the root holds; nothing where there is none."""
-        return _names(self.root / directory)
+        return _names(self.root / directory, self.root)
 
     def drop_ins(self, name: str) -> tuple[str, ...]:
         """The texts of systemd's `name` and its drop-ins, the last word last (systemd.unit(5)).
@@ -107,20 +112,28 @@ class Look:
         return tuple(self.text_if(each) for each in chosen)
 
     def files(self) -> tuple[Seen, ...]:
-        """Everything of ours on the disk, without following a link. The first 50,000 names."""
+        """Everything of ours on the disk, without following a link. At most 50,000 names."""
         seen: list[Seen] = []
         for fixed in _FIXED:
-            for path in _walk(self.root / fixed):
-                if len(seen) == MAX_NAMES:
-                    break
+            self.at(fixed)
+        waiting = [*reversed(_FIXED)]
+        while waiting:
+            name = waiting.pop()
+            path = self.root / name
+            try:
                 status = path.lstat()
-                name = str(path.relative_to(self.root))
-                seen.append(Seen(name, status.st_mode, status.st_uid))
+            except FileNotFoundError:  # what is being written has another name a moment later
+                continue
+            if len(seen) == MAX_NAMES:
+                raise OSError(errno.EFBIG, "too many names", name)
+            seen.append(Seen(name, status.st_mode, status.st_uid))
+            if stat.S_ISDIR(status.st_mode):
+                waiting += [f"{name}/{each}" for each in reversed(_names(path))]
         return tuple(seen)
 
     def room(self, directory: str, record: str) -> Room:
         """Of the file system that `directory` lies in, or would; and how long `record` is."""
-        at = self.root / directory
+        at = self.at(directory)
         while not at.exists() and at != self.root:
             at = at.parent
         found = os.statvfs(at)
@@ -131,33 +144,44 @@ class Look:
         free = found.f_bavail * found.f_frsize
         return Room(free, found.f_favail, found.f_files, record_bytes)
 
-    def mapped(self, major: int, minor: int, source: str) -> tuple[str, ...]:
-        """The device mapper's names for a block device and for all it rests on."""
+    def mapped(self, major: int, minor: int, source: str) -> tuple[tuple[str, ...], ...]:
+        """What a block device rests on: a row for each way down, of the device mapper's names."""
         sys = self.kernel / "sys"
         device = sys / f"dev/block/{major}:{minor}"
-        if not device.exists():  # btrfs: a number of its own, and the device by its path
-            name = Path(source).name
+        if not _within(device, self.kernel).exists():  # btrfs: a number of its own, and its path
+            name, blocks = Path(source).name, sys / "block"
             mapped = [
-                each for each in _names(sys / "block") if _mapper_name(sys / "block" / each) == name
+                each
+                for each in _names(blocks, self.kernel)
+                if _text_if(blocks / each / "dm/name", self.kernel).strip() == name
             ]
             device = sys / "class/block" / (mapped[0] if mapped else name)
-        return tuple(_uuids(device, 0))
+        return tuple(islice(_ways_down(device, self.kernel, 0), MAX_WAYS))
 
     def usb(self) -> tuple[Usb, ...]:
         """What is plugged in, in the order of the ports."""
         place = self.kernel / "sys/bus/usb/devices"
         return tuple(
             Usb(
-                f"{_text(each / 'idVendor').strip()}:{_text(each / 'idProduct').strip()}",
-                f"dev/bus/usb/{_number(each / 'busnum'):03}/{_number(each / 'devnum'):03}",
+                f"{self._usb(each, 'idVendor')}:{self._usb(each, 'idProduct')}",
+                f"dev/bus/usb/{self._port(each, 'busnum'):03}/{self._port(each, 'devnum'):03}",
             )
-            for each in (place / name for name in sorted(_names(place)))
-            if (each / "idVendor").exists()
+            for each in _names(place, self.kernel)
+            if self._usb(each, "idVendor")
         )
+
+    def _usb(self, device: str, fact: str) -> str:
+        return self.kernels_if(f"sys/bus/usb/devices/{device}/{fact}").strip()
+
+    def _port(self, device: str, fact: str) -> int:
+        text = self._usb(device, fact)
+        if not text.isdecimal() or len(text) > 4:
+            raise OSError(f"{fact}: not a number")
+        return int(text)
 
     def nodes(self, names: tuple[str, ...]) -> tuple[Node, ...]:
         """Device nodes, by their path below the root of the kernel's. Raises OSError."""
-        statuses = ((name, (self.kernel / name).lstat()) for name in names)
+        statuses = ((name, _within(self.kernel / name, self.kernel).lstat()) for name in names)
         return tuple(Node(name, stat.S_IMODE(s.st_mode), s.st_uid) for name, s in statuses)
 
     def masked(self, directory: str) -> tuple[str, ...]:
@@ -165,7 +189,7 @@ class Look:
         place = self.root / directory
         return tuple(
             name
-            for name in _names(place)
+            for name in _names(place, self.root)
             if (place / name).is_symlink() and (place / name).readlink() == _NOWHERE
         )
 
@@ -231,10 +255,24 @@ def rules() -> networksheet.Loaded | None:
     return networksheet.read(listed) if process.returncode == 0 else None
 
 
+def _within(path: Path, root: Path) -> Path:
+    """`path`, if no link on the way to it leads out of a root that is not ours. Raises OSError."""
+    if root != _HERE:
+        there = Path(os.path.realpath(path.parent))
+        if not there.is_relative_to(os.path.realpath(root)):
+            raise OSError(errno.ELOOP, "a link leads out of the root", str(path.parent))
+    return path
+
+
 def _text(path: Path, root: Path = _HERE) -> str:
-    """Of a root that is not ours no link is followed: it would lead into ours."""
+    """Of a root that is not ours no link is followed: it could lead into ours."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-    descriptor = os.open(path, flags if root == _HERE else flags | os.O_NOFOLLOW)
+    if root != _HERE:
+        flags |= os.O_NOFOLLOW
+        mode = _within(path, root).lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):  # to open a device is to use it
+            raise OSError(errno.EINVAL, "not a file", str(path))
+    descriptor = os.open(path, flags)
     with os.fdopen(descriptor, "rb", buffering=0) as file:  # /proc/sys refuses to fill 4 MB
         pieces = iter(lambda: file.read(_PIECE_BYTES), b"")
         return b"".join(islice(pieces, _PIECES)).decode("utf-8", "replace")
@@ -247,36 +285,21 @@ def _text_if(path: Path, root: Path = _HERE) -> str:
         return ""
 
 
-def _names(directory: Path) -> tuple[str, ...]:
+def _names(directory: Path, root: Path = _HERE) -> tuple[str, ...]:
+    _within(directory / "x", root)
     try:
         return tuple(sorted(each.name for each in directory.iterdir()))
     except (FileNotFoundError, NotADirectoryError):
         return ()
 
 
-def _number(path: Path) -> int:
-    text = _text(path).strip()
-    if not text.isdecimal() or len(text) > 4:
-        raise OSError(f"{path.name}: not a number")
-    return int(text)
-
-
-def _walk(path: Path) -> Iterator[Path]:
-    if not os.path.lexists(path):
-        return
-    yield path
-    if path.is_dir() and not path.is_symlink():
-        for name in _names(path):
-            yield from _walk(path / name)
-
-
-def _mapper_name(device: Path) -> str:
-    return _text_if(device / "dm/name").strip()
-
-
-def _uuids(device: Path, depth: int) -> Iterator[str]:
-    if uuid := _text_if(device / "dm/uuid").strip():
-        yield uuid
-    if depth < MAX_DEPTH:
-        for name in _names(device / "slaves"):
-            yield from _uuids(device / "slaves" / name, depth + 1)
+def _ways_down(device: Path, root: Path, depth: int) -> Iterator[tuple[str, ...]]:
+    """To each device at the bottom, and no deeper than MAX_DEPTH."""
+    uuid = _text_if(device / "dm/uuid", root).strip()
+    own = (uuid,) if uuid else ()
+    below = _names(device / "slaves", root) if depth < MAX_DEPTH else ()
+    for name in below:
+        for way in _ways_down(device / "slaves" / name, root, depth + 1):
+            yield own + way
+    if not below:
+        yield own

@@ -62,6 +62,14 @@ class Node:
     owner: int
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The running core's. `link`: why there is none to the centre; None where nothing is wrong."""
+
+    state: str
+    link: str | None
+
+
 def users(passwd: str, group: str) -> tuple[Finding, ...]:
     """passwd(5), group(5): each of ours, by its number, which the units know."""
     wanted = ((USERS, _numbers(passwd)), (GROUPS, _numbers(group)))
@@ -100,6 +108,32 @@ def sockets(missing: Iterable[str]) -> tuple[Finding, ...]:
     return whole(
         "sockets", (failed("sockets", code="socket-missing", detail=path) for path in missing)
     )
+
+
+def agent(answer: Answer) -> Finding:
+    """It answers, it can open sessions, and reaches the centre."""
+    if answer.state == "broken":
+        return failed("agent", code="tunnel-not-down", detail=answer.state)
+    if answer.link is not None:
+        return warn("agent", code="centre-unreachable", detail=answer.link)
+    return ok("agent", answer.state)
+
+
+def tpm(profile: Profile, version: str) -> Finding:
+    """`version`: the major one, as the kernel has it; empty if it sees no TPM."""
+    if profile.tpm.version is None:
+        return skipped("tpm", "not-in-profile")
+    if profile.tpm.version == "2.0" and version != "2":
+        return warn("tpm", code="tpm-missing", detail=version)
+    return ok("tpm", version)
+
+
+def rig_mark(mark: str, *, field: bool) -> Finding:
+    """The mark is there: under a profile for the field, a box would take a virtual reader.
+
+    The rig's own takes test cards alone, and no centre but the rig's has such.
+    """
+    return (failed if field else warn)("rig-mark", code="rig-marked", detail=mark)
 
 
 def wireguard(*, kernel: bool, userspace: bool, tun: bool, profile: Profile) -> Finding:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -68,7 +67,7 @@ def pcscd() -> Iterator[Pcscd]:
     directory = scratch.made("test")
     with Pcscd(directory, readers=2) as running:
         yield running
-    shutil.rmtree(directory)
+    scratch.removed(directory)
 
 
 @contextmanager

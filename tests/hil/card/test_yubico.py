@@ -45,14 +45,20 @@ class Inserted:
     certificates: dict[str, bytes] = field(default_factory=dict)
 
     def tool(self, *arguments: str, stdin: bytes = b"") -> tuple[int, str]:
-        """yubico-piv-tool on this reader; its exit status, and all it printed."""
-        done = subprocess.run(
-            ["yubico-piv-tool", "--reader", self.reader, *arguments],
-            input=stdin,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
+        """yubico-piv-tool on this reader; its exit status, and all it printed.
+
+        Where much else runs it is at times too early for pcscd, and does not try twice by itself.
+        """
+        for _ in range(5):
+            done = subprocess.run(
+                ["yubico-piv-tool", "--reader", self.reader, *arguments],
+                input=stdin,
+                capture_output=True,
+                timeout=60,
+                check=False,
+            )
+            if b"Failed to connect" not in done.stderr:
+                break
         return done.returncode, (done.stdout + done.stderr).decode()
 
 

@@ -51,6 +51,20 @@ def test_the_helper_alone_has_a_capability_and_the_finger_process_no_network() -
     assert units.socket(ROOT / "sdbox-finger.socket").accept
 
 
+def test_what_ends_a_tunnel_runs_before_the_desktop() -> None:
+    played = {path.stem: units.service(path).realtime for path in SERVICES}
+    assert {name for name, priority in played.items() if priority} == {
+        "sdbox-agent", "sdbox-card", "sdbox-tunnel",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("said", [["fifo"], ["rr"], ["rr", "CPUSchedulingResetOnFork=no"]])
+def test_a_way_of_scheduling_that_is_not_played_is_refused(tmp_path: Path, said: list[str]) -> None:
+    lines = ["[Service]", "ExecStart=/bin/true", f"CPUSchedulingPolicy={said[0]}", *said[1:]]
+    with pytest.raises(units.UnitError, match="scheduling"):
+        units.service(written(tmp_path, "x.service", *lines))
+
+
 def test_an_assignment_nobody_knows_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, "x.service", "[Service]", "ExecStart=/bin/true", "Frobnicate=yes")
     with pytest.raises(units.UnitError, match="Frobnicate"):

@@ -34,6 +34,8 @@ def test_every_unit_and_rule_has_its_place() -> None:
     assert AT["usr/lib/sysusers.d/sdbox.conf"] == "systemd/sdbox.sysusers"
     assert AT["usr/lib/tmpfiles.d/sdbox.conf"] == "systemd/sdbox.tmpfiles"
     assert AT["usr/lib/sysctl.d/sdbox.conf"] == "systemd/sdbox.sysctl"
+    logind = "logind.conf.d/sdbox.conf"
+    assert AT[f"usr/lib/systemd/{logind}"] == f"systemd/{logind}"
     assert AT["usr/lib/systemd/catalog/sdbox.catalog"] == "systemd/sdbox.catalog"
     assert AT["lib/udev/rules.d/70-sdbox.rules"] == "udev/70-sdbox.rules"
 

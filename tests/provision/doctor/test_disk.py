@@ -51,9 +51,9 @@ def test_any_mountinfo_is_taken_or_refused(text: str) -> None:
 
 
 def test_encrypted_is_what_dm_crypt_made_wherever_in_the_stack() -> None:
-    lvm = ("LVM-abc", "CRYPT-LUKS2-00ff-data")
+    lvm = (("LVM-abc", "CRYPT-LUKS2-00ff-data"),)
     assert disk.data_partition(EXT4, lvm, "refuse").result is Result.OK
-    assert disk.data_partition(EXT4, ("LVM-abc",), "refuse").result is Result.FAILED
+    assert disk.data_partition(EXT4, (("LVM-abc",),), "refuse").result is Result.FAILED
     assert disk.data_partition(EXT4, (), "warn").result is Result.WARN
     memory = replace(EXT4, major=0, kind="tmpfs")
     assert disk.data_partition(memory, (), "refuse").result is Result.OK
@@ -61,6 +61,9 @@ def test_encrypted_is_what_dm_crypt_made_wherever_in_the_stack() -> None:
         disk.data_partition(replace(memory, kind="overlay"), (), "refuse").result is Result.FAILED
     )
     assert disk.data_partition(replace(EXT4, kind="tmpfs"), (), "refuse").result is Result.FAILED
+    half = (*lvm, ("LVM-abc",))  # a volume on two disks, one of them as it came
+    assert disk.data_partition(EXT4, half, "refuse").result is Result.FAILED
+    assert disk.data_partition(EXT4, ((),), "refuse").result is Result.FAILED
 
 
 @pytest.mark.parametrize(

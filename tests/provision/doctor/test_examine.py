@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from sdbox_agent.paths import Paths
 from sdbox_agent.profile.load import load_box
 from sdbox_agent.provision import networksheet
 from sdbox_agent.provision.doctor import finding
-from sdbox_agent.provision.doctor.examine import CHECKS, Examination, for_activation
+from sdbox_agent.provision.doctor.examine import CHECKS, MARK, Examination, for_activation
 from sdbox_agent.provision.doctor.finding import ACTIVATION, Finding, Result
 from sdbox_agent.provision.doctor.look import Look
+from sdbox_agent.provision.doctor.parts import Answer
 from sdbox_agent.provision.walls import walls_of
 from sdbox_agent.tunnel.killswitch import EGRESS, ruleset
 from sdbox_agent.tunnel.standing import Standing
@@ -35,7 +37,7 @@ def test_a_fit_box_has_nothing_but_what_only_a_running_one_shows(tmp_path: Path)
     found = examine(grow(tmp_path))
     results = {name: [each.result for each in of] for name, of in found.items()}
     unseen = {name for name, of in results.items() if of == [Result.SKIPPED]}
-    assert unseen == {"sockets", "walls"}
+    assert unseen == {"sockets", "agent", "walls"}
     fine = {name: set(of) for name, of in results.items() if name not in unseen}
     assert all(of == {Result.OK} for of in fine.values()), fine
 
@@ -83,6 +85,8 @@ def test_a_fit_box_may_be_activated(tmp_path: Path) -> None:
         ("sys/bus/usb/devices/1-2", None, "sensor", "sensor-missing"),
         ("sys/bus/usb/devices/1-2/devnum", "x", "sensor", "not-readable"),
         ("etc/reader.conf.d/vpcd", "", "virtual-hardware", "virtual-hardware"),
+        ("etc/sdbox/rig", "", "rig-mark", "rig-marked"),
+        ("sys/class/tpm", None, "tpm", "tpm-missing"),
         (f"lib/modules/{RELEASE}/modules.dep", "", "wireguard", "wireguard-missing"),
     ],
 )  # fmt: skip
@@ -92,6 +96,73 @@ def test_what_is_spoilt_in_one_place_is_told(
     look = grow(tmp_path)
     spoil(tmp_path, name, text)
     assert code in {each.code for each in examine(look)[check]}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "file"),
+    [
+        ("etc/sdbox/profile.d/50.toml", "nonsense = 1\n", "profile.d/50.toml:1: nonsense"),
+        ("etc/sdbox/profile.d/50.toml", "[reader]\nnames = ['Virtual PCD']\n", "50.toml:2: reader"),
+        ("etc/sdbox/profile-set/VERSION", "two", "profile-set/VERSION:1: "),
+        ("etc/sdbox/profile-set/cards/other.toml", "v = 1", "profile-set/VERSION:1: not there"),
+    ],
+)
+def test_the_profile_is_judged_as_the_agent_goes_by_it(
+    tmp_path: Path, name: str, text: str, file: str
+) -> None:
+    """With the installed set, what is laid over it, and what no box in the field may have."""
+    look = grow(tmp_path)
+    spoil(tmp_path, name, text)
+    (found,) = examine(look)["profile"]
+    assert (found.result, found.code) == (Result.FAILED, "profile-invalid")
+    assert file in found.detail
+
+
+def test_the_set_that_counts_is_named(tmp_path: Path) -> None:
+    look = grow(tmp_path)
+    shipped = Path(__file__).parents[3] / "firmware_profiles"
+    shutil.copytree(shipped, tmp_path / "etc/sdbox/profile-set")
+    (tmp_path / "etc/sdbox/profile-set/VERSION").write_text("7\n")
+    (found,) = examine(look)["profile"]
+    assert (found.result, found.detail) == (Result.OK, "x, elan, 7")
+    (tmp_path / "etc/sdbox/profile-set/cards/piv-pin.toml").write_text("v = 9")
+    (found,) = examine(look)["profile"]
+    assert "profile-set/cards/piv-pin.toml:1: v: " in found.detail
+    made = Examination(look, NOW, tmp_path / "newer")
+    shutil.copytree(shipped, tmp_path / "newer")
+    (tmp_path / "newer/VERSION").write_text("8\n")
+    (found,) = made.findings(frozenset({"profile"}))
+    assert (found.result, found.detail) == (Result.OK, "x, elan"), "the program's own is newer"
+
+
+def test_no_link_leads_from_another_box_into_our_own_settings(tmp_path: Path) -> None:
+    look = grow(tmp_path / "away")
+    ours = tmp_path / "ours"
+    (tmp_path / "away/etc/sdbox").rename(ours)
+    (tmp_path / "away/etc/sdbox").symlink_to(ours)
+    assert {each.code for each in examine(look)["settings"]} == {"not-readable"}
+    (tmp_path / "away/etc/sdbox").unlink()
+    ours.rename(tmp_path / "away/etc/sdbox")
+    (tmp_path / "away/etc/sdbox/profiles").rename(ours)
+    (tmp_path / "away/etc/sdbox/profiles").symlink_to(ours)
+    found = examine(look)
+    assert {each.code for each in found["profile"]} == {"not-readable"}
+    assert [each.result for each in found["settings"]] == [Result.OK]
+
+
+def test_a_check_that_breaks_is_told_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = grow(tmp_path)
+
+    def breaks(*_: object) -> None:
+        raise RecursionError("of a kind that nobody foresaw")
+
+    monkeypatch.setattr(Look, "names", breaks)
+    found = examine(look)
+    (identity,) = found["identity"]
+    assert (identity.code, identity.detail) == ("not-readable", "RecursionError")
+    assert [each.result for each in found["settings"]] == [Result.OK]
 
 
 def test_without_settings_what_needs_them_is_skipped_and_told_once(tmp_path: Path) -> None:
@@ -207,6 +278,65 @@ def test_sockets_are_looked_for_where_a_service_manager_runs(tmp_path: Path) -> 
     made = Examination(live, NOW, NOWHERE).findings(frozenset({"sockets"}))
     assert str(Paths(tmp_path).agent_socket) in {each.detail for each in made}
     assert len(made) == 7
+
+
+def test_the_mark_of_the_rig_refuses_activation_but_for_the_rigs_own_profile(
+    tmp_path: Path,
+) -> None:
+    look = grow(tmp_path)
+    spoil(tmp_path, "etc/sdbox/rig", "")
+
+    def refused() -> bool:
+        try:
+            finding.permit_activation(for_activation(look, NOW, NOWHERE))
+        except Fault as error:
+            return error.code == "box-not-fit"
+        return False
+
+    assert refused()
+    spoil(tmp_path, "etc/sdbox/profile.d/60.toml", "[card]\ntest_issuers = true\n")
+    assert [each.result for each in examine(look)["rig-mark"]] == [Result.WARN]
+    assert not refused()
+    spoil(tmp_path, "etc/sdbox/box.toml", "v = 2\n")
+    assert refused()
+    spoil(tmp_path, "etc/sdbox/box.toml", None)
+    assert [each.result for each in examine(look)["rig-mark"]] == [Result.WARN], "not said yet"
+    assert str(Paths(tmp_path).rig_mark) == str(tmp_path / MARK)
+
+
+@pytest.mark.parametrize(
+    ("answer", "result", "code"),
+    [
+        (Answer("idle", None), Result.OK, ""),
+        (Answer("open", "centre-timeout"), Result.WARN, "centre-unreachable"),
+        (Answer("broken", None), Result.FAILED, "tunnel-not-down"),
+        (Fault("agent-unreachable"), Result.FAILED, "agent-unreachable"),
+        (PermissionError(), Result.SKIPPED, ""),
+    ],
+)
+def test_the_program_of_a_running_box_is_asked(
+    tmp_path: Path, answer: Answer | Exception, result: Result, code: str
+) -> None:
+    grow(tmp_path)
+    asked = []
+
+    def ask(root: Path) -> Answer:
+        asked.append(root)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def told(*, live: bool) -> Finding:
+        examination = Examination(Look(tmp_path, live=live), NOW, NOWHERE, ask=ask)
+        (found,) = examination.findings(frozenset({"agent"}))
+        return found
+
+    assert [told(live=live).reason for live in (True, False)] == ["not-running"] * 2
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    assert told(live=False).reason == "not-running"
+    assert asked == []
+    found = told(live=True)
+    assert (found.result, found.code, asked) == (result, code, [tmp_path])
 
 
 @pytest.mark.rig

@@ -1,6 +1,7 @@
 """What a finding says, what all come to, and what activation asks."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -49,6 +50,18 @@ def test_json_has_the_words_of_both_languages() -> None:
     assert (walls["result"], walls["reason"]) == ("skipped", "needs-root")
     assert set(walls["why"]) == set(errors.LANGUAGES)
     assert {each["result"] for each in others} == {"ok"}
+
+
+def test_no_name_on_a_disk_is_a_command_or_stops_the_report() -> None:
+    """A core that was taken over names its files as it likes; root reads of them on a terminal."""
+    name = os.fsdecode(b"\xff\x1b[2J") + "\u009b31m\u202e\n" + "x" * 5000
+    found = (finding.failed("files", code="file-exposed", detail=name),)
+    shown = "?" * 2 + "[2J" + "?" + "31m" + "??"
+    (row,) = json.loads(finding.as_json(found).decode())["checks"]
+    assert row["detail"].startswith(f"{shown}xxx")
+    assert len(row["detail"]) == finding.MOST_CHARACTERS
+    line, *_ = finding.text(found, "fr")
+    assert f"({shown}xxx" in line
 
 
 def test_a_person_reads_what_to_do_once_for_all_of_one_kind() -> None:

@@ -1,7 +1,9 @@
 """What is read of a machine: from real files, links, sockets, and this very kernel."""
 
+import contextlib
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,43 @@ def test_no_link_leads_out_of_another_root(tmp_path: Path) -> None:
         Look(tmp_path, live=False).text_if("a")
     with pytest.raises(OSError, match="symbolic"):
         Look(tmp_path, live=True).text("a")
+
+
+def test_nothing_but_a_file_is_opened_under_another_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk may hold any device's node: a watchdog starts when its own is opened."""
+    os.mkfifo(tmp_path / "etc")
+    opened = []
+    monkeypatch.setattr(os, "open", lambda *words: opened.append(words))
+    with pytest.raises(OSError, match="not a file"):
+        Look(tmp_path, live=False).text_if("etc")
+    assert opened == []
+
+
+def test_nor_does_a_directory_on_the_way(tmp_path: Path) -> None:
+    """Debian's own `lib -> usr/lib` stays within; a link to our /etc does not."""
+    write(tmp_path / "usr/lib/modules/1/modules.dep", b"wireguard")
+    (tmp_path / "lib").symlink_to("usr/lib")
+    for name in ("etc", "proc", "sys"):
+        (tmp_path / name).symlink_to(f"/{name}")
+    away = Look(tmp_path, live=False)
+    assert away.text("lib/modules/1/modules.dep") == "wireguard"
+    for looks in (
+        lambda: away.text_if("etc/passwd"),
+        lambda: away.kernels_if("proc/cmdline"),
+        lambda: away.names("etc"),
+        lambda: away.is_there("etc/passwd"),
+        lambda: away.drop_ins("journald.conf"),
+        lambda: away.masked("etc/systemd/system"),
+        lambda: away.room("etc/sdbox", "x"),
+        lambda: away.nodes(("proc/cmdline",)),
+        lambda: away.mapped(8, 0, "/dev/sda"),
+        away.usb,
+        away.files,
+    ):
+        with pytest.raises(OSError, match="out of the root"):
+            looks()
 
 
 def test_an_endless_file_is_read_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +107,36 @@ def test_files_are_listed_without_following_links(
     assert [each.path for each in seen] == ["etc/sdbox", "etc/sdbox/loop"]
     assert {each.owner for each in seen} == {os.getuid()}
     monkeypatch.setattr(look, "MAX_NAMES", 1)
-    assert len(Look(tmp_path, live=False).files()) == 1
+    with pytest.raises(OSError, match="too many names"):
+        Look(tmp_path, live=False).files()
+
+
+def test_a_file_that_has_gone_meanwhile_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent writes beside, and renames: what was listed need not be there any more."""
+    write(tmp_path / "var/lib/sdbox/state.json", b"")
+    names = look._names
+
+    def listed(directory: Path, *root: Path) -> tuple[str, ...]:
+        return (*names(directory, *root), "state.json.new")
+
+    monkeypatch.setattr(look, "_names", listed)
+    seen = Look(tmp_path, live=True).files()
+    assert [each.path for each in seen] == ["var/lib/sdbox", "var/lib/sdbox/state.json"]
+
+
+def test_no_depth_hides_a_file_from_the_look(tmp_path: Path) -> None:
+    deep = tmp_path / "var/lib/sdbox"
+    deep.mkdir(parents=True)
+    with contextlib.chdir(deep):
+        for _ in range(1100):
+            os.mkdir("d")
+            os.chdir("d")
+    try:
+        assert len(Look(tmp_path, live=True).files()) == 1101
+    finally:
+        subprocess.run(["rm", "-r", deep / "d"], check=True)  # rmtree of this Python recurses
 
 
 def test_room_is_that_of_where_it_will_be(tmp_path: Path) -> None:
@@ -82,19 +150,22 @@ def test_room_is_that_of_where_it_will_be(tmp_path: Path) -> None:
 
 def test_what_a_device_rests_on_is_followed_down_and_not_for_ever(tmp_path: Path) -> None:
     here = grow(tmp_path)
-    assert here.mapped(253, 0, "/dev/mapper/root") == ("LVM-abc", "CRYPT-LUKS2-0123-x")
+    assert here.mapped(253, 0, "/dev/mapper/root") == (("LVM-abc", "CRYPT-LUKS2-0123-x"),)
+    (tmp_path / "sys/dev/block/253:0/slaves/sdb1").mkdir()
+    assert here.mapped(253, 0, "/dev/mapper/root")[1:] == (("LVM-abc",),)
     slaves = tmp_path / "sys/dev/block/253:0/slaves/dm-1/slaves"
     slaves.mkdir()
     (slaves / "dm-1").symlink_to("..")
-    assert len(here.mapped(253, 0, "/dev/mapper/root")) < 20
+    (endless, _) = here.mapped(253, 0, "/dev/mapper/root")
+    assert len(endless) < 20
 
 
 def test_btrfs_is_found_by_the_name_of_its_device(tmp_path: Path) -> None:
     write(tmp_path / "sys/block/dm-3/dm/name", b"data\n")
     write(tmp_path / "sys/class/block/dm-3/dm/uuid", b"CRYPT-LUKS2-x-data\n")
     here = Look(tmp_path, live=False)
-    assert here.mapped(0, 40, "/dev/mapper/data") == ("CRYPT-LUKS2-x-data",)
-    assert here.mapped(0, 40, "/dev/sda2") == ()
+    assert here.mapped(0, 40, "/dev/mapper/data") == (("CRYPT-LUKS2-x-data",),)
+    assert here.mapped(0, 40, "/dev/sda2") == ((),)
 
 
 def test_a_socket_is_one_and_a_masked_unit_is_a_link_to_nowhere(tmp_path: Path) -> None:

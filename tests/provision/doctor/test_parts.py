@@ -161,3 +161,22 @@ def test_walls_that_are_the_settings_and_hang_at_each_uplink() -> None:
 def test_any_text_of_the_system_is_judged(one: str, other: str) -> None:
     parts.users(one, other)
     parts.has_module("tun", one)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "result"),
+    [
+        ("2.0", "2", Result.OK),
+        ("2.0", "1", Result.WARN),
+        ("2.0", "", Result.WARN),
+        ("none", "", Result.OK),
+        ("none", "2", Result.OK),  # `profile detect` tells it
+        (None, "2", Result.SKIPPED),
+        (None, "", Result.SKIPPED),
+    ],
+)
+def test_the_tpm_that_the_profile_names_is_there(
+    wanted: str | None, there: str, result: Result
+) -> None:
+    profile = msgspec.structs.replace(PROFILE_, tpm=schema.Tpm(version=wanted))
+    assert parts.tpm(profile, there).result is result

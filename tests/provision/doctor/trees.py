@@ -32,6 +32,7 @@ TEXTS = {
     "sys/dev/block/253:0/dm/uuid": "LVM-abc\n",
     "sys/dev/block/253:0/slaves/dm-1/dm/uuid": "CRYPT-LUKS2-0123-x\n",
     "sys/class/misc/tun/uevent": "MAJOR=10\n",
+    "sys/class/tpm/tpm0/tpm_version_major": "2\n",
     f"lib/modules/{RELEASE}/modules.dep": "kernel/drivers/net/wireguard/wireguard.ko: x\n",
     "etc/fstab": "/dev/mapper/root / ext4 defaults 0 1\n",
     "etc/systemd/journald.conf": "[Journal]\n#SystemMaxUse=\n",
@@ -112,6 +113,7 @@ def _config(config: Path) -> None:
     write(config / "box.toml", BOX.replace(b'"virtual"', b'"x"') + LAN)
     write(config / "profiles/x.toml", PROFILE)
     write(config / "profiles/sensors/elan.toml", SENSOR)
+    write(config / "profile.d/50-tpm.toml", b'[tpm]\nversion = "2.0"\n')
     write(config / "profiles/cards/piv-pin.toml", KIND)
     for name in ("centre", "cards", "desk"):
         write(config / f"anchors/{name}.pem", make(name, BEGINS, 3650).pem)

@@ -14,11 +14,13 @@ import pytest
 from sdbox_agent import errors
 from sdbox_agent.centre import wire
 from sdbox_agent.pki import boxcertificate
-from sdbox_centre import authority, cli, est, linkrows
+from sdbox_centre import authority, cli, est, linkrows, processes
+from sdbox_centre.book import ApiSettings
 from sdbox_centre.staff.acts import Acts
 from sdbox_centre.staff.commands import utc, words
 from sdbox_centre.staff.signer import KeySigner
 from sdbox_centre.store import Store
+from sdbox_centre.tomlfile import load
 from tests.pki.boxed import Key
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.ordering import Ordered, est_of
@@ -336,3 +338,25 @@ def test_dates_and_lists_are_read_in_one_way() -> None:
     with pytest.raises(ValueError, match="month"):
         utc("2026-13-01")
     assert words("b,a,,a") == ("a", "b")
+
+
+def test_a_contract_has_days(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    project = ("project", "add", "test-project-01", "Test project", "host-match")
+    days = ("--contract-from", "2030-01-02", "--contract-until", "2030-01-02")
+    with pytest.raises(SystemExit, match="2"):
+        desk.run(*project, *days, *WHY)
+    assert "before it begins" in capsys.readouterr().err
+    desk.run(*project, *days[:2], *WHY)
+    with pytest.raises(SystemExit, match="2"):
+        desk.run("project", "set", "test-project-01", *days[2:], *WHY)
+
+
+def test_a_centre_without_a_list_says_so_at_its_start(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings_file, list_file = Path(desk.api), desk.world.root / "cards.crl"
+    list_file.unlink()
+    loaded = load(settings_file, ApiSettings)
+    processes.api_app(settings_file, loaded, desk.world.store, desk.world.gateway)
+    assert "no card will be let in: crl-stale" in caplog.text
+    assert str(list_file) in caplog.text

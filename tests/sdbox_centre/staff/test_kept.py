@@ -30,9 +30,9 @@ def test_what_was_kept_is_there_after_a_new_start(staff: m.Members) -> None:
         acts.keep(statement)  # handed over again: known
     assert acts.stamp() != empty
     for each in (acts, kept(staff)):
-        assert each.newest(m.grant().subject) == m.grant()
-        assert each.newest(m.box().subject) == m.box(state="active")
-        assert each.newest(m.card().subject) is None
+        assert each.newest()(m.grant().subject) == m.grant()
+        assert each.newest()(m.box().subject) == m.box(state="active")
+        assert each.newest()(m.card().subject) is None
     assert (staff.root / "acts").read_bytes().count(b"\n") == 2
 
 
@@ -42,7 +42,7 @@ def test_an_old_act_does_not_come_back(staff: m.Members) -> None:
     acts.keep(staff.signed(m.grant(n=2, withdrawn=True)))
     acts.keep(first)  # known, and no more than that
     for each in (acts, kept(staff)):
-        assert each.newest(m.grant().subject) == m.grant(n=2, withdrawn=True)
+        assert each.newest()(m.grant().subject) == m.grant(n=2, withdrawn=True)
         refused("act-superseded", each, staff.signed(m.grant(n=2, role="lead")))
 
 
@@ -62,9 +62,9 @@ def test_a_torn_line_is_written_over_and_a_bad_one_is_no_file(staff: m.Members) 
     whole = file.read_bytes()
     file.write_bytes(whole + b'{"payload":"torn')
     acts = kept(staff)
-    assert acts.newest(m.grant().subject) == m.grant()
+    assert acts.newest()(m.grant().subject) == m.grant()
     acts.keep(staff.signed(m.grant(n=2, role="lead")))
-    assert kept(staff).newest(m.grant().subject) == m.grant(n=2, role="lead")
+    assert kept(staff).newest()(m.grant().subject) == m.grant(n=2, role="lead")
     file.write_bytes(b"torn\n" + whole)
     with pytest.raises(Fault, match="state-damaged"):
         kept(staff)
@@ -82,10 +82,10 @@ def test_a_full_disk_keeps_nothing_and_says_so(
         patched.setattr("sdbox_centre.staff.kept.os.fsync", full)
         with pytest.raises(Fault, match="disk-failed"):
             acts.keep(staff.signed(m.grant()))
-    assert acts.newest(m.grant().subject) is None
+    assert acts.newest()(m.grant().subject) is None
     acts.keep(staff.signed(m.box()))
-    assert kept(staff).newest(m.grant().subject) is None
-    assert kept(staff).newest(m.box().subject) == m.box()
+    assert kept(staff).newest()(m.grant().subject) is None
+    assert kept(staff).newest()(m.box().subject) == m.box()
 
 
 def test_who_is_struck_takes_his_acts_along_at_once(staff: m.Members) -> None:
@@ -97,7 +97,7 @@ def test_who_is_struck_takes_his_acts_along_at_once(staff: m.Members) -> None:
     del staff.members[2]
     staff.write()
     assert acts.stamp() != before
-    assert acts.newest(m.grant().subject) is None  # not the grant that was withdrawn
-    assert acts.newest(m.box().subject) == m.box()
+    assert acts.newest()(m.grant().subject) is None  # not the grant that was withdrawn
+    assert acts.newest()(m.box().subject) == m.box()
     acts.keep(staff.signed(m.grant(n=3), 1, 2))
-    assert isinstance(acts.newest(m.grant().subject), payload.Grant)
+    assert isinstance(acts.newest()(m.grant().subject), payload.Grant)
