@@ -108,6 +108,7 @@ def test_answers_that_are_wrong_are_told_by_file_and_line(
 @pytest.mark.parametrize(
     ("typed", "code"),
     [(f"{ANCHOR.hex()}\n", None), ("\n", "anchor-wanted"), ("12\n", "anchor-malformed")],
+    ids=["given", "nothing", "too short"],
 )
 def test_the_anchor_is_asked_for_once(
     given: Path, monkeypatch: pytest.MonkeyPatch, typed: str, code: str | None
