@@ -33,11 +33,8 @@ if TYPE_CHECKING:
     Check = Callable[["Examination"], "Iterable[Finding]"]
 
 UNITS: Final = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
-TARGETS: Final = (
-    "multi-user.target.wants",
-    "sockets.target.wants",
-    "sysinit.target.wants",
-    "timers.target.wants",
+TARGETS: Final = tuple(
+    f"{each}.target.wants" for each in ("multi-user", "sockets", "sysinit", "timers")
 )
 CONFIG, STATE = "etc/sdbox", "var/lib/sdbox"
 MARK: Final = f"{CONFIG}/rig"  # Paths.rig_mark
