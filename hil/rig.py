@@ -53,13 +53,16 @@ class Rig:
         readers: int = 2,
         carries: bool = False,
         hostile: bool = False,
+        chip: bool = False,
         cluster: Cluster | None = None,
     ) -> None:
         """`carries`: the centre takes WireGuard over TLS, too; `hostile`: see `topology.host`.
 
-        `cluster`: the centre has a database there, instead of SQLite's file.
+        `cluster`: the centre has a database there, instead of SQLite's file; `chip`: the box has
+        a security chip.
         """
         self._hostile = hostile
+        self._chip = chip
         self._database = {} if cluster is None else {"database": cluster.database()}
         self._lease_s = lease_s
         self._carries = carries
@@ -85,8 +88,11 @@ class Rig:
                 **self._database,
             )
             self.box = Box(
-                self._made("box"), BOX_NAME, self.topology, self.issuing, self.pcscd.socket_path
-            )
+                self._made("box"), BOX_NAME, self.topology, self.issuing, self.pcscd.socket_path,
+                chip=self._chip,
+            )  # fmt: skip
+            if self.box.chip is not None:
+                stack.callback(self.box.chip.stop)
             self.box.walled = self.oracle.walled
             self.centre.add_box(BOX_NAME, self.box.tls, self.box.statement)
             self.operator = Operator(self.box, self.pcscd.reader(0))

@@ -25,7 +25,9 @@ _MAKE: Final = ("--tpm2", "--lock-nvram")
 class SoftTpm:
     """One chip. `start` is power on, `stop` power off; its directory is what it remembers."""
 
-    def __init__(self, directory: Path, socket_path: Path) -> None:
+    def __init__(self, directory: Path, socket_path: Path, uid: int | None = None) -> None:
+        """`uid`: who may ask it besides root."""
+        self._uid = uid
         self.directory = directory
         self.socket_path = socket_path
         self._control = socket_path.with_name(f"{socket_path.name}.ctrl")  # where libtss2 looks
@@ -66,11 +68,17 @@ class SoftTpm:
         while time.monotonic() < deadline and self._process.poll() is None:
             with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as control:
                 control.connect(str(self._control))
+                self._open_to()
                 return
             time.sleep(0.01)
         words = self._process.stdout.read() if self._process.poll() is not None else b"mute"  # type: ignore[union-attr]
         self.stop()
         raise RuntimeError(words.decode(errors="replace"))
+
+    def _open_to(self) -> None:
+        if self._uid is not None:
+            for path in (self.socket_path, self._control):
+                os.chown(path, self._uid, self._uid)
 
     def stop(self) -> None:
         """As if its power went: what it has not yet written is lost."""

@@ -73,9 +73,13 @@ def _receive(box: ipc.Channel[ipc.Message]) -> ipc.Message:
 
 
 def status(options: argparse.Namespace, say: Say) -> None:
-    """The state, once. Raises SdboxError."""
+    """The state, once, and what is so of the box. Raises SdboxError."""
     with _box(options) as box:
-        _show(_ask(box, view.AskStatus()), options, say)
+        shown = _ask(box, view.AskStatus())
+        _show(shown, options, say)
+    if isinstance(shown, view.View) and not options.json:
+        for code in shown.standing:
+            say("    " + errors.render(code, options.language))
 
 
 def watch(options: argparse.Namespace, say: Say) -> int | None:

@@ -27,6 +27,7 @@ from sdbox_agent.statements import fields, jws
 if TYPE_CHECKING:
     from sdbox_agent.identity.port import StatementKey
     from sdbox_agent.identity.tpm import Tpm
+    from sdbox_agent.state.counter import Counter
 
 SCALAR_BYTES: Final = 32  # RFC 7518 section 3.4: ES256 is r || s, 32 bytes each
 SIGNED_BY_THE_BOX: Final = "receipt"
@@ -46,6 +47,14 @@ class BoxIdentity:
     def copyable(self) -> bool:
         """Could whoever has this box's disk be this box?"""
         return self._statement.copyable
+
+    def counter(self) -> Counter | None:
+        """What the state record is held against: the chip's, where it holds the key."""
+        if self.tpm is None:
+            return None
+        from sdbox_agent.identity.tpmcounter import TpmCounter  # noqa: PLC0415  as in `load`
+
+        return TpmCounter(self.tpm)
 
     @property
     def statement_certificate_der(self) -> bytes:

@@ -129,6 +129,14 @@ class Tpm:
         """
         return self.ask(_endorsed)
 
+    def clear(self) -> None:
+        """Retire the box: no key that this chip ever wrapped is taken again, wherever copies lie.
+
+        What else rests on the chip goes too, such as a disk's key. Raises Fault.
+        """
+        self.ask(lambda esapi: esapi.clear(ESYS_TR.RH_LOCKOUT), again=False)
+        self.close()
+
 
 def way_to(device: Path) -> str:
     """The device as the TSS names it.

@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.identity import keys, tpmfile, tpmkey
+from sdbox_agent.identity.tpmcounter import TpmCounter
 from sdbox_agent.state.trusted import FileRefused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
@@ -311,11 +312,15 @@ def in_the_chip(config: Path, chip: Chip, authority: Pair) -> None:
 def test_a_receipt_signed_in_the_chip_verifies(
     config: Path, authority: Pair, chip: Chip, other: Chip
 ) -> None:
-    assert keys.load(config).copyable
+    plain = keys.load(config)
+    assert (plain.copyable, plain.counter()) == (True, None)
     in_the_chip(config, chip, authority)
     box = keys.load(config, chip.soft.socket_path)
     assert not box.copyable
     assert box.tpm is not None
+    counter = box.counter()
+    assert isinstance(counter, TpmCounter)
+    assert counter.make() == counter.value()
     der = box.statement_certificate_der
     header = jws.header("receipt", der)
     statement = jws.assemble(receipt(), [(header, box.sign_statement(receipt(), header))])

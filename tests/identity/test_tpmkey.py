@@ -79,6 +79,14 @@ def test_a_chip_that_was_cleared_is_told_from_another(chip: Chip) -> None:
         TpmKey(chip.tpm, wrapped)
 
 
+def test_a_retired_chip_takes_no_copy_of_a_key(chip: Chip) -> None:
+    wrapped = tpmkey.create(chip.tpm)
+    chip.tpm.clear()
+    with fault("tpm-cleared"):
+        TpmKey(chip.tpm, wrapped)
+    assert TpmKey(chip.tpm, tpmkey.create(chip.tpm)).sign(b"m")  # and is another box's chip
+
+
 def test_a_locked_out_chip_still_signs(chip: Chip) -> None:
     """Wrong tries of others' codes must not close a box: our key asks for none (noDA)."""
     key = TpmKey(chip.tpm, tpmkey.create(chip.tpm))
