@@ -133,7 +133,7 @@ def _statement_key(identity: Path, device: Path) -> tuple[StatementKey, Tpm | No
         key = tpmfile.parse(data)
     except DecodeError as error:
         raise FileRefused("config-invalid", str(wrapped), 0, str(error)) from None
-    # Another box has no chip and no library of it: 30 MB that its core does without.
+    # Another box has no chip and no library of it: 15 MB and 0.2 s that its core does without.
     from sdbox_agent.identity.tpm import Tpm  # noqa: PLC0415
     from sdbox_agent.identity.tpmkey import TpmKey  # noqa: PLC0415
 

@@ -37,3 +37,4 @@ def target(data: bytes) -> None:
         except DecodeError:
             continue
         assert record.encode(state) == candidate
+        assert not record.worse_if_undone(state, state)

@@ -47,7 +47,7 @@ SEEDS: list[bytes] = [
     wrapped(b"\0"),
     BODY,
     armoured(BODY).replace(b"AAE", b"A\nAE", 1),
-    armoured(BODY)[:-36] + b"=\n-----END TSS2 PRIVATE KEY-----\n",
+    armoured(BODY).replace(b"\nM", b"\n=M", 1),
 ]
 
 

@@ -1,6 +1,7 @@
 """The box's keys: refused when others could have them, used for receipts and the centre only."""
 
 import datetime
+import errno
 import os
 import socket
 import ssl
@@ -16,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.identity import keys, tpmfile, tpmkey
 from sdbox_agent.identity.tpmcounter import TpmCounter
+from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
@@ -358,3 +360,23 @@ def test_a_key_of_the_chip_is_checked_as_a_file_is(
     with pytest.raises(FileRefused) as caught:
         keys.load(config, chip.soft.socket_path)
     assert caught.value.reason == "beside a key of the TPM: remove one"
+
+
+def test_a_disk_that_fails_and_a_key_that_tls_does_not_take_are_told(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = keys.load(config)
+
+    def refuse(_context: ssl.SSLContext, _pem: bytes) -> None:
+        raise ssl.SSLError
+
+    monkeypatch.setattr(keys, "_load_chain", refuse)
+    with pytest.raises(Fault, match=r"^config-invalid$"):
+        box.client_context()
+
+    def fail(_path: Path, **_: bool) -> bytes:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(trusted, "read", fail)
+    with pytest.raises(Fault, match=r"^config-invalid$"):
+        keys.load(config)
