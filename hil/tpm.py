@@ -66,8 +66,9 @@ class SoftTpm:
         )  # fmt: skip
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline and self._process.poll() is None:
-            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as control:
-                control.connect(str(self._control))
+            with contextlib.suppress(OSError), contextlib.ExitStack() as both:
+                for path in (self._control, self.socket_path):
+                    both.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
                 self._open_to()
                 return
             time.sleep(0.01)

@@ -1,5 +1,8 @@
 """The counter in the chip, against the contract and against whoever would wind it back."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from tests.state import counter_contract
 __all__ = ["chip", "factory"]
 pytestmark = pytest.mark.slow
 CARD = b"\x01" * 32
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -110,3 +114,46 @@ def test_a_chip_that_is_away_is_told(away: TpmCounter) -> None:
     for ask in (away.value, away.advance, away.make):
         with fault("tpm-away"):
             ask()
+
+
+RESERVER = """
+import sys
+from pathlib import Path
+from sdbox_agent.identity.tpm import Tpm
+from sdbox_agent.identity.tpmcounter import TpmCounter
+from sdbox_agent.state import store
+from sdbox_agent.state.attempts import Attempts
+from sdbox_agent.state.filesystem import RealFileSystem
+counter = TpmCounter(Tpm(Path(sys.argv[2])))
+attempts = Attempts(store.load(RealFileSystem(Path(sys.argv[1])), counter))
+for n in range(4000):
+    attempts.reserve(n.to_bytes(32), 1)
+    print(n, flush=True)
+"""
+
+
+@pytest.mark.parametrize("delay_ms", [0, 7, 13, 29])
+def test_power_cut_at_any_moment_gains_no_attempt_and_locks_nobody_out(
+    chip: Chip, counter: TpmCounter, tmp_path: Path, delay_ms: int
+) -> None:
+    """Process and chip die at once: a kill loses no write, so this is about the order alone."""
+    state = tmp_path / "state"
+    state.mkdir()
+    files = RealFileSystem(state)
+    store.create(files, counter)
+    chip.tpm.close()
+    command = [sys.executable, "-c", RESERVER, str(state), str(chip.soft.socket_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as child:
+        assert child.stdout is not None
+        told = [int(child.stdout.readline())]  # it is at work
+        time.sleep(delay_ms / 1000)
+        child.kill()
+        chip.soft.stop()
+        told += [int(line) for line in child.stdout.read().splitlines()]
+    chip.soft.start()
+    kept = store.load(files, counter)
+    attempts = Attempts(kept)
+    assert all(attempts.left(n.to_bytes(32)) == 9 for n in told)
+    assert kept.state.anchor == counter.value()
+    assert len(told) <= len(kept.state.attempts) <= len(told) + 1
+    files.close()
