@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import socket
@@ -15,6 +16,10 @@ import msgspec
 from hil.launch.wire import Seen, Spec
 from hil.net.process import Process, Unit
 from hil.net.topology import CENTRE4, UPLINK
+from hil.tpm import SoftTpm
+from sdbox_agent.identity import tpmfile, tpmkey
+from sdbox_agent.identity.tpm import Tpm
+from sdbox_agent.identity.tpmcounter import TpmCounter
 from sdbox_agent.paths import Paths
 from sdbox_agent.state import store
 from sdbox_agent.state.filesystem import RealFileSystem
@@ -45,16 +50,21 @@ class Box:
         pcscd_socket: Path,
         *,
         by_hand: bool = True,
+        chip: bool = False,
     ) -> None:
-        """`by_hand`: else its root is a machine's that set-up is yet to make a box of."""
+        """`by_hand`: else its root is a machine's that set-up is yet to make a box of.
+
+        With `chip`, the statement key and a counter are in a security chip, swtpm's.
+        """
         self.name = name
         self.paths = Paths(root)
         self._root = root
         self._topology = topology
         self._pcscd_socket = pcscd_socket
         self.sensor_socket = root / "run/sensor/image.sock"
+        self.chip = self._powered() if chip else None
         self.tls = issuing.box_tls(name)
-        self.statement = issuing.box_statement(name)
+        self.statement = self._in_chip(issuing) if chip else issuing.box_statement(name)
         self.card_environment: dict[str, str] = {}  # what a maker's library wants to find
         self.finger_environment = {"FP_VIRTUAL_IMAGE": str(self.sensor_socket)}
         self.watchdog_s: dict[str, float] = {}  # of units that are to have another than their own
@@ -82,7 +92,13 @@ class Box:
         self.set_identity(self.tls, self.statement)
         self.paths.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = RealFileSystem(self.paths.state)
-        store.create(files)
+        if self.chip is None:
+            store.create(files)
+        else:
+            with contextlib.closing(Tpm(self.paths.tpm)) as tpm:
+                counter = TpmCounter(tpm)
+                counter.make()
+                store.create(files, counter)
         files.close()
         for path in (self.paths.state, *self.paths.state.iterdir()):
             os.chown(path, CORE_UID, CORE_UID)
@@ -97,13 +113,30 @@ class Box:
         virtual = {"FP_VIRTUAL_IMAGE": str(self.sensor_socket)}
         self.finger_environment = virtual if name == "virtual" else {}
 
+    def _powered(self) -> SoftTpm:
+        self.paths.tpm.parent.mkdir()
+        chip = SoftTpm(self._root / "chip", self.paths.tpm, CORE_UID)
+        chip.start()
+        return chip
+
+    def _in_chip(self, issuing: Issuing) -> Pair:
+        """A statement key made there: its file, and a certificate."""
+        with contextlib.closing(Tpm(self.paths.tpm)) as tpm:
+            key = tpmkey.create(tpm)
+        identity = self.paths.config / "identity"
+        identity.mkdir(mode=0o755, parents=True)
+        (identity / "statement.tpm").write_bytes(tpmfile.encode(key))
+        (identity / "statement.tpm").chmod(0o600)
+        return issuing.box_statement_on(self.name, key.public_key)
+
     def set_identity(self, tls: Pair, statement: Pair) -> None:
         """The box's two keys, readable by the core alone."""
         identity = self.paths.config / "identity"
         for name, pair in (("tls", tls), ("statement", statement)):
             (identity / f"{name}.pem").write_bytes(pair.pem)
-            (identity / f"{name}.key").write_bytes(pair.key_pem)
-            (identity / f"{name}.key").chmod(0o600)
+            if pair.key_pem:  # a chip's is not here
+                (identity / f"{name}.key").write_bytes(pair.key_pem)
+                (identity / f"{name}.key").chmod(0o600)
         for path in (identity, *identity.iterdir()):
             os.chown(path, CORE_UID, CORE_UID)
         identity.chmod(0o700)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
+    from cryptography.hazmat.primitives.asymmetric import ec
+
     from hil.card.keys import Algorithm
     from hil.card.memory import PinPolicy
     from hil.device import Device
@@ -115,8 +117,14 @@ class Issuing:
         return self._pair(authority or self.boxes, issuing.BOX_TLS, subject)
 
     def box_statement(self, name: str) -> Pair:
-        """A box's statement certificate."""
+        """A box's statement certificate, on a key in a file."""
         return self._pair(self.boxes, issuing.BOX_STATEMENT, issuing.box_subject(name))
+
+    def box_statement_on(self, name: str, public: ec.EllipticCurvePublicKey) -> Pair:
+        """The same on a key that nobody here has: a chip's."""
+        begin = now() - issuing.BACKDATED
+        subject = issuing.box_subject(name)
+        return Pair(self.boxes.issue(issuing.BOX_STATEMENT, subject, public, begin), b"")
 
     def _pair(
         self, authority: Authority, profile: issuing.Profile, subject: issuing.Subject

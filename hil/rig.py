@@ -54,6 +54,7 @@ class Rig:
         carries: bool = False,
         hostile: bool = False,
         fresh: bool = False,
+        chip: bool = False,
         cluster: Cluster | None = None,
         pcscd: Callable[[Path], Pcscd] | None = None,
         profile: str = "virtual",
@@ -62,13 +63,14 @@ class Rig:
         """`carries`: the centre takes WireGuard over TLS, too; `hostile`: see `topology.host`.
 
         `fresh`: the box is a machine that set-up is yet to make a box of, and the centre does not
-        know it. `cluster`: the centre has a database there, instead of SQLite's file. `pcscd`,
-        `profile`, `drop_in`: another than the virtual hardware (hil/real).
+        know it. `chip`: it has a security chip. `cluster`: the centre has a database there, instead
+        of SQLite's file. `pcscd`, `profile`, `drop_in`: another than the virtual hardware.
         """
         self._pcscd = pcscd or (lambda directory: Pcscd(directory, readers=readers))
         self._profile = (profile, drop_in)
         self._hostile = hostile
         self._fresh = fresh
+        self._chip = chip
         self._database = {} if cluster is None else {"database": cluster.database()}
         self._lease_s = lease_s
         self._carries = carries
@@ -100,7 +102,10 @@ class Rig:
                 self.issuing,
                 self.pcscd.socket_path,
                 by_hand=not self._fresh,
+                chip=self._chip,
             )
+            if self.box.chip is not None:
+                stack.callback(self.box.chip.stop)
             self.box.set_profile(*self._profile)
             self.box.walled = self.oracle.walled
             if not self._fresh:

@@ -83,8 +83,12 @@ def seen(root: Path) -> view.View:
 
 
 def status(options: argparse.Namespace, say: Say) -> None:
-    """The state, once. Raises SdboxError."""
-    _show(seen(options.root), options, say)
+    """The state, once, and what is so of the box. Raises SdboxError."""
+    shown = seen(options.root)
+    _show(shown, options, say)
+    if not options.json:
+        for code in shown.standing:
+            say("    " + errors.render(code, options.language))
 
 
 def watch(options: argparse.Namespace, say: Say) -> int | None:

@@ -41,6 +41,11 @@ class Paths:
         return self.root / "var/lib/sdbox"
 
     @property
+    def tpm(self) -> Path:
+        """The security chip, by the kernel's resource manager."""
+        return self.root / "dev/tpmrm0"
+
+    @property
     def agent_socket(self) -> Path:
         """The local socket: status, panel, CLI."""
         return self.root / "run/sdbox/agent.sock"

@@ -95,6 +95,14 @@ def test_what_the_centre_has_to_say_is_said_in_words(run, box: Box) -> None:
     assert errors.render("re-enrol-soon", "en") in run("status")[1]
 
 
+def test_what_is_so_of_the_box_is_said_by_status_alone(run, box: Box) -> None:
+    box.answers(view.View(n=3, state="idle", mono_ms=1, standing=("identity-copyable",)))
+    assert errors.render("identity-copyable", "en") in run("status")[1]
+    box.answers(view.View(n=3, state="idle", mono_ms=1, standing=("identity-copyable",)))
+    said = json.loads(run("status", "--json")[1])
+    assert said["standing"] == ["identity-copyable"]
+
+
 def test_every_state_reads_as_sentences_in_both_languages(
     run, box: Box, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

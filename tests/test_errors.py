@@ -22,6 +22,7 @@ RETRIED = {
     "centre-busy",
     "crl-stale",
     "clock-unset",
+    "tpm-busy",
 }
 MAX_SENTENCE_CHARS = 100
 

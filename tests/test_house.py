@@ -38,6 +38,7 @@ TESTED_ELSEWHERE = {
     # one machine in several files: explored whole
     "sdbox_agent/session/person.py": "tests/session/test_machine.py",
     "sdbox_agent/session/tunnelling.py": "tests/session/test_machine.py",
+    "sdbox_agent/identity/port.py": "tests/identity/key_contract.py",
     # one concept, tested where it is used
     "sdbox_agent/centre/deadline.py": "tests/centre/test_https.py",
     "sdbox_centre/clocks.py": "tests/sdbox_centre/rig_gateway.py",
@@ -55,6 +56,7 @@ TESTED_ELSEWHERE = {
     "sdbox_centre/rows.py": "tests/sdbox_centre/test_sessions.py",
     "sdbox_centre/tables.py": "tests/sdbox_centre/test_store.py",
     "sdbox_centre/wireguard.py": "tests/sdbox_centre/rig_peers.py",
+    "hil/tpm.py": "tests/identity/chip.py",
     "hil/card/slot.py": "tests/hil/card/test_vpcd.py",
     "hil/finger/libfprint_child.py": "tests/hil/finger/test_judge.py",
     "hil/net/carrier.py": "tests/workers/test_carrier.py",

@@ -23,7 +23,7 @@ NOT_PLAYED: Final = frozenset(
     ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables
     ProtectProc ProtectSystem ReadWritePaths RemainAfterExit RemoveIPC RemoveOnStop
     Requires RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID
-    Slice StandardError StandardInput StandardOutput StartLimitIntervalSec
+    Slice StandardError StandardInput StandardOutput StartLimitIntervalSec SupplementaryGroups
     SystemCallArchitectures SystemCallErrorNumber SystemCallFilter TTYPath TTYReset
     TTYVHangup TTYVTDisallocate TimeoutStartSec TimeoutStopSec UMask
     WantedBy Wants
@@ -117,7 +117,9 @@ def service(path: Path) -> Service:
     restart_s = _seconds(values.one("RestartSec", "100ms"))
     watchdog = values.one("WatchdogSec", "")
     capabilities = " ".join(values.all("AmbientCapabilities")).split()
-    binds = (pair.split(":") for pair in " ".join(values.all("BindPaths")).split())
+    # One that may be missing (a leading "-") is a device: the rig's lie under its own root.
+    pairs = " ".join(values.all("BindPaths")).split()
+    binds = (pair.split(":") for pair in pairs if not pair.startswith("-"))
     values.all("Sockets")
     allowed = " ".join(values.peek("DeviceAllow"))
     policy = values.one("CPUSchedulingPolicy", "other")

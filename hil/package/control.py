@@ -19,6 +19,7 @@ AGENT_DEPENDS: Final = (
     "gir1.2-fprint-2.0",
     "iproute2",
     "libpcsclite1",
+    "libtss2-tcti-device0",
     "libudev1",
     "nftables",
     "passwd",
@@ -27,6 +28,7 @@ AGENT_DEPENDS: Final = (
     "python3 (<< 3.12)",  # the wheels are compiled for it
     "python3-gi",
     "systemd",
+    "tpm-udev",  # /dev/tpmrm0 for the group tss, which the core's unit names
     "udev",
     "wireguard-go",
 )

@@ -235,6 +235,8 @@ class HealthRequest(_Closed, frozen=True, kw_only=True):
     readers: Annotated[int, Meta(ge=0, le=64)]
     sensor: bool
     audit_percent: Annotated[int, Meta(ge=0, le=100)]  # of the record's room, in use
+    # What is so of the box since its start: a key that can be copied, parts exchanged, a move.
+    standing: Annotated[tuple[Code, ...], Meta(max_length=8)] = ()
 
 
 class HealthAnswer(_Closed, frozen=True, kw_only=True):

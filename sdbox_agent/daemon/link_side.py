@@ -48,6 +48,7 @@ class Parts:
 
     readers: Callable[[], int]
     sensor: Callable[[], bool]
+    standing: tuple[str, ...]  # codes: what is so of this box since its start
     refresh_lists: Callable[[], None]
     show: Callable[[LinkView], None]
 
@@ -185,4 +186,5 @@ class LinkSide:
             readers=self._parts.readers(),
             sensor=self._parts.sensor(),
             audit_percent=min(100, round(100 * self._outbox.fill)),
+            standing=self._parts.standing,
         )

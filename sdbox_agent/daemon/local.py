@@ -41,13 +41,14 @@ class LocalSocket:
         path: Path,
         uids: frozenset[int],
         feed: Callable[[on.Event], None],
+        standing: tuple[str, ...] = (),
     ) -> None:
-        """Listen at `path`, for these uids. Raises OSError."""
+        """Listen at `path`, for these uids; `standing` is in every view. Raises OSError."""
         self._loop = loop
         self._uids = uids
         self._feed = feed
         self._state: at.State = at.Idle(0)
-        self._view = view.view(self._state, 0)
+        self._view = msgspec.structs.replace(view.view(self._state, 0), standing=standing)
         self._pause: asyncio.TimerHandle | None = None
         self._watchers: set[Watcher] = set()
         self._clients: dict[Watcher, None] = {}  # in the order they came
@@ -64,7 +65,8 @@ class LocalSocket:
     def show(self, state: at.State, mono_ms: float) -> None:
         """Tell every watcher of a new state."""
         self._state = state
-        self._tell(msgspec.structs.replace(view.view(state, mono_ms), link=self._view.link))
+        kept = {"link": self._view.link, "standing": self._view.standing}
+        self._tell(msgspec.structs.replace(view.view(state, mono_ms), **kept))
 
     def show_link(self, link: view.LinkView) -> None:
         """The same of the link to the centre."""

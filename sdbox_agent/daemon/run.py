@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from sdbox_agent import errors, hardening, ipc, notify
 from sdbox_agent.audit.outbox import Outbox
 from sdbox_agent.centre.boxlink import BoxLink
-from sdbox_agent.daemon import settings, told
+from sdbox_agent.daemon import genuine, settings, told
 from sdbox_agent.daemon.calls import Calls
 from sdbox_agent.daemon.card_side import CardSide
 from sdbox_agent.daemon.centre_side import CentreSide
@@ -34,6 +34,7 @@ from sdbox_agent.daemon.shell import Shell
 from sdbox_agent.daemon.trust import Trust
 from sdbox_agent.daemon.tunnel_side import TunnelSide
 from sdbox_agent.errors import Fault
+from sdbox_agent.identity import machine
 from sdbox_agent.profile import field
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
@@ -69,6 +70,15 @@ class Uids:
     watchers: frozenset[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the disk held, and what is to be told of it."""
+
+    store: store.Store
+    files: RealFileSystem
+    standing: tuple[str, ...]
+
+
 def run(paths: Paths, profiles: Path, uids: Uids) -> None:
     """Run until SIGTERM. Raises Fault if the box can't start."""
     hardening.close_memory()
@@ -78,10 +88,13 @@ def run(paths: Paths, profiles: Path, uids: Uids) -> None:
         files.lock()
     except BlockingIOError:  # fault 62: a second agent on the same box ends here
         raise Fault("already-running") from None
-    kept = store.load(files)
+    kept = store.load(files, configured.identity.counter())
+    standing = genuine.examine(
+        kept.state, machine.facts(paths.root), copyable=configured.identity.copyable
+    )
     loop = asyncio.new_event_loop()
     try:
-        _Core(loop, paths, configured, kept, files, uids).run()
+        _Core(loop, paths, configured, Kept(kept, files, standing), uids).run()
     finally:
         loop.close()
         files.close()
@@ -102,11 +115,15 @@ def _state_directory(path: Path) -> RealFileSystem:
 
 
 def _local_socket(
-    loop: asyncio.AbstractEventLoop, path: Path, uids: frozenset[int], feed: Feed
+    loop: asyncio.AbstractEventLoop,
+    path: Path,
+    uids: frozenset[int],
+    feed: Feed,
+    standing: tuple[str, ...],
 ) -> LocalSocket:
     """Raises FileRefused if the service manager has not made its directory, or not for us."""
     try:
-        return LocalSocket(loop, path, uids, feed)
+        return LocalSocket(loop, path, uids, feed, standing)
     except OSError as error:
         raise FileRefused("config-invalid", str(path), 0, str(error.strerror)) from None
 
@@ -119,12 +136,12 @@ class _Core:
         loop: asyncio.AbstractEventLoop,
         paths: Paths,
         configured: Settings,
-        kept: store.Store,
-        files: RealFileSystem,
+        kept: Kept,
         uids: Uids,
     ) -> None:
         self._loop = loop
-        marks, attempts = Marks(kept), Attempts(kept)
+        marks, attempts = Marks(kept.store), Attempts(kept.store)
+        marks.settings(configured.box.serial)
         boot_counter = marks.boot()
         policy = Policy(
             box=configured.box.box,
@@ -135,7 +152,11 @@ class _Core:
         self._patience = patience = Patience(loop.time, secrets.SystemRandom().random)
         self._calls = Calls(loop, configured.client, patience.busy)
         context = Context(policy, marks, self._feed, lambda: self._shell.state)
-        outbox = Outbox(files, policy.boot_id)
+        outbox = Outbox(kept.files, policy.boot_id)
+        for code in kept.standing:
+            outbox.append(code, result=errors.explain(code).result, utc_s=context.known_utc_s())
+            if code != genuine.COPYABLE:  # so it was made, and nobody can mend it today
+                notify.event(notify.Event.FAULT, code)
         trust = Trust(
             configured.card_anchors,
             configured.desk_anchors,
@@ -170,7 +191,9 @@ class _Core:
         performer = Performer(
             context, outbox, self._card, self._centre, self._finger, self._tunnel, self._greeting
         )
-        self._local = _local_socket(loop, paths.agent_socket, uids.watchers, self._feed)
+        self._local = _local_socket(
+            loop, paths.agent_socket, uids.watchers, self._feed, kept.standing
+        )
         self._link_calls = Calls(loop, configured.client)
         self._link = LinkSide(
             loop,
@@ -181,6 +204,7 @@ class _Core:
             Parts(
                 readers=lambda: self._card.readers,
                 sensor=lambda: self._finger.there,
+                standing=kept.standing,
                 refresh_lists=self._card.refresh_lists,
                 show=self._local.show_link,
             ),

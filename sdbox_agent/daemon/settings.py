@@ -56,7 +56,7 @@ def read(paths: Paths, profiles: Path) -> Settings:
         whole.profile,
         whole.kinds,
         whole.sensor,
-        keys.load(paths.config),
+        keys.load(paths.config, paths.tpm),
         certificates(paths.config / "anchors/cards.pem"),
         certificates(paths.config / "anchors/desk.pem"),
     )

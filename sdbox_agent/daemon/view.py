@@ -77,6 +77,7 @@ class View(Message, frozen=True, kw_only=True, tag="view"):
     waits: bool = False  # the sensor, for a finger
     notices: tuple[Code, ...] = ()  # what the centre has to say besides
     link: LinkView | None = None
+    standing: tuple[Code, ...] = ()  # what is so of the box since its start
 
 
 class Taken(Message, frozen=True, kw_only=True, tag="taken"):

@@ -1,24 +1,23 @@
-"""The two keys that make this box this box, from files (until there is a TPM under them).
+"""The two keys that make this box this box.
 
 The TLS key says who speaks to the centre; the statement key signs, beside the card, the receipt of
-a session and nothing else. Keys stay in this process: read once, checked against their
-certificates, never printed.
+a session and nothing else. The TLS key is a file's and stays in this process: read once, checked
+against its certificate, never printed. The statement key is the TPM's where one made it
+(`statement.tpm`), else a file's too (`statement.key`), and then whoever has the disk has it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sdbox_agent.errors import DecodeError, Fault, Refused
-from sdbox_agent.identity import centreanchors
+from sdbox_agent.identity import centreanchors, filekey, tpmfile
 from sdbox_agent.identity.tlspair import TlsPair
 from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
@@ -26,7 +25,10 @@ from sdbox_agent.statements import fields, jws
 
 if TYPE_CHECKING:
     import ssl
-    from pathlib import Path
+
+    from sdbox_agent.identity.port import StatementKey
+    from sdbox_agent.identity.tpm import Tpm
+    from sdbox_agent.state.counter import Counter
 
 SCALAR_BYTES: Final = 32  # RFC 7518 section 3.4: ES256 is r || s, 32 bytes each
 SIGNED_BY_THE_BOX: Final = "receipt"
@@ -37,19 +39,34 @@ class BoxIdentity:
     """What `load` found, whole and fitting together."""
 
     tls: TlsPair = field(repr=False)
-    _statement: TlsPair = field(repr=False)
+    _statement: StatementKey = field(repr=False)
+    _certificate: x509.Certificate = field(repr=False)
     _centre_anchors_pem: str = field(repr=False)
+    tpm: Tpm | None = field(repr=False)  # the chip that holds the statement key
+
+    @property
+    def copyable(self) -> bool:
+        """Could whoever has this box's disk be this box?"""
+        return self._statement.copyable
+
+    def counter(self) -> Counter | None:
+        """What the state record is held against: the chip's, where it holds the key."""
+        if self.tpm is None:
+            return None
+        from sdbox_agent.identity.tpmcounter import TpmCounter  # noqa: PLC0415  as in `load`
+
+        return TpmCounter(self.tpm)
 
     @property
     def statement_certificate_der(self) -> bytes:
         """The certificate that receipts name in their header."""
-        return self._statement.certificate.public_bytes(Encoding.DER)
+        return self._certificate.public_bytes(Encoding.DER)
 
     def sign_statement(self, payload: bytes, protected: bytes) -> bytes:
         """Sign a receipt's payload (JWS, ES256: r || s, 64 bytes).
 
         Raises Refused("statement-invalid") for any other statement, or another header than this
-        box's own: the box lends its name to receipts only.
+        box's own: the box lends its name to receipts only. Raises Fault if the TPM can't sign.
         """
         try:
             fields.parse(SIGNED_BY_THE_BOX, payload)
@@ -57,9 +74,7 @@ class BoxIdentity:
             raise Refused("statement-invalid") from None
         if protected != jws.header(SIGNED_BY_THE_BOX, self.statement_certificate_der):
             raise Refused("statement-invalid")
-        der = self._statement.key.sign(
-            jws.signing_input(protected, payload), ec.ECDSA(hashes.SHA256())
-        )
+        der = self._statement.sign(jws.signing_input(protected, payload))
         r, s = decode_dss_signature(der)
         return r.to_bytes(SCALAR_BYTES) + s.to_bytes(SCALAR_BYTES)
 
@@ -77,39 +92,57 @@ class BoxIdentity:
         return self.tls.context(self._centre_anchors_pem)
 
 
-def load(config: Path) -> BoxIdentity:
+def load(config: Path, device: Path = Path("/dev/tpmrm0")) -> BoxIdentity:
     """Read `identity/` and `anchors/centre.pem` under the settings directory.
 
-    Raises Fault("box-identity-missing") if a file is not there; FileRefused("config-invalid") for
-    a wrong owner, mode or symlink (fault 61), a key that is not P-256, or not its certificate's.
+    `device` is the TPM's, opened if the statement key is its. Raises Fault("box-identity-missing")
+    if a file is not there; FileRefused("config-invalid") for a wrong owner, mode or symlink (fault
+    61), a key that is not P-256, or not its certificate's; and the TPM's: "tpm-foreign" for a key
+    that is another's.
     """
+    identity = config / "identity"
     try:
-        tls = _pair(config / "identity", "tls")
-        statement = _pair(config / "identity", "statement")
+        key = filekey.load(identity / "tls.key")
+        tls_pem, shown = _certificate(identity / "tls.pem", key)
+        statement, tpm = _statement_key(identity, device)
+        _, certificate = _certificate(identity / "statement.pem", statement)
         anchors = centreanchors.load(config)
     except FileNotFoundError as error:
         raise FileRefused("box-identity-missing", str(error.filename), 0, "missing") from None
     except OSError:
         raise Fault("config-invalid") from None
-    return BoxIdentity(tls, statement, anchors)
+    tls = TlsPair(identity / "tls.pem", shown, key.private, tls_pem + b"\n" + key.pem)
+    return BoxIdentity(tls, statement, certificate, anchors, tpm)
 
 
-def _pair(directory: Path, name: str) -> TlsPair:
-    certificate_pem = trusted.read(directory / f"{name}.pem")
-    key_path = directory / f"{name}.key"
-    key_pem = trusted.read(key_path, private=True)
+def _statement_key(identity: Path, device: Path) -> tuple[StatementKey, Tpm | None]:
+    """The TPM's, or the file's; with both lying there, nobody can say which this box is."""
+    wrapped, plain = identity / "statement.tpm", identity / "statement.key"
     try:
-        certificate = x509.load_pem_x509_certificate(certificate_pem)
+        data = trusted.read(wrapped, private=True)
+    except FileNotFoundError:
+        return filekey.load(plain), None
+    if plain.exists():
+        raise FileRefused("config-invalid", str(plain), 0, "beside a key of the TPM: remove one")
+    try:
+        key = tpmfile.parse(data)
+    except DecodeError as error:
+        raise FileRefused("config-invalid", str(wrapped), 0, str(error)) from None
+    # Another box has no chip and no library of it: 15 MB and 0.2 s that its core does without.
+    from sdbox_agent.identity.tpm import Tpm  # noqa: PLC0415
+    from sdbox_agent.identity.tpmkey import TpmKey  # noqa: PLC0415
+
+    tpm = Tpm(device)
+    return TpmKey(tpm, key), tpm
+
+
+def _certificate(path: Path, key: StatementKey) -> tuple[bytes, x509.Certificate]:
+    """A certificate, as PEM too, that must be the key's."""
+    pem = trusted.read(path)
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
     except ValueError:
-        path = str(directory / f"{name}.pem")
-        raise FileRefused("config-invalid", path, 0, "not a certificate") from None
-    try:
-        key = load_pem_private_key(key_pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise FileRefused("config-invalid", str(key_path), 0, "not a private key") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-        raise FileRefused("config-invalid", str(key_path), 0, "not a P-256 key")
-    if key.public_key() != certificate.public_key():
-        raise FileRefused("config-invalid", str(key_path), 0, "not the key of its certificate")
-    pem = certificate_pem + b"\n" + key_pem
-    return TlsPair(directory / f"{name}.pem", certificate, key, pem)
+        raise FileRefused("config-invalid", str(path), 0, "not a certificate") from None
+    if key.public_key != certificate.public_key():
+        raise FileRefused("config-invalid", str(path), 0, "not the certificate of its key")
+    return pem, certificate

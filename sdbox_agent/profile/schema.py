@@ -183,6 +183,9 @@ class Box(Closed, frozen=True, kw_only=True):
     lan: Lan = Lan()
     proxy: Proxy | None = None
     disk: Disk = Disk()
+    serial: Annotated[int, Meta(ge=0, le=2**31)] = (
+        0  # up by one with each change; never taken lower
+    )
 
 
 class Kind(Closed, frozen=True, kw_only=True):

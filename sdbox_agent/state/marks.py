@@ -53,6 +53,18 @@ class Marks:
                 )
             )
 
+    def settings(self, serial: int) -> None:
+        """Take the settings of that serial.
+
+        Raises Fault("settings-rolled-back") for a lower one than seen before, and Fault of the
+        store.
+        """
+        seen = self._store.state.settings or 0
+        if serial < seen:
+            raise Fault("settings-rolled-back")
+        if serial > seen:
+            self._store.save(msgspec.structs.replace(self._store.state, settings=serial))
+
     def trusted_utc_s(self, system_utc_s: int) -> int:
         """The time to judge certificates by: never before a time the centre has told us.
 

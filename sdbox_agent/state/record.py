@@ -11,16 +11,20 @@ import hashlib
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from sdbox_agent.errors import DecodeError
 
 MAX_RECORD_BYTES: Final = 1024 * 1024
 MAX_CARDS: Final = 4096  # with attempts outstanding; 4096 rows are 400 kB
 MAX_ISSUERS: Final = 64
+MAX_VALUES: Final = 16  # of one fact: as many disks
 _DIGEST_CHARS: Final = 64
 
 Hex32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", max_length=64)]
+Fact = Literal[
+    "machine-id", "board", "disk", "nic", "reader", "sensor", "gateway", "address",
+]  # fmt: skip
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
@@ -30,6 +34,13 @@ class CardAttempts(Struct, frozen=True, forbid_unknown_fields=True, array_like=T
     left: Annotated[int, Meta(ge=0, le=1000)]
     reserved_utc_s: Count
     unlocks: Count = 0  # the centre's count of staff's unlocks, as last seen
+
+
+class Known(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Facts as they were, salted and hashed: to see a change by, not to be read."""
+
+    salt: Hex32
+    facts: dict[Fact, Annotated[tuple[Hex32, ...], Meta(min_length=1, max_length=MAX_VALUES)]]
 
 
 class State(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,6 +54,29 @@ class State(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     clock_utc_s: Count = 0  # the centre's clock, high-water mark
     crl_numbers: Annotated[dict[Hex32, Count], Meta(max_length=MAX_ISSUERS)] = {}
     attempts: Annotated[dict[Hex32, CardAttempts], Meta(max_length=MAX_CARDS)] = {}
+    # Absent from the file where a box has none: a record from before there were any stays whole.
+    anchor: Count | UnsetType = UNSET  # the counter outside the disk, once this is so
+    settings: Count | UnsetType = UNSET  # box.toml's serial, highest seen
+    known: Known | UnsetType = UNSET  # the machine this was made on, and later its place
+
+
+def worse_if_undone(before: State, after: State) -> bool:
+    """Would an attacker gain if `after` were taken back to `before`?
+
+    Attempts that were spent, and marks that went up. Not the clock's mark by itself, which is
+    saved each minute: a counter in a chip wears out, and whatever else counts takes it along.
+    """
+    marks = (
+        (before.boot_counter, after.boot_counter),
+        (before.wire, after.wire),
+        (before.policy_version, after.policy_version),
+        (before.settings or 0, after.settings or 0),
+        *((before.crl_numbers.get(name, -1), new) for name, new in after.crl_numbers.items()),
+    )
+    rows = ((before.attempts.get(card), row) for card, row in after.attempts.items())
+    return any(new > old for old, new in marks) or any(
+        old is None or new.left < old.left for old, new in rows
+    )
 
 
 _encoder: Final = msgspec.json.Encoder(order="deterministic")

@@ -26,7 +26,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "box": ("name", "state", "place", "country", "rental_until_s", "signed"),
     "health": (
         *("name", "state", "heard_s", "doing", "tunnel", "readers", "sensor"),
-        *("audit_percent", "agent_version"),
+        *("audit_percent", "agent_version", "standing"),
     ),
     "report": ("name", "at_s", "profile", "machine", "tpm", "agent_version", "keys"),
     "session": ("box", "name", "state", "card", "level", "project", "started_s"),
@@ -59,7 +59,10 @@ def plain_health(name: str, state: str, heard_s: int | None, body: bytes | None)
         said = wire.decode(body or b"", wire.HealthRequest)
     except DecodeError:
         return told
-    words = ("tunnel", "readers", "sensor", "audit_percent", "agent_version", "utc_s")
+    words = (
+        *("tunnel", "readers", "sensor", "audit_percent", "agent_version", "utc_s"),
+        "standing",
+    )
     return {**told, "doing": said.state, **{word: getattr(said, word) for word in words}}
 
 
@@ -88,6 +91,6 @@ def _cell(name: str, value: object) -> str:
         return "yes" if value else "NO"
     if name.endswith("_s") and isinstance(value, int):
         return f"{dt.datetime.fromtimestamp(value, dt.UTC):%Y-%m-%d %H:%M}"
-    text = str(value)
+    text = " ".join(value) or "-" if isinstance(value, tuple) else str(value)
     is_digest = name in {"auth_sha256", "card"} and len(text) > _SHORT
     return text[:_SHORT] if is_digest else text

@@ -30,6 +30,7 @@ class Side:
         parts = Parts(
             readers=lambda: 2,
             sensor=lambda: True,
+            standing=("identity-copyable",),
             refresh_lists=lambda: self.refreshed.append(1),
             show=self.shown.append,
         )
@@ -170,7 +171,7 @@ def test_health_is_said_soon_after_the_link_is_up_and_now_and_then(side: Side) -
     assert asked(side) == wire.HealthRequest(
         boot_id=POLICY.boot_id, boot_counter=3, n=claimed.n + 1, agent_version="0.1.0",
         state="checking", tunnel=False, utc_s=asked(side).utc_s, readers=2, sensor=True,
-        audit_percent=0,
+        audit_percent=0, standing=("identity-copyable",),
     )  # fmt: skip
     assert (asked(side).utc_s or 0) >= UTC_S
     side.calls.answer(wire.HealthAnswer())

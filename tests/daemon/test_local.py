@@ -112,6 +112,17 @@ def test_the_link_to_the_centre_is_shown_beside_each_state(bench: Bench) -> None
     assert (shown.link, shown.state) == (down, "choosing")
 
 
+def test_what_is_so_of_the_box_is_in_every_view(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "standing.sock"
+    local = LocalSocket(bench.loop, path, frozenset(), bench.fed.append, ("machine-altered",))
+    for change in (lambda: None, lambda: local.show(CHOOSING, 7)):
+        change()
+        assert local._view.standing == ("machine-altered",)
+    local.show_link(view.LinkView(up=True, since_ms=5))
+    assert local._view.standing == ("machine-altered",)
+    local.close()
+
+
 def test_a_choice_is_answered_at_once_and_handed_on_if_it_can_be(bench: Bench) -> None:
     def choose(project: str) -> str:
         answer = bench.ask(view.ChooseProject(project=project))

@@ -7,7 +7,13 @@ from sdbox_agent.state import record
 
 PARSERS = (record,)
 FULL = record.encode(
-    record.State(generation=3, attempts={"ab" * 32: record.CardAttempts(4, 1_700_000_000)})
+    record.State(
+        generation=3,
+        attempts={"ab" * 32: record.CardAttempts(4, 1_700_000_000)},
+        anchor=7,
+        settings=1,
+        known=record.Known(salt="cd" * 32, facts={"machine-id": ("ef" * 32,)}),
+    )
 )
 LINE = FULL.partition(b"\n")[2]
 SEEDS: list[bytes] = [
@@ -31,3 +37,4 @@ def target(data: bytes) -> None:
         except DecodeError:
             continue
         assert record.encode(state) == candidate
+        assert not record.worse_if_undone(state, state)

@@ -1,6 +1,7 @@
 """The box's keys: refused when others could have them, used for receipts and the centre only."""
 
 import datetime
+import errno
 import os
 import socket
 import ssl
@@ -14,12 +15,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from sdbox_agent.errors import Fault, Refused
-from sdbox_agent.identity import keys
+from sdbox_agent.identity import keys, tpmfile, tpmkey
+from sdbox_agent.identity.tpmcounter import TpmCounter
+from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
+from tests.identity.chip import Chip, chip, factory, other
 from tests.waiting import PATIENCE_S
 
+__all__ = ["chip", "factory", "other"]
 Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 NOW = datetime.datetime.now(datetime.UTC)
 
@@ -28,7 +33,13 @@ def name_of(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def issue(name: str, issuer: Pair | None = None, *, strict: bool = True) -> Pair:
+def issue(
+    name: str,
+    issuer: Pair | None = None,
+    *,
+    strict: bool = True,
+    public: ec.EllipticCurvePublicKey | None = None,
+) -> Pair:
     """A certificate as RFC 5280 wants it if `strict`, P-256; its own authority without `issuer`."""
     key = ec.generate_private_key(ec.SECP256R1())
     by = issuer[1] if issuer else key
@@ -36,7 +47,7 @@ def issue(name: str, issuer: Pair | None = None, *, strict: bool = True) -> Pair
         x509.CertificateBuilder()
         .subject_name(name_of(name))
         .issuer_name(issuer[0].subject if issuer else name_of(name))
-        .public_key(key.public_key())
+        .public_key(public or key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(NOW - datetime.timedelta(days=1))
         .not_valid_after(NOW + datetime.timedelta(days=1))
@@ -211,7 +222,7 @@ def test_anchors_without_a_certificate_are_refused(config: Path) -> None:
 def test_nothing_of_a_key_is_ever_printed(config: Path) -> None:
     box = keys.load(config)
     secret = (config / "identity/tls.key").read_text().splitlines()[1]
-    for text in (repr(box), str(box), repr(box.tls)):
+    for text in (repr(box), str(box), repr(box.tls), repr(box._statement)):
         assert "PRIVATE" not in text
         assert secret not in text
 
@@ -286,3 +297,86 @@ def test_another_authority_another_name_and_tls_1_2_are_refused(
     right.maximum_version = ssl.TLSVersion.TLSv1_2
     with pytest.raises(ssl.SSLError):
         handshake(client, right, "centre.test")
+
+
+def in_the_chip(config: Path, chip: Chip, authority: Pair) -> None:
+    """Its statement key is the chip's from now on."""
+    wrapped = tpmkey.create(chip.tpm)
+    chip.tpm.close()
+    (config / "identity/statement.key").unlink()
+    (config / "identity/statement.tpm").write_bytes(tpmfile.encode(wrapped))
+    (config / "identity/statement.tpm").chmod(0o400)
+    certificate, _ = issue("box-test-01", authority, public=wrapped.public_key)
+    (config / "identity/statement.pem").write_bytes(pem(certificate))
+
+
+@pytest.mark.slow
+def test_a_receipt_signed_in_the_chip_verifies(
+    config: Path, authority: Pair, chip: Chip, other: Chip
+) -> None:
+    plain = keys.load(config)
+    assert (plain.copyable, plain.counter()) == (True, None)
+    in_the_chip(config, chip, authority)
+    box = keys.load(config, chip.soft.socket_path)
+    assert not box.copyable
+    assert box.tpm is not None
+    counter = box.counter()
+    assert isinstance(counter, TpmCounter)
+    assert counter.make() == counter.value()
+    der = box.statement_certificate_der
+    header = jws.header("receipt", der)
+    statement = jws.assemble(receipt(), [(header, box.sign_statement(receipt(), header))])
+    assert jws.open_statement("receipt", statement, [der]) == fields.parse("receipt", receipt())
+    assert "private" not in repr(box).lower()
+    with pytest.raises(Fault, match=r"^tpm-foreign$"):  # the same files on another machine
+        keys.load(config, other.soft.socket_path)
+    with pytest.raises(Fault, match=r"^tpm-away$"):  # and on one without a chip
+        keys.load(config, config / "none")
+    box.tpm.close()
+
+
+@pytest.mark.slow
+def test_a_key_of_the_chip_is_checked_as_a_file_is(
+    config: Path, authority: Pair, chip: Chip
+) -> None:
+    in_the_chip(config, chip, authority)
+    wrapped = config / "identity/statement.tpm"
+    for spoil, reason in (
+        (lambda: wrapped.chmod(0o440), "others may read this key: chmod 0400"),
+        (lambda: wrapped.write_bytes(wrapped.read_bytes()[:-1]), "wrapped key: form"),
+    ):
+        before = wrapped.read_bytes()
+        spoil()
+        with pytest.raises(FileRefused) as caught:
+            keys.load(config, chip.soft.socket_path)
+        assert caught.value.reason == reason
+        wrapped.chmod(0o600)
+        wrapped.write_bytes(before)
+    certificate, key = issue("box-test-01", authority)
+    (config / "identity/statement.pem").write_bytes(pem(certificate))
+    with pytest.raises(FileRefused, match=r"^config-invalid$"):
+        keys.load(config, chip.soft.socket_path)
+    (config / "identity/statement.key").write_bytes(key_pem(key))
+    with pytest.raises(FileRefused) as caught:
+        keys.load(config, chip.soft.socket_path)
+    assert caught.value.reason == "beside a key of the TPM: remove one"
+
+
+def test_a_disk_that_fails_and_a_key_that_tls_does_not_take_are_told(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = keys.load(config)
+
+    def refuse(_context: ssl.SSLContext, _pem: bytes) -> None:
+        raise ssl.SSLError
+
+    monkeypatch.setattr(keys, "_load_chain", refuse)
+    with pytest.raises(Fault, match=r"^config-invalid$"):
+        box.client_context()
+
+    def fail(_path: Path, **_: bool) -> bytes:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(trusted, "read", fail)
+    with pytest.raises(Fault, match=r"^config-invalid$"):
+        keys.load(config)

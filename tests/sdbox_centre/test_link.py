@@ -268,4 +268,5 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def test_a_health_says_nothing_of_a_person() -> None:
     names = {field.name for field in msgspec.structs.fields(wire.HealthRequest)}
     start = {"v", "boot_id", "boot_counter", "n", "agent_version"}
-    assert names - start == {"state", "tunnel", "utc_s", "readers", "sensor", "audit_percent"}
+    box = {"state", "tunnel", "utc_s", "readers", "sensor", "audit_percent", "standing"}
+    assert names - start == box

@@ -90,3 +90,14 @@ def test_issuers_are_bounded() -> None:
 def test_an_issuer_is_named_by_a_digest() -> None:
     with pytest.raises(ValueError, match="SHA-256"):
         fresh()[1].crl(b"short", 1)
+
+
+def test_settings_with_a_lower_serial_are_refused_also_after_a_restart() -> None:
+    disk, marks = fresh()
+    marks.settings(0)  # a box whose settings bear no number
+    marks.settings(3)
+    marks.settings(3)
+    for again in (marks, Marks(store.load(disk))):
+        with pytest.raises(Fault, match=r"^settings-rolled-back$"):
+            again.settings(2)
+    marks.settings(4)

@@ -1,14 +1,16 @@
 """The record has one form, and nothing else is read."""
 
 import hashlib
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.state import record
-from sdbox_agent.state.record import CardAttempts, State
+from sdbox_agent.state.record import CardAttempts, Fact, Known, State
 from tests.fuzz.fuzz_state_record import target
 
 COUNTS = st.integers(0, 2**53)
@@ -24,6 +26,18 @@ STATES = st.builds(
     attempts=st.dictionaries(
         NAMES, st.builds(CardAttempts, st.integers(0, 1000), COUNTS, COUNTS), max_size=4
     ),
+    anchor=COUNTS | st.just(UNSET),
+    settings=COUNTS | st.just(UNSET),
+    known=st.builds(
+        Known,
+        salt=NAMES,
+        facts=st.dictionaries(
+            st.sampled_from(get_args(Fact)),
+            st.lists(NAMES, min_size=1, max_size=3).map(tuple),
+            max_size=4,
+        ),
+    )
+    | st.just(UNSET),
 )
 
 

@@ -169,6 +169,14 @@ def test_every_socket_names_its_senders_and_is_for_its_peers_alone(name: str) ->
     assert "SocketUser" in section or "SocketGroup" in section
 
 
+def test_the_core_has_the_security_chip_and_no_other_device() -> None:
+    section = read("sdbox-agent.service")["Service"]
+    assert section["DeviceAllow"] == [f"{Paths(Path('/')).tpm} rw"]
+    assert section["BindPaths"] == [f"-{Paths(Path('/')).tpm}"]  # a box without one starts too
+    assert section["PrivateDevices"] == ["yes"]
+    assert section["SupplementaryGroups"] == ["tss"]
+
+
 def test_the_console_may_watch_and_has_nothing_but_its_terminal() -> None:
     (command,) = read("sdbox-agent.service")["Service"]["ExecStart"]
     watchers = {int(uid) for uid in re.findall(r"--watcher (\d+)", command)}

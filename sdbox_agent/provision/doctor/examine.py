@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal
 
+from msgspec import UNSET
+
 from sdbox_agent.audit import outbox
 from sdbox_agent.errors import DecodeError, Fault
+from sdbox_agent.identity import machine
+from sdbox_agent.identity.place import Changes, changes
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import load, sets
 from sdbox_agent.provision.doctor import certificates, disk, files, memory, parts
-from sdbox_agent.provision.doctor.finding import ACTIVATION, failed, ok, skipped, whole
+from sdbox_agent.provision.doctor.finding import ACTIVATION, failed, ok, skipped, warn, whole
 from sdbox_agent.provision.doctor.hindrance import NotRunningError, hindered
 from sdbox_agent.provision.walls import walls_of
 from sdbox_agent.state import record, store
@@ -43,6 +47,7 @@ SHELVES: Final = (
     *(f"{place}{of}" for place in ("profiles", "profile-set") for of in ("", "/cards", "/sensors")),
 )
 OWN: Final = ("statement", "tls")
+IN_CHIP: Final = "statement.tpm"
 ANCHORS: Final = ("centre.pem", "cards.pem", "desk.pem")
 _ALWAYS: Final = "proc/cmdline"  # every kernel has it
 RUNS_SYSTEMD: Final = "run/systemd/system"  # sd_booted(3)
@@ -186,7 +191,8 @@ def _identity(at: Examination) -> Iterable[Finding]:
     kept = at.look.names(f"{CONFIG}/identity")
     for name in OWN:
         path = f"{CONFIG}/identity/{name}"
-        if not {f"{name}.pem", f"{name}.key"} <= set(kept):
+        in_chip = name == "statement" and IN_CHIP in kept
+        if not {f"{name}.pem", IN_CHIP if in_chip else f"{name}.key"} <= set(kept):
             yield failed("identity", code="box-identity-missing", detail=f"/{path}.*")
             continue
         try:
@@ -195,6 +201,16 @@ def _identity(at: Examination) -> Iterable[Finding]:
             yield failed("identity", code="config-invalid", detail=f"/{path}.pem")
             continue
         yield certificates.own(name, first, at.now)
+        if name == "statement" and not in_chip and _has_chip(at):
+            yield warn("identity", code="identity-copyable", detail=f"/{path}.key")
+
+
+def _has_chip(at: Examination) -> bool:
+    """By its profile; a refusal of that is told under `profile`."""
+    try:
+        return at.profile.tpm.version == "2.0"
+    except FileRefused:
+        return False
 
 
 def _anchors(at: Examination) -> Iterable[Finding]:
@@ -209,21 +225,29 @@ def _anchors(at: Examination) -> Iterable[Finding]:
 
 
 def _state(at: Examination) -> Iterable[Finding]:
-    mark = _mark(at)
-    if mark is None:
+    state = _record(at)
+    if state is None:
         yield skipped("state", "not-activated")
+        return
+    found = Changes()
+    if at.look.live and state.known is not UNSET:  # of what does not run, no part can be seen
+        found = changes(state.known, machine.facts(at.look.root))
+    if found.copied:
+        yield failed("state", code="state-copied")
+    elif found.altered:
+        yield warn("state", code="machine-altered", detail=" ".join(found.altered))
     else:
         yield ok("state")
 
 
-def _mark(at: Examination) -> int | None:
-    """What the centre's clock has shown; None before the box has a state. Raises Fault."""
+def _record(at: Examination) -> record.State | None:
+    """None before the box has one. Raises Fault."""
     try:
         text = at.look.text(f"{STATE}/{store.NAME}")
     except FileNotFoundError:
         return None
     try:
-        return record.decode(text.encode()).clock_utc_s
+        return record.decode(text.encode())
     except DecodeError:
         raise Fault("state-damaged") from None
 
@@ -277,7 +301,8 @@ def _agent(at: Examination) -> Iterable[Finding]:
 
 def _clock(at: Examination) -> Iterable[Finding]:
     try:
-        mark = _mark(at) or 0
+        state = _record(at)
+        mark = 0 if state is None else state.clock_utc_s
     except Fault:
         mark = 0  # told under `state`
     served = bool(at.box.lan.time_servers)

@@ -10,6 +10,7 @@ import pytest
 
 from hil.net.topology import UPLINK, Topology
 from sdbox_agent.errors import Fault
+from sdbox_agent.identity.place import remember
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile.load import load_box
 from sdbox_agent.provision import networksheet
@@ -19,6 +20,7 @@ from sdbox_agent.provision.doctor.finding import ACTIVATION, Finding, Result
 from sdbox_agent.provision.doctor.look import Look
 from sdbox_agent.provision.doctor.parts import Answer
 from sdbox_agent.provision.walls import walls_of
+from sdbox_agent.state import record
 from sdbox_agent.tunnel.killswitch import EGRESS, ruleset
 from sdbox_agent.tunnel.standing import Standing
 from tests.provision.doctor.trees import NOW, RELEASE, grow, spoil
@@ -173,6 +175,49 @@ def test_without_settings_what_needs_them_is_skipped_and_told_once(tmp_path: Pat
     assert "box.toml" in found["settings"][0].detail
     for name in ("profile", "clock", "reader", "sensor", "virtual-hardware", "wireguard"):
         assert [each.reason for each in found[name]] == ["needs-settings"]
+
+
+def test_a_key_in_a_file_is_told_where_the_profile_knows_a_chip(tmp_path: Path) -> None:
+    look = grow(tmp_path)
+    profile = tmp_path / "etc/sdbox/profiles/x.toml"
+    profile.write_bytes(profile.read_bytes() + b'\n[tpm]\nversion = "2.0"\n')
+    found = examine(look)["identity"]
+    assert [each.code for each in found if each.result is Result.WARN] == ["identity-copyable"]
+    identity = tmp_path / "etc/sdbox/identity"
+    (identity / "statement.key").rename(identity / "statement.tpm")
+    assert {each.result for each in examine(look)["identity"]} == {Result.OK}
+    spoil(tmp_path, "etc/sdbox/identity/statement.tpm", None)
+    assert "box-identity-missing" in {each.code for each in examine(look)["identity"]}
+
+
+@pytest.mark.parametrize(
+    ("machine_id", "disk", "code"),
+    [
+        ("0" * 32, "disk-1", ""),
+        ("0" * 32, "disk-2", "machine-altered"),
+        ("1" * 32, "disk-1", "state-copied"),
+    ],
+)
+def test_a_state_of_another_machine_is_told_where_it_would_run(
+    tmp_path: Path, machine_id: str, disk: str, code: str
+) -> None:
+    look = grow(tmp_path)
+    nic: dict[record.Fact, frozenset[str]] = {"nic": frozenset({"02:00:00:00:00:01"})}
+    facts: dict[record.Fact, frozenset[str]] = {
+        "machine-id": frozenset({machine_id}), "disk": frozenset({disk}), **nic,
+    }  # fmt: skip
+    spoil(tmp_path, "etc/machine-id", "0" * 32)
+    for name, number in (("block/vda", "disk-1"), ("class/net/eth0", "02:00:00:00:00:01")):
+        what = "serial" if name == "block/vda" else "address"
+        for attribute, value in (("removable", "0"), ("addr_assign_type", "0"), (what, number)):
+            spoil(tmp_path, f"sys/{name}/{attribute}", value)
+        spoil(tmp_path, f"sys/{name}/device/class", "")
+    state = record.encode(record.State(known=remember(facts, bytes(32))))
+    spoil(tmp_path, "var/lib/sdbox/state.json", state.decode())
+    running = Examination(replace(look, live=True), NOW, NOWHERE).findings(frozenset({"state"}))
+    assert [each.code for each in running] == [code]
+    (still,) = Examination(look, NOW, NOWHERE).findings(frozenset({"state"}))
+    assert still.result is Result.OK, "of what does not run, no part can be seen"
 
 
 def test_nobody_has_allowed_an_unencrypted_disk_where_there_are_no_settings(tmp_path: Path) -> None:

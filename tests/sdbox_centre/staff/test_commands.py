@@ -202,7 +202,8 @@ def test_how_each_box_is_and_when_it_was_heard(desk: Desk) -> None:
     desk.run("box", "add", "test-box-01", tls, statement, *WHY)
     never = {"name": "test-box-01", "state": "ordered", "heard_s": None}
     assert desk.told("box", "health") == {"health": [never]}
-    said = wire.encode(world.box.health(1, readers=2, sensor=False))
+    copyable = ("identity-copyable",)
+    said = wire.encode(world.box.health(1, readers=2, sensor=False, standing=copyable))
     with contextlib.closing(Store(world.root / "cli.db")) as store:
         for body in (said, b"of another version"):
             with store.begin() as tx:
@@ -210,7 +211,8 @@ def test_how_each_box_is_and_when_it_was_heard(desk: Desk) -> None:
                 linkrows.health(tx, "test-box-01", body, 1767312000)
             lines = desk.run("box", "health").splitlines()
             first = ["test-box-01", "ordered", "2026-01-02", "00:00"]
-            rest = ["idle", "NO", "2", "NO", "3", "0.1.0"] if body == said else ["-"] * 6
+            rest = ["idle", "NO", "2", "NO", "3", "0.1.0", *copyable]
+            rest = rest if body == said else ["-"] * 7
             assert lines[1].split() == first + rest
 
 
