@@ -1,6 +1,7 @@
 """What comes with a box's answers: the file, its signature, staff's act, a digest that is typed."""
 
 import contextlib
+import datetime as dt
 import hashlib
 
 import msgspec
@@ -18,6 +19,7 @@ MEMBER = Member()
 SIGNED = MEMBER.sign(RAW)
 ROOT = AUTHORITIES["centre"].certificate_der
 BETWEEN = AUTHORITIES["centre"].subordinate("between", NOW).certificate_der
+LATE = NOW + dt.timedelta(days=31)
 SAID = signature.Said(n=1, utc_s=1, motive="m", box="b", answers_sha256=bytes(32), until_s=2)
 
 
@@ -38,6 +40,7 @@ SEEDS: list[bytes] = [
     MEMBER.detached(b"{}"),
     MEMBER.detached(b"{}", certificate=b"no"),
     MEMBER.detached(b"{}", authorities=(b"no",)),
+    MEMBER.detached(b"{}", authorities=(MEMBER.by.certificate_der, ROOT)),
     b" " + SIGNED,
     msgspec.json.encode(SAID),
     b" " + msgspec.json.encode(SAID),
@@ -70,9 +73,16 @@ def target(data: bytes) -> None:
 
 def _verify(raw: bytes, detached: bytes) -> None:
     """Nothing is believed but the very file that was signed."""
-    with contextlib.suppress(Refused):
-        signed = signature.verify(raw, detached, _first(detached), NOW, rig=True)
-        assert signed.said.answers_sha256 == hashlib.sha256(raw).digest()
+    for anchor, now, rig in (
+        (_first(detached), NOW, True),
+        (_first(detached), NOW, False),
+        (_first(detached), LATE, True),
+        (bytes(32), NOW, True),
+    ):
+        with contextlib.suppress(Refused):
+            signed = signature.verify(raw, detached, anchor, now, rig=rig)
+            assert signed.said.answers_sha256 == hashlib.sha256(raw).digest()
+            assert (rig, now) == (True, NOW), "neither a test's authority nor after the end"
 
 
 def _first(detached: bytes) -> bytes:

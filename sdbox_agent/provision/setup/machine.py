@@ -73,16 +73,14 @@ class Machine:
         must = [unit for unit in units if unit not in _MAY_REST]
         if not self._wanted().issuperset(units):
             return False
-        return not self.running or _said(SYSTEMCTL, "is-active", "--quiet", *must) == 0
+        return not self.running or all(map(_is_active, must))
 
     def disabled(self, units: Sequence[str], keep: Sequence[str]) -> bool:
         """See `System`."""
         if not self._wanted().isdisjoint(units):
             return False
         gone = (unit for unit in units if unit not in keep)
-        return not self.running or not any(
-            _said(SYSTEMCTL, "is-active", "--quiet", unit) == 0 for unit in gone
-        )
+        return not self.running or not any(map(_is_active, gone))
 
     def enable(self, units: Sequence[str]) -> None:
         """See `System`. Raises Fault("unit-missing") where the package is not installed."""
@@ -91,14 +89,15 @@ class Machine:
         _run(SYSTEMCTL, "--quiet", f"--root={self.root}", "enable", *units)
         if self.running:
             _run(SYSTEMCTL, "daemon-reload")
-            _run(SYSTEMCTL, "reset-failed", *units)
+            _said(SYSTEMCTL, "reset-failed", *units)  # one that was never loaded is no trouble
             _run(SYSTEMCTL, "start", *units)
 
     def disable(self, units: Sequence[str], keep: Sequence[str]) -> None:
         """See `System`."""
         there = [unit for unit in units if self._is_installed(unit)]
-        if there:
-            _run(SYSTEMCTL, "--quiet", f"--root={self.root}", "disable", *there)
+        if not there:
+            return
+        _run(SYSTEMCTL, "--quiet", f"--root={self.root}", "disable", *there)
         if self.running:
             stopped = [unit for unit in there if unit not in keep]
             _run(SYSTEMCTL, "stop", *stopped, *_WORKERS)
@@ -154,6 +153,11 @@ class Models:
             tpm=here.tpm,
             keys=keys,
         )
+
+
+def _is_active(unit: str) -> bool:
+    """One at a time: of several, systemctl is content if any is."""
+    return _said(SYSTEMCTL, "is-active", "--quiet", unit) == 0
 
 
 def _run(*argv: str) -> None:

@@ -115,11 +115,24 @@ def test_running_units_are_started_seen_and_stopped(tmp_path: Path, said) -> Non
         for unit in STARTED_AT_BOOT:
             write(tmp_path / "etc/systemd/system" / target / unit)
     assert one.enabled(STARTED_AT_BOOT)
-    assert "sdbox-console.service" not in said[-1]
+    asked = {argv[-1] for argv in said if "is-active" in argv}
+    assert asked == set(STARTED_AT_BOOT) - {"sdbox-console.service"}
     one.disable(STARTED_AT_BOOT, ("sdbox-walls.service",))
     assert said[-1][:2] == (machine.SYSTEMCTL, "stop")
     assert "sdbox-walls.service" not in said[-1]
     assert "sdbox-finger@*" in said[-1]
+
+
+def test_one_unit_that_does_not_run_is_missed_among_those_that_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for unit in STARTED_AT_BOOT:
+        write(tmp_path / "etc/systemd/system/multi-user.target.wants" / unit)
+    down = "sdbox-agent.service"
+    monkeypatch.setattr(machine, "_said", lambda *argv: 3 if argv[-1] == down else 0)
+    assert not Running(tmp_path).enabled(STARTED_AT_BOOT)
+    others = [unit for unit in STARTED_AT_BOOT if unit != down]
+    assert Running(tmp_path).enabled(others)
 
 
 def test_running_units_that_still_run_are_not_disabled(tmp_path: Path, said) -> None:
