@@ -154,7 +154,8 @@ class _Core:
         context = Context(policy, marks, self._feed, lambda: self._shell.state)
         outbox = Outbox(kept.files, policy.boot_id)
         for code in kept.standing:
-            outbox.append(code, result=errors.explain(code).result, utc_s=context.known_utc_s())
+            with contextlib.suppress(errors.SdboxError):  # no room in the record: a session tells
+                outbox.append(code, result=errors.explain(code).result, utc_s=context.known_utc_s())
             if code != genuine.COPYABLE:  # so it was made, and nobody can mend it today
                 notify.event(notify.Event.FAULT, code)
         trust = Trust(
