@@ -1,7 +1,7 @@
 """`python -m hil.vm [--box | PYTEST ARGUMENT ...]`: tests that take a kernel of their own.
 
-With arguments, those tests inside the machine. `--box`: the box of hil/vm/box, looked at from
-outside by `BOX_TESTS`. Without any, first that, then `TESTS` inside the other machine.
+Those tests inside the machine; without any, `TESTS`. `--box`: the box of hil/vm/box, looked at from
+outside by `BOX_TESTS`.
 
 Its status is pytest's, but that none of `TESTS` may be skipped there; what they came to is in
 build/vm/junit.xml. Where the machine can't be, it says so in one line and is no failure.
@@ -53,12 +53,7 @@ def main(tests: list[str]) -> int:
     if why := missing():
         print(f"skipped: host has {why}" if why.startswith("no ") else f"skipped: {why}")
         return 0
-    whole = not tests
-    if tests == [BOX] or whole:
-        status = box()
-        if tests == [BOX] or status:
-            return status
-    return inside(tests)
+    return box() if tests == [BOX] else inside(tests)
 
 
 def box() -> int:

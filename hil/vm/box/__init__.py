@@ -1,6 +1,6 @@
 """A whole box in a virtual machine: the package on Debian, its units, its own kernel, its own USB.
 
-    make hil-vm        python -m hil.vm --box
+    make hil-vm TESTS=--box        python -m hil.vm --box
 
 Nothing of the rig is in it but a root shell at a virtio port, a way for images to libfprint's
 virtual sensor, and what makes of it a box of this rig (`seed`). Card, finger, centre and gateway

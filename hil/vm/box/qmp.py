@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ANSWER_S: Final = 120.0  # a dump of the whole memory is one command
+_LOOK_AGAIN_S: Final = 0.02
 
 
 class Refused(Exception):  # noqa: N818  told with what QEMU says
@@ -23,10 +25,14 @@ class Monitor:
     """One connection."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError if nobody listens there."""
+        """Raises TimeoutError if nobody listens there."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(ANSWER_S)
-        self._socket.connect(str(path))
+        deadline = time.monotonic() + ANSWER_S
+        while self._socket.connect_ex(str(path)):  # the file is there before QEMU listens
+            if time.monotonic() > deadline:
+                raise TimeoutError("QEMU does not listen")
+            time.sleep(_LOOK_AGAIN_S)
         self._lines = self._socket.makefile("rb")
         self._next()  # its greeting
         self.do("qmp_capabilities")

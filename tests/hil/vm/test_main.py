@@ -15,7 +15,6 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(command, "KEPT", tmp_path)
     monkeypatch.setattr(command, "missing", lambda: None)
     monkeypatch.setattr(command, "image", lambda: Image(tmp_path))
-    monkeypatch.setattr(command, "box", lambda: 0)
     return tmp_path
 
 
@@ -80,17 +79,6 @@ def test_the_tests_it_runs_are_there() -> None:
     files = [each for each in command.TESTS if each.endswith(".py")]
     assert len(files) > 5
     assert [each for each in files if not (REPOSITORY / each).is_file()] == []
-
-
-@pytest.mark.parametrize(("status", "goes_on"), [(0, True), (1, False)])
-def test_without_a_word_the_box_comes_first_and_the_rest_after_its_success(
-    status: int, goes_on: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ran = []
-    monkeypatch.setattr(command, "box", lambda: status)
-    monkeypatch.setattr(command, "inside", lambda tests: ran.append(tests) or 0)
-    assert command.main([]) == status
-    assert ran == ([[]] if goes_on else [])
 
 
 def test_the_box_alone_is_the_box_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,12 +47,15 @@ def test_qemu_does_what_it_is_told_or_says_why_not(tmp_path: Path) -> None:
     path = tmp_path / "qmp"
     argv = [str(QEMU), "-S", "-nodefaults", "-display", "none", "-device", "qemu-xhci,id=xhci"]
     with subprocess.Popen([*argv, "-qmp", f"unix:{path},server=on,wait=off"]) as qemu:
-        until(path.exists)
-        monitor = Monitor(path)
-        assert monitor.do("query-status")["running"] is False
-        monitor.do("device_add", driver="usb-kbd", id="one", bus="xhci.0")
-        with pytest.raises(Refused, match="device_add: "):
+        try:
+            until(path.exists)
+            monitor = Monitor(path)
+            assert monitor.do("query-status")["running"] is False
             monitor.do("device_add", driver="usb-kbd", id="one", bus="xhci.0")
-        monitor.do("quit")
-        assert qemu.wait(20) == 0
-        monitor.close()
+            with pytest.raises(Refused, match="device_add: "):
+                monitor.do("device_add", driver="usb-kbd", id="one", bus="xhci.0")
+            monitor.do("quit")
+            assert qemu.wait(60) == 0
+            monitor.close()
+        finally:
+            qemu.kill()
