@@ -16,7 +16,7 @@ SECONDS ?= 60
 LEVEL ?= host-match
 SPEAK ?= fr
 
-.PHONY: help setup check lint pure cover test ci full demo bench load fuzz deb hil-deb hil-vm hil-real soak calibrate diagram openapi profiles migration clean
+.PHONY: help setup check lint pure cover test ci full demo bench load fuzz deb hil-deb hil-boot hil-vm hil-real soak calibrate diagram openapi profiles migration clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -81,6 +81,9 @@ deb: $(READY) ## build/deb/sdbox-agent_*.deb, the same bytes from the same commi
 
 hil-deb: $(READY) ## that package in a clean Debian: installed, upgraded, removed, purged; root
 	@nice -n 5 $(PY) -m hil.package.trial
+
+hil-boot: $(READY) ## that package on a booted Debian: units, a session, deaths, what each unit is denied; root
+	@nice -n 5 $(PY) -m hil.boot $(TESTS)
 
 hil-vm: $(READY) ## the kernel's own WireGuard, in a virtual machine with Debian's kernel; root
 	@nice -n 5 $(PY) -m hil.vm $(TESTS)

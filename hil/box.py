@@ -71,11 +71,15 @@ class Box:
         self.touches = itertools.count(1)  # no finger lies twice the same: the box would tell
         self.walled: Callable[[], None] = lambda: None
         self._launcher: Process | None = None
-        for directory in ("run", "log", "etc", "var/lib", "run/sensor"):
-            (self._root / directory).mkdir(mode=0o755, parents=True, exist_ok=True)
-        os.chown(root / "run/sensor", FINGER_UID, FINGER_UID)
+        self._places()
         if by_hand:
             self._provision(issuing)
+
+    def _places(self) -> None:
+        """Directories that a box has from its Debian."""
+        for name in ("run", "log", "etc", "var/lib", "run/sensor"):
+            (self._root / name).mkdir(mode=0o755, parents=True, exist_ok=True)
+        os.chown(self._root / "run/sensor", FINGER_UID, FINGER_UID)
 
     def _provision(self, issuing: Issuing) -> None:
         config = self.paths.config

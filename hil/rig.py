@@ -106,7 +106,8 @@ class Rig:
             )
             if self.box.chip is not None:
                 stack.callback(self.box.chip.stop)
-            self.box.set_profile(*self._profile)
+            if not self._fresh:
+                self.box.set_profile(*self._profile)
             self.box.walled = self.oracle.walled
             if not self._fresh:
                 self.centre.add_box(BOX_NAME, self.box.tls, self.box.statement)

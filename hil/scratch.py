@@ -17,7 +17,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-_NAME: Final = re.compile(r"sdbox-(?:rig|pcscd|test|card|tunnel|vm)-([1-9][0-9]{0,9})-[a-z0-9_]{8}")
+_NAME: Final = re.compile(
+    r"sdbox-(?:rig|pcscd|test|card|tunnel|vm|boot)-([1-9][0-9]{0,9})-[a-z0-9_]{8}"
+)
 
 
 def made(kind: str) -> Path:

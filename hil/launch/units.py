@@ -14,19 +14,18 @@ T = TypeVar("T")
 # Accepted and not played: the manager's own order of things, and confinement that needs systemd.
 NOT_PLAYED: Final = frozenset(
     """
-    After AssertPathExists Backlog Before BindsTo CapabilityBoundingSet CollectMode
-    ConditionPathExists Conflicts DefaultDependencies Description DeviceAllow DevicePolicy
-    DirectoryMode Documentation ExecStop FileDescriptorStoreMax IPAddressAllow IPAddressDeny
-    KeyringMode KillMode LimitCORE LockPersonality MemoryDenyWriteExecute
-    MemorySwapMax NoNewPrivileges NotifyAccess PartOf PassCredentials PrivateDevices
+    After AssertPathExists Backlog Before BindReadOnlyPaths BindsTo CapabilityBoundingSet
+    CollectMode ConditionPathExists Conflicts DefaultDependencies Description DeviceAllow
+    DevicePolicy DirectoryMode Documentation ExecStop FileDescriptorStoreMax IPAddressAllow
+    IPAddressDeny KeyringMode KillMode LimitCORE LockPersonality MemoryDenyWriteExecute
+    MemorySwapMax NoExecPaths NoNewPrivileges NotifyAccess PartOf PassCredentials PrivateDevices
     PrivateMounts PrivateTmp ProcSubset ProtectClock ProtectControlGroups ProtectHome
-    ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables
-    ProtectProc ProtectSystem ReadWritePaths RemainAfterExit RemoveIPC RemoveOnStop
-    Requires RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID
-    Slice StandardError StandardInput StandardOutput StartLimitIntervalSec SupplementaryGroups
-    SystemCallArchitectures SystemCallErrorNumber SystemCallFilter TTYPath TTYReset
-    TTYVHangup TTYVTDisallocate TimeoutStartSec TimeoutStopSec UMask
-    WantedBy Wants
+    ProtectHostname ProtectKernelLogs ProtectKernelModules ProtectKernelTunables ProtectProc
+    ProtectSystem ReadWritePaths RemainAfterExit RemoveIPC RemoveOnStop Requires
+    RestrictAddressFamilies RestrictNamespaces RestrictRealtime RestrictSUIDSGID Slice StandardError
+    StandardInput StandardOutput StartLimitIntervalSec SupplementaryGroups SystemCallArchitectures
+    SystemCallErrorNumber SystemCallFilter TTYPath TTYReset TTYVHangup TTYVTDisallocate
+    TemporaryFileSystem TimeoutStartSec TimeoutStopSec UMask WantedBy Wants WatchdogSignal
     """.split()  # noqa: SIM905  a list that is read, not written
 )
 CAPABILITIES: Final = {"CAP_NET_ADMIN": 12}

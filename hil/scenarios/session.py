@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -10,9 +10,16 @@ if TYPE_CHECKING:
     from hil.card.faults import Fault
     from hil.finger import Person
     from hil.issuing import Holder
-    from hil.operator import Watch
+    from hil.operator import Operator, Watch
     from hil.rig import Rig
     from sdbox_agent.daemon.view import View
+
+
+class Hands(Protocol):
+    """Any rig, as far as gestures go."""
+
+    operator: Operator
+
 
 OVER = ("spent", "broken", "idle")
 
@@ -20,21 +27,21 @@ OVER = ("spent", "broken", "idle")
 ASKING = ("pinentry", "codeentry", "scanning")
 
 
-def to_person(rig: Rig, watch: Watch, holder: Holder, faults: Iterable[Fault] = ()) -> View:
+def to_person(rig: Hands, watch: Watch, holder: Holder, faults: Iterable[Fault] = ()) -> View:
     """Card in, until the box asks for something that only the person has (or it is over)."""
     rig.operator.insert(holder.card, faults)
     watch.state("checking")
     return watch.state(*ASKING, *OVER)
 
 
-def to_finger(rig: Rig, watch: Watch, holder: Holder, faults: Iterable[Fault] = ()) -> View:
+def to_finger(rig: Hands, watch: Watch, holder: Holder, faults: Iterable[Fault] = ()) -> View:
     """Card in, until the box asks for a finger (or it is over)."""
     rig.operator.insert(holder.card, faults)
     watch.state("checking")
     return watch.state("scanning", *OVER)
 
 
-def touch(rig: Rig, watch: Watch, person: Person, position: int | None = None) -> View:
+def touch(rig: Hands, watch: Watch, person: Person, position: int | None = None) -> View:
     """A finger, and again whenever this attempt asks for it; the state after the comparison."""
     rig.operator.place(person, position)
     seen = watch.state("comparing", *OVER)
@@ -45,7 +52,7 @@ def touch(rig: Rig, watch: Watch, person: Person, position: int | None = None) -
     return seen
 
 
-def enter(rig: Rig, watch: Watch, holder: Holder, project: str | None = None) -> View:
+def enter(rig: Hands, watch: Watch, holder: Holder, project: str | None = None) -> View:
     """Card in, what the box asks for, project if need be, until the tunnel is up (or over)."""
     seen = to_person(rig, watch, holder)
     if seen.state == "pinentry":
@@ -64,7 +71,7 @@ def enter(rig: Rig, watch: Watch, holder: Holder, project: str | None = None) ->
     return seen
 
 
-def leave(rig: Rig, watch: Watch) -> View:
+def leave(rig: Hands, watch: Watch) -> View:
     """Card out, until the box is idle again; how it ended."""
     rig.operator.remove()
     ended = watch.state("spent", "broken")
@@ -72,7 +79,7 @@ def leave(rig: Rig, watch: Watch) -> View:
     return ended
 
 
-def leave_spent(rig: Rig, watch: Watch) -> None:
+def leave_spent(rig: Hands, watch: Watch) -> None:
     """Take out a card whose session is over, until the box is idle again."""
     rig.operator.remove()
     watch.state("idle")

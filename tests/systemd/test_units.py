@@ -281,6 +281,27 @@ def test_who_is_watched_says_when_it_is_ready_and_is_started_again() -> None:
     assert tellers == {*limits, "sdbox-walls.service"}
 
 
+def test_who_hangs_is_killed_and_not_asked_first() -> None:
+    """SIGABRT would wait TimeoutStopSec= for a process that answers nobody."""
+    for name in ("sdbox-agent", "sdbox-tunnel"):
+        assert read(f"{name}.service")["Service"]["WatchdogSignal"] == ["SIGKILL"]
+
+
+@pytest.mark.parametrize("name", sorted(EXPOSURE.keys() - {"sdbox-netns.service"}))
+def test_a_unit_sees_the_programs_it_runs_and_no_other(name: str) -> None:
+    """And nothing runs from where it may write. What that comes to: tests/boot/test_denials.py."""
+    section = read(name)["Service"]
+    assert section["TemporaryFileSystem"] == ["/usr/bin:ro /usr/sbin:ro"]
+    shown = section["BindReadOnlyPaths"][0].split()
+    assert shown[0] == "/usr/bin/python3.11:/usr/bin/python3"
+    assert set(shown[1:]) <= {"/usr/bin/wireguard-go", "/usr/sbin/ldconfig", "/usr/sbin/nft"}
+    written = {"/tmp", "/var/tmp", "/dev/shm", *section.get("ReadWritePaths", [])}
+    written |= {pair.split(":")[1] for pair in section.get("BindPaths", [])}
+    for key, parent in (("StateDirectory", "/var/lib"), ("RuntimeDirectory", "/run")):
+        written |= {f"{parent}/{own}" for own in section.get(key, [])}
+    assert set(section["NoExecPaths"][0].split()) == written
+
+
 def test_nothing_starts_without_its_walls() -> None:
     for name in ("sdbox-agent", "sdbox-carrier@", "sdbox-tunnel"):
         unit = read(f"{name}.service")["Unit"]

@@ -1,0 +1,34 @@
+"""The command around the booted tests."""
+
+import pytest
+
+from hil.boot import __main__ as command
+from hil.net.process import REPOSITORY
+from hil.vm.image import ChildFailed
+
+
+def test_a_host_that_can_not_says_so_and_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command.machine, "missing", lambda: "no root")
+    assert command.main([]) == 0
+    assert capsys.readouterr().out == "skipped: host has no root\n"
+
+
+def test_every_file_of_booted_tests_is_run_and_the_package_goes_last() -> None:
+    there = {str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("tests/boot/test_*.py")}
+    assert set(command.TESTS) == there
+    assert command.TESTS[-1] == "tests/boot/test_package.py"
+
+
+def test_a_debian_that_can_not_be_made_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no() -> None:
+        raise ChildFailed("mmdebstrap: 1")
+
+    monkeypatch.setattr(command.machine, "missing", lambda: None)
+    monkeypatch.setenv(command.PACKAGE, "build/x.deb")
+    monkeypatch.setattr(command.root, "clean", no)
+    assert command.main([]) == 1
+    assert capsys.readouterr().err == "hil-boot: mmdebstrap: 1\n"
