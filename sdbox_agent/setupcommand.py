@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import secrets
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sdbox_agent import errors, screen
 from sdbox_agent.errors import Fault
+from sdbox_agent.identity import place
+from sdbox_agent.identity.machine import facts
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import load
 from sdbox_agent.profile.toml import TomlRefused
@@ -51,11 +55,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sdbox_agent.centre.wire import ReportRequest
+    from sdbox_agent.identity.tpm import Tpm
     from sdbox_agent.provision.doctor.finding import Finding
     from sdbox_agent.provision.setup.answers import Answers
     from sdbox_agent.provision.setup.ports import KeyMaker
     from sdbox_agent.provision.setup.step import Step
     from sdbox_agent.provision.setup.tree import Tree
+    from sdbox_agent.state.counter import Counter
+    from sdbox_agent.state.record import Known
 
     Say = Callable[[str], None]
 
@@ -105,7 +112,8 @@ def setup(root: Path, places: Places, options: argparse.Namespace, say: Say) -> 
     chosen = Chosen(tree, places, answers, models)
     hardened = Hardened(tree, places, machine)
     fit = Fit(_Doctor(root, answers, options.profiles), hardened, options.language)
-    keyed = Keyed(tree, places, _keys())
+    chip = _chip(paths)
+    keyed = Keyed(tree, places, _keys(chip))
     made = _Report(answers, chosen, keyed, models)
     waiting = Waiting(options.wait, time.monotonic, time.sleep, _teller(options, say))
     return (
@@ -117,14 +125,40 @@ def setup(root: Path, places: Places, options: argparse.Namespace, say: Say) -> 
         keyed,
         Certified(tree, places, keyed, answers, centre, now),
         Reported(tree, places, centre, made),
-        Remembering(tree, places),
+        Remembering(tree, places, partial(_first, root, chip)),
         Started(machine),
         Activated(tree, places, answers, centre, made, fit, waiting),
     )
 
 
-def _keys() -> KeyMaker:
-    return FileKeys(lambda: ec.generate_private_key(ec.SECP256R1()))
+def _chip(paths: Paths) -> Tpm | None:
+    """The machine's TPM, unless this box was made without one: then it stays so."""
+    if not paths.tpm.exists() or (paths.config / "identity/statement.key").exists():
+        return None
+    from sdbox_agent.identity.tpm import Tpm  # noqa: PLC0415  a library of 15 MB
+
+    return Tpm(paths.tpm)
+
+
+def _keys(chip: Tpm | None) -> KeyMaker:
+    files = FileKeys(lambda: ec.generate_private_key(ec.SECP256R1()))
+    if chip is None:
+        return files
+    from sdbox_agent.provision.setup.chipmaking import ChipKeys  # noqa: PLC0415  as in `_chip`
+
+    return ChipKeys(chip, files)
+
+
+def _first(root: Path, chip: Tpm | None) -> tuple[Counter | None, Known]:
+    """What the first record is held against: the chip's counter, and what machine this is."""
+    known = place.remember(facts(root), secrets.token_bytes(place.SALT_BYTES))
+    if chip is None:
+        return None, known
+    from sdbox_agent.identity.tpmcounter import TpmCounter  # noqa: PLC0415  as in `_chip`
+
+    counter = TpmCounter(chip)
+    counter.make()
+    return counter, known
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ TESTED_ELSEWHERE = {
     "sdbox_agent/pki/oids.py": "tests/pki/test_der.py",
     "sdbox_agent/card/channel.py": "tests/card/contract.py",
     "sdbox_agent/card/token.py": "tests/card/contract.py",
+    "sdbox_agent/provision/doctor/places.py": "tests/provision/doctor/test_examine.py",
     "sdbox_agent/provision/setup/places.py": "tests/provision/setup/test_settling.py",
     "sdbox_agent/provision/setup/ports.py": "tests/provision/setup/machine_double.py",
     "sdbox_agent/session/states.py": "tests/session/test_machine.py",
@@ -165,6 +166,8 @@ TOO_LONG = {
     "sdbox_agent/provision/preflight.py": 585,  # a host's IT is given one file
     "sdbox_agent/ipc.py": 560,  # every message between our processes, on one page
     "tests/sdbox_centre/test_sessions.py": 580,
+    "tests/provision/doctor/test_examine.py": 420,  # every check on one page
+    "tests/test_house.py": 430,  # its lists grow with the tree
 }
 
 IMAGES_AND_TEMPLATES = {

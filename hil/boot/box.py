@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from typing_extensions import override
 
 from hil.box import Box
-from hil.launch.manager import Seen
+from hil.launch.wire import Seen
 from hil.net.topology import BOX4, BOX6, UPLINK
 from sdbox_agent.paths import Paths
 from sdbox_agent.provision.doctor.parts import STARTED_AT_BOOT

@@ -29,8 +29,7 @@ MAX_ANSWER_BYTES: Final = 128 * 1024
 MAX_LISTS: Final = 8  # in one answer
 MAX_LIST_BYTES: Final = 128 * 1024  # as pki.revocation takes them
 MAX_BODY_BYTES: Final = MAX_LISTS * MAX_LIST_BYTES * 4 // 3 + 1024  # of the one answer with lists
-MAX_MACHINE: Final = 200  # characters
-MAX_USB: Final = 64
+MAX_MACHINE, MAX_USB = 200, 64  # characters; devices
 _HAVE: Final = re.compile(rf"[0-9a-f]{{64}}(,[0-9a-f]{{64}}){{0,{MAX_LISTS - 1}}}")
 
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+\Z")]

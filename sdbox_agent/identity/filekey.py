@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from typing_extensions import override
 
+from sdbox_agent.errors import DecodeError
 from sdbox_agent.identity.port import StatementKey, spki
 from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
@@ -48,11 +49,18 @@ class FileKey(StatementKey):
 
 def load(path: Path) -> FileKey:
     """Read one. Raises FileRefused("config-invalid"), FileNotFoundError, OSError."""
-    pem = trusted.read(path, private=True)
+    try:
+        return parse(trusted.read(path, private=True))
+    except DecodeError as error:
+        raise FileRefused("config-invalid", str(path), 0, str(error)) from None
+
+
+def parse(pem: bytes) -> FileKey:
+    """What such a file holds. Raises DecodeError."""
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise FileRefused("config-invalid", str(path), 0, "not a private key") from None
+        raise DecodeError("not a private key") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-        raise FileRefused("config-invalid", str(path), 0, "not a P-256 key")
+        raise DecodeError("not a P-256 key")
     return FileKey(key, pem)

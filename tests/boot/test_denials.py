@@ -25,12 +25,14 @@ UNITS = (
     "sdbox-walls.service",
     "pcscd.service",
     "sdbox-netns.service",
+    "sdbox-renew.service",
 )
 SOCKETS = "it needs them, and the walls let the centre be reached; it has no key for it"
 FOR_NOBODY = {"stranger"}  # the walls refuse it to root, too
 JOBS: dict[str, dict[str, str]] = {
     "sdbox-agent.service": {"internet": "it talks to the centre"},
     "sdbox-carrier@probe.service": {"internet": SOCKETS},
+    "sdbox-renew.service": {"internet": "it talks to the centre"},
     "sdbox-tunnel.service": {"internet": SOCKETS},
     "sdbox-netns.service": {
         "processes": "root, for three commands, and without a mount namespace: the unit says why",

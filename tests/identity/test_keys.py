@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from sdbox_agent.errors import Fault, Refused
-from sdbox_agent.identity import keys, tpmfile, tpmkey
+from sdbox_agent.identity import keys, tlspair, tpmfile, tpmkey
 from sdbox_agent.identity.tpmcounter import TpmCounter
 from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
@@ -370,7 +370,7 @@ def test_a_disk_that_fails_and_a_key_that_tls_does_not_take_are_told(
     def refuse(_context: ssl.SSLContext, _pem: bytes) -> None:
         raise ssl.SSLError
 
-    monkeypatch.setattr(keys, "_load_chain", refuse)
+    monkeypatch.setattr(tlspair, "load_chain", refuse)
     with pytest.raises(Fault, match=r"^config-invalid$"):
         box.client_context()
 

@@ -296,7 +296,8 @@ def test_a_unit_sees_the_programs_it_runs_and_no_other(name: str) -> None:
     assert shown[0] == "/usr/bin/python3.11:/usr/bin/python3"
     assert set(shown[1:]) <= {"/usr/bin/wireguard-go", "/usr/sbin/ldconfig", "/usr/sbin/nft"}
     written = {"/tmp", "/var/tmp", "/dev/shm", *section.get("ReadWritePaths", [])}
-    written |= {pair.split(":")[1] for pair in section.get("BindPaths", [])}
+    pairs = (pair.split(":") for pair in section.get("BindPaths", []) if "/dev/" not in pair)
+    written |= {pair[1] for pair in pairs}
     for key, parent in (("StateDirectory", "/var/lib"), ("RuntimeDirectory", "/run")):
         written |= {f"{parent}/{own}" for own in section.get(key, [])}
     assert set(section["NoExecPaths"][0].split()) == written

@@ -20,6 +20,19 @@ from sdbox_agent.profile import load, sets
 from sdbox_agent.provision.doctor import certificates, disk, files, memory, parts
 from sdbox_agent.provision.doctor.finding import ACTIVATION, failed, ok, skipped, warn, whole
 from sdbox_agent.provision.doctor.hindrance import NotRunningError, hindered
+from sdbox_agent.provision.doctor.places import (
+    ALWAYS,
+    ANCHORS,
+    CONFIG,
+    IN_CHIP,
+    MARK,
+    OWN,
+    RUNS_SYSTEMD,
+    SHELVES,
+    STATE,
+    TARGETS,
+    UNITS,
+)
 from sdbox_agent.provision.walls import walls_of
 from sdbox_agent.state import record, store
 from sdbox_agent.state.trusted import FileRefused
@@ -35,22 +48,6 @@ if TYPE_CHECKING:
     from sdbox_agent.provision.doctor.look import Look
 
     Check = Callable[["Examination"], "Iterable[Finding]"]
-
-UNITS: Final = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
-TARGETS: Final = tuple(
-    f"{each}.target.wants" for each in ("multi-user", "sockets", "sysinit", "timers")
-)
-CONFIG, STATE = "etc/sdbox", "var/lib/sdbox"
-MARK: Final = f"{CONFIG}/rig"  # Paths.rig_mark
-SHELVES: Final = (
-    "profile.d",
-    *(f"{place}{of}" for place in ("profiles", "profile-set") for of in ("", "/cards", "/sensors")),
-)
-OWN: Final = ("statement", "tls")
-IN_CHIP: Final = "statement.tpm"
-ANCHORS: Final = ("centre.pem", "cards.pem", "desk.pem")
-_ALWAYS: Final = "proc/cmdline"  # every kernel has it
-RUNS_SYSTEMD: Final = "run/systemd/system"  # sd_booted(3)
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ def _swap(at: Examination) -> Iterable[Finding]:
 
 
 def _hibernation(at: Examination) -> Iterable[Finding]:
-    _kernels(at, _ALWAYS)
+    _kernels(at, ALWAYS)
     yield memory.hibernation(at.look.kernels_if("sys/power/state"))
 
 
@@ -155,9 +152,8 @@ def _freed_memory(at: Examination) -> Iterable[Finding]:
 
 
 def _data_partition(at: Examination) -> Iterable[Finding]:
-    mountinfo = _kernels(at, "proc/self/mountinfo")
     inside = at.look.root / STATE if at.look.live else f"/{STATE}"
-    mount = disk.mount_of(str(inside), mountinfo)
+    mount = disk.mount_of(str(inside), _kernels(at, "proc/self/mountinfo"))
     try:
         policy = at.unencrypted or at.box.disk.unencrypted
     except FileRefused:
@@ -306,25 +302,24 @@ def _clock(at: Examination) -> Iterable[Finding]:
     except Fault:
         mark = 0  # told under `state`
     served = bool(at.box.lan.time_servers)
-    synchronised = at.look.synchronised()
-    now_utc_s = int(at.now.timestamp())
-    return parts.clock(now_utc_s, mark, synchronised=synchronised, served=served)
+    known = at.look.synchronised()
+    return parts.clock(int(at.now.timestamp()), mark, synchronised=known, served=served)
 
 
 def _reader(at: Examination) -> Iterable[Finding]:
-    _kernels(at, _ALWAYS)
+    _kernels(at, ALWAYS)
     yield parts.reader(at.profile, [each.usb for each in at.look.usb()])
 
 
 def _sensor(at: Examination) -> Iterable[Finding]:
-    _kernels(at, _ALWAYS)
+    _kernels(at, ALWAYS)
     plugged = at.look.usb()
     nodes = tuple(each.node for each in plugged if each.usb in at.sensor.usb)
     return parts.sensor(at.sensor, [each.usb for each in plugged], at.look.nodes(nodes))
 
 
 def _tpm(at: Examination) -> Iterable[Finding]:
-    _kernels(at, _ALWAYS)
+    _kernels(at, ALWAYS)
     version = at.look.kernels_if("sys/class/tpm/tpm0/tpm_version_major").strip()
     yield parts.tpm(at.profile, version)
 

@@ -101,7 +101,8 @@ def parse(data: bytes) -> Answers:
 
 def box_of(answers: Answers, profile: str) -> Box:
     """What stays on the box, with the profile that was chosen."""
-    same = (name for name in Box.__struct_fields__ if name != "profile")
+    said = set(Answers.__struct_fields__) - {"profile"}
+    same = (name for name in Box.__struct_fields__ if name in said)
     return Box(profile=profile, **{name: getattr(answers, name) for name in same})
 
 

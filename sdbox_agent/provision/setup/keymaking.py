@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from sdbox_agent.errors import DecodeError
+from sdbox_agent.identity import filekey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from sdbox_agent.identity.filekey import FileKey
     from sdbox_agent.pki.boxcertificate import Purpose
-
-
-@dataclass(frozen=True, slots=True)
-class FileSigner:
-    """A P-256 key from a file: a `request.Signer`."""
-
-    private: ec.EllipticCurvePrivateKey = field(repr=False)
-
-    @property
-    def public_key_der(self) -> bytes:
-        """SubjectPublicKeyInfo, DER."""
-        public = self.private.public_key()
-        return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-    def sign(self, data: bytes) -> bytes:
-        """ECDSA over SHA-256 of `data`: an ECDSA-Sig-Value, DER."""
-        return self.private.sign(data, ec.ECDSA(hashes.SHA256()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +32,6 @@ class FileKeys:
         """See `KeyMaker`."""
         return self.new().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
-    def open(self, purpose: Purpose, kept: bytes) -> FileSigner:  # noqa: ARG002  the port's
+    def open(self, purpose: Purpose, kept: bytes) -> FileKey:  # noqa: ARG002  the port's
         """See `KeyMaker`."""
-        try:
-            key = load_pem_private_key(kept, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise DecodeError("not a private key") from None
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-            raise DecodeError("not a P-256 key")
-        return FileSigner(key)
+        return filekey.parse(kept)

@@ -16,7 +16,7 @@ from sdbox_agent import __version__
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault
 from sdbox_agent.profile import detect, field, load, machine
-from sdbox_agent.provision.doctor.examine import RUNS_SYSTEMD, TARGETS, UNITS
+from sdbox_agent.provision.doctor.places import RUNS_SYSTEMD, TARGETS, UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

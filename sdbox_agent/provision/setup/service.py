@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sdbox_agent.provision.setup.places import Places
     from sdbox_agent.provision.setup.ports import Centre, System
     from sdbox_agent.provision.setup.tree import Tree
+    from sdbox_agent.state.counter import Counter
+    from sdbox_agent.state.record import Known
 
 ASKED_EVERY_S: Final = 5.0
 
@@ -59,6 +61,7 @@ class Remembering:
 
     tree: Tree
     places: Places
+    first: Callable[[], tuple[Counter | None, Known]]  # what it is held against, made and looked at
     name: str = "state"
 
     def holds(self) -> bool:
@@ -72,7 +75,7 @@ class Remembering:
         """Make it."""
         self.tree.make(self.places.state)
         with self.tree.within(self.places.state) as files:
-            store.create(files)
+            store.create(files, *self.first())
         return NOTHING
 
 

@@ -15,10 +15,11 @@ from sdbox_agent.paths import Paths
 from sdbox_agent.profile.load import load_box
 from sdbox_agent.provision import networksheet
 from sdbox_agent.provision.doctor import finding
-from sdbox_agent.provision.doctor.examine import CHECKS, MARK, Examination, for_activation
+from sdbox_agent.provision.doctor.examine import CHECKS, Examination, for_activation
 from sdbox_agent.provision.doctor.finding import ACTIVATION, Finding, Result
 from sdbox_agent.provision.doctor.look import Look
 from sdbox_agent.provision.doctor.parts import Answer
+from sdbox_agent.provision.doctor.places import MARK
 from sdbox_agent.provision.walls import walls_of
 from sdbox_agent.state import record
 from sdbox_agent.tunnel.killswitch import EGRESS, ruleset
@@ -36,7 +37,10 @@ def examine(look: Look, now: dt.datetime = NOW) -> dict[str, list[Finding]]:
 
 
 def test_a_fit_box_has_nothing_but_what_only_a_running_one_shows(tmp_path: Path) -> None:
-    found = examine(grow(tmp_path))
+    look = grow(tmp_path)
+    key = tmp_path / "etc/sdbox/identity/statement.key"
+    key.rename(key.with_suffix(".tpm"))  # the profile knows a chip
+    found = examine(look)
     results = {name: [each.result for each in of] for name, of in found.items()}
     unseen = {name for name, of in results.items() if of == [Result.SKIPPED]}
     assert unseen == {"sockets", "agent", "walls"}

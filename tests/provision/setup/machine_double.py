@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault
+from sdbox_agent.identity import place
 from sdbox_agent.provision.doctor import finding
 from sdbox_agent.provision.doctor.finding import ACTIVATION, Finding
 from sdbox_agent.provision.setup import answers as answering
@@ -109,7 +110,7 @@ class Bench:
             keyed,
             Certified(tree, PLACES, keyed, one, self.centre, NOW),
             Reported(tree, PLACES, self.centre, made),
-            Remembering(tree, PLACES),
+            Remembering(tree, PLACES, lambda: (None, place.remember({}, bytes(32)))),
             Started(self.system),
             Activated(tree, PLACES, one, self.centre, made, fit, waiting),
         ]

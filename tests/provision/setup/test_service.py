@@ -3,6 +3,7 @@
 import pytest
 
 from sdbox_agent.errors import Fault
+from sdbox_agent.identity import place
 from sdbox_agent.provision.doctor.parts import STARTED_AT_BOOT
 from sdbox_agent.provision.setup import step
 from sdbox_agent.provision.setup.places import ACTIVATED
@@ -93,7 +94,8 @@ def test_the_first_record_is_whole_and_never_made_twice() -> None:
     last(bench, tree)
     data = read(tree, PLACES.state, "state.json")
     assert data is not None
-    assert record.decode(data) == record.State(generation=1)
+    known = place.remember({}, bytes(32))
+    assert record.decode(data) == record.State(generation=1, known=known)
     tree.remove(PLACES.state, "state.json")
     assert last(bench, tree).code == "state-damaged"
     assert read(tree, PLACES.state, "state.json") is None

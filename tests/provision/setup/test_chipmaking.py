@@ -1,0 +1,57 @@
+"""The statement key in a chip, as a request for a certificate asks of it."""
+
+from pathlib import Path
+
+import pytest
+
+from sdbox_agent import setupcommand
+from sdbox_agent.errors import DecodeError, Fault
+from sdbox_agent.identity import request
+from sdbox_agent.paths import Paths
+from sdbox_agent.provision.setup.chipmaking import ChipKeys
+from sdbox_agent.provision.setup.keymaking import FileKeys
+from sdbox_agent.state import store
+from sdbox_agent.state.model import ModelFileSystem
+from sdbox_centre import authority
+from tests.identity.chip import Chip, chip, factory, manufactured, other
+
+__all__ = ["chip", "factory", "other"]
+pytestmark = pytest.mark.slow
+
+
+def test_a_key_is_kept_wrapped_and_signs_its_own_request(chip: Chip, other: Chip) -> None:
+    keys = ChipKeys(chip.tpm, FileKeys(authority.new_key))
+    kept = {purpose: keys.make(purpose) for purpose in ("tls", "statement")}
+    assert {keys.name(purpose) for purpose in kept} == {"tls.key", "statement.tpm"}
+    for purpose, data in kept.items():
+        signer = keys.open(purpose, data)
+        assert request.ask("box-07", purpose, signer).request.box == "box-07"
+        assert signer.copyable is (purpose == "tls")
+    with pytest.raises(DecodeError):
+        keys.open("statement", kept["tls"])
+    with pytest.raises(Fault, match="tpm-foreign"):
+        ChipKeys(other.tpm, keys.files).open("statement", kept["statement"])
+
+
+def test_set_up_takes_the_chip_that_is_there_and_a_box_without_one_stays_so(
+    tmp_path: Path, factory: Path
+) -> None:
+    paths = Paths(tmp_path)
+    assert setupcommand._chip(paths) is None
+    assert isinstance(setupcommand._keys(None), FileKeys)
+    paths.tpm.parent.mkdir()
+    chip = Chip(manufactured("one", factory), tmp_path / "chip", paths.tpm)
+    found = setupcommand._chip(paths)
+    assert isinstance(setupcommand._keys(found), ChipKeys)
+    disk = ModelFileSystem()
+    counter, known = setupcommand._first(paths.root, found)
+    store.create(disk, counter, known)
+    store.load(disk, counter)
+    with pytest.raises(Fault, match="counter-lost"):
+        store.load(disk)
+    found.close()
+    (paths.config / "identity").mkdir(parents=True)
+    (paths.config / "identity/statement.key").touch()
+    assert setupcommand._chip(paths) is None
+    assert setupcommand._first(paths.root, None)[0] is None
+    chip.end()
