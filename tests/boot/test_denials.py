@@ -45,7 +45,8 @@ JOBS: dict[str, dict[str, str]] = {
     },
 }
 AT_REST = ("sdbox-agent.service", "sdbox-card.service", "sdbox-console.service")
-LIVE = tuple(unit for unit in UNITS if "@" not in unit and unit != "sdbox-netns.service")
+ENDS = {"sdbox-netns.service", "sdbox-renew.service"}  # by itself
+LIVE = tuple(unit for unit in UNITS if "@" not in unit and unit not in ENDS)
 
 
 @pytest.fixture(scope="module")
