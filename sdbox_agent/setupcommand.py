@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sdbox_agent import errors, screen
 from sdbox_agent.errors import Fault
-from sdbox_agent.identity import place
+from sdbox_agent.identity import place, tpmfile
 from sdbox_agent.identity.machine import facts
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import load
@@ -132,8 +132,11 @@ def setup(root: Path, places: Places, options: argparse.Namespace, say: Say) -> 
 
 
 def _chip(paths: Paths) -> Tpm | None:
-    """The machine's TPM, unless this box was made without one: then it stays so."""
-    if not paths.tpm.exists() or (paths.config / "identity/statement.key").exists():
+    """The machine's TPM; a box stays as it was made, with one or without, whatever is there now."""
+    identity = paths.config / "identity"
+    if (identity / "statement.key").exists():
+        return None
+    if not paths.tpm.exists() and not (identity / tpmfile.FILE).exists():
         return None
     from sdbox_agent.identity.tpm import Tpm  # noqa: PLC0415  a library of 15 MB
 

@@ -117,7 +117,7 @@ def load(config: Path, device: Path = Path("/dev/tpmrm0")) -> BoxIdentity:
 
 def _statement_key(identity: Path, device: Path) -> tuple[StatementKey, Tpm | None]:
     """The TPM's, or the file's; with both lying there, nobody can say which this box is."""
-    wrapped, plain = identity / "statement.tpm", identity / "statement.key"
+    wrapped, plain = identity / tpmfile.FILE, identity / "statement.key"
     try:
         data = trusted.read(wrapped, private=True)
     except FileNotFoundError:

@@ -25,6 +25,7 @@ from sdbox_agent.errors import DecodeError
 from sdbox_agent.pki import der
 
 # TPM 2.0 Library, part 2: 12.2.4 TPMT_PUBLIC; 6.3 algorithms; 6.4 curves; 8.3 TPMA_OBJECT
+FILE: Final = "statement.tpm"  # beside its certificate; a key that is no chip's is statement.key
 ALG_ECC: Final = 0x0023
 ALG_SHA256: Final = 0x000B
 ALG_NULL: Final = 0x0010

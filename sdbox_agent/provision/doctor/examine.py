@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from sdbox_agent.audit import outbox
 from sdbox_agent.errors import DecodeError, Fault
-from sdbox_agent.identity import machine
+from sdbox_agent.identity import machine, tpmfile
 from sdbox_agent.identity.place import Changes, changes
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import load, sets
@@ -24,7 +24,6 @@ from sdbox_agent.provision.doctor.places import (
     ALWAYS,
     ANCHORS,
     CONFIG,
-    IN_CHIP,
     MARK,
     OWN,
     RUNS_SYSTEMD,
@@ -187,8 +186,8 @@ def _identity(at: Examination) -> Iterable[Finding]:
     kept = at.look.names(f"{CONFIG}/identity")
     for name in OWN:
         path = f"{CONFIG}/identity/{name}"
-        in_chip = name == "statement" and IN_CHIP in kept
-        if not {f"{name}.pem", IN_CHIP if in_chip else f"{name}.key"} <= set(kept):
+        in_chip = name == "statement" and tpmfile.FILE in kept
+        if not {f"{name}.pem", tpmfile.FILE if in_chip else f"{name}.key"} <= set(kept):
             yield failed("identity", code="box-identity-missing", detail=f"/{path}.*")
             continue
         try:

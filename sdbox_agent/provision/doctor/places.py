@@ -15,7 +15,6 @@ SHELVES: Final = (
     *(f"{place}{of}" for place in ("profiles", "profile-set") for of in ("", "/cards", "/sensors")),
 )
 OWN: Final = ("statement", "tls")
-IN_CHIP: Final = "statement.tpm"
 ANCHORS: Final = ("centre.pem", "cards.pem", "desk.pem")
 ALWAYS: Final = "proc/cmdline"  # every kernel has it
 RUNS_SYSTEMD: Final = "run/systemd/system"  # sd_booted(3)

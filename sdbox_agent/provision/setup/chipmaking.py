@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sdbox_agent.identity import tpmfile, tpmkey
 from sdbox_agent.identity.tpmkey import TpmKey
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from sdbox_agent.identity.tpm import Tpm
     from sdbox_agent.pki.boxcertificate import Purpose
     from sdbox_agent.provision.setup.keymaking import FileKeys
-
-NAME: Final = "statement.tpm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class ChipKeys:
 
     def name(self, purpose: Purpose) -> str:
         """See `KeyMaker`."""
-        return NAME if purpose == "statement" else self.files.name(purpose)
+        return tpmfile.FILE if purpose == "statement" else self.files.name(purpose)
 
     def make(self, purpose: Purpose) -> bytes:
         """See `KeyMaker`."""

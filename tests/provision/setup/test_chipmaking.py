@@ -51,6 +51,11 @@ def test_set_up_takes_the_chip_that_is_there_and_a_box_without_one_stays_so(
         store.load(disk)
     found.close()
     (paths.config / "identity").mkdir(parents=True)
+    (paths.config / "identity/statement.tpm").touch()
+    paths.tpm.rename(tmp_path / "away")  # no key in a file is made beside the chip's
+    assert isinstance(setupcommand._keys(setupcommand._chip(paths)), ChipKeys)
+    (tmp_path / "away").rename(paths.tpm)
+    (paths.config / "identity/statement.tpm").unlink()
     (paths.config / "identity/statement.key").touch()
     assert setupcommand._chip(paths) is None
     assert setupcommand._first(paths.root, None)[0] is None
