@@ -106,10 +106,9 @@ class Rig:
             )
             if self.box.chip is not None:
                 stack.callback(self.box.chip.stop)
-            if not self._fresh:
-                self.box.set_profile(*self._profile)
             self.box.walled = self.oracle.walled
             if not self._fresh:
+                self.box.set_profile(*self._profile)
                 self.centre.add_box(BOX_NAME, self.box.tls, self.box.statement)
             self.operator = Operator(self.box, self.pcscd.reader(0))
             self._stack = stack.pop_all()

@@ -18,7 +18,6 @@ from cryptography import x509
 
 from hil.box import CORE_UID
 from hil.issuing import Holder
-from hil.net.process import Process, Unit
 from hil.operator import Watch
 from hil.rig import Rig
 from hil.scenarios import session
@@ -27,7 +26,8 @@ from sdbox_agent.daemon import published
 from sdbox_agent.state import store
 from sdbox_agent.state.attempts import Attempts
 from sdbox_agent.state.filesystem import RealFileSystem
-from tests.waiting import PATIENCE_S, until
+from tests.daemon.ending import refusal
+from tests.waiting import until
 
 pytestmark = pytest.mark.rig
 ROOT = Path(__file__).parents[2]
@@ -104,23 +104,8 @@ def test_its_memory_is_closed(rig: Rig) -> None:
 
 def test_a_second_agent_ends_and_leaves_the_first_alone(rig: Rig, tmp_path: Path) -> None:
     """Fault 62."""
-    python, root = ROOT / ".venv/bin/python", rig.box.paths.root
-    output = tmp_path / "second.log"
-    second = Process(
-        Unit(
-            argv=[str(python), "-m", "sdbox_agent", "--root", str(root), "run", "--json"],
-            uid=CORE_UID,
-            environment={"PATH": "/usr/bin"},
-            output=output,
-            directory=ROOT,
-        )
-    )
-    try:
-        assert second.wait(PATIENCE_S)
-        assert second.status == 1
-        assert "already-running" in output.read_text()
-    finally:
-        second.end()
+    said = refusal(rig.box.paths.root, tmp_path / "second.log", "--json")
+    assert "already-running" in said
     with contextlib.closing(Watch(rig.box)) as watch:
         watch.state("idle")
 
@@ -175,23 +160,8 @@ def test_a_directory_that_is_not_as_it_should_be_is_named_and_nothing_starts(
     for path in (identity, *identity.iterdir(), state, *state.iterdir(), run):
         os.chown(path, CORE_UID, CORE_UID)
     spoil(state, run)
-    argv = [str(ROOT / ".venv/bin/python"), "-m", "sdbox_agent", "--root", str(root), "run"]
-    output = root / "core.log"
-    core = Process(
-        Unit(
-            argv=argv,
-            uid=CORE_UID,
-            environment={"PATH": "/usr/bin"},
-            output=output,
-            directory=ROOT,
-        )
-    )
-    try:
-        assert core.wait(PATIENCE_S)
-    finally:
-        core.end()
-    said = output.read_text()
-    assert (core.status, f"({code})" in said, named in said) == (1, True, True), said
+    said = refusal(root, root / "core.log")
+    assert (f"({code})" in said, named in said) == (True, True), said
 
 
 def test_garbage_and_a_flood_at_the_local_socket_disturb_no_session(rig: Rig, watch: Watch) -> None:

@@ -9,17 +9,15 @@ from pathlib import Path
 import pytest
 
 from hil.box import CORE_UID
-from hil.net.process import Process, Unit
 from hil.operator import Watch
 from hil.rig import Rig
 from hil.scenarios import session
 from hil.tpm import SoftTpm
 from sdbox_agent.audit import outbox, record
 from sdbox_agent.state import store
-from tests.waiting import PATIENCE_S
+from tests.daemon.ending import refusal
 
 pytestmark = pytest.mark.rig
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -28,27 +26,6 @@ def rig() -> Iterator[Rig]:
         one.holder = one.enrol("test-holder-01", seed=1)  # type: ignore[attr-defined]
         one.start()
         yield one
-
-
-def refusal(rig: Rig, root: Path) -> str:
-    """What a core says that does not start on the files of `root`."""
-    output = root / "core.log"
-    argv = [str(ROOT / ".venv/bin/python"), "-m", "sdbox_agent", "--root", str(root), "run"]
-    core = Process(
-        Unit(
-            argv=argv,
-            uid=CORE_UID,
-            environment={"PATH": "/usr/bin"},
-            output=output,
-            directory=ROOT,
-        )
-    )
-    try:
-        assert core.wait(PATIENCE_S), "it runs"
-    finally:
-        core.end()
-    assert core.status == 1
-    return output.read_text()
 
 
 def copied(rig: Rig, name: str) -> Path:
@@ -81,9 +58,9 @@ def test_a_session_opens_by_the_chips_signature(rig: Rig) -> None:
 def test_the_files_on_another_machine_are_refused_with_a_code(rig: Rig) -> None:
     """With no chip there, with another, with none but a copied directory and a key of one's own."""
     root = copied(rig, "copy")
-    assert "(tpm-away)" in refusal(rig, root)
+    assert "(tpm-away)" in refusal(root, root / "core.log")
     with SoftTpm(rig.root / "other-chip", root / "dev/tpmrm0", CORE_UID):
-        assert "(tpm-foreign)" in refusal(rig, root)
+        assert "(tpm-foreign)" in refusal(root, root / "core.log")
     identity = root / "etc/sdbox/identity"
     (identity / "statement.tpm").unlink()
     pair = rig.issuing.box_statement("box-01")
@@ -91,7 +68,7 @@ def test_the_files_on_another_machine_are_refused_with_a_code(rig: Rig) -> None:
     (identity / "statement.key").write_bytes(pair.key_pem)
     (identity / "statement.key").chmod(0o600)
     os.chown(identity / "statement.key", CORE_UID, CORE_UID)
-    assert "(counter-lost)" in refusal(rig, root)
+    assert "(counter-lost)" in refusal(root, root / "core.log")
 
 
 def test_an_older_copy_put_back_and_a_cleared_chip_keep_the_box_closed(rig: Rig) -> None:
@@ -103,9 +80,9 @@ def test_an_older_copy_put_back_and_a_cleared_chip_keep_the_box_closed(rig: Rig)
     rig.box.stop()
     newest = state.read_bytes()
     state.write_bytes(older)
-    assert "(state-rolled-back)" in refusal(rig, rig.box.paths.root)
+    assert "(state-rolled-back)" in refusal(rig.box.paths.root, rig.box.paths.root / "core.log")
     state.write_bytes(newest)
     rig.box.start()  # nothing was lost
     rig.box.stop()
     chip.tool("tpm2_clear")
-    assert "(tpm-cleared)" in refusal(rig, rig.box.paths.root)
+    assert "(tpm-cleared)" in refusal(rig.box.paths.root, rig.box.paths.root / "core.log")

@@ -15,16 +15,11 @@ from sdbox_agent.errors import Fault
 from sdbox_agent.identity import keys
 from sdbox_centre import authority
 from tests.centre import servers
-from tests.identity.test_renewal import BOX, DAY, Settled
+from tests.identity.test_renewal import BOX, DAY, Settled, world
 from tests.sdbox_centre import tls
 from tests.sdbox_centre.world import World
 
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    grown = World(tmp_path)
-    yield grown
-    grown.close()
+__all__ = ["world"]
 
 
 @pytest.fixture
