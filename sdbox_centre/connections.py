@@ -11,7 +11,8 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from sdbox_agent.pki import certificate
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,8 +30,7 @@ def fingerprint_of(certificate_der: bytes) -> bytes:
     Staff's act names the key, so that a renewed certificate is still the same box; or, of a box
     from before there were renewals, the certificate. Raises ValueError.
     """
-    key = x509.load_der_x509_certificate(certificate_der).public_key()
-    info = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    info = certificate.key_der(x509.load_der_x509_certificate(certificate_der))
     return hashlib.sha256(certificate_der).digest() + hashlib.sha256(info).digest()
 
 

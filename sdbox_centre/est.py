@@ -18,6 +18,7 @@ from sqlalchemy import bindparam, select
 
 from sdbox_agent.errors import DecodeError, Refused
 from sdbox_agent.pki import boxcertificate, certsonly, csr
+from sdbox_agent.pki.certificate import spki
 from sdbox_centre import authority
 from sdbox_centre.connections import fingerprint_of, halves
 from sdbox_centre.core import box_of
@@ -175,4 +176,4 @@ def _key(asked: Asked) -> dict[str, object]:
 
 
 def _digest(asked: Asked) -> bytes:
-    return hashlib.sha256(csr.key_der(asked.request.key)).digest()
+    return hashlib.sha256(spki(asked.request.key)).digest()

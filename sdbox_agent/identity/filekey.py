@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.identity.port import StatementKey, spki
+from sdbox_agent.identity.port import StatementKey
+from sdbox_agent.pki.certificate import spki
 from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
 

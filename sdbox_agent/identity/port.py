@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -30,8 +28,3 @@ class StatementKey(Protocol):
 
         Raises Fault if the key is where it can't be reached now.
         """
-
-
-def spki(key: ec.EllipticCurvePublicKey) -> bytes:
-    """A public key as certificates and requests carry it."""
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

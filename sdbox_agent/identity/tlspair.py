@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from typing_extensions import override
 
 from sdbox_agent.errors import Fault
-from sdbox_agent.pki import csr
+from sdbox_agent.pki.certificate import spki
 from sdbox_agent.state import trusted
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class TlsPair:
     @property
     def public_key_der(self) -> bytes:
         """SubjectPublicKeyInfo, DER."""
-        return csr.key_der(self.key.public_key())
+        return spki(self.key.public_key())
 
     def sign(self, message: bytes) -> bytes:
         """ECDSA over SHA-256 of `message`: an ECDSA-Sig-Value, DER."""

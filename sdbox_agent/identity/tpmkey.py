@@ -22,9 +22,10 @@ from typing_extensions import override
 
 from sdbox_agent.errors import DecodeError, Fault
 from sdbox_agent.identity import tpmfile
-from sdbox_agent.identity.port import StatementKey, spki
+from sdbox_agent.identity.port import StatementKey
 from sdbox_agent.identity.tpm import RC_INTEGRITY, Said, Tpm, primary, sized_public
 from sdbox_agent.identity.tpmfile import WrappedKey
+from sdbox_agent.pki.certificate import spki
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ It knows form, key and signature algorithm; it knows neither issuers nor dates n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.backends.openssl import backend as _backend  # noqa: F401  see below
@@ -16,6 +16,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.pki import der
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 VERSION_3: Final = bytes.fromhex("a003020102")  # RFC 5280 section 4.1.2.1: [0] { INTEGER 2 }
 
@@ -99,8 +102,13 @@ def algorithm(key: PublicKey) -> str:
 
 
 def key_der(certificate: x509.Certificate) -> bytes:
-    """Its key, SubjectPublicKeyInfo, DER."""
-    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    """Its key, as `spki`."""
+    return spki(certificate.public_key())
+
+
+def spki(key: PublicKeyTypes) -> bytes:
+    """SubjectPublicKeyInfo, DER (RFC 5280 section 4.1.2.7): what a key is known by."""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def supported(key: object) -> PublicKey:

@@ -14,13 +14,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
     load_der_public_key,
 )
 
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.pki import der, oids
+from sdbox_agent.pki.certificate import spki
 
 VERSION_1: Final = der.integer(0)  # RFC 2986 section 4.1
 NO_ATTRIBUTES: Final = der.element(der.CONTEXT | der.CONSTRUCTED)  # [0] IMPLICIT SET OF, empty
@@ -43,11 +42,6 @@ class Request:
 
     box: str
     key: ec.EllipticCurvePublicKey
-
-
-def key_der(key: ec.EllipticCurvePublicKey) -> bytes:
-    """SubjectPublicKeyInfo, DER (RFC 5480 section 2): what a key is known by."""
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def information(box: str, key_info_der: bytes) -> bytes:
@@ -110,6 +104,6 @@ def _key(key_info_der: bytes) -> ec.EllipticCurvePublicKey:
         key = load_der_public_key(key_info_der)
     except ValueError:  # no point of the curve
         raise DecodeError("CSR: key") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key_der(key) != key_info_der:
+    if not isinstance(key, ec.EllipticCurvePublicKey) or spki(key) != key_info_der:
         raise DecodeError("CSR: key")
     return key

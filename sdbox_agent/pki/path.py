@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sdbox_agent.errors import DecodeError, Fault, Refused, SdboxError
 from sdbox_agent.pki import certificate, chain, holder, oids, revocation
@@ -262,10 +261,7 @@ def _check_one_card(loaded: Sequence[x509.Certificate], guid: bytes | None) -> N
         guids = {holder.guid(one) for one in loaded}
     except DecodeError:
         raise Refused("card-untrusted") from None
-    keys = {
-        one.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        for one in loaded
-    }
+    keys = {certificate.key_der(one) for one in loaded}
     if len(guids) != 1 or (guid is not None and guids != {guid}) or len(keys) != len(loaded):
         raise Refused("card-untrusted")
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sdbox_agent.errors import DecodeError, Fault, Refused
 from sdbox_agent.pki import certificate, der
@@ -97,8 +96,8 @@ def authority_of(crl: Crl, authorities_der: Sequence[bytes]) -> bytes:
     section 5.2.3 counts for one issuer). Raises DecodeError as `check_signature`.
     """
     authority = check_signature(crl, [_authority(one) for one in authorities_der])
-    key = authority.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(authority.subject.public_bytes() + key).digest()
+    name = authority.subject.public_bytes()
+    return hashlib.sha256(name + certificate.key_der(authority)).digest()
 
 
 @functools.lru_cache(maxsize=32)  # configured ones only: the same sign every list

@@ -5,7 +5,7 @@ import contextlib
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sdbox_agent.errors import DecodeError
-from sdbox_agent.pki import csr, der
+from sdbox_agent.pki import certificate, csr, der
 from tests.fuzz import structure
 from tests.pki import boxed
 
@@ -37,7 +37,7 @@ SEEDS: list[bytes] = [
     of_point(b"\5" + boxed.key().public_key_der[27:]),
     *(of_point(form + boxed.key().public_key_der[27:]) for form in (b"\6", b"\7")),
     of_point(b"\2" + boxed.key().public_key_der[27:59]),
-    signed(csr.information(boxed.BOX, csr.key_der(_P384))),
+    signed(csr.information(boxed.BOX, certificate.spki(_P384))),
     b"",
 ]
 TOKENS = [csr.ECDSA_SHA256, csr._POINT, csr.NO_ATTRIBUTES, der.oid("2.5.4.3")]
@@ -47,5 +47,5 @@ def target(data: bytes) -> None:
     """What is read can be written again; its key has signed it."""
     with contextlib.suppress(DecodeError):
         request = csr.parse(data)
-        information = csr.information(request.box, csr.key_der(request.key))
+        information = csr.information(request.box, certificate.spki(request.key))
         assert data.find(information) == data.index(b"\x30", 1)

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sdbox_agent.pki import csr
+from sdbox_agent.pki import certificate, csr
 from sdbox_centre import authority
 from tests.pki import grown
 
@@ -27,7 +27,7 @@ class Key:
 
     @property
     def public_key_der(self) -> bytes:
-        return csr.key_der(self.private.public_key())
+        return certificate.spki(self.private.public_key())
 
     def sign(self, data: bytes) -> bytes:
         return self.private.sign(data, ec.ECDSA(hashes.SHA256()))

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, get_args
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sdbox_agent.errors import DecodeError, Fault, Refused
-from sdbox_agent.pki import boxcertificate
+from sdbox_agent.pki import boxcertificate, certificate
 from sdbox_agent.pki.boxcertificate import Purpose
 from sdbox_agent.provision.setup.settling import is_activated
 from sdbox_agent.provision.setup.step import NOTHING, Note
@@ -113,6 +112,5 @@ class Certified:
             boxcertificate.check(found, self.answers.box, purpose)
         except (ValueError, DecodeError):
             return False
-        public = found.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         in_date = found.not_valid_before_utc <= self.now < found.not_valid_after_utc
-        return public == key.public_key_der and in_date
+        return certificate.key_der(found) == key.public_key_der and in_date
