@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, tuple_, update
 
 from sdbox_agent.centre import wire
 from sdbox_centre.tables import announced, boxes, events, link_messages, links
@@ -34,7 +34,22 @@ _EVENT: Final = insert(events)
 _FORGET_EVENTS: Final = delete(events).where(
     events.c.box == _p("b_box"), events.c.seq <= _p("b_seq")
 )
+
+# As tell's four, of many boxes at once.
 _ACTIVE: Final = select(boxes.c.name).where(boxes.c.state == "active").order_by(boxes.c.name)
+_TOLD: Final = links.c.box.in_(_p("b_boxes", expanding=True))
+_MAKE_ALL: Final = Upsert(links, rows=_ACTIVE)
+_HOLD_ALL: Final = select(links.c.box).where(_TOLD).order_by(links.c.box).with_for_update()
+_NEXT_ALL: Final = update(links).where(_TOLD).values(seq=links.c.seq + 1)
+_EVENT_ALL: Final = insert(events).from_select(
+    ["box", "seq", "kind", "body", "at_s"],
+    select(links.c.box, links.c.seq, _p("b_kind"), _p("b_body"), _p("b_at")).where(_TOLD),
+)
+_FORGET_ALL: Final = delete(events).where(
+    tuple_(events.c.box, events.c.seq).in_(
+        select(links.c.box, links.c.seq - KEPT_EVENTS).where(_TOLD)
+    )
+)
 _LINK: Final = select(links).where(links.c.box == _p("b_box"))
 _EVENTS: Final = (
     select(events)
@@ -96,9 +111,17 @@ def tell(tx: Connection, box: str, event: wire.Event, now_s: int) -> None:
 
 
 def tell_all(tx: Connection, event: wire.Event, now_s: int) -> None:
-    """Have every active box told: in the order of their names, so that two can't lock crosswise."""
-    for name in tx.execute(_ACTIVE).scalars().all():
-        tell(tx, name, event, now_s)
+    """Have every active box told, in as many statements for a thousand as for one.
+
+    The boxes' rows are held in the order of their names, so that two can't lock crosswise.
+    """
+    _MAKE_ALL.run(tx)
+    told = {"b_boxes": tx.execute(_ACTIVE).scalars().all()}
+    tx.execute(_HOLD_ALL, told)
+    tx.execute(_NEXT_ALL, told)
+    row = {"b_kind": wire.kind_of(event), "b_body": wire.encode(event), "b_at": now_s}
+    tx.execute(_EVENT_ALL, told | row)
+    tx.execute(_FORGET_ALL, told)
 
 
 def announce(tx: Connection, kind: str, value: str) -> bool:
