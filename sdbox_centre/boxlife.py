@@ -48,7 +48,7 @@ def report(centre: Centre, fingerprint: bytes, request: wire.ReportRequest, dige
         _REPORT.run(tx, {"box": name, "at_s": now_s, "body": wire.encode(request)})
         note(tx, now_s, "report", box=name, sha256=digest)
         answer = wire.ReportAnswer(state="ordered", voucher=False, placed=False)
-        if box is not None and box.state in _KNOWN and centre.proven(tx, "box", box) is not None:
+        if box is not None and box.state in _KNOWN and centre.proven(tx, [("box", box)]) != [None]:
             answer = wire.ReportAnswer(
                 state=box.state,
                 voucher=box.voucher is not None,

@@ -117,7 +117,7 @@ def reenroll(centre: Centre, est: Est, peer_der: bytes, asked: Asked) -> bytes:
     now_s, fingerprint = centre.utc_s(), fingerprint_of(peer_der)
     with centre.store.begin() as tx:
         row = box_of(tx, fingerprint)
-        if centre.proven(tx, "box", row) is None:
+        if centre.proven(tx, [("box", row)]) == [None]:
             raise Refused("act-missing")
         key_sha256 = halves(fingerprint)[1]
         if asked.request.box != row.name or _digest(asked) != key_sha256:

@@ -1,6 +1,6 @@
 """Rows made into the facts of an access decision: the one place where that is done.
 
-A row alone says nothing: `proven` gives it back if a signed act made it what it is, and what it
+A row alone says nothing: `proven` gives each back if a signed act made it what it is, and what it
 does not give back is not there. Knows no rule of access: those stand in `access`.
 """
 
@@ -17,12 +17,12 @@ from sdbox_centre import access, rows
 from sdbox_centre.tables import boxes, grants, projects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection, Row
 
     Kind = Literal["box", "card", "enrolment", "project", "grant"]
-    Proven = Callable[[Connection, Kind, Row[Any]], Row[Any] | None]
+    Proven = Callable[[Connection, Sequence[tuple[Kind, Row[Any] | None]]], list[Row[Any] | None]]
 
 _BOX: Final = select(boxes).where(boxes.c.name == bindparam("b_box"))
 _GRANTS: Final = select(grants).where(grants.c.holder == bindparam("b_holder"))
@@ -66,19 +66,24 @@ class Shown:
 
 def gather(tx: Connection, session: Row[Any], shown: Shown, proven: Proven) -> access.Facts:
     """All that is known of a session: of one that begins, with what the proof brought."""
-
-    def known(kind: Kind, row: Row[Any] | None) -> Row[Any] | None:
-        return None if row is None else proven(tx, kind, row)
-
-    box = known("box", tx.execute(_BOX, {"b_box": session.box}).first())
-    card = known("card", _card_shown(tx, shown))
-    enrolment = known("enrolment", rows.enrolment(tx, shown.card))
+    card = _card_shown(tx, shown)
+    of_holder = {"b_holder": None if card is None else card.holder}
+    given = tx.execute(_GRANTS, of_holder).all()
+    asked: list[tuple[Kind, Row[Any] | None]] = [
+        ("box", tx.execute(_BOX, {"b_box": session.box}).first()),
+        ("card", card),
+        ("enrolment", rows.enrolment(tx, shown.card)),
+        *(("grant", row) for row in given),
+        *(("project", row) for row in tx.execute(_PROJECTS, of_holder)),
+    ]
+    box, card, enrolment, *granted = proven(tx, asked)
+    grants_, projects_ = granted[: len(given)], granted[len(given) :]
     begins = session.state == "hello"  # from then on an index keeps others out
     return access.Facts(
         box=None if box is None else _box(box),
         card=None if card is None else _card(card, session, shown),
         enrolment=None if enrolment is None else _enrolment(tx, enrolment),
-        projects=() if card is None else _granted(tx, card.holder, proven),
+        projects=() if card is None else _granted(grants_, projects_),
         match_bound=shown.match_bound,
         offered=shown.offered,
         elsewhere=begins and bool(rows.live_of_card(tx, shown.card)),
@@ -124,14 +129,14 @@ def _enrolment(tx: Connection, row: Row[Any]) -> access.Enrolment:
     )
 
 
-def _granted(tx: Connection, holder: str, proven: Proven) -> tuple[access.Project, ...]:
-    of_holder = {"b_holder": holder}
-    given = {row.project: proven(tx, "grant", row) for row in tx.execute(_GRANTS, of_holder)}
-    known = (proven(tx, "project", row) for row in tx.execute(_PROJECTS, of_holder).all())
+def _granted(
+    given: Sequence[Row[Any] | None], known: Sequence[Row[Any] | None]
+) -> tuple[access.Project, ...]:
+    grant_of = {grant.project: grant for grant in given if grant is not None}
     return tuple(
         _project(row, grant)
         for row in known
-        if row is not None and (grant := given.get(row.id)) is not None
+        if row is not None and (grant := grant_of.get(row.id)) is not None
     )
 
 

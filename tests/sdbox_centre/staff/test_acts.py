@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import event, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from sdbox_agent.errors import Refused
@@ -51,7 +51,7 @@ class Bench:
         """Of each row of that kind, whether it is believed."""
         with self.store.begin() as tx:
             rows = tx.execute(select(TABLES[kind])).all()
-            return [acts.proven(tx, kind, row) is row for row in rows]
+            return [row is not None for row in acts.proven(tx, [(kind, row) for row in rows])]
 
     def proven(self, *kinds: str, acts: Acts | None = None) -> None:
         for kind in kinds or TABLES:
@@ -166,6 +166,36 @@ def test_an_old_act_does_not_stand_again(bench: Bench) -> None:
     bench.refused("act-superseded", statement)
     bench.sql("DELETE FROM acts WHERE n = 2")
     assert bench.found("grant", bench.acts) == [False]  # it believes no less than it has
+
+
+def test_what_rests_on_acts_that_are_gone_grants_nothing(bench: Bench) -> None:
+    bench.proven()
+    bench.sql("DELETE FROM acts")
+    for kind in TABLES:
+        assert bench.found(kind, bench.acts) == [False]  # though it has seen them
+
+
+def test_one_that_is_not_proven_takes_no_other_along(bench: Bench) -> None:
+    bench.proven()
+    bench.sql("DELETE FROM acts WHERE kind = 'grant'")
+    with bench.store.begin() as tx:
+        rows = {kind: tx.execute(select(TABLES[kind])).one() for kind in TABLES}
+        asked = [*rows.items(), ("box", None)]
+        believed = {**rows, "grant": None}
+        assert bench.acts.proven(tx, asked) == [*believed.values(), None]
+
+
+def test_all_are_asked_for_at_once(bench: Bench) -> None:
+    """What each question costs, and its lock, is felt when a thousand come."""
+    bench.proven()
+    asked = []
+    with bench.store.begin() as tx:
+        rows = [(kind, tx.execute(table.select()).one()) for kind, table in TABLES.items()]
+        event.listen(tx, "before_cursor_execute", lambda *about: asked.append(about[2]))
+        for acts, questions in ((bench.another(), 2), (bench.acts, 1)):
+            asked.clear()
+            assert None not in acts.proven(tx, rows)
+            assert len(asked) == questions
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_a_row_is_what_the_newest_act_says(world: World) -> None:
     with world.store.begin() as tx:
         for kind, table in (("project", tables.projects), ("box", tables.boxes)):
             row = tx.execute(select(table)).one()
-            assert world.acts.proven(tx, kind, row) is row
+            assert world.acts.proven(tx, [(kind, row)]) == [row]
         assert tx.execute(select(tables.projects.c.levels)).scalar_one() == "card-match"
 
 
