@@ -157,7 +157,9 @@ def _add_call(app: FastAPI, line: Line, centre: Centre, name: str, kind: _Kind) 
         fingerprint = _fingerprint(request)
         body = await _body(request, kind.request)
         answer = await line.run(
-            kind.rank, lambda: _traced(centre, name, kind.call, fingerprint, body)
+            kind.rank,
+            lambda: _traced(centre, name, kind.call, fingerprint, body),
+            request.scope["state"]["gone"],
         )
         return Response(answer, media_type=JSON)
 
@@ -187,7 +189,8 @@ def _add_crls(
             had = wire.parse_lists_had(request.query_params.get("have", ""))
         except DecodeError:
             raise Refused("request-invalid") from None
-        answer = await line.run(Rank.NEWCOMER, lambda: lists(fingerprint, had))
+        gone = request.scope["state"]["gone"]
+        answer = await line.run(Rank.NEWCOMER, lambda: lists(fingerprint, had), gone)
         return Response(answer, media_type=JSON)
 
     endpoint.__doc__ = wire.CrlsAnswer.__doc__

@@ -47,6 +47,7 @@ class BoxProtocol(H11Protocol):
     known: Connections  # where it is entered: set by `make_server`
     anonymous = False  # may somebody without a certificate ask for one (sdbox_centre.est)?
     _fingerprint = b""
+    _lost = False
     _leave: asyncio.TimerHandle | None = None
 
     @override
@@ -57,6 +58,7 @@ class BoxProtocol(H11Protocol):
             **self.app_state,
             "peer_certificate": peer,
             "drop": partial(end, transport),
+            "gone": lambda: self._lost,
         }
         self._late: asyncio.TimerHandle | None = None
         # asyncio does so only for sockets whose `proto` it knows; without it each answer, two
@@ -95,6 +97,7 @@ class BoxProtocol(H11Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
         self._no_longer_late()
         if self._leave is not None:
             self._leave.cancel()

@@ -2,8 +2,8 @@
 
 Each step is so many boxes' Monday morning at a fresh centre (one API process, the gateway with real
 WireGuard peers on one interface, PostgreSQL or, with --sqlite, a file): power-up, hello, lists;
-card in, hello, proof, attempt, receipt, lease, with real signatures and a TLS identity each. Then
-the leases are renewed every 30 s for a while, and some of the cards are revoked meanwhile. Writes
+card in, hello, proof, attempt, receipt, lease, with real signatures and a TLS identity each. Each
+lease is renewed every 30 s from then on, and at last some of the cards are revoked. Writes
 build/load.json and load.png; exit status 1 if an aim is missed.
 
     wall_s                the first call .. the last lease

@@ -12,6 +12,7 @@ import itertools
 import os
 import random
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -59,7 +60,7 @@ class Box:
 
     def __init__(self, number: int, party: Party, client: CentreClient, project: str) -> None:
         self.number = number
-        self.calls: list[Call] = []
+        self.calls: deque[Call] = deque()  # taken from the left by another thread
         self._party = party
         self._client = client
         self._project = project

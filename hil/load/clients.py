@@ -79,12 +79,11 @@ class Clients:
             self._receive(end)
 
     def morning(self, times: Sequence[Times]) -> list[Call]:
-        """The morning, to its last lease; every call that was made."""
-        return self._ask(("morning", tuple(times)))
+        """The morning, to its last lease; every call that was made for one.
 
-    def renew(self) -> None:
-        """Renew from now on."""
-        self._ask(("renew", ()))
+        Each box renews its lease from then on, and goes on when this returns.
+        """
+        return self._ask(("morning", tuple(times)))
 
     def stop(self) -> list[Call]:
         """No more; every renewal that was made."""
@@ -119,25 +118,26 @@ def _serve(
     threading.stack_size(STACK_BYTES)
     boxes = [_box(number, party, centre, folder) for number, party in parties]
     stopping = threading.Event()
-    renewing: list[threading.Thread] = []
+    threads: list[threading.Thread] = []
     end.send([])
     with contextlib.suppress(EOFError):
         while True:
             what, times = end.recv()
             match what:
                 case "morning":
-                    _all([threading.Thread(target=_morning, args=(b, times)) for b in boxes])
-                    end.send(_made(boxes))
-                case "renew":
-                    renewing = [
-                        threading.Thread(target=b.renew_until, args=(stopping,)) for b in boxes
+                    came = threading.Semaphore(0)
+                    threads = [
+                        threading.Thread(target=_day, args=(box, times, came, stopping))
+                        for box in boxes
                     ]
-                    for thread in renewing:
+                    for thread in threads:
                         thread.start()
-                    end.send([])
+                    for _ in boxes:
+                        came.acquire()
+                    end.send(_made(boxes))
                 case _:
                     stopping.set()
-                    for thread in renewing:
+                    for thread in threads:
                         thread.join()
                     end.send(_made(boxes))
 
@@ -147,24 +147,25 @@ def _box(number: int, party: Party, centre: Centre, folder: Path) -> Box:
     return Box(number, party, CentreClient(centre.where, context), centre.project)
 
 
-def _morning(box: Box, times: tuple[Times, ...]) -> None:
+def _day(
+    box: Box, times: tuple[Times, ...], came: threading.Semaphore, stopping: threading.Event
+) -> None:
     own = times[box.number]
-    with contextlib.suppress(SdboxError):  # noted with its call
+    try:
         box.morning(own.boots_s, own.card_s)
-
-
-def _all(threads: list[threading.Thread]) -> None:
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    except SdboxError:  # noted with its call
+        return
+    finally:
+        came.release()
+    box.renew_until(stopping)
 
 
 def _made(boxes: list[Box]) -> list[Call]:
     """The calls since the last time."""
-    made = [call for box in boxes for call in box.calls]
+    made = []
     for box in boxes:
-        box.calls.clear()
+        while box.calls:
+            made.append(box.calls.popleft())
     return made
 
 

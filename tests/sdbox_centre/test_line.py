@@ -96,6 +96,23 @@ def test_newcomers_beyond_the_cap_are_sent_away_and_nobody_else_is() -> None:
     asyncio.run(play())
 
 
+def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
+    async def play() -> list[str]:
+        left = []
+        async with held() as one:
+            asked = one.line.run(Rank.LEASE, lambda: one.ran.append("in vain"), lambda: bool(left))
+            in_vain = asyncio.create_task(asked)
+            await asyncio.sleep(0)
+            await one.ask(Rank.LEASE, "renew")
+            left.append("the box")
+            await one.let_go()
+            with pytest.raises(Fault, match=r"^centre-busy$"):
+                await in_vain
+        return one.ran
+
+    assert asyncio.run(play()) == ["renew"]
+
+
 def test_a_free_thread_takes_anybody() -> None:
     async def play() -> int:
         line = Line(1, 0)

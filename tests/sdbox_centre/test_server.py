@@ -1,6 +1,7 @@
 """The front, over real TLS: who gets in, and how long anybody may take."""
 
 import asyncio
+import contextlib
 import json
 import resource
 import socket
@@ -15,11 +16,11 @@ import pytest
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault, Refused, SdboxError
 from sdbox_centre import authority, server
-from sdbox_centre.line import RETRY_AFTER_S, Line
+from sdbox_centre.line import RETRY_AFTER_S, THREADS, Line
 from tests.sdbox_centre import tls
 from tests.sdbox_centre import world as w
 from tests.sdbox_centre.world import Box, Session, World
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 
 
 @pytest.fixture
@@ -316,6 +317,35 @@ def test_a_newcomer_too_many_is_told_when_to_come_again(
     assert said.startswith(b"HTTP/1.1 503")
     assert f"\r\nretry-after: {RETRY_AFTER_S}\r\n".encode() in said
     assert said.endswith(b'{"code":"centre-busy"}')
+
+
+def test_what_a_box_waits_for_no_more_is_not_begun(
+    world: World, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, going = [], threading.Event()
+
+    def held(*_: object) -> None:
+        begun.append(1)
+        going.wait(PATIENCE_S)
+        raise Fault("centre-fault")
+
+    monkeypatch.setattr("sdbox_centre.api._traced", held)
+    hello = wire.encode(world.box.hello(None))
+    head = f"POST /v1/hello HTTP/1.1\r\nhost: c\r\ncontent-length: {len(hello)}\r\n\r\n"
+    context = tls.box_context(world, world.box)
+    with contextlib.ExitStack() as stack:
+        held_up = [stack.enter_context(connect(world, port, context)) for _ in range(THREADS)]
+        for sock in held_up:
+            sock.sendall(head.encode() + hello)
+        until(lambda: len(begun) == THREADS)
+        with connect(world, port, context) as left:
+            left.sendall(head.encode() + hello)
+        last = stack.enter_context(connect(world, port, context))
+        last.sendall(head.encode() + hello)
+        going.set()
+        for sock in (*held_up, last):
+            assert answer(sock).startswith(b"HTTP/1.1 503")
+    assert len(begun) == THREADS + 1
 
 
 def test_attempts_from_many_connections_are_counted_once_each(world: World, port: int) -> None:
