@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_MODE: Final = 0o600
-_OPEN: Final = os.O_CLOEXEC | os.O_NOFOLLOW
+_OPEN: Final = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO is refused, not waited for
 _FOREIGN_WRITE: Final = 0o022
 
 
