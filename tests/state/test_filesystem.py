@@ -102,6 +102,20 @@ def test_a_fifo_is_not_a_file_and_is_not_waited_for(tmp_path: Path) -> None:
     real.close()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives away")
+def test_a_partition_of_its_own_brings_lost_and_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lost+found").mkdir(mode=0o700)
+    os.chown(tmp_path, 61001, 61001)
+    monkeypatch.setattr(os, "geteuid", lambda: 61001)
+    with contextlib.closing(RealFileSystem(tmp_path)) as real:
+        real.check()
+        (tmp_path / "other").mkdir(mode=0o700)
+        with pytest.raises(PermissionError, match="other: belongs to another user"):
+            real.check()
+
+
 def test_a_directory_others_may_write_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o770)
     with pytest.raises(PermissionError):
