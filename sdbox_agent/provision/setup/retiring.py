@@ -15,7 +15,7 @@ from sdbox_agent.errors import SdboxError
 from sdbox_agent.identity import tpmfile
 from sdbox_agent.provision.doctor.parts import STARTED_AT_BOOT
 from sdbox_agent.provision.setup.enrolling import PURPOSES
-from sdbox_agent.provision.setup.places import BOX, RETIRED
+from sdbox_agent.provision.setup.places import BOX, REPORTED, RETIRED
 from sdbox_agent.provision.setup.step import NOTHING, Note
 from sdbox_agent.provision.setup.tree import put, read
 
@@ -67,6 +67,7 @@ class Said:
     def act(self) -> Note:
         """Tell it once; whatever it answers, the box is wiped."""
         told = self._told()
+        self.tree.remove(self.places.config, REPORTED)  # so that a full disk has room for the mark
         put(self.tree, self.places.config, RETIRED, TOLD if told else UNTOLD)
         return NOTHING  # the last step says what staff must do, whoever makes it
 

@@ -1,5 +1,7 @@
 """A box unmade: told, then wiped; what was told outlives a power cut, and nothing else does."""
 
+import errno
+
 import pytest
 
 from sdbox_agent.errors import Fault
@@ -9,7 +11,7 @@ from sdbox_agent.provision.setup.retiring import Destroyed, Said
 from sdbox_agent.provision.setup.step import Result
 from sdbox_agent.provision.setup.tree import put
 from sdbox_agent.state.model import PowerCut
-from tests.provision.setup.disk import ModelTree, Steps
+from tests.provision.setup.disk import Directory, ModelTree, Steps
 from tests.provision.setup.machine_double import PLACES, Bench
 
 
@@ -75,6 +77,20 @@ def test_keys_go_before_all_else(key: str) -> None:
     with pytest.raises(PowerCut):
         Destroyed(tree, PLACES, "identity").act()
     assert set(tree.contents()[PLACES.identity.path]) == {"a", "tls.pem"}
+
+
+def test_a_full_disk_keeps_nobody_from_wiping(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, tree = made()
+    room, write = sum(map(len, tree.contents().values())), Directory.write
+
+    def full(self: Directory, name: str, data: bytes) -> None:
+        if name not in self.contents() and sum(map(len, tree.contents().values())) == room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, name, data)
+
+    monkeypatch.setattr(Directory, "write", full)
+    assert {one.result for one in retire(bench, tree)} == {Result.DONE}
+    assert tree.is_empty("etc/sdbox")
 
 
 def test_a_dry_run_wipes_nothing() -> None:
