@@ -172,6 +172,9 @@ def _say(text: str, stream: TextIO | None = None) -> None:
     except BrokenPipeError:  # `sdbox-agent watch | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    except OSError as error:  # it goes to a file that takes no more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(f"sdbox-agent: {error.strerror}") from None
 
 
 def _fail(error: SdboxError, options: argparse.Namespace) -> int:

@@ -212,7 +212,10 @@ def _asked(options: argparse.Namespace) -> str | None:
     if sys.stdin.isatty():
         words = screen.words("setup", "anchor-please", options.language)
         print(words, end=" ", file=sys.stderr, flush=True)  # noqa: T201
-    return sys.stdin.readline(256).strip() or None
+    try:
+        return sys.stdin.readline(256).strip() or None
+    except UnicodeDecodeError:
+        raise errors.error("anchor-malformed") from None
 
 
 def _file(path: Path) -> bytes:

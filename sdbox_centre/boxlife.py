@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, exists, select
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused
@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 
 _ISSUED: Final = select(issued.c.box).where(
     issued.c.purpose == "tls", issued.c.key_sha256 == bindparam("b_key")
+)
+_later: Final = issued.alias()
+_ISSUED_LAST: Final = _ISSUED.where(
+    ~exists().where(  # a newer order's: this key is of a token that was void by then
+        _later.c.box == issued.c.box,
+        _later.c.purpose == issued.c.purpose,
+        _later.c.at_s > issued.c.at_s,
+    )
 )
 _REPORT: Final = Upsert(reports, ("at_s", "body"))
 _REPORTS: Final = select(reports).order_by(reports.c.box)
@@ -62,7 +70,8 @@ def retire(
 ) -> bytes:
     """A box is about to destroy its keys: whoever has them afterwards is not it.
 
-    Said twice, it is so once. Raises Refused: box-refused.
+    Only the box in service is taken out of it: not by a key that had its name before, or is to
+    have it. Said twice, it is so once. Raises Refused: box-refused.
     """
     now_s = centre.utc_s()
     gone: list[str] = []
@@ -71,7 +80,7 @@ def retire(
         name = _ordered(tx, fingerprint) if box is None else box.name
         if name is None or name != request.box:
             raise Refused("box-refused")
-        if rows.suspend(tx, name):
+        if box is not None and rows.suspend(tx, name):
             gone = end_all(tx, rows.live_of_box(tx, name), "box-retired", now_s)
             linkrows.tell(tx, name, wire.BoxSuspended(), now_s)
             take_away(tx, "box", name)
@@ -98,5 +107,5 @@ def told(tx: Connection) -> list[dict[str, Any]]:
 
 
 def _ordered(tx: Connection, fingerprint: bytes) -> str | None:
-    """Whose certificate this is, by what was issued: that grants nothing."""
-    return tx.execute(_ISSUED, {"b_key": halves(fingerprint)[1]}).scalar()
+    """Whose certificate this is, by what was issued last to that name: it grants nothing."""
+    return tx.execute(_ISSUED_LAST, {"b_key": halves(fingerprint)[1]}).scalar()

@@ -84,7 +84,7 @@ def add_to(app: FastAPI, line: Line, centre: Centre, est_: Est | None) -> None:
     _describe(app.get, "/centre/cacerts", successors, said, None)
     for purpose, label in (("tls", ""), ("statement", "/statement")):
         _add_enroll(app, line, centre, est_, (purpose, label), tries)  # type: ignore[arg-type]
-    _add_reenroll(app, line, centre, est_, tries)
+    _add_reenroll(app, line, centre, est_, Tries())  # whom no stranger can keep out
 
 
 def _add_enroll(

@@ -1,6 +1,8 @@
 """The command line: its words, and the commands that need no core."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,12 @@ def test_a_wrong_call_exits_with_2(words: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main(words)
     assert stopped.value.code == cli.USAGE
+
+
+def test_an_output_that_takes_no_more_is_told_and_is_no_traceback() -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "sdbox_agent", "explain", "card-revoked"],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (1, "sdbox-agent: No space left on device\n")

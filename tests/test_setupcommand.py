@@ -122,6 +122,32 @@ def test_the_anchor_is_asked_for_once(
     assert found == code
 
 
+def test_bytes_that_are_no_text_are_no_anchor(given: Path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\n"), "utf-8"))
+    with pytest.raises(SdboxError, match="anchor-malformed"):
+        run(monkeypatch, options(given, anchor=None))
+
+
+@pytest.mark.parametrize(
+    ("name", "retire"), [("anchors/staff.pem", False), ("box.toml", False), ("box.toml", True)]
+)
+def test_a_link_in_a_file_s_place_is_told_by_name(
+    given: Path, monkeypatch: pytest.MonkeyPatch, name: str, *, retire: bool
+) -> None:
+    there = given.parent / "root/etc/sdbox" / name
+    there.parent.mkdir(parents=True, exist_ok=True)
+    there.unlink(missing_ok=True)
+    there.symlink_to("/etc/passwd")
+    try:
+        _, out = run(monkeypatch, options(given, retire=retire, json=True))
+        told = json.loads(out[-1])
+        code, detail = told["code"], told["detail"]
+    except FileRefused as error:
+        code, detail = error.code, error.diagnosis
+    assert code == "file-exposed"
+    assert detail.startswith(f"/etc/sdbox/{name}: ")
+
+
 def test_a_terminal_is_prompted(given: Path, monkeypatch, capsys) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_MODE: Final = 0o600
-_OPEN: Final = os.O_CLOEXEC | os.O_NOFOLLOW
+_OPEN: Final = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO is refused, not waited for
 _FOREIGN_WRITE: Final = 0o022
+_LOST: Final = "lost+found"  # mkfs.ext4(8)'s, at the top of a partition of its own
 
 
 class FileSystem(Protocol):
@@ -75,6 +76,8 @@ class RealFileSystem(FileSystem):
         """
         for name in sorted(entry.name for entry in os.scandir(self._directory)):
             status = os.stat(name, dir_fd=self._directory, follow_symlinks=False)
+            if name == _LOST and stat.S_ISDIR(status.st_mode) and status.st_uid == 0:
+                continue
             if objection := _objection(status):
                 raise PermissionError(f"{name}: {objection}")
 

@@ -92,5 +92,6 @@ def _cell(name: str, value: object) -> str:
     if name.endswith("_s") and isinstance(value, int):
         return f"{dt.datetime.fromtimestamp(value, dt.UTC):%Y-%m-%d %H:%M}"
     text = " ".join(value) or "-" if isinstance(value, tuple) else str(value)
+    text = "".join(char if char.isprintable() else "?" for char in text)  # boxes wrote some of it
     is_digest = name in {"auth_sha256", "card"} and len(text) > _SHORT
     return text[:_SHORT] if is_digest else text

@@ -57,6 +57,7 @@ def test_an_upgrade_keeps_settings_and_state_and_the_box_goes_on(
 
 
 def test_a_purge_leaves_nothing(bench: Bench) -> None:
+    bench.machine.run("sdbox-agent", "profile", "rules", "--install")
     bench.machine.run("apt-get", "purge", "-qq", "sdbox-agent", within_s=300)
     left = {
         name

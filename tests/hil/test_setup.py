@@ -159,7 +159,8 @@ def test_a_setup_killed_at_any_step_is_gone_on_with(field: Field) -> None:
         with contextlib.closing(Ending(process)):
             until(partial(_is_there_or_over, f"{number:>2}/11", log, process))
     status, said = field.setup("--answers", str(answers), "--anchor", anchor)
-    assert (status, said.count(": already so")) == (1, 10), said
+    assert status == 1, said
+    assert said.count(": already so") in {9, 10}, said  # the tenth may have been killed first
     assert "(activation-awaited)" in said
 
 

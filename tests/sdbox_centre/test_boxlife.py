@@ -100,3 +100,29 @@ def test_an_ordered_box_may_retire_too(world: World) -> None:
     machine = Machine(world)
     machine.retires()
     assert ("retire", "done") in world.trace()
+
+
+def test_a_key_from_before_takes_nobody_out_of_service(world: World) -> None:
+    before = Machine(world)
+    world.clock.utc += 60
+    now = Machine(world)  # ordered anew, by the same name: another token, other keys
+    now.ordered.activate()
+    assert now.reports().state == "active"
+    for act in (before.reports, before.retires):
+        with pytest.raises(Refused, match="box-refused"):
+            act()
+    assert now.reports().state == "active"
+
+
+def test_one_that_is_to_come_takes_nobody_out_of_service(world: World) -> None:
+    now = Machine(world)
+    now.ordered.activate()
+    world.clock.utc += 60
+    later = Machine(world)
+    assert later.reports().state == "ordered"
+    later.retires()
+    assert now.world.trace().count(("retire", "done")) == 1
+    assert later.reports().state == "ordered"
+    with world.store.begin() as tx:
+        (state,) = tx.exec_driver_sql(f"SELECT state FROM boxes WHERE name = '{now.name}'").one()
+    assert state == "active"

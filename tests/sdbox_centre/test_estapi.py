@@ -257,6 +257,19 @@ def test_too_many_tries_are_told_to_come_later(world, port, given, monkeypatch) 
     assert said(world, port, post())[0] == 400
 
 
+def test_strangers_keep_no_box_from_renewing(world, port, given, monkeypatch) -> None:
+    box, asking = Ordered(world), est(world, port)
+    certificate = asking.simpleenroll(box.asks(), box.token, given, now(world))
+    asking.simpleenroll(box.asks("statement"), box.token, given, now(world))
+    asking.close()
+    box.activate()
+    monkeypatch.setattr(estapi, "MAX_ADDRESSES", 1)  # and one has been heard of
+    as_itself = est(world, port, as_box(world, box, certificate))
+    with pytest.raises(SdboxError, match="box-renewal-early"):
+        as_itself.simplereenroll(box.asks(), given, now(world))
+    as_itself.close()
+
+
 def test_openssl_alone_comes_by_a_certificate(world: World, port: int) -> None:
     """Another maker's key, request, TLS and reader of the answer; RFC 7030 between them."""
     box, root = Ordered(world), world.root

@@ -92,14 +92,28 @@ def test_no_symlink_is_followed(tmp_path: Path) -> None:
     assert (tmp_path / "secret").read_bytes() == b"secret"
 
 
-def test_a_fifo_is_not_a_file(tmp_path: Path) -> None:
+def test_a_fifo_is_not_a_file_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a")
-    descriptor = os.open(tmp_path / "a", os.O_RDWR)  # so that opening it does not wait
     real = RealFileSystem(tmp_path)
     with pytest.raises(PermissionError):
         real.read("a", 1)
+    with pytest.raises(OSError):
+        real.write("a", b"x")
     real.close()
-    os.close(descriptor)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives away")
+def test_a_partition_of_its_own_brings_lost_and_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lost+found").mkdir(mode=0o700)
+    os.chown(tmp_path, 61001, 61001)
+    monkeypatch.setattr(os, "geteuid", lambda: 61001)
+    with contextlib.closing(RealFileSystem(tmp_path)) as real:
+        real.check()
+        (tmp_path / "other").mkdir(mode=0o700)
+        with pytest.raises(PermissionError, match="other: belongs to another user"):
+            real.check()
 
 
 def test_a_directory_others_may_write_is_refused(tmp_path: Path) -> None:

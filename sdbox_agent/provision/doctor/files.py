@@ -56,6 +56,7 @@ RULES: Final = (
     Rule("etc/sdbox", (_ROOT,), _WRITE),
     Rule("etc/sdbox/identity", (USERS["sdbox"], _ROOT), _ALL),
     Rule("var/lib/sdbox", (USERS["sdbox"],), _ALL),
+    Rule("var/lib/sdbox/lost+found", (_ROOT,), _ALL),  # of a partition of its own
     Rule("usr/lib/sdbox-agent", (_ROOT,), _WRITE),
 )
 # An interpreter's environment is made of links too: one of root's is as good as a file.

@@ -35,6 +35,7 @@ _GRUB: Final = "boot/grub/grub.cfg"
 _MAY_REST: Final = frozenset({"sdbox-console.service"})
 _WORKERS: Final = (
     "sdbox-card.service", "sdbox-tunnel.service", "sdbox-finger@*", "sdbox-carrier@*",
+    "sdbox-renew.service",  # it may be under way, and write a certificate
 )  # fmt: skip
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.errors import SdboxError
+from sdbox_agent.identity import tpmfile
 from sdbox_agent.provision.doctor.parts import STARTED_AT_BOOT
 from sdbox_agent.provision.setup.enrolling import PURPOSES
-from sdbox_agent.provision.setup.places import RETIRED
+from sdbox_agent.provision.setup.places import BOX, REPORTED, RETIRED
 from sdbox_agent.provision.setup.step import NOTHING, Note
 from sdbox_agent.provision.setup.tree import put, read
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sdbox_agent.provision.setup.tree import Place, Tree
 
 KEPT_UP: Final = ("sdbox-walls.service",)  # they stand until the machine is started anew
+_KEYS: Final = (*(f"{purpose}.key" for purpose in PURPOSES), tpmfile.FILE)
 TOLD, UNTOLD = b"told\n", b"untold\n"
 
 
@@ -56,12 +58,16 @@ class Said:
     name: str = "goodbye"
 
     def holds(self) -> bool:
-        """A machine that is no box has nothing to say."""
-        return self.box is None or read(self.tree, self.places.config, RETIRED) is not None
+        """A machine that is no box has nothing to say; one that no longer can is told of."""
+        config, identity = self.places.config, self.places.identity
+        if read(self.tree, config, RETIRED) is not None:
+            return True
+        return read(self.tree, config, BOX) is None and self.tree.is_empty(identity.path)
 
     def act(self) -> Note:
         """Tell it once; whatever it answers, the box is wiped."""
         told = self._told()
+        self.tree.remove(self.places.config, REPORTED)  # so that a full disk has room for the mark
         put(self.tree, self.places.config, RETIRED, TOLD if told else UNTOLD)
         return NOTHING  # the last step says what staff must do, whoever makes it
 
@@ -96,8 +102,8 @@ class Destroyed:
         """Remove what is there, the mark of a retirement last of all."""
         place = self._place()
         if self.what == "identity":
-            for purpose in PURPOSES:  # keys before certificates
-                self.tree.remove(place, f"{purpose}.key")
+            for name in _KEYS:  # before certificates
+                self.tree.remove(place, name)
         if self.what != "config":
             self.tree.empty(place.path)
             return NOTHING

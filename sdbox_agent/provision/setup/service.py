@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sdbox_agent import errors
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault, Refused
 from sdbox_agent.provision.doctor.parts import STARTED_AT_BOOT
@@ -120,21 +121,31 @@ class Activated:
     def act(self) -> Note:
         """Ask until it is so, for as long as may be waited; the machine must be fit then, too.
 
-        Raises Fault("activation-awaited"); Refused: voucher-missing, box-not-placed, and what
-        bars the box for good.
+        Raises Fault: activation-awaited, or that the centre is away; Refused: voucher-missing,
+        box-not-placed, and what bars the box for good.
         """
-        standing = self.centre.report(self.made())
-        while (code := hindrance(standing)) is not None:
-            if code not in _STAFFS or not self.waiting.again(code):
-                raise Fault(code) if code == _AWAITED else Refused(code)
-            standing = self.centre.report(self.made())
+        while (code := self._hindrance()) is not None:
+            if code not in _PASSING or not self.waiting.again(code):
+                raise errors.error(code)
         self.fit.holds()
         put(self.tree, self.places.config, ACTIVATED, b"")
         return Note("activated")
 
+    def _hindrance(self) -> str | None:
+        """As `hindrance`; or why the centre could not be asked, if that may pass."""
+        try:
+            return hindrance(self.centre.report(self.made()))
+        except Fault as fault:
+            if fault.code not in _PASSING:
+                raise
+            return fault.code
+
 
 _AWAITED: Final = "activation-awaited"
-_STAFFS: Final = frozenset({_AWAITED, "voucher-missing", "box-not-placed"})  # they may mend it
+_PASSING: Final = frozenset({
+    _AWAITED, "voucher-missing", "box-not-placed",  # staff may mend it
+    "centre-unreachable", "centre-slow", "centre-busy", "centre-fault",
+})  # fmt: skip
 
 
 def hindrance(standing: ReportAnswer) -> str | None:

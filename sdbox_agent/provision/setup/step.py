@@ -76,7 +76,7 @@ def run(steps: Sequence[Step], *, dry: bool) -> Iterator[Told]:
             detail = str(getattr(error, "diagnosis", ""))
             yield Told(number, of, step.name, Result.FAILED, error.code, detail=detail)
         except OSError as error:
-            detail = f"{error.filename or ''}: {error.strerror}"
+            detail = ": ".join(str(said) for said in (error.filename, error.strerror) if said)
             yield Told(number, of, step.name, Result.FAILED, "disk-failed", detail=detail)
         else:
             yield Told(number, of, step.name, result, note=note.name, detail=note.detail)

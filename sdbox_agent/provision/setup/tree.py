@@ -9,6 +9,7 @@ no symlink, and creates files anew with the owner and mode they are to have befo
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 1024 * 1024
 NEW: Final = ".new"
 _FOREIGN_WRITE: Final = 0o022
+# A directory that is none, a symlink, a socket; and the file system's own for what is no file.
+_NO_FILE: Final = frozenset({errno.ENOTDIR, errno.ELOOP, errno.ENXIO, None})
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -66,12 +69,17 @@ class Tree(Protocol):
 
 
 def read(tree: Tree, place: Place, name: str) -> bytes | None:
-    """The file, or None where there is none."""
+    """The file, or None where there is none. Raises FileRefused for what is no file, OSError."""
     try:
         with tree.within(place) as files:
             return files.read(name, MAX_BYTES)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        reason = "it, or a directory above it, is a symlink or something else: remove that"
+        raise FileRefused("file-exposed", f"/{place.path}/{name}", 0, reason) from None
 
 
 def put(tree: Tree, place: Place, name: str, data: bytes) -> None:

@@ -17,6 +17,7 @@ FINE = [
     Seen("etc/sdbox/identity/tls.pem", FILE | 0o644, 0),
     Seen("var/lib/sdbox", DIRECTORY | 0o700, SDBOX),
     Seen("var/lib/sdbox/audit.jsonl", FILE | 0o600, SDBOX),
+    Seen("var/lib/sdbox/lost+found", DIRECTORY | 0o700, 0),
     Seen("usr/lib/sdbox-agent/bin/python", LINK | 0o777, 0),
     Seen("usr/lib/sdbox-agent/x.py", FILE | 0o644, 0),
 ]
@@ -41,6 +42,7 @@ def test_a_box_as_it_is_set_up_is_fine() -> None:
         (Seen("var/lib/sdbox/state.json", FILE | 0o644, SDBOX), "chmod go="),
         (Seen("var/lib/sdbox/state.json", FILE | 0o600, 0), "chown sdbox"),
         (Seen("var/lib/sdbox/state.json", FIFO | 0o600, SDBOX), "neither file nor directory"),
+        (Seen("var/lib/sdbox/lost+found", DIRECTORY | 0o755, 0), "chmod go="),
         (Seen("usr/lib/sdbox-agent/bin/python", LINK | 0o777, SDBOX), "chown root"),
         (Seen("usr/lib/sdbox-agent/x.py", FILE | 0o666, 0), "chmod go-w"),
     ],

@@ -104,10 +104,10 @@ class Member:
 class IssuingCentre(ports.Centre):
     """ports.Centre in memory: one token, a certificate for one key of each kind.
 
-    `standings` are said one after the other, the last for ever.
+    `standings` are said one after the other, the last for ever; one that is an error is raised.
     """
 
-    def __init__(self, *standings: wire.ReportAnswer) -> None:
+    def __init__(self, *standings: wire.ReportAnswer | Exception) -> None:
         self.standings = list(standings or (standing("active"),))
         self.issued: dict[str, tuple[bytes, bytes]] = {}  # by purpose: key, certificate
         self.reports: list[wire.ReportRequest] = []
@@ -131,7 +131,10 @@ class IssuingCentre(ports.Centre):
     def report(self, report: wire.ReportRequest) -> wire.ReportAnswer:
         self._reached()
         self.reports.append(report)
-        return self.standings.pop(0) if len(self.standings) > 1 else self.standings[0]
+        said = self.standings.pop(0) if len(self.standings) > 1 else self.standings[0]
+        if isinstance(said, Exception):
+            raise said
+        return said
 
     def retire(self, box: str) -> None:
         self._reached()

@@ -121,6 +121,7 @@ def test_running_units_are_started_seen_and_stopped(tmp_path: Path, said) -> Non
     assert said[-1][:2] == (machine.SYSTEMCTL, "stop")
     assert "sdbox-walls.service" not in said[-1]
     assert "sdbox-finger@*" in said[-1]
+    assert "sdbox-renew.service" in said[-1], "what a stopped timer has started goes on"
 
 
 def test_one_unit_that_does_not_run_is_missed_among_those_that_do(

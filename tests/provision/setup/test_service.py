@@ -56,6 +56,23 @@ def test_a_box_is_not_in_service_without_all_of_it(said, code: str) -> None:
     assert last(bench, tree).result is Result.DONE, "and is gone on with"
 
 
+def test_a_centre_that_is_away_for_a_while_ends_no_waiting() -> None:
+    away = (Fault("centre-busy"), Fault("centre-unreachable"))
+    bench, tree = Bench(IssuingCentre(ORDERED, ORDERED, *away, ORDERED, ACTIVE)), ModelTree()
+    assert last(bench, tree).note == "activated"
+    assert bench.told == [
+        *("activation-awaited", "centre-busy", "centre-unreachable", "activation-awaited")
+    ]
+
+
+def test_a_centre_that_stays_away_or_answers_nonsense_ends_it() -> None:
+    for code, waited in (("centre-slow", True), ("centre-answer-invalid", False)):
+        bench, tree = Bench(IssuingCentre(ORDERED, Fault(code))), ModelTree()
+        assert last(bench, tree).code == code
+        assert (bench.waits > 0) is waited
+        assert not in_service(tree)
+
+
 def test_what_bars_a_box_for_good_is_not_waited_for() -> None:
     bench, tree = Bench(IssuingCentre(standing("retired"))), ModelTree()
     last(bench, tree)

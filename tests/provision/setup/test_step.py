@@ -109,3 +109,13 @@ def test_an_error_without_a_diagnosis_has_no_detail() -> None:
     (told,) = step.run([one], dry=False)
     assert told.detail == ""
     assert len(list(step.text(told, "en"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "detail"), [(("/x",), "/x: full"), ((), "full")], ids=["named", "not"]
+)
+def test_what_the_disk_says_is_told_by_name_where_it_has_one(names, detail: str) -> None:
+    wrong = One()
+    wrong.act = lambda: (_ for _ in ()).throw(OSError(28, "full", *names))  # type: ignore[method-assign]
+    (told,) = step.run([wrong], dry=False)
+    assert told.detail == detail

@@ -1,6 +1,8 @@
 """The disk that setup writes to: owners, modes, no link followed; the double does the same."""
 
+import errno
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -100,6 +102,35 @@ def test_no_link_is_written_through_or_followed(tmp_path: Path) -> None:
         tree.within(Place("etc/box/other", ME)),
     ):
         pass
+
+
+def test_what_lies_in_a_file_s_place_is_told_by_name_and_not_waited_for(tmp_path: Path) -> None:
+    tree = RealTree(tmp_path)
+    tree.make(OURS)
+    at = tmp_path / OURS.path
+    (at / "link").symlink_to("/etc/passwd")
+    (at / "directory").mkdir()
+    os.mkfifo(at / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"/proc/self/fd/{os.open(at, os.O_PATH)}/socket")
+    (tmp_path / "etc/box/other").symlink_to(at)
+    for place, name in (
+        *((OURS, each) for each in ("link", "directory", "fifo", "socket")),
+        (Place("etc/box/other", ME), "a"),
+        (Place("etc/box/keys/socket", ME), "a"),
+    ):
+        with pytest.raises(FileRefused) as refused:
+            read(tree, place, name)
+        assert refused.value.diagnosis.startswith(f"/{place.path}/{name}: ")
+
+
+def test_a_disk_that_fails_is_no_refusal(tmp_path: Path) -> None:
+    class Failing(RealTree):
+        def within(self, place: Place):
+            raise OSError(errno.EIO, "it failed")
+
+    with pytest.raises(OSError, match="it failed"):
+        read(Failing(tmp_path), OURS, "a")
 
 
 def test_a_directory_made_and_not_yet_given_away_is_finished(tmp_path: Path) -> None:

@@ -33,3 +33,10 @@ def test_what_is_long_or_missing_is_said_shortly() -> None:
 def test_certificates_and_references_are_not_shown() -> None:
     said = shown.plain({"reference": b"r", "statement_certificate": b"s", "act": b"\x01"})
     assert said == {"act": "01"}
+
+
+def test_what_a_box_says_of_itself_gives_a_terminal_no_command() -> None:
+    row = {"name": "box-07", "machine": "\x1b[2K\x1b[1Aa\nbox-08\u202e", "keys": "AAAAA"}
+    head, line = shown.as_table("report", [row]).split("\n")
+    assert "?[2K?[1Aa?box-08?" in line
+    assert (head + line).isprintable()
