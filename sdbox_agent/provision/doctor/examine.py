@@ -307,14 +307,14 @@ def _clock(at: Examination) -> Iterable[Finding]:
 
 def _reader(at: Examination) -> Iterable[Finding]:
     _kernels(at, ALWAYS)
-    yield parts.reader(at.profile, [each.usb for each in at.look.usb()])
+    yield parts.reader(at.profile, [each.usb_id for each in at.look.usb()])
 
 
 def _sensor(at: Examination) -> Iterable[Finding]:
     _kernels(at, ALWAYS)
     plugged = at.look.usb()
-    nodes = tuple(each.node for each in plugged if each.usb in at.sensor.usb)
-    return parts.sensor(at.sensor, [each.usb for each in plugged], at.look.nodes(nodes))
+    nodes = tuple(each.node for each in plugged if each.usb_id in at.sensor.usb)
+    return parts.sensor(at.sensor, [each.usb_id for each in plugged], at.look.nodes(nodes))
 
 
 def _tpm(at: Examination) -> Iterable[Finding]:
