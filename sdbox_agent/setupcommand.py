@@ -48,6 +48,8 @@ from sdbox_agent.provision.setup.service import (
 from sdbox_agent.provision.setup.settling import Believed, Chosen, Given, Settled, held
 from sdbox_agent.provision.setup.step import Result
 from sdbox_agent.provision.setup.tree import RealTree, read
+from sdbox_agent.provision.setup.usbmachine import UsbMachine
+from sdbox_agent.provision.setup.usbruling import Ruled, Unruled
 from sdbox_agent.state.trusted import FileRefused
 
 if TYPE_CHECKING:
@@ -95,7 +97,10 @@ def retirement(root: Path, places: Places) -> Sequence[Step]:
     return (
         Stopped(Machine(root)),
         Said(tree, places, box, centre),
-        *(Destroyed(tree, places, what) for what in ("identity", "state", "config")),
+        Destroyed(tree, places, "identity"),
+        Destroyed(tree, places, "state"),
+        Unruled(tree, places, UsbMachine(root)),
+        Destroyed(tree, places, "config"),
     )
 
 
@@ -126,6 +131,7 @@ def setup(root: Path, places: Places, options: argparse.Namespace, say: Say) -> 
         Certified(tree, places, keyed, answers, centre, now),
         Reported(tree, places, centre, made),
         Remembering(tree, places, partial(_first, root, chip)),
+        Ruled(tree, places, lambda: models.usb(chosen.profile()), UsbMachine(root)),
         Started(machine),
         Activated(tree, places, answers, centre, made, fit, waiting),
     )

@@ -68,7 +68,7 @@ class UsbRules:
         return head + "".join(map(_rule, self._lets())) + _TAIL
 
     def part(self, device: UsbDevice) -> str:
-        """What udev will take it for by these rules: "refused", "hub", "reader", …"""
+        """What udev will take it for by these rules: refused, hub, reader, sensor or allowed."""
         kinds = "".join(f":{each}" for each in device.interfaces)
         written = kinds and f"{kinds}:"
         part = REFUSED

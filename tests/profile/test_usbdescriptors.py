@@ -1,4 +1,4 @@
-"""Descriptors as a device gives them: the interfaces that udev's usb_id finds in them, or an error."""
+"""Descriptors as a device gives them: the interfaces that udev's usb_id finds, or an error."""
 
 import contextlib
 

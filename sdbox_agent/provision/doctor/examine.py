@@ -17,7 +17,7 @@ from sdbox_agent.identity import machine, tpmfile
 from sdbox_agent.identity.place import Changes, changes
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import load, sets
-from sdbox_agent.provision.doctor import certificates, disk, files, memory, parts
+from sdbox_agent.provision.doctor import certificates, disk, files, memory, parts, usb
 from sdbox_agent.provision.doctor.finding import ACTIVATION, failed, ok, skipped, warn, whole
 from sdbox_agent.provision.doctor.hindrance import NotRunningError, hindered
 from sdbox_agent.provision.doctor.places import (
@@ -388,6 +388,7 @@ CHECKS: Final[dict[str, Check]] = {
     "reader": _reader,
     "sensor": _sensor,
     "tpm": _tpm,
+    usb.NAME: usb.rules,
     "virtual-hardware": _virtual_hardware,
     "wireguard": _wireguard,
     "walls": _walls,
