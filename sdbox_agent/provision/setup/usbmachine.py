@@ -101,6 +101,9 @@ class UsbMachine:
             keys = self._text(place / "capabilities/key").split()[-1:] or ["0"]
             if int(keys[0], 16) & _TYPES == _TYPES:
                 yield "keyboard", place
+        with contextlib.suppress(OSError):  # by a serial line on USB, perhaps
+            terminal = Path(os.ttyname(0)).name
+            yield f"terminal {terminal}", sys / "tty" / terminal
         mounted = self._mounted()
         for place in sorted(sys.glob("block/*")):
             rests = any((place / "holders").glob("*"))

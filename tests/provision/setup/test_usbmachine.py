@@ -1,5 +1,6 @@
 """USB as setup finds it: a tree as the kernel lays it out, and what udev is told."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,15 @@ def test_a_disk_is_that_is_mounted_or_on_which_another_rests(
     assert "1-2" not in Governed(root).uses(), "a stick that nobody uses may go"
     write(root / name, text + "\n")
     assert Governed(root).uses()["1-2"] == (f"disk {disk}",)
+
+
+def test_the_terminal_is_at_which_the_operator_sits(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classed(root, "tty/ttyUSB0", "1-3/1-3:1.0/ttyUSB0")
+    assert "1-3" not in Governed(root).uses()
+    monkeypatch.setattr(os, "ttyname", {0: "/dev/ttyUSB0"}.__getitem__)
+    assert Governed(root).uses()["1-3"] == ("terminal ttyUSB0",)
 
 
 def test_a_network_device_is_that_is_up(root: Path) -> None:
