@@ -89,7 +89,7 @@ def taken_over(machine: Machine, unit: str) -> Told:
         rigs.rename(aside)
     try:
         machine.run("systemctl", "daemon-reload")
-        with _prey(machine, machine.show(unit)["User"]):
+        with _prey(machine, machine.show(unit)):
             machine.run("systemctl", "restart", _ALONE, unit)
     finally:
         drop_in.unlink()
@@ -102,9 +102,10 @@ def taken_over(machine: Machine, unit: str) -> Told:
 
 
 @contextlib.contextmanager
-def _prey(machine: Machine, user: str) -> Iterator[None]:
-    """A process of the same user that is none of the unit's."""
-    words = ("--quiet", f"--unit={_PREY}", "--property=Type=notify", f"--uid={user or 'root'}")
+def _prey(machine: Machine, shown: dict[str, str]) -> Iterator[None]:
+    """A process of the unit's user and group that is none of the unit's."""
+    words = ["--quiet", f"--unit={_PREY}", "--property=Type=notify"]
+    words += [f"--property={name}={shown[name]}" for name in ("User", "Group") if name in shown]
     machine.run("systemd-run", *words, "/usr/lib/sdbox-agent/bin/python", "-I", "-c", _CLOSED)
     try:
         yield

@@ -208,8 +208,8 @@ def setuid() -> None:
 
 
 ACTS = (
-    internet, stranger, packet, state, ptrace, memory, processes, shell, planted, wx, module, usb, etc,
-    homes, mount, namespace, sysctl, hostname, setuid,
+    internet, stranger, packet, state, ptrace, memory, processes, shell, planted, wx, module, usb,
+    etc, homes, mount, namespace, sysctl, hostname, setuid,
 )  # fmt: skip
 
 
