@@ -20,7 +20,13 @@ from sdbox_agent.provision.setup.fitness import Fit, Hardened
 from sdbox_agent.provision.setup.keymaking import FileKeys
 from sdbox_agent.provision.setup.places import Places
 from sdbox_agent.provision.setup.retiring import Destroyed, Said, Stopped
-from sdbox_agent.provision.setup.service import Activated, Remembering, Reported, Started, Waiting
+from sdbox_agent.provision.setup.service import (
+    Activated,
+    Remembering,
+    Reported,
+    Started,
+    Waiting,
+)
 from sdbox_agent.provision.setup.settling import Believed, Chosen, Given, Settled, held
 from sdbox_agent.provision.setup.step import Step
 from sdbox_agent.provision.setup.tree import Tree, read
@@ -36,6 +42,12 @@ RULES = UsbRules(
 READER = UsbDevice("1-1", "04e6:5116", interfaces=("0b0000",))
 STICK = UsbDevice("1-2", "0781:5567", interfaces=("080650",))
 KEYBOARD = UsbDevice("1-3.1", "046d:c31c", interfaces=("030101",))
+
+MEASURED = [
+    wire.Measured(what="portal", result="failed", code="portal"),
+    wire.Measured(what="portal", result="ok"),
+    *(wire.Measured(what="names", result="warn", code=f"name-{n}") for n in range(3)),
+]
 
 FIT = tuple(finding.ok(name) for name in sorted(ACTIVATION))
 RAW = answering.encode(answers())
@@ -145,6 +157,7 @@ class Bench:
     made_keys: int = 0
     waits: int = 0
     told: list[str] = field(default_factory=list)
+    measured: list[wire.Measured] = field(default_factory=lambda: [*MEASURED])
 
     def given(self, one: Answers | None = None, typed: bytes | None = ANCHOR) -> Given:
         raw = RAW if one is None else answering.encode(one)
@@ -159,6 +172,7 @@ class Bench:
         keyed = Keyed(tree, PLACES, FileKeys(self._key))
         made = lambda: self.report(one, chosen, keyed)  # noqa: E731
         self.usb.read = lambda: self.written(tree)
+        reported = Reported(tree, PLACES, self.centre, made, self._measure)
         waiting = Waiting(60, lambda: self.waits, self._wait, self.told.append)
         return [
             Believed(tree, PLACES, given, NOW, rig),
@@ -168,11 +182,11 @@ class Bench:
             Settled(tree, PLACES, one, chosen),
             keyed,
             Certified(tree, PLACES, keyed, one, self.centre, NOW),
-            Reported(tree, PLACES, self.centre, made),
+            reported,
             Remembering(tree, PLACES, lambda: (None, place.remember({}, bytes(32)))),
             Ruled(tree, PLACES, lambda: self.profiles.usb(chosen.profile()), self.usb),
             Started(self.system),
-            Activated(tree, PLACES, one, self.centre, made, fit, waiting),
+            Activated(tree, PLACES, one, self.centre, reported.whole, fit, waiting),
         ]
 
     def retire(self, tree: Tree) -> list[Step]:
@@ -197,6 +211,10 @@ class Bench:
             box=one.box, agent_version="0.1.0", profile=chosen.profile(), revision=1,
             machine="a machine", usb=(), tpm=False, keys=keyed.shown(),
         )  # fmt: skip
+
+    def _measure(self) -> tuple[wire.Measured, ...]:
+        """One line a time: no two measurements are the same."""
+        return (self.measured.pop(0),)
 
     def _key(self):
         self.made_keys += 1
