@@ -42,10 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.language = options.language or _own_language(options)
     try:
         return int(options.do(options) or 0)
-    except FileRefused as error:
-        _say(error.diagnosis, sys.stderr)
-        return _fail(error, options)
     except SdboxError as error:
+        if diagnosis := getattr(error, "diagnosis", ""):  # a file and line, a device and port
+            _say(diagnosis, sys.stderr)
         return _fail(error, options)
     except KeyboardInterrupt:
         return 130

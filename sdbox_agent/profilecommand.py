@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from sdbox_agent.paths import Paths
-from sdbox_agent.profile import detect, field, load, machine, sets, usbrules
+from sdbox_agent.profile import detect, field, load, machine, sets
 from sdbox_agent.profile.layers import DEFAULT
+from sdbox_agent.profile.usbrules import UsbRules
+from sdbox_agent.provision.setup.places import Places
+from sdbox_agent.provision.setup.tree import RealTree
+from sdbox_agent.provision.setup.usbmachine import UsbMachine
+from sdbox_agent.provision.setup.usbruling import Ruled
 from sdbox_agent.screen import printable, words
 from sdbox_agent.state.trusted import FileRefused
 
@@ -153,29 +158,29 @@ def found(options: argparse.Namespace, say: Say) -> int:
 
 
 def rules(options: argparse.Namespace, say: Say) -> int:
-    """This box's rules, printed or written as a whole. Raises FileRefused."""
+    """This box's rules, printed; or written as a whole, and obeyed where udev rules.
+
+    Raises FileRefused; Fault: usb-in-use, usb-rules-idle.
+    """
     whole = _whole(options, None)
-    text = usbrules.rules(whole.profile, whole.sensor)
-    path = Paths(options.root).usb_rules
+    rules = UsbRules(whole.profile, whole.sensor)
     if not options.install:
+        text = rules.text
         say(msgspec.json.encode({"rules": text}).decode() if options.json else text.rstrip("\n"))
         return 0
-    new = path.with_name(path.name + ".new")  # udev reads only what ends in .rules
+    usb = UsbMachine(options.root)
+    path = Paths(options.root).usb_rules
+    step = Ruled(RealTree(options.root), Places(root=os.geteuid()), lambda: rules, usb)
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with new.open("w") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        if not step.holds():
+            step.act()
     except OSError as error:
         raise _told_of(error, path) from None
     if options.json:
-        say(msgspec.json.encode({"path": str(path)}).decode())
+        say(msgspec.json.encode({"path": str(path), "in_force": usb.governed}).decode())
     else:
-        say(f"{path}: in force after `udevadm control --reload` and")
-        say("`udevadm trigger --action=change --subsystem-match=usb`, or the next start")
+        since = "rules-in-force" if usb.governed else "rules-at-start"
+        say(f"{path}: {words('profile', since, options.language)}")
     return 0
 
 

@@ -30,7 +30,7 @@ from sdbox_agent.provision.doctor.finding import ACTIVATION
 from sdbox_agent.provision.doctor.look import Look
 from sdbox_agent.provision.doctor.parts import EARLIEST_UTC_S
 from sdbox_agent.provision.setup import answers as answering
-from sdbox_agent.provision.setup import signature, step
+from sdbox_agent.provision.setup import measuring, signature, step
 from sdbox_agent.provision.setup.asking import Asking
 from sdbox_agent.provision.setup.enrolling import Certified, Keyed
 from sdbox_agent.provision.setup.fitness import Fit, Hardened
@@ -48,6 +48,8 @@ from sdbox_agent.provision.setup.service import (
 from sdbox_agent.provision.setup.settling import Believed, Chosen, Given, Settled, held
 from sdbox_agent.provision.setup.step import Result
 from sdbox_agent.provision.setup.tree import RealTree, read
+from sdbox_agent.provision.setup.usbmachine import UsbMachine
+from sdbox_agent.provision.setup.usbruling import Ruled, Unruled
 from sdbox_agent.state.trusted import FileRefused
 
 if TYPE_CHECKING:
@@ -95,7 +97,10 @@ def retirement(root: Path, places: Places) -> Sequence[Step]:
     return (
         Stopped(Machine(root)),
         Said(tree, places, box, centre),
-        *(Destroyed(tree, places, what) for what in ("identity", "state", "config")),
+        Destroyed(tree, places, "identity"),
+        Destroyed(tree, places, "state"),
+        Unruled(tree, places, UsbMachine(root)),
+        Destroyed(tree, places, "config"),
     )
 
 
@@ -115,6 +120,8 @@ def setup(root: Path, places: Places, options: argparse.Namespace, say: Say) -> 
     chip = _chip(paths)
     keyed = Keyed(tree, places, _keys(chip))
     made = _Report(answers, chosen, keyed, models)
+    anchor = paths.config / "anchors/centre.pem"
+    reported = Reported(tree, places, centre, made, partial(measuring.network, answers, anchor))
     waiting = Waiting(options.wait, time.monotonic, time.sleep, _teller(options, say))
     return (
         Believed(tree, places, given, now, rig),
@@ -124,10 +131,11 @@ def setup(root: Path, places: Places, options: argparse.Namespace, say: Say) -> 
         Settled(tree, places, answers, chosen),
         keyed,
         Certified(tree, places, keyed, answers, centre, now),
-        Reported(tree, places, centre, made),
+        reported,
         Remembering(tree, places, partial(_first, root, chip)),
+        Ruled(tree, places, lambda: models.usb(chosen.profile()), UsbMachine(root)),
         Started(machine),
-        Activated(tree, places, answers, centre, made, fit, waiting),
+        Activated(tree, places, answers, centre, reported.whole, fit, waiting),
     )
 
 

@@ -100,6 +100,7 @@ def told(tx: Connection) -> list[dict[str, Any]]:
                 for word in ("profile", "revision", "machine", "usb", "tpm", "agent_version")
             },
             "keys": said.keys,
+            "network": tuple(f"{one.what}={one.code or one.result}" for one in said.network),
         }
         for row in tx.execute(_REPORTS).all()
         for said in (wire.decode(bytes(row.body), wire.ReportRequest),)

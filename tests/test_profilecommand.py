@@ -8,7 +8,10 @@ import pytest
 
 from sdbox_agent import cli, profilecommand
 from sdbox_agent.paths import Paths
+from sdbox_agent.profile import load
+from sdbox_agent.profile.usbrules import UsbRules
 from tests.profile.test_machine import put, usb
+from tests.provision.setup.machine_double import KEYBOARD, FakeUsb
 
 SHIPPED = Path(__file__).parents[1] / "firmware_profiles"
 FIELD = "wyse-5070-scr3310-u4000"
@@ -273,6 +276,23 @@ def test_rules_are_printed_or_written_whole(run, box: Paths) -> None:
     assert box.usb_rules.read_text() == text
     assert box.usb_rules.stat().st_mode & 0o777 == 0o644
     assert [path.name for path in box.usb_rules.parent.iterdir()] == [box.usb_rules.name]
+
+
+def test_rules_are_put_in_force_where_udev_rules_and_take_nothing_away(
+    run, box: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = FakeUsb([KEYBOARD], {KEYBOARD.port: ("keyboard",)})
+    monkeypatch.setattr(profilecommand, "UsbMachine", lambda _: there)
+    there.read = lambda: box.usb_rules.read_bytes() if box.usb_rules.exists() else None
+    code, _, err = run("profile", "rules", "--install")
+    assert (code, "usb-in-use" in err, KEYBOARD.usb_id in err) == (1, True, True)
+    assert not box.usb_rules.exists()
+    there.devices = []
+    whole = load.whole(FIELD, box, SHIPPED)
+    there.rules = UsbRules(whole.profile, whole.sensor)
+    code, out, _ = run("profile", "rules", "--install")
+    assert (code, "in force" in out, there.shut) == (0, True, True)
+    assert "in force" in run("profile", "rules", "--install")[1]
 
 
 def test_rules_that_can_t_be_written_are_told_and_leave_the_old_ones(run, box: Paths) -> None:

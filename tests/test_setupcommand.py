@@ -58,7 +58,7 @@ def test_a_dry_run_says_every_step_and_touches_nothing(
 ) -> None:
     before = sorted(given.parent.rglob("*"))
     code, out = run(monkeypatch, options(given, dry_run=True))
-    assert (code, len(out)) == (0, 11)
+    assert (code, len(out)) == (0, 12)
     assert "to be done" in out[0]
     assert sorted(given.parent.rglob("*")) == before
 

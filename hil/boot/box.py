@@ -48,6 +48,7 @@ class BootedBox(Box):
         super().__init__(machine.root, name, topology, issuing, Path("/run/pcscd/pcscd.comm"))
         for path, text in RIG.items():
             machine.write(path, text)
+        machine.run("sdbox-agent", "profile", "rules", "--install")
         machine.run("systemctl", "enable", "systemd-networkd.service", *STARTED_AT_BOOT)
         self._found()
 

@@ -8,6 +8,7 @@ kernel (`standing`), before the exchange.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 from hil.boot import probe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hil.boot.machine import Machine
 
 PROBE: Final = "/run/sdbox-probe/probe.py"
@@ -31,6 +34,15 @@ WatchdogSec=0
 _INTERPRETER: Final = "BindReadOnlyPaths=/usr/bin/python3.11:/usr/bin/python3\n"  # pcscd has none
 _ALONE: Final = "--job-mode=replace-irreversibly"  # whatever a socket would start meanwhile
 CONTROL: Final = "nobody's"
+_PREY: Final = "sdbox-prey.service"
+# As our processes that hold keys: closed to those of their own user. What is left is the unit's.
+_CLOSED: Final = """
+import time
+from sdbox_agent import hardening, notify
+hardening.close_memory()
+notify.ready()
+time.sleep(3600)
+"""
 _RIGS_OWN: Final = "rig.conf"
 
 
@@ -77,7 +89,8 @@ def taken_over(machine: Machine, unit: str) -> Told:
         rigs.rename(aside)
     try:
         machine.run("systemctl", "daemon-reload")
-        machine.run("systemctl", "restart", _ALONE, unit)
+        with _prey(machine, machine.show(unit)):
+            machine.run("systemctl", "restart", _ALONE, unit)
     finally:
         drop_in.unlink()
         if widened:
@@ -86,6 +99,20 @@ def taken_over(machine: Machine, unit: str) -> Told:
     machine.run("journalctl", "--sync")
     said = machine.run("journalctl", "--boot", f"--unit={unit}", "--output=cat", "--no-pager")
     return told(said, unit)
+
+
+@contextlib.contextmanager
+def _prey(machine: Machine, shown: dict[str, str]) -> Iterator[None]:
+    """A process of the unit's user and group that is none of the unit's."""
+    words = ["--quiet", f"--unit={_PREY}", "--property=Type=notify"]
+    words += [f"--property={name}={shown[name]}" for name in ("User", "Group") if name in shown]
+    machine.run("systemd-run", *words, "/usr/lib/sdbox-agent/bin/python", "-I", "-c", _CLOSED)
+    try:
+        yield
+    finally:
+        machine.run("systemctl", "kill", "--signal=SIGKILL", _PREY)
+        machine.ask("systemctl", "stop", _PREY)
+        machine.ask("systemctl", "reset-failed", _PREY)
 
 
 def told(text: str, unit: str) -> Told:

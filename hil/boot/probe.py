@@ -87,6 +87,23 @@ def ptrace() -> None:
         os.waitpid(pid, 0)
 
 
+def memory() -> None:
+    """What another process has in its memory: one that is neither this one nor what started it."""
+    own = {str(os.getpid()), str(os.getppid())}
+    others = sorted(name for name in os.listdir("/proc") if name.isdecimal() and name not in own)
+    _one_of([f"/proc/{name}" for name in others], _peek)
+
+
+def _peek(process: str) -> None:
+    """A word of it; of a kernel's thread there is none."""
+    with open(f"{process}/mem", "rb", buffering=0) as mem, open(f"{process}/maps") as maps:
+        mapped = maps.readline()
+        if not mapped:
+            raise OSError(errno.ENOENT, "nothing mapped")
+        mem.seek(int(mapped.partition("-")[0], 16))
+        mem.read(8)
+
+
 def processes() -> None:
     """Somebody else's entry in /proc."""
     for name in os.listdir("/proc"):
@@ -191,8 +208,8 @@ def setuid() -> None:
 
 
 ACTS = (
-    internet, stranger, packet, state, ptrace, processes, shell, planted, wx, module, usb, etc,
-    homes, mount, namespace, sysctl, hostname, setuid,
+    internet, stranger, packet, state, ptrace, memory, processes, shell, planted, wx, module, usb,
+    etc, homes, mount, namespace, sysctl, hostname, setuid,
 )  # fmt: skip
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sdbox_agent.profile import usbdescriptors, usbdevices
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-MAX_BYTES: Final = 4096  # an attribute of sysfs is a page at most
-MAX_DEVICES: Final = 256
-_DEVICE: Final = re.compile(r"[0-9]+-[0-9]+(\.[0-9]+)*")  # 1-2.3; not usb1, not 1-2:1.0
-_HEX4: Final = re.compile(r"[0-9a-f]{4}")
-_HUB: Final = "09"  # USB 2.0 section 11.23.1, bDeviceClass
+MAX_BYTES: Final = 4096  # an attribute of sysfs is a page at most, but for one
+MAX_SCREENS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,34 +42,43 @@ def look(root: Path) -> Machine:
         product=_text(dmi / "product_name"),
         model=_text(tree / "model"),
         compatible=tuple(_text(tree / "compatible", whole=True).split("\0")[:-1]),
-        usb=tuple(_usb(sys / "bus/usb/devices")),
+        usb=tuple(each.usb_id for each in usbdevices.plugged(Eyes(root)) if not each.hub),
         tpm=bool(_text(sys / "class/tpm/tpm0/tpm_version_major")),
         clock=bool(_text(sys / "class/rtc/rtc0/name")),
         screen=any(_text(path) == "connected" for path in _some(sys / "class/drm", "*/status")),
     )
 
 
-def _usb(devices: Path) -> Iterator[str]:
-    for path in _some(devices, "*"):
-        if not _DEVICE.fullmatch(path.name) or _text(path / "bDeviceClass") == _HUB:
-            continue
-        vendor, product = _text(path / "idVendor"), _text(path / "idProduct")
-        if _HEX4.fullmatch(vendor) and _HEX4.fullmatch(product):
-            yield f"{vendor}:{product}"
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """See usbdevices.Eyes: on one root, which is believed."""
+
+    root: Path
+
+    def names(self, directory: str) -> tuple[str, ...]:
+        """See `Eyes`."""
+        return tuple(sorted(path.name for path in (self.root / directory).glob("*")))
+
+    def data(self, name: str) -> bytes:
+        """See `Eyes`."""
+        return _data(self.root / name, usbdescriptors.MAX_BYTES)
 
 
 def _some(directory: Path, pattern: str) -> list[Path]:
-    return sorted(directory.glob(pattern))[:MAX_DEVICES]
+    return sorted(directory.glob(pattern))[:MAX_SCREENS]
 
 
 def _text(path: Path, *, whole: bool = False) -> str:
     """Without the newline of sysfs and the NUL of a device tree, unless `whole`; control out."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES)
-    except OSError:
-        return ""
-    text = data.decode("utf-8", "replace")
+    text = _data(path, MAX_BYTES).decode("utf-8", "replace")
     if whole:
         return text
     return "".join(char for char in text.rstrip("\0\n") if char.isprintable()).strip()
+
+
+def _data(path: Path, most: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(most)
+    except OSError:
+        return b""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}\Z")]
 BoxName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,100}\Z")]
+Serial = Annotated[int, Meta(ge=0, le=2**31)]
 Host = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z|^[0-9a-fA-F:]{2,45}\Z")
 ]
@@ -183,9 +184,7 @@ class Box(Closed, frozen=True, kw_only=True):
     lan: Lan = Lan()
     proxy: Proxy | None = None
     disk: Disk = Disk()
-    serial: Annotated[int, Meta(ge=0, le=2**31)] = (
-        0  # up by one with each change; never taken lower
-    )
+    serial: Serial = 0  # up by one with each change; never taken lower
 
 
 class Kind(Closed, frozen=True, kw_only=True):

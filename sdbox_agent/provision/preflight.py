@@ -134,6 +134,7 @@ class Endpoint:
 
     host: str
     port: int
+    address: str = ""  # where it is called, whatever its name says
 
     def __str__(self) -> str:  # type: ignore[explicit-override]  # Python 3.9
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -154,7 +155,7 @@ class Probes:
 
     def send(self, protocol: str, at: Endpoint, what: str) -> None:
         """The same, to somebody; whose name, if it is one, is asked for first."""
-        if not _is_address(at.host):
+        if not _is_address(at.address or at.host):
             self.tell(f"DNS: {at.host}")
         self.tell(f"{protocol} {at}: {what}")
 
@@ -406,7 +407,9 @@ def _handshake(at: Endpoint, anchor: str | None) -> tuple[str, bytes]:
     else:
         context.load_verify_locations(anchor)
     with contextlib.ExitStack() as stack:
-        sock = stack.enter_context(socket.create_connection((at.host, at.port), WAIT_S))
+        sock = stack.enter_context(
+            socket.create_connection((at.address or at.host, at.port), WAIT_S)
+        )
         tls = stack.enter_context(context.wrap_socket(sock, server_hostname=at.host))
         return tls.version() or "", tls.getpeercert(binary_form=True) or b""
 
@@ -454,7 +457,9 @@ def _resolve(probes: Probes, name: str) -> tuple[str, ...]:
 
 
 def _udp(at: Endpoint, wait_s: float) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(at.host, at.port, type=socket.SOCK_DGRAM)[0]
+    family, _, _, _, address = socket.getaddrinfo(
+        at.address or at.host, at.port, type=socket.SOCK_DGRAM
+    )[0]
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.settimeout(wait_s)
     try:

@@ -58,7 +58,8 @@ def box_answers(at: Station, o: Namespace) -> None:
         desk=certificates_of(beside(o.config, settings.desk_anchors)),
         boxes=certificates_of(beside(o.config, settings.box_anchors)),
     )
-    raw = written(order, token, _template(Path(o.template)), anchors)
+    serial = at.office.next_n(f"answers/{o.box}")
+    raw = written(order, token, _template(Path(o.template)), anchors, serial)
     said = {"answers_sha256": hashlib.sha256(raw).digest(), "until_s": order.token_until_s}
     detached, anchor = _signed(at, o, settings, said)
     out = Path(o.out)
@@ -68,7 +69,9 @@ def box_answers(at: Station, o: Namespace) -> None:
     print(shown.as_json({"anchor": digest}) if at.json else f"anchor {digest}")  # noqa: T201
 
 
-def written(order: payload.Order, token: str, template: Template, anchors: Anchors) -> bytes:
+def written(
+    order: payload.Order, token: str, template: Template, anchors: Anchors, serial: int
+) -> bytes:
     """The file's bytes, read back once. Raises ValueError."""
     same: dict[str, Any] = msgspec.structs.asdict(template)
     raw = writing.encode(
@@ -77,6 +80,7 @@ def written(order: payload.Order, token: str, template: Template, anchors: Ancho
             box=order.box,
             token=token,
             until_s=order.token_until_s,
+            serial=serial,
             hosting=Hosting(voucher=order.voucher, place=order.place),
             anchors=anchors,
             **same,

@@ -90,6 +90,11 @@ class Office:
             signed = self.acts.newest(tx, subject)
         return None if signed is None else signed.act
 
+    def next_n(self, subject: str) -> int:
+        """The number that the next act on it has."""
+        with self.store.begin() as tx:
+            return self.acts.last(tx, subject) + 1
+
     def draft(self, kind: type[Kind], motive: str, **said: Any) -> Kind:  # noqa: ANN401
         """The first act on a subject that anything is known by; of what happens, the next.
 
@@ -99,8 +104,7 @@ class Office:
         before = self.newest(subject)
         if before is not None and not isinstance(before, HAPPENINGS):
             raise Refused("act-impossible")
-        with self.store.begin() as tx:
-            n = self.acts.last(tx, subject) + 1
+        n = self.next_n(subject)
         with _saying_what_can_be():
             return _whole(kind(n=n, utc_s=self.utc_s(), motive=motive, **said))
 

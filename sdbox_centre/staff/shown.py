@@ -28,7 +28,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         *("name", "state", "heard_s", "doing", "tunnel", "readers", "sensor"),
         *("audit_percent", "agent_version", "standing"),
     ),
-    "report": ("name", "at_s", "profile", "machine", "tpm", "agent_version", "keys"),
+    "report": ("name", "at_s", "profile", "machine", "tpm", "agent_version", "keys", "network"),
     "session": ("box", "name", "state", "card", "level", "project", "started_s"),
     "pending": ("id", "kind", "subject", "by", "at_s", "motive"),
     "act": ("seq", "at_s", "kind", "subject", "n", "by", "motive"),

@@ -2,13 +2,16 @@
 
 import fnmatch
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdbox_agent.profile import schema, usbrules
+from sdbox_agent.profile import schema
+from sdbox_agent.profile.usbdevices import UsbDevice
+from sdbox_agent.profile.usbrules import REFUSED, UsbRules
 
 SHIPPED = Path(__file__).parents[2] / "firmware_profiles"
 PROFILE = schema.parse_profile((SHIPPED / "wyse-5070-scr3310-u4500.toml").read_bytes())
@@ -67,11 +70,18 @@ def device(usb_id: str, interfaces: str, **more: str) -> dict[str, str]:
 
 
 def part(usb_id: str, interfaces: str, profile: schema.Profile = ALLOWS) -> str:
-    """What it is taken for; that it is let in exactly if it is not refused is looked at too."""
-    seen = judged(usbrules.rules(profile, SENSOR), device(usb_id, interfaces))
+    """What it is taken for; that it is let in exactly if it is not refused is looked at too.
+
+    Who asks beforehand hears what udev will say.
+    """
+    kinds = tuple(filter(None, interfaces.split(":")))
+    rules = UsbRules(profile, SENSOR)
+    foretold = rules.part(UsbDevice("1-2", usb_id, interfaces=kinds))
+    seen = judged(UsbRules(profile, SENSOR).text, device(usb_id, interfaces))
     refused = seen["ENV{SDBOX_USB}"] == "refused"
     assert seen["ATTR{authorized}"] == ("0" if refused else "1")
     assert ("MODE" in seen) == refused, "who is refused loses what other rules gave it"
+    assert seen["ENV{SDBOX_USB}"] == foretold
     assert seen.get("SYMLINK", "") == NAMES.get(seen["ENV{SDBOX_USB}"], "")
     return seen["ENV{SDBOX_USB}"]
 
@@ -128,15 +138,26 @@ def test_only_what_a_part_has_a_use_for_comes_in_with_it(usb_id: str, classes: l
     assert part(usb_id, ":" + "".join(f"{one}0650:" for one in classes)) == wanted
 
 
+def test_a_device_is_let_in_by_the_kernel_as_the_rules_have_it_or_they_are_not_obeyed() -> None:
+    rules = UsbRules(PROFILE, SENSOR)
+    reader = UsbDevice("1-1", "04e6:5116", interfaces=("0b0000",))
+    stick = UsbDevice("1-2", "0781:5567", interfaces=("080650",), let_in=False)
+    assert (rules.part(reader), rules.part(stick)) == ("reader", REFUSED)
+    assert rules.obeyed([reader, stick])
+    assert not rules.obeyed([replace(reader, let_in=False), stick])
+    assert not rules.obeyed([reader, replace(stick, let_in=True)])
+    assert rules.obeyed([])
+
+
 def test_a_controllers_own_hub_says_no_to_what_comes() -> None:
     root = device("1d6b:0003", ":090000:", **{"ATTR{devpath}": "0"})
-    seen = judged(usbrules.rules(PROFILE, SENSOR), root)
+    seen = judged(UsbRules(PROFILE, SENSOR).text, root)
     assert seen["ATTR{authorized_default}"] == "0"
     assert "ATTR{authorized}" not in seen
 
 
 def test_a_part_that_comes_wakes_the_socket_behind_which_its_program_waits() -> None:
-    text = usbrules.rules(PROFILE, SENSOR)
+    text = UsbRules(PROFILE, SENSOR).text
     for usb_id, interfaces, unit in (
         ("04e6:5116", ":0b0000:", "pcscd.socket"),
         ("05ba:000a", ":ffffff:", "sdbox-finger.socket"),
@@ -156,12 +177,12 @@ def test_a_part_that_comes_wakes_the_socket_behind_which_its_program_waits() -> 
 )
 def test_nothing_else_is_touched(other: dict[str, str]) -> None:
     given_ = device("0781:5567", ":080650:", **other)
-    assert judged(usbrules.rules(PROFILE, SENSOR), given_) == given_
+    assert judged(UsbRules(PROFILE, SENSOR).text, given_) == given_
 
 
 @pytest.mark.parametrize("action", ["add", "change", "bind", "move"])
 def test_a_device_is_judged_alike_at_every_event(action: str) -> None:
-    seen = judged(usbrules.rules(PROFILE, SENSOR), device("0781:5567", ":080650:", ACTION=action))
+    seen = judged(UsbRules(PROFILE, SENSOR).text, device("0781:5567", ":080650:", ACTION=action))
     assert seen["ATTR{authorized}"] == "0"
 
 
@@ -169,7 +190,7 @@ def test_a_device_is_judged_alike_at_every_event(action: str) -> None:
 def test_every_profiles_rules_name_what_it_names_and_no_more(path: Path) -> None:
     profile = schema.parse_profile(path.read_bytes())
     sensor = schema.parse_sensor((SHIPPED / f"sensors/{profile.sensor}.toml").read_bytes())
-    text = usbrules.rules(profile, sensor)
+    text = UsbRules(profile, sensor).text
     assert text.isascii()
     named = re.findall(r'ATTR\{idVendor\}=="(\w{4})", ATTR\{idProduct\}=="(\w{4})"', text)
     known = {*profile.reader.usb, *sensor.usb, *profile.usb.allow}

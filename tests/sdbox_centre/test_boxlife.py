@@ -6,7 +6,7 @@ from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused
 from sdbox_centre import boxlife, est
 from sdbox_centre.connections import fingerprint_of
-from sdbox_centre.staff import payload
+from sdbox_centre.staff import payload, shown
 from sdbox_centre.tables import issued
 from tests.sdbox_centre.ordering import Ordered, est_of
 from tests.sdbox_centre.world import World
@@ -45,10 +45,13 @@ class Machine:
 def test_an_ordered_box_reports_and_is_ordered(world: World) -> None:
     machine = Machine(world)
     assert machine.reports() == wire.ReportAnswer(state="ordered", voucher=False, placed=False)
-    machine.reports(profile="other")
+    portal = wire.Measured(what="portal", result="failed", code="tls-inspected")
+    machine.reports(profile="other", network=(wire.Measured(what="names", result="ok"), portal))
     with world.store.begin() as tx:
         (row,) = boxlife.told(tx)
     assert (row["name"], row["profile"], row["keys"]) == (machine.name, "other", KEYS)
+    assert row["network"] == ("names=ok", "portal=tls-inspected")
+    assert "names=ok portal=tls-inspected" in shown.as_table("report", [row])
     assert world.trace().count(("report", "done")) == 2
 
 

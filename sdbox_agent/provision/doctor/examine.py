@@ -17,7 +17,7 @@ from sdbox_agent.identity import machine, tpmfile
 from sdbox_agent.identity.place import Changes, changes
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import load, sets
-from sdbox_agent.provision.doctor import certificates, disk, files, memory, parts
+from sdbox_agent.provision.doctor import certificates, disk, files, memory, parts, usb
 from sdbox_agent.provision.doctor.finding import ACTIVATION, failed, ok, skipped, warn, whole
 from sdbox_agent.provision.doctor.hindrance import NotRunningError, hindered
 from sdbox_agent.provision.doctor.places import (
@@ -307,14 +307,14 @@ def _clock(at: Examination) -> Iterable[Finding]:
 
 def _reader(at: Examination) -> Iterable[Finding]:
     _kernels(at, ALWAYS)
-    yield parts.reader(at.profile, [each.usb for each in at.look.usb()])
+    yield parts.reader(at.profile, [each.usb_id for each in at.look.usb()])
 
 
 def _sensor(at: Examination) -> Iterable[Finding]:
     _kernels(at, ALWAYS)
     plugged = at.look.usb()
-    nodes = tuple(each.node for each in plugged if each.usb in at.sensor.usb)
-    return parts.sensor(at.sensor, [each.usb for each in plugged], at.look.nodes(nodes))
+    nodes = tuple(each.node for each in plugged if each.usb_id in at.sensor.usb)
+    return parts.sensor(at.sensor, [each.usb_id for each in plugged], at.look.nodes(nodes))
 
 
 def _tpm(at: Examination) -> Iterable[Finding]:
@@ -388,6 +388,7 @@ CHECKS: Final[dict[str, Check]] = {
     "reader": _reader,
     "sensor": _sensor,
     "tpm": _tpm,
+    usb.NAME: usb.rules,
     "virtual-hardware": _virtual_hardware,
     "wireguard": _wireguard,
     "walls": _walls,

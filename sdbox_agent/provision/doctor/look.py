@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sdbox_agent.profile import usbdevices
 from sdbox_agent.provision import networksheet
 from sdbox_agent.provision.doctor.disk import Room
 from sdbox_agent.provision.doctor.files import Seen
@@ -27,6 +28,7 @@ from sdbox_agent.tunnel.nfset import TABLE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sdbox_agent.profile.usbdevices import UsbDevice
     from sdbox_agent.tunnel.standing import Standing
 
 NFT: Final = "/usr/sbin/nft"
@@ -44,14 +46,6 @@ _TIMEX_BYTES: Final = 208  # struct timex: <sys/timex.h>, on 64 bits
 _STATUS_AT: Final = 40
 _PROGRAMME: Final = "usr/lib/sdbox-agent"
 _FIXED: Final = ("etc/sdbox", "var/lib/sdbox", _PROGRAMME)
-
-
-@dataclass(frozen=True, slots=True)
-class Usb:
-    """One device: "vvvv:pppp", and where its node is."""
-
-    usb: str
-    node: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,26 +152,13 @@ class Look:
             device = sys / "class/block" / (mapped[0] if mapped else name)
         return tuple(islice(_ways_down(device, self.kernel, 0), MAX_WAYS))
 
-    def usb(self) -> tuple[Usb, ...]:
+    def usb(self) -> tuple[UsbDevice, ...]:
         """What is plugged in, in the order of the ports."""
-        place = self.kernel / "sys/bus/usb/devices"
-        return tuple(
-            Usb(
-                f"{self._usb(each, 'idVendor')}:{self._usb(each, 'idProduct')}",
-                f"dev/bus/usb/{self._port(each, 'busnum'):03}/{self._port(each, 'devnum'):03}",
-            )
-            for each in _names(place, self.kernel)
-            if self._usb(each, "idVendor")
-        )
+        return usbdevices.plugged(_Kernels(self.kernel))
 
-    def _usb(self, device: str, fact: str) -> str:
-        return self.kernels_if(f"sys/bus/usb/devices/{device}/{fact}").strip()
-
-    def _port(self, device: str, fact: str) -> int:
-        text = self._usb(device, fact)
-        if not text.isdecimal() or len(text) > 4:
-            raise OSError(f"{fact}: not a number")
-        return int(text)
+    def usb_closed(self) -> bool:
+        """Do the controllers let in nothing by themselves?"""
+        return usbdevices.closed(_Kernels(self.kernel))
 
     def nodes(self, names: tuple[str, ...]) -> tuple[Node, ...]:
         """Device nodes, by their path below the root of the kernel's. Raises OSError."""
@@ -233,6 +214,19 @@ class Look:
         return not status & _STA_UNSYNC
 
 
+@dataclass(frozen=True, slots=True)
+class _Kernels:
+    """See usbdevices.Eyes: no link leads out of a root that is not ours."""
+
+    root: Path
+
+    def names(self, directory: str) -> tuple[str, ...]:
+        return _names(self.root / directory, self.root)
+
+    def data(self, name: str) -> bytes:
+        return _data_if(self.root / name, self.root)
+
+
 def rules() -> networksheet.Loaded | None:
     """What nft lists of our table here; None where it has none, or there is no nft.
 
@@ -264,7 +258,7 @@ def _within(path: Path, root: Path) -> Path:
     return path
 
 
-def _text(path: Path, root: Path = _HERE) -> str:
+def _data(path: Path, root: Path) -> bytes:
     """Of a root that is not ours no link is followed: it could lead into ours."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
     if root != _HERE:
@@ -275,14 +269,22 @@ def _text(path: Path, root: Path = _HERE) -> str:
     descriptor = os.open(path, flags)
     with os.fdopen(descriptor, "rb", buffering=0) as file:  # /proc/sys refuses to fill 4 MB
         pieces = iter(lambda: file.read(_PIECE_BYTES), b"")
-        return b"".join(islice(pieces, _PIECES)).decode("utf-8", "replace")
+        return b"".join(islice(pieces, _PIECES))
+
+
+def _data_if(path: Path, root: Path) -> bytes:
+    try:
+        return _data(path, root)
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+
+
+def _text(path: Path, root: Path = _HERE) -> str:
+    return _data(path, root).decode("utf-8", "replace")
 
 
 def _text_if(path: Path, root: Path = _HERE) -> str:
-    try:
-        return _text(path, root)
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
+    return _data_if(path, root).decode("utf-8", "replace")
 
 
 def _names(directory: Path, root: Path = _HERE) -> tuple[str, ...]:

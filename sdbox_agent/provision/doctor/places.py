@@ -18,3 +18,5 @@ OWN: Final = ("statement", "tls")
 ANCHORS: Final = ("centre.pem", "cards.pem", "desk.pem")
 ALWAYS: Final = "proc/cmdline"  # every kernel has it
 RUNS_SYSTEMD: Final = "run/systemd/system"  # sd_booted(3)
+UDEVD: Final = "run/udev/control"  # where udevd listens; none in a container
+USB_RULES: Final = "etc/udev/rules.d/72-sdbox-usb.rules"  # Paths.usb_rules

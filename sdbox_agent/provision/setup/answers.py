@@ -26,6 +26,7 @@ from sdbox_agent.profile.schema import (
     Lan,
     Name,
     Proxy,
+    Serial,
 )
 from sdbox_agent.profile.toml import TomlRefused
 
@@ -42,7 +43,10 @@ UtcS = Annotated[int, Meta(ge=1_767_225_600, le=2**40)]  # 2026 and later
 
 
 class Template(Closed, frozen=True, kw_only=True):
-    """What of the answers an operator writes down, and neither order nor authorities say."""
+    """What of the answers an operator writes down, and neither order nor authorities say.
+
+    Not `serial`: the centre counts the files that it has written for a box.
+    """
 
     profile: Name = DETECT
     language: Literal["fr", "en"] = "fr"
@@ -81,6 +85,7 @@ class Answers(Closed, frozen=True, kw_only=True):
     lan: Lan = Lan()
     proxy: Proxy | None = None
     disk: Disk = Disk()
+    serial: Serial = 0  # one more than the file before it for this box
     hosting: Hosting | None = None
     anchors: Anchors
 

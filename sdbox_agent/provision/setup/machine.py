@@ -6,8 +6,6 @@ is started, loaded or swapped off.
 
 from __future__ import annotations
 
-import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,7 +14,9 @@ from sdbox_agent import __version__
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault
 from sdbox_agent.profile import detect, field, load, machine
+from sdbox_agent.profile.usbrules import UsbRules
 from sdbox_agent.provision.doctor.places import RUNS_SYSTEMD, TARGETS, UNITS
+from sdbox_agent.provision.setup import command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from sdbox_agent.profile.schema import Profile
 
 SYSTEMCTL: Final = "/usr/bin/systemctl"
-COMMAND_S: Final = 90.0  # of one; a unit that does not come up has its own, shorter limit
 _SYSCTL: Final = ("/lib/systemd/systemd-sysctl", "50-sdbox-setup.conf")
 _SWAP_OFF: Final = ("/sbin/swapoff", "--all")
 _JOURNAL: Final = (SYSTEMCTL, "restart", "systemd-journald.service")
@@ -65,9 +64,9 @@ class Machine:
         if not self.running:
             return
         for argv in (_SYSCTL, _SWAP_OFF, _JOURNAL):
-            _run(*argv)
+            command.run(*argv)
         if self._has_grub():
-            _run(f"/{_UPDATE_GRUB}")
+            command.run(f"/{_UPDATE_GRUB}")
 
     def enabled(self, units: Sequence[str]) -> bool:
         """See `System`."""
@@ -87,21 +86,23 @@ class Machine:
         """See `System`. Raises Fault("unit-missing") where the package is not installed."""
         if not all(self._is_installed(unit) for unit in units):
             raise Fault("unit-missing")
-        _run(SYSTEMCTL, "--quiet", f"--root={self.root}", "enable", *units)
+        command.run(SYSTEMCTL, "--quiet", f"--root={self.root}", "enable", *units)
         if self.running:
-            _run(SYSTEMCTL, "daemon-reload")
-            _said(SYSTEMCTL, "reset-failed", *units)  # one that was never loaded is no trouble
-            _run(SYSTEMCTL, "start", *units)
+            command.run(SYSTEMCTL, "daemon-reload")
+            command.said(
+                SYSTEMCTL, "reset-failed", *units
+            )  # one that was never loaded is no trouble
+            command.run(SYSTEMCTL, "start", *units)
 
     def disable(self, units: Sequence[str], keep: Sequence[str]) -> None:
         """See `System`."""
         there = [unit for unit in units if self._is_installed(unit)]
         if not there:
             return
-        _run(SYSTEMCTL, "--quiet", f"--root={self.root}", "disable", *there)
+        command.run(SYSTEMCTL, "--quiet", f"--root={self.root}", "disable", *there)
         if self.running:
             stopped = [unit for unit in there if unit not in keep]
-            _run(SYSTEMCTL, "stop", *stopped, *_WORKERS)
+            command.run(SYSTEMCTL, "stop", *stopped, *_WORKERS)
 
     def _wanted(self) -> set[str]:
         """What some target brings up at boot."""
@@ -141,6 +142,11 @@ class Models:
         """See `Profiles`."""
         return load.whole(name, self.paths, self.shipped).profile
 
+    def usb(self, name: str) -> UsbRules:
+        """See `Profiles`."""
+        found = load.whole(name, self.paths, self.shipped)
+        return UsbRules(found.profile, found.sensor)
+
     def report(self, box: str, profile: str, keys: str) -> wire.ReportRequest:
         """What the centre is told. `keys`: as people compare them."""
         here, chosen = machine.look(self.paths.root), self.whole(profile)
@@ -158,26 +164,4 @@ class Models:
 
 def _is_active(unit: str) -> bool:
     """One at a time: of several, systemctl is content if any is."""
-    return _said(SYSTEMCTL, "is-active", "--quiet", unit) == 0
-
-
-def _run(*argv: str) -> None:
-    """Raises Fault("unit-failed") unless it ends well."""
-    if _said(*argv) != 0:
-        raise Fault("unit-failed")
-
-
-def _said(*argv: str) -> int:
-    """The status a command ends with; -1 if it is not there, or not done in time."""
-    try:
-        with subprocess.Popen(  # noqa: S603  commands of ours, no shell
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}, cwd=os.sep,
-        ) as process:  # fmt: skip
-            try:
-                return process.wait(COMMAND_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                return -1
-    except FileNotFoundError:
-        return -1
+    return command.said(SYSTEMCTL, "is-active", "--quiet", unit) == 0

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from sdbox_agent.identity.request import Signer
     from sdbox_agent.pki.boxcertificate import Purpose
     from sdbox_agent.profile.schema import Profile
+    from sdbox_agent.profile.usbdevices import UsbDevice
+    from sdbox_agent.profile.usbrules import UsbRules
     from sdbox_agent.provision.setup.answers import Answers
 
 
@@ -48,6 +50,38 @@ class Profiles(Protocol):
 
     def whole(self, name: str) -> Profile:
         """One, as this box would have it. Raises FileRefused("profile-invalid")."""
+
+    def usb(self, name: str) -> UsbRules:
+        """Whom that one lets in. Raises as `whole`."""
+
+
+class Usb(Protocol):
+    """What is plugged into the machine."""
+
+    @property
+    def governed(self) -> bool:
+        """Does udev rule, here and now? Else nothing is plugged in, and files alone count."""
+
+    def plugged(self) -> tuple[UsbDevice, ...]:
+        """Every device but the controllers."""
+
+    def closed(self) -> bool:
+        """Do the controllers let in nothing by themselves?"""
+
+    def uses(self) -> dict[str, tuple[str, ...]]:
+        """By port, what somebody or something depends on: of a hub, all that is beyond it."""
+
+    def obey(self) -> None:
+        """Have udev read its rules, and judge anew whatever is plugged in, before this returns.
+
+        Raises Fault("usb-rules-idle").
+        """
+
+    def held_back(self) -> bool:
+        """Is nothing let in by itself, though the kernel's command line does not say so?"""
+
+    def open(self) -> None:
+        """Have udev read its rules; let in what is there, as far as it goes, and what comes."""
 
 
 class KeyMaker(Protocol):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sdbox_agent import errors
+from msgspec.structs import replace
+
 from sdbox_agent.centre import wire
-from sdbox_agent.errors import Fault, Refused
+from sdbox_agent.errors import DecodeError, Fault, Refused
 from sdbox_agent.provision.doctor.parts import STARTED_AT_BOOT
 from sdbox_agent.provision.setup.places import ACTIVATED, REPORTED
 from sdbox_agent.provision.setup.settling import is_activated
@@ -39,21 +40,34 @@ class Reported:
     places: Places
     centre: Centre
     made: Callable[[], ReportRequest]
+    measure: Callable[[], tuple[wire.Measured, ...]]  # the host's network
     name: str = "report"
 
     def holds(self) -> bool:
-        """What was reported last is what would be now."""
+        """What was reported last is what would be now, but for what was measured."""
         if is_activated(self.tree, self.places):
             return True
-        known = read(self.tree, self.places.config, REPORTED)
-        return known is not None and known == _digest_of(self.made())
+        known = self._known()
+        return known is not None and replace(known, network=()) == self.made()
 
     def act(self) -> Note:
-        """Report, and remember what."""
-        report = self.made()
+        """Measure, report, and remember what."""
+        report = replace(self.made(), network=self.measure())
         self.centre.report(report)
-        put(self.tree, self.places.config, REPORTED, _digest_of(report))
+        put(self.tree, self.places.config, REPORTED, wire.encode(report))
         return Note("read-out", report.keys)
+
+    def whole(self) -> ReportRequest:
+        """As of now, with what was measured then."""
+        known = self._known()
+        return replace(self.made(), network=() if known is None else known.network)
+
+    def _known(self) -> ReportRequest | None:
+        found = read(self.tree, self.places.config, REPORTED)
+        try:
+            return None if found is None else wire.decode(found, wire.ReportRequest)
+        except DecodeError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +201,3 @@ class Waiting:
             self._told = code
         self._sleep_s(ASKED_EVERY_S)
         return True
-
-
-def _digest_of(report: ReportRequest) -> bytes:
-    return hashlib.sha256(wire.encode(report)).hexdigest().encode()

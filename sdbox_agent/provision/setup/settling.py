@@ -155,9 +155,12 @@ class Settled:
     name: str = "settings"
 
     def holds(self) -> bool:
-        """Raises as `Chosen.holds`."""
-        if is_activated(self.tree, self.places) and held(self.tree, self.places) is not None:
+        """Raises as `Chosen.holds`; Fault("settings-rolled-back") for older answers than it had."""
+        box = held(self.tree, self.places)
+        if is_activated(self.tree, self.places) and box is not None:
             return True
+        if box is not None and box.serial > self.answers.serial:
+            raise Fault("settings-rolled-back")
         wanted = self._wanted()
         return all(read(self.tree, place, name) == data for place, name, data in wanted)
 

@@ -8,10 +8,14 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from sdbox_agent.paths import Paths
+from sdbox_agent.profile import load
+from sdbox_agent.profile.usbrules import UsbRules
 from sdbox_agent.provision.doctor import files, parts
 from sdbox_agent.provision.doctor.files import USERS, Seen
 from sdbox_agent.provision.doctor.look import Look
 from sdbox_agent.provision.doctor.parts import Node
+from sdbox_agent.provision.doctor.places import USB_RULES
 from sdbox_agent.state import record
 from tests.certificates import make
 from tests.fuzz.fuzz_profile import BOX, KIND, LAN, PROFILE, SENSOR
@@ -70,6 +74,9 @@ def grow(root: Path) -> Look:
         write(root / name, text.encode())
     _config(root / "etc/sdbox")
     _units(root)
+    found = load.whole("x", Paths(root), root)
+    rules = UsbRules(found.profile, found.sensor)
+    write(root / USB_RULES, rules.text.encode())
     for name, vendor, product, number in DEVICES:
         device = root / "sys/bus/usb/devices" / name
         facts = {"idVendor": vendor, "idProduct": product, "busnum": "1", "devnum": f"{number}"}

@@ -1,11 +1,15 @@
 """The double of ports.System and ports.Profiles, and a whole run of setup over the model's disk."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault
 from sdbox_agent.identity import place
+from sdbox_agent.profile import schema
+from sdbox_agent.profile.usbdevices import UsbDevice
+from sdbox_agent.profile.usbrules import REFUSED, UsbRules
 from sdbox_agent.provision.doctor import finding
 from sdbox_agent.provision.doctor.finding import ACTIVATION, Finding
 from sdbox_agent.provision.setup import answers as answering
@@ -16,12 +20,34 @@ from sdbox_agent.provision.setup.fitness import Fit, Hardened
 from sdbox_agent.provision.setup.keymaking import FileKeys
 from sdbox_agent.provision.setup.places import Places
 from sdbox_agent.provision.setup.retiring import Destroyed, Said, Stopped
-from sdbox_agent.provision.setup.service import Activated, Remembering, Reported, Started, Waiting
+from sdbox_agent.provision.setup.service import (
+    Activated,
+    Remembering,
+    Reported,
+    Started,
+    Waiting,
+)
 from sdbox_agent.provision.setup.settling import Believed, Chosen, Given, Settled, held
 from sdbox_agent.provision.setup.step import Step
-from sdbox_agent.provision.setup.tree import Tree
+from sdbox_agent.provision.setup.tree import Tree, read
+from sdbox_agent.provision.setup.usbruling import DIRECTORY, FILE, Ruled, Unruled
 from sdbox_centre import authority
 from tests.provision.setup.people import ANCHOR, NOW, IssuingCentre, Member, answers
+
+SHIPPED = Path(__file__).parents[3] / "firmware_profiles"
+RULES = UsbRules(
+    schema.parse_profile((SHIPPED / "wyse-5070-scr3310-u4500.toml").read_bytes()),
+    schema.parse_sensor((SHIPPED / "sensors/uareu-4500.toml").read_bytes()),
+)
+READER = UsbDevice("1-1", "04e6:5116", interfaces=("0b0000",))
+STICK = UsbDevice("1-2", "0781:5567", interfaces=("080650",))
+KEYBOARD = UsbDevice("1-3.1", "046d:c31c", interfaces=("030101",))
+
+MEASURED = [
+    wire.Measured(what="portal", result="failed", code="portal"),
+    wire.Measured(what="portal", result="ok"),
+    *(wire.Measured(what="names", result="warn", code=f"name-{n}") for n in range(3)),
+]
 
 FIT = tuple(finding.ok(name) for name in sorted(ACTIVATION))
 RAW = answering.encode(answers())
@@ -61,6 +87,45 @@ class FakeSystem(ports.System):
 
 
 @dataclass
+class FakeUsb(ports.Usb):
+    """What is plugged in, under a kernel and a udev that obey at once, unless they are `deaf`."""
+
+    devices: list[UsbDevice] = field(default_factory=list)
+    used: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    governed: bool = True
+    shut: bool = False
+    deaf: bool = False
+    read: Callable[[], bytes | None] = lambda: None  # the file of rules, as udev reads it
+    rules: UsbRules = RULES
+
+    def plugged(self) -> tuple[UsbDevice, ...]:
+        return tuple(self.devices)
+
+    def closed(self) -> bool:
+        return self.shut
+
+    def uses(self) -> dict[str, tuple[str, ...]]:
+        return self.used
+
+    def obey(self) -> None:
+        assert self.read() == self.rules.text.encode()
+        if not self.deaf:
+            self.shut = True
+            self._let(lambda each: self.rules.part(each) != REFUSED)
+
+    def held_back(self) -> bool:
+        return self.shut
+
+    def open(self) -> None:
+        assert self.read() is None
+        self._let(lambda _: True)
+        self.shut = False
+
+    def _let(self, whom: Callable[[UsbDevice], bool]) -> None:
+        self.devices = [replace(each, let_in=whom(each)) for each in self.devices]
+
+
+@dataclass
 class FakeProfiles(ports.Profiles):
     """Knows names."""
 
@@ -75,6 +140,10 @@ class FakeProfiles(ports.Profiles):
             raise Fault("profile-invalid")
         return object()
 
+    def usb(self, name: str) -> UsbRules:
+        self.whole(name)
+        return RULES
+
 
 @dataclass
 class Bench:
@@ -82,11 +151,13 @@ class Bench:
 
     centre: IssuingCentre = field(default_factory=IssuingCentre)
     system: FakeSystem = field(default_factory=FakeSystem)
+    usb: FakeUsb = field(default_factory=lambda: FakeUsb([READER, STICK]))
     profiles: FakeProfiles = field(default_factory=FakeProfiles)
     findings: tuple[Finding, ...] = FIT
     made_keys: int = 0
     waits: int = 0
     told: list[str] = field(default_factory=list)
+    measured: list[wire.Measured] = field(default_factory=lambda: [*MEASURED])
 
     def given(self, one: Answers | None = None, typed: bytes | None = ANCHOR) -> Given:
         raw = RAW if one is None else answering.encode(one)
@@ -100,6 +171,8 @@ class Bench:
         fit = Fit(lambda: self.findings, hardened, "en")
         keyed = Keyed(tree, PLACES, FileKeys(self._key))
         made = lambda: self.report(one, chosen, keyed)  # noqa: E731
+        self.usb.read = lambda: self.written(tree)
+        reported = Reported(tree, PLACES, self.centre, made, self._measure)
         waiting = Waiting(60, lambda: self.waits, self._wait, self.told.append)
         return [
             Believed(tree, PLACES, given, NOW, rig),
@@ -109,16 +182,28 @@ class Bench:
             Settled(tree, PLACES, one, chosen),
             keyed,
             Certified(tree, PLACES, keyed, one, self.centre, NOW),
-            Reported(tree, PLACES, self.centre, made),
+            reported,
             Remembering(tree, PLACES, lambda: (None, place.remember({}, bytes(32)))),
+            Ruled(tree, PLACES, lambda: self.profiles.usb(chosen.profile()), self.usb),
             Started(self.system),
-            Activated(tree, PLACES, one, self.centre, made, fit, waiting),
+            Activated(tree, PLACES, one, self.centre, reported.whole, fit, waiting),
         ]
 
     def retire(self, tree: Tree) -> list[Step]:
         box = held(tree, PLACES)
-        wiped = [Destroyed(tree, PLACES, what) for what in ("identity", "state", "config")]
-        return [Stopped(self.system), Said(tree, PLACES, box, self.centre), *wiped]
+        self.usb.read = lambda: self.written(tree)
+        return [
+            Stopped(self.system),
+            Said(tree, PLACES, box, self.centre),
+            Destroyed(tree, PLACES, "identity"),
+            Destroyed(tree, PLACES, "state"),
+            Unruled(tree, PLACES, self.usb),
+            Destroyed(tree, PLACES, "config"),
+        ]
+
+    @staticmethod
+    def written(tree: Tree) -> bytes | None:
+        return read(tree, PLACES.system(DIRECTORY), FILE)
 
     @staticmethod
     def report(one: Answers, chosen: Chosen, keyed: Keyed) -> wire.ReportRequest:
@@ -126,6 +211,10 @@ class Bench:
             box=one.box, agent_version="0.1.0", profile=chosen.profile(), revision=1,
             machine="a machine", usb=(), tpm=False, keys=keyed.shown(),
         )  # fmt: skip
+
+    def _measure(self) -> tuple[wire.Measured, ...]:
+        """One line a time: no two measurements are the same."""
+        return (self.measured.pop(0),)
 
     def _key(self):
         self.made_keys += 1

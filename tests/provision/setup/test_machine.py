@@ -7,7 +7,7 @@ import pytest
 from sdbox_agent.errors import Fault
 from sdbox_agent.paths import Paths
 from sdbox_agent.provision.doctor.parts import STARTED_AT_BOOT
-from sdbox_agent.provision.setup import machine
+from sdbox_agent.provision.setup import command, machine
 from sdbox_agent.provision.setup.machine import Machine, Models
 
 ROOT = Path(__file__).parents[3]
@@ -30,7 +30,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
         heard.append(argv)
         return 0
 
-    monkeypatch.setattr(machine, "_said", hear)
+    monkeypatch.setattr(command, "said", hear)
     return heard
 
 
@@ -130,7 +130,7 @@ def test_one_unit_that_does_not_run_is_missed_among_those_that_do(
     for unit in STARTED_AT_BOOT:
         write(tmp_path / "etc/systemd/system/multi-user.target.wants" / unit)
     down = "sdbox-agent.service"
-    monkeypatch.setattr(machine, "_said", lambda *argv: 3 if argv[-1] == down else 0)
+    monkeypatch.setattr(command, "said", lambda *argv: 3 if argv[-1] == down else 0)
     assert not Running(tmp_path).enabled(STARTED_AT_BOOT)
     others = [unit for unit in STARTED_AT_BOOT if unit != down]
     assert Running(tmp_path).enabled(others)
@@ -140,21 +140,6 @@ def test_running_units_that_still_run_are_not_disabled(tmp_path: Path, said) -> 
     one = Running(tmp_path)
     assert not one.disabled(STARTED_AT_BOOT, ())
     assert one.disabled(STARTED_AT_BOOT, STARTED_AT_BOOT)
-
-
-@pytest.mark.parametrize(
-    "argv", [("/bin/false",), ("/nonexistent",)], ids=["fails", "is not there"]
-)
-def test_what_does_not_obey_is_told(argv: tuple[str, ...]) -> None:
-    with pytest.raises(Fault, match="unit-failed"):
-        machine._run(*argv)
-    machine._run("/bin/true")
-
-
-def test_what_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "COMMAND_S", 0.05)
-    with pytest.raises(Fault, match="unit-failed"):
-        machine._run("/bin/sleep", "60")
 
 
 def test_profiles_and_what_the_centre_is_told(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ def test_the_centre_is_told_and_nothing_is_left() -> None:
     assert not any(path.startswith(("etc/sdbox/", "var")) and files
                    for path, files in tree.contents().items())  # fmt: skip
     assert {one.result for one in retire(bench, tree)} == {Result.SO}
+    assert bench.written(tree) is None
+    assert all(each.let_in for each in bench.usb.devices)
 
 
 def test_a_centre_out_of_reach_keeps_nobody_from_wiping() -> None:

@@ -1,18 +1,20 @@
 """Report, first record, units, and being put into service: by staff, with all it takes."""
 
 import pytest
+from msgspec.structs import replace
 
+from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault
 from sdbox_agent.identity import place
 from sdbox_agent.provision.doctor.parts import STARTED_AT_BOOT
 from sdbox_agent.provision.setup import step
-from sdbox_agent.provision.setup.places import ACTIVATED
+from sdbox_agent.provision.setup.places import ACTIVATED, REPORTED
 from sdbox_agent.provision.setup.service import ASKED_EVERY_S, Started, hindrance
 from sdbox_agent.provision.setup.step import Result
-from sdbox_agent.provision.setup.tree import read
+from sdbox_agent.provision.setup.tree import put, read
 from sdbox_agent.state import record
 from tests.provision.setup.disk import ModelTree
-from tests.provision.setup.machine_double import PLACES, Bench, FakeSystem
+from tests.provision.setup.machine_double import MEASURED, PLACES, Bench, FakeSystem
 from tests.provision.setup.people import IssuingCentre, answers, standing
 from tests.provision.setup.test_fitness import SWAP
 
@@ -104,6 +106,33 @@ def test_the_keys_are_shown_to_be_read_out_and_a_report_is_made_once() -> None:
     assert (told[0].note, told[0].detail) == ("read-out", bench.centre.reports[0].keys)
     again = {one.step: one.result for one in step.run(bench.setup(tree), dry=False)}
     assert again["report"] is Result.SO
+
+
+def test_the_network_is_measured_as_it_is_first_reported_and_told_with_every_report() -> None:
+    bench, tree = Bench(IssuingCentre(ORDERED, ORDERED, ACTIVE)), ModelTree()
+    last(bench, tree)
+    assert [one.network for one in bench.centre.reports] == [(MEASURED[0],)] * 3
+    assert len(bench.measured) == len(MEASURED) - 1
+
+
+def test_what_has_changed_is_measured_anew_and_what_is_measured_is_no_change() -> None:
+    bench, tree = Bench(IssuingCentre(ORDERED)), ModelTree()
+    last(bench, tree)
+    last(bench, tree)
+    assert {one.network for one in bench.centre.reports} == {(MEASURED[0],)}
+    put(tree, PLACES.config, REPORTED, wire.encode(replace(bench.centre.reports[-1], tpm=True)))
+    last(bench, tree)
+    assert bench.centre.reports[-1].network == (MEASURED[1],)
+
+
+@pytest.mark.parametrize("rest", [b"", b"0" * 64, b"{}"])
+def test_a_report_that_can_not_be_read_is_made_again(rest: bytes) -> None:
+    bench, tree = Bench(IssuingCentre(ORDERED)), ModelTree()
+    last(bench, tree)
+    put(tree, PLACES.config, REPORTED, rest)
+    again = {one.step: one.result for one in step.run(bench.setup(tree), dry=False)}
+    assert again["report"] is Result.DONE
+    assert read(tree, PLACES.config, REPORTED) == wire.encode(bench.centre.reports[-1])
 
 
 def test_the_first_record_is_whole_and_never_made_twice() -> None:

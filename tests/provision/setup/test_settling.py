@@ -94,6 +94,20 @@ def test_other_answers_for_the_same_box_change_it_until_it_is_in_service() -> No
     assert b'language = "fr"' in (read(tree, PLACES.config, "box.toml") or b"")
 
 
+def test_older_answers_do_not_come_after_newer_ones() -> None:
+    bench, tree = Bench(), ModelTree()
+    bench.centre.standings[0] = standing("ordered", voucher=False, placed=False)
+    newer, older = (bench.given(answers(serial=serial)) for serial in (2, 1))
+    assert last(bench, tree, newer).code == "activation-awaited"
+    before = copy.deepcopy(tree.contents())
+    told = last(bench, tree, older)
+    assert (told.step, told.code) == ("settings", "settings-rolled-back")
+    assert tree.contents() == before
+    assert schema.parse_box(before["etc/sdbox"]["box.toml"]).serial == 2
+    assert last(bench, tree, bench.given(answers(serial=3))).code == "activation-awaited"
+    assert b"serial = 3\n" in (read(tree, PLACES.config, "box.toml") or b"")
+
+
 def test_of_a_box_in_service_nothing_is_undone() -> None:
     bench, tree = Bench(), ModelTree()
     last(bench, tree)

@@ -76,6 +76,7 @@ def test_a_machine_believes_what_is_written_and_may_use_it(order: Order) -> None
 def test_answers_may_be_written_again_and_over_nothing(order: Order) -> None:
     order.typed()
     order.desk.run(*order.words)
+    assert reading.parse(order.out.read_bytes()).serial == 1
     order.typed()
     with pytest.raises(SystemExit, match="2"):
         order.desk.run(*order.words)
@@ -84,6 +85,8 @@ def test_answers_may_be_written_again_and_over_nothing(order: Order) -> None:
     order.typed()
     told = order.desk.run(*order.words, "--json").splitlines()
     assert '"anchor"' in told[-1]
+    act = order.desk.told("acts", "log")["act"][-1]
+    assert reading.parse(order.out.read_bytes()).serial == act["n"] > 1
 
 
 def test_another_token_or_no_order_makes_no_answers(order: Order) -> None:
