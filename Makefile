@@ -76,11 +76,11 @@ bench: $(READY) ## speed, memory, idle: a table and build/; ONLY=tunnel is one g
 load: $(READY) ## 1,000 boxes at one centre: build/load.json and .png; root, some ten minutes
 	@$(PY) -m hil.load $(if $(BOXES),--boxes $(BOXES))
 
-deb: $(READY) ## build/deb/sdbox-agent_*.deb, the same bytes from the same commit; no root
+deb: $(READY) ## build/deb: sdbox-agent_*.deb, sdbox-centre_*.deb; the same bytes from the same commit; no root
 	@$(PY) -m hil.package
 
-hil-deb: $(READY) ## that package in a clean Debian: installed, upgraded, removed, purged; root
-	@nice -n 5 $(PY) -m hil.package.trial
+hil-deb: $(READY) ## both in a clean Debian: installed, upgraded, purged; the centre booted; ONLY=NAME; root
+	@nice -n 5 $(PY) -m hil.package.trial $(ONLY)
 
 hil-boot: $(READY) ## that package on a booted Debian: units, a session, deaths, what each unit is denied; root
 	@nice -n 5 $(PY) -m hil.boot $(TESTS)

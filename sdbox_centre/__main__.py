@@ -1,4 +1,4 @@
-"""`python -m sdbox_centre ...`: run a process, or do an act of staff."""
+"""`sdbox-centre ...`, `python -m sdbox_centre ...`: run a process, or do an act of staff."""
 
 from sdbox_centre.cli import main
 

@@ -61,12 +61,12 @@ def main(arguments: Sequence[str] | None = None, card_at: CardAt | None = None) 
             print(f"  {error.__cause__}", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None
     except (OSError, ValueError) as error:  # a file that is not there, no number, no level
-        print(f"sdbox_centre: {error}", file=sys.stderr)  # noqa: T201
+        print(f"sdbox-centre: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sdbox_centre")
+    parser = argparse.ArgumentParser(prog="sdbox-centre", description="The SD-Box's centre.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, act: Callable[[Namespace], None], help_: str) -> ArgumentParser:

@@ -199,7 +199,10 @@ def listen(path: Path, gid: int = -1) -> socket.socket:
     finally:
         os.umask(old)
     if gid >= 0:
-        os.chown(path, -1, gid)
+        if (
+            path.stat().st_gid != gid
+        ):  # a unit in that group is refused the call (SystemCallFilter=)
+            os.chown(path, -1, gid)
         path.chmod(0o660)
     sock.listen(MAX_CLIENTS)
     return sock

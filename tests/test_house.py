@@ -128,6 +128,7 @@ STORIES = {
     "tests/systemd/test_units.py",  # systemd/
     "tests/systemd/test_pcscd.py",  # systemd/pcscd.*.d: on Debian's own unit files
     "tests/systemd/test_users.py",  # systemd/: sysusers.d and tmpfiles.d
+    "tests/systemd/test_centre.py",  # systemd/centre/
     "tests/udev/test_rules.py",  # udev/70-sdbox.rules
     "tests/udev/test_readers.py",  # udev/71-sdbox-readers.rules
     "tests/session/test_dialogues.py",  # one user story each

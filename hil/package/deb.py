@@ -13,26 +13,23 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from unittest import mock
 
 from hil.net.process import REPOSITORY
-from hil.package import contents, control, environment, manual, sbom
-from sdbox_agent import __version__, cli
+from hil.package import contents, control, environment, manual, recipe, sbom
+from sdbox_agent import __version__
 
 if TYPE_CHECKING:
-    import argparse
+    from hil.package.recipe import Recipe
 
 SCRIPTS: Final = Path(__file__).with_name("scripts")
 _LAUNCHER: Final = """\
 #!/bin/sh
-exec /usr/lib/sdbox-agent/bin/python -I -m sdbox_agent "$@"
+exec /{library}/bin/python -I -m {module} "$@"
 """
 # `bin/python` of a virtual environment is what units name: Debian's interpreter, and of Debian's
 # modules python3-gi alone, as in the environment that is tested.
 _ENVIRONMENT: Final = "home = /usr/bin\ninclude-system-site-packages = false\n"
-_DOC: Final = Path("usr/share/doc/sdbox-agent")
 _LIBRARY: Final = re.compile(r"\.so(?:\.[\d.]+)?$")
-_EXECUTABLE: Final = frozenset({"usr/bin/sdbox-agent"})
 
 
 class Failed(Exception):  # noqa: N818  told with what the program said
@@ -59,8 +56,8 @@ def version_here() -> control.Version:
     )
 
 
-def build(into: Path, compression: str = "xz") -> Built:
-    """Make the agent's package in directory `into`. `compression`: dpkg-deb's word.
+def build(into: Path, compression: str = "xz", one: Recipe = recipe.AGENT) -> Built:
+    """Make a package in directory `into`. `compression`: dpkg-deb's word.
 
     Raises Failed, environment.NoWheels, contents.Unplaced.
     """
@@ -70,62 +67,59 @@ def build(into: Path, compression: str = "xz") -> Built:
     shutil.rmtree(work, ignore_errors=True)
     tree = work / "tree"
     tree.mkdir(parents=True)
-    placed = contents.of_agent(_git("ls-files", "-z").split("\0")[:-1])
-    for file in placed:
+    for file in one.placed():
         _copy(REPOSITORY / file.source, tree / file.at)
-    environment.strip(tree / contents.LIBRARY / "sdbox_agent/biometrics/libkernel.so")
-    _interpreter(tree, environment.locked((), work / "environment"))
-    _words(tree, of)
+        if file.source.name.endswith(".so"):
+            environment.strip(tree / file.at)
+    for at, text in one.written().items():
+        _write(tree / at, text.encode())
+    _interpreter(one, tree, environment.locked(one.wheels, work / "environment"))
+    _words(one, tree, of)
     architecture = _said("dpkg", "--print-architecture").strip()
-    linked = _linked(tree, work / "shlibs")
-    _control(tree, control.control(of, architecture, linked, _installed_kib(tree)))
-    _settle(tree, of.epoch_s)
-    path = into / f"sdbox-agent_{of.number}_{architecture}.deb"
+    linked = _linked(one.name, tree, work / "shlibs")
+    _control(one, tree, control.control(one.words, of, architecture, linked, _installed_kib(tree)))
+    _settle(one, tree, of.epoch_s)
+    path = into / f"{one.name}_{of.number}_{architecture}.deb"
     _pack(tree, path, of.epoch_s, compression)
     shutil.rmtree(work)
     return Built(path, of, time.monotonic() - start_s)
 
 
-def _interpreter(tree: Path, site: Path) -> None:
-    library = tree / contents.LIBRARY
+def _interpreter(one: Recipe, tree: Path, site: Path) -> None:
+    library = tree / one.library
     there = library / environment.SITE
     environment.bare(site, there)
     (library / "pyvenv.cfg").write_text(_ENVIRONMENT)
     (library / "bin").mkdir()
     (library / "bin/python").symlink_to("../../../bin/python3")
-    (there / "gi").symlink_to("../../../../python3/dist-packages/gi")
+    if one.gi:
+        (there / "gi").symlink_to("../../../../python3/dist-packages/gi")
     (there / "sdbox.pth").write_text("../../..\n")
-    _write(tree / "usr/bin/sdbox-agent", _LAUNCHER.encode())
+    launcher = _LAUNCHER.format(library=one.library, module=one.module)
+    _write(tree / "usr/bin" / one.name, launcher.encode())
 
 
-def _words(tree: Path, of: control.Version) -> None:
+def _words(one: Recipe, tree: Path, of: control.Version) -> None:
     """Manual, completions, bill of materials, changelogs, copyright."""
-    parser = _parser()
-    text = manual.page(
-        parser, "a closed access terminal", control.MANUAL_TAIL, of.epoch_s, of.number
-    )
-    _write(tree / "usr/share/man/man1/sdbox-agent.1.gz", _gzip(text))
+    name, parser = one.name, one.parser()
+    text = manual.page(parser, one.words.what, one.words.manual_tail, of.epoch_s, of.number)
+    _write(tree / f"usr/share/man/man1/{name}.1.gz", _gzip(text))
     shells = {
-        "usr/share/bash-completion/completions/sdbox-agent": manual.completion(parser, "bash"),
-        "usr/share/zsh/vendor-completions/_sdbox-agent": manual.completion(parser, "zsh"),
+        f"usr/share/bash-completion/completions/{name}": manual.completion(parser, "bash"),
+        f"usr/share/zsh/vendor-completions/_{name}": manual.completion(parser, "zsh"),
     }
-    for name, words in shells.items():
-        _write(tree / name, words.encode())
-    bill = sbom.settled(environment.bill(()), "sdbox-agent", of.number, of.epoch_s)
-    _write(tree / _DOC / "sbom.cdx.json", bill)
-    _write(tree / _DOC / "changelog.gz", _gzip(control.changelog(of)))
-    _write(tree / _DOC / "CHANGELOG.md.gz", _gzip((REPOSITORY / "CHANGELOG.md").read_text()))
-    overrides = (SCRIPTS / "lintian-overrides").read_bytes()
-    _write(tree / "usr/share/lintian/overrides/sdbox-agent", overrides)
+    for at, words in shells.items():
+        _write(tree / at, words.encode())
+    papers = tree / contents.documents(name)
+    bill = sbom.settled(environment.bill(one.wheels), name, of.number, of.epoch_s)
+    _write(papers / "sbom.cdx.json", bill)
+    _write(papers / "changelog.gz", _gzip(control.changelog(name, of)))
+    _write(papers / "CHANGELOG.md.gz", _gzip((REPOSITORY / "CHANGELOG.md").read_text()))
+    overrides = (SCRIPTS / "lintian-overrides").read_text().replace("@NAME@", name)
+    _write(tree / f"usr/share/lintian/overrides/{name}", overrides.encode())
     year = time.gmtime(of.epoch_s).tm_year
-    licences = _licences(tree / contents.LIBRARY / environment.SITE)
-    _write(tree / _DOC / "copyright", control.copyright_of(year, licences).encode())
-
-
-def _parser() -> argparse.ArgumentParser:
-    """The command line as a box has it: without what is left out of the package."""
-    with mock.patch.object(cli, "fingeroptions", None):
-        return cli._parser()
+    licences = _licences(tree / one.library / environment.SITE)
+    _write(papers / "copyright", control.copyright_of(name, year, licences).encode())
 
 
 def _licences(site: Path) -> list[tuple[str, str, str]]:
@@ -144,11 +138,11 @@ def _licences(site: Path) -> list[tuple[str, str, str]]:
     return found
 
 
-def _linked(tree: Path, scratch: Path) -> str:
+def _linked(name: str, tree: Path, scratch: Path) -> str:
     """Debian's packages that the libraries in the tree are linked with."""
     (scratch / "debian").mkdir(parents=True)
     (scratch / "debian/control").write_text(
-        "Source: sdbox-agent\n\nPackage: sdbox-agent\nArchitecture: any\n"
+        f"Source: {name}\n\nPackage: {name}\nArchitecture: any\n"
     )
     libraries = sorted(str(path) for path in tree.rglob("*") if _LIBRARY.search(path.name))
     found = _said(
@@ -168,7 +162,7 @@ def _installed_kib(tree: Path) -> int:
     )
 
 
-def _control(tree: Path, text: str) -> None:
+def _control(one: Recipe, tree: Path, text: str) -> None:
     files = sorted(path for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
     sums = "".join(
         f"{hashlib.md5(path.read_bytes()).hexdigest()}  {path.relative_to(tree)}\n"  # dpkg's own
@@ -179,17 +173,17 @@ def _control(tree: Path, text: str) -> None:
         for path in sorted((tree / contents.UNITS).iterdir())
         if path.is_file()
     }
-    texts = {path.name.removeprefix("agent."): path.read_text() for path in SCRIPTS.glob("agent.*")}
-    sysusers = (REPOSITORY / "systemd/sdbox.sysusers").read_text()
+    texts = {path.suffix[1:]: path.read_text() for path in SCRIPTS.glob(f"{one.scripts}.*")}
+    (users,) = (tree / "usr/lib/sysusers.d").iterdir()
     _write(tree / "DEBIAN/control", text.encode())
     _write(tree / "DEBIAN/md5sums", sums.encode())
-    for name, script in control.scripts(texts, units, sysusers).items():
+    for name, script in control.scripts(texts, units, users.read_text()).items():
         _write(tree / "DEBIAN" / name, script.encode())
 
 
-def _settle(tree: Path, epoch_s: int) -> None:
+def _settle(one: Recipe, tree: Path, epoch_s: int) -> None:
     """The same modes and times, whatever the umask and the clock."""
-    runs = {"DEBIAN/postinst", "DEBIAN/prerm", "DEBIAN/postrm", *_EXECUTABLE}
+    runs = {"DEBIAN/postinst", "DEBIAN/prerm", "DEBIAN/postrm", f"usr/bin/{one.name}"}
     for path in (tree, *tree.rglob("*")):
         if not path.is_symlink():
             name = path.relative_to(tree).as_posix()

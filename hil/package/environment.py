@@ -44,22 +44,24 @@ class NoWheels(Exception):  # noqa: N818  told with what is lacking
     """uv did not bring the environment together."""
 
 
-def locked(groups: tuple[str, ...], into: Path) -> Path:
-    """A virtual environment of the run-time dependencies, and those of `groups`; its site-packages.
+def locked(only: str | None, into: Path) -> Path:
+    """A virtual environment of the agent's dependencies, or of one group's; its site-packages.
 
     Raises NoWheels with uv's own words: what it lacks.
     """
-    chosen = [word for group in groups for word in ("--group", group)]
-    command = ["sync", "--quiet", "--frozen", "--no-default-groups", *chosen]
+    command = ["sync", "--quiet", "--frozen", *_chosen(only)]
     _uv(*command, "--link-mode", "copy", "--python", str(PYTHON), environment=into)
     return into / SITE
 
 
-def bill(groups: tuple[str, ...]) -> bytes:
+def bill(only: str | None) -> bytes:
     """The same as CycloneDX, as uv writes it. Raises NoWheels."""
-    chosen = [word for group in groups for word in ("--group", group)]
-    command = ["export", "--quiet", "--frozen", "--no-default-groups", *chosen]
+    command = ["export", "--quiet", "--frozen", *_chosen(only)]
     return _uv(*command, "--format", "cyclonedx1.5", "--preview-features", "sbom-export")
+
+
+def _chosen(only: str | None) -> tuple[str, ...]:
+    return ("--no-default-groups",) if only is None else ("--only-group", only)
 
 
 def bare(site: Path, into: Path) -> None:

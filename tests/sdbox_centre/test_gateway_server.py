@@ -2,8 +2,10 @@
 
 import os
 import socket
+import stat
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -203,3 +205,18 @@ def test_the_death_of_an_interfaces_process_ends_ours(world: World) -> None:
     one.thread.join(PATIENCE_S)
     assert one.failed
     ours.close()
+
+
+def test_a_socket_that_is_its_groups_already_is_given_to_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway's unit refuses chown(2): its own group is the one that may speak to it."""
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "chown", lambda _, uid, gid: given.append((uid, gid)))
+    path = tmp_path / "gateway.sock"
+    own = tmp_path.stat().st_gid if tmp_path.stat().st_mode & stat.S_ISGID else os.getegid()
+    for gid, wanted in ((own, []), (own + 1, [(-1, own + 1)]), (-1, [])):
+        given.clear()
+        with listen(path, gid):
+            assert given == wanted
+            assert stat.S_IMODE(path.stat().st_mode) == (0o600 if gid < 0 else 0o660)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from sdbox_agent.errors import Fault
-from sdbox_centre.book import ApiSettings, GatewaySettings, ProjectFile
+from sdbox_centre.book import ApiSettings, CarrierSettings, GatewaySettings, ProjectFile
 from sdbox_centre.tomlfile import beside, load
 
 
@@ -28,6 +28,7 @@ def test_paths_stand_beside_their_file(tmp_path: Path) -> None:
 def test_the_settings_in_the_manual_are_settings(tmp_path: Path) -> None:
     manual = Path(__file__).parents[2] / "docs/centre.md"
     shown = re.findall(r"```toml\n(.*?)```", manual.read_text(), re.DOTALL)
-    for text, kind in zip(shown, (ApiSettings, GatewaySettings, ProjectFile), strict=True):
+    kinds = (ApiSettings, GatewaySettings, ProjectFile, CarrierSettings)
+    for text, kind in zip(shown, kinds, strict=True):
         (path := tmp_path / "shown.toml").write_text(text)
         assert load(path, kind)

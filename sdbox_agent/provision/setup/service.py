@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sdbox_agent import errors
 from msgspec.structs import replace
 
+from sdbox_agent import errors
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import DecodeError, Fault, Refused
 from sdbox_agent.provision.doctor.parts import STARTED_AT_BOOT

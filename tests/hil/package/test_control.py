@@ -8,13 +8,27 @@ from pathlib import Path
 import pytest
 
 from hil.package import control
-from tests.hil.package.test_contents import ROOT, UNITS
+from tests.hil.package.test_contents import CENTRE_AT, ROOT, UNITS
 
 SCRIPTS = ROOT / "hil/package/scripts"
+USERS = {
+    "agent": (ROOT / "systemd/sdbox.sysusers").read_text(),
+    "centre": (ROOT / "systemd/centre/sdbox-centre.sysusers").read_text(),
+}
+CENTRES = {
+    Path(at).name: (ROOT / source).read_text()
+    for at, source in CENTRE_AT.items()
+    if at.endswith(".service")
+}
+CENTRE = control.scripts(
+    {path.suffix[1:]: path.read_text() for path in SCRIPTS.glob("centre.*")},
+    CENTRES,
+    USERS["centre"],
+)
 FILLED = control.scripts(
     {path.suffix[1:]: path.read_text() for path in SCRIPTS.glob("agent.*")},
     UNITS,
-    (ROOT / "systemd/sdbox.sysusers").read_text(),
+    USERS["agent"],
 )
 
 
@@ -40,7 +54,7 @@ def test_a_released_tree_that_was_changed_is_no_release() -> None:
 
 def test_the_control_file_names_each_dependency_once() -> None:
     of = control.Version("0.1.0", 0)
-    text = control.control(of, "amd64", "libc6 (>= 2.36), libudev1", 7)
+    text = control.control(control.AGENT, of, "amd64", "libc6 (>= 2.36), libudev1", 7)
     fields = dict(re.findall(r"^(\S+): (.*)$", text, re.MULTILINE))
     assert fields["Version"] == "0.1.0"
     depends = fields["Depends"].split(", ")
@@ -49,14 +63,26 @@ def test_the_control_file_names_each_dependency_once() -> None:
 
 
 def test_what_is_never_on_a_box_is_not_asked_for() -> None:
-    text = control.control(control.Version("1", 0), "amd64", "", 1)
+    text = control.control(control.AGENT, control.Version("1", 0), "amd64", "", 1)
     assert "vpcd" not in text
     assert "fprintd" not in text
 
 
+def test_a_centre_asks_for_no_reader_and_is_no_box() -> None:
+    text = control.control(control.CENTRE, control.Version("1", 0), "amd64", "libc6 (>= 2.36)", 1)
+    fields = dict(re.findall(r"^(\S+): (.*)$", text, re.MULTILINE))
+    assert fields["Package"] == "sdbox-centre"
+    assert fields["Conflicts"] == "sdbox-agent"
+    names = {one.split(" ")[0] for one in fields["Depends"].split(", ")}
+    assert {"wireguard-go", "libc6", "python3"} <= names
+    assert not names & {"pcscd", "gir1.2-fprint-2.0", "nftables", "libtss2-tcti-device0"}
+    assert "pcscd" in fields["Suggests"]
+
+
+@pytest.mark.parametrize("filled", [FILLED, CENTRE], ids=["agent", "centre"])
 @pytest.mark.parametrize("script", ["postinst", "prerm", "postrm"])
-def test_a_script_is_whole(script: str, tmp_path: Path) -> None:
-    text = FILLED[script]
+def test_a_script_is_whole(filled: dict[str, str], script: str, tmp_path: Path) -> None:
+    text = filled[script]
     assert not re.search(r"@[A-Z]+@", text)
     (tmp_path / script).write_text(text)
     subprocess.run(["sh", "-n", tmp_path / script], check=True)
@@ -64,8 +90,8 @@ def test_a_script_is_whole(script: str, tmp_path: Path) -> None:
     assert "set -e" in text.splitlines()
 
 
-def _list(script: str, before: str) -> list[str]:
-    found = re.search(rf"{before} (.+?)(?:; do| \|\||$)", FILLED[script], re.MULTILINE)
+def _list(script: str, before: str, filled: dict[str, str] = FILLED) -> list[str]:
+    found = re.search(rf"{before} (.+?)(?:; do| \|\||$)", filled[script], re.MULTILINE)
     assert found
     return found[1].split()
 
@@ -88,20 +114,44 @@ def test_an_upgrade_starts_what_was_enabled_and_no_template() -> None:
     assert all("[Install]" in UNITS[unit] for unit in started)
 
 
-def test_a_purge_takes_every_user_and_group_that_is_made() -> None:
-    made = re.findall(
-        r"^([ug])\s+(\S+)", (ROOT / "systemd/sdbox.sysusers").read_text(), re.MULTILINE
-    )
-    assert set(_list("postrm", "for user in")) == {name for kind, name in made if kind == "u"}
-    assert set(_list("postrm", "for group in")) == {name for _, name in made}
+@pytest.mark.parametrize(("whose", "filled"), [("agent", FILLED), ("centre", CENTRE)])
+def test_a_purge_takes_every_user_and_group_that_is_made(
+    whose: str, filled: dict[str, str]
+) -> None:
+    made = re.findall(r"^([ug])\s+(\S+)", USERS[whose], re.MULTILINE)
+    assert len(made) > 3
+    users = {name for kind, name in made if kind == "u"}
+    assert set(_list("postrm", "for user in", filled)) == users
+    assert set(_list("postrm", "for group in", filled)) == {name for _, name in made}
+
+
+def test_an_upgrade_of_a_centre_ends_no_tunnel() -> None:
+    stopping = [line for line in CENTRE["prerm"].splitlines() if "invoke" in line]
+    assert len(stopping) == 1
+    assert 'if [ "$1" = remove ]' in CENTRE["prerm"]
+    assert set(stopping[0].split("stop ")[1].removesuffix(" || true").split()) == set(CENTRES)
+    acts = dict(re.findall(r"invoke (\S+) (.+) \|\|", CENTRE["postinst"]))
+    assert acts["try-reload-or-restart"] == "sdbox-centre-gateway.service"
+    assert "gateway" not in acts["try-restart"]
+    assert "ExecReload=" in CENTRES["sdbox-centre-gateway.service"], "or it would be restarted"
+    assert set(acts) == {"try-reload-or-restart", "try-restart"}, "nothing starts that did not run"
+
+
+def test_a_purge_of_a_box_takes_nothing_of_a_centre() -> None:
+    """One machine may have been the one and be the other."""
+    for line in FILLED["postrm"].splitlines():
+        if re.search(r"(?<!stamp-)sdbox-\*", line):
+            assert re.search(r"! -l?name '\S*sdbox-centre", line), line
 
 
 def test_the_changelog_bears_the_version_and_its_time() -> None:
-    text = control.changelog(control.Version("0.1.0~git1", 0))
+    text = control.changelog("sdbox-agent", control.Version("0.1.0~git1", 0))
     assert text.startswith("sdbox-agent (0.1.0~git1) bookworm; ")
     assert text.endswith("  Thu, 01 Jan 1970 00:00:00 +0000\n")
 
 
 def test_copyright_names_each_wheel_and_its_licence() -> None:
-    text = control.copyright_of(2026, [("b", "2", "MIT"), ("a", "1", "BSD-3-Clause")])
+    text = control.copyright_of(
+        "sdbox-agent", 2026, [("b", "2", "MIT"), ("a", "1", "BSD-3-Clause")]
+    )
     assert text.index("  a 1: BSD-3-Clause\n") < text.index("  b 2: MIT\n")

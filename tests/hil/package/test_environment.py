@@ -98,11 +98,11 @@ def test_a_wheel_is_copied_without_its_notes(tmp_path: Path) -> None:
 def test_what_uv_lacks_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(environment, "UV", tmp_path / "uv")
     with pytest.raises(environment.NoWheels, match="make setup"):
-        environment.bill(())
+        environment.bill(None)
     (tmp_path / "uv").write_text("#!/bin/sh\necho 'no x==1 here' >&2\nexit 2\n")
     (tmp_path / "uv").chmod(0o755)
     with pytest.raises(environment.NoWheels, match="no x==1 here"):
-        environment.locked((), tmp_path / "environment")
+        environment.locked(None, tmp_path / "environment")
 
 
 def test_the_cache_alone_does_or_it_says_what_is_not_there(
@@ -112,4 +112,4 @@ def test_the_cache_alone_does_or_it_says_what_is_not_there(
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("UV_OFFLINE", "1")
     with pytest.raises(environment.NoWheels, match=r"(?i)network|cache|offline"):
-        environment.locked((), tmp_path / "environment")
+        environment.locked(None, tmp_path / "environment")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hil.package import control, manual
+from hil.package import control, manual, recipe
+from hil.package.recipe import Recipe
 from sdbox_agent import cli
 
 EPOCH_S = 1_767_323_045  # 2026-01-02
@@ -44,10 +45,12 @@ def test_no_text_is_a_request(text: str) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("groff"), reason="groff is not installed")
-def test_groff_has_nothing_to_say() -> None:
+@pytest.mark.parametrize("one", recipe.EVERY, ids=lambda one: one.name)
+def test_groff_has_nothing_to_say(one: Recipe) -> None:
+    text = manual.page(one.parser(), one.words.what, one.words.manual_tail, EPOCH_S, "0.1.0")
     ran = subprocess.run(
         ["groff", "-man", "-ww", "-z", "-Tutf8"],
-        input=_page(),
+        input=text,
         text=True,
         capture_output=True,
         check=False,
@@ -55,15 +58,15 @@ def test_groff_has_nothing_to_say() -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-def _completed(line: str, tmp_path: Path) -> set[str]:
+def _completed(line: str, tmp_path: Path, one: Recipe = recipe.AGENT) -> set[str]:
     """What bash offers at the end of a line."""
     script = tmp_path / "completion"
-    script.write_text(manual.completion(cli._parser(), "bash"))
+    script.write_text(manual.completion(one.parser(), "bash"))
     words = line.split(" ")
     play = (
         f"source {script}; COMP_WORDS=({' '.join(word or chr(39) * 2 for word in words)});"
         f"COMP_CWORD={len(words) - 1};"
-        "$(complete -p sdbox-agent | sed 's/.*-F \\([^ ]*\\).*/\\1/');"
+        f"$(complete -p {one.name} | sed 's/.*-F \\([^ ]*\\).*/\\1/');"
         'printf "%s\\n" "${COMPREPLY[@]}"'
     )
     ran = subprocess.run(["bash", "-c", play], text=True, capture_output=True, check=True)
@@ -75,6 +78,17 @@ def test_bash_completes_commands_acts_and_options(tmp_path: Path) -> None:
     assert "verify" in _completed("sdbox-agent audit ", tmp_path)
     assert {"list", "show", "check"} <= _completed("sdbox-agent card ", tmp_path)
     assert "--json" in _completed("sdbox-agent status --", tmp_path)
+
+
+def test_the_centres_command_is_told_of_in_the_same_way(tmp_path: Path) -> None:
+    page = manual.page(recipe.CENTRE.parser(), "w", "", EPOCH_S, "0.1.0")
+    assert '.TH SDBOX-CENTRE 1 "2026-01-02" "sdbox-centre 0.1.0"' in page
+    assert "python -m" not in page, "the command is installed under its own name"
+    commands = set(re.findall(r"^\.SS (.+)$", page, re.MULTILINE))
+    assert {"init", "api", "gateway", "gateway\\-check", "grant add", "box order"} <= commands
+    offered = _completed("sdbox-centre ", tmp_path, recipe.CENTRE)
+    assert {"init", "gateway-check", "grant", "acts"} <= offered
+    assert "order" in _completed("sdbox-centre box ", tmp_path, recipe.CENTRE)
 
 
 def test_zsh_is_told_of_the_same(tmp_path: Path) -> None:

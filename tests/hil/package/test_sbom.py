@@ -39,7 +39,7 @@ def test_another_bill_has_another_number() -> None:
 
 
 def test_it_names_what_a_box_runs_by_hash_and_nothing_of_the_developers() -> None:
-    bill = json.loads(sbom.settled(environment.bill(()), "sdbox-agent", "1", EPOCH_S))
+    bill = json.loads(sbom.settled(environment.bill(None), "sdbox-agent", "1", EPOCH_S))
     names = {component["name"] for component in bill["components"]}
     assert {"cryptography", "pyscard", "numpy"} <= names
     assert not names & {"pytest", "fastapi", "sqlalchemy", "ruff", "shtab"}
@@ -50,3 +50,11 @@ def test_it_names_what_a_box_runs_by_hash_and_nothing_of_the_developers() -> Non
         for file in component["externalReferences"]:
             assert file["hashes"][0]["alg"] == "SHA-256"
     assert (REPOSITORY / "uv.lock").exists()
+
+
+def test_a_centre_brings_no_part_of_a_box() -> None:
+    bill = json.loads(sbom.settled(environment.bill("centre"), "sdbox-centre", "1", EPOCH_S))
+    names = {component["name"] for component in bill["components"]}
+    assert {"cryptography", "fastapi", "sqlalchemy", "uvicorn", "psycopg", "pyscard"} <= names
+    assert not names & {"numpy", "pyudev", "tpm2-pytss", "python-pkcs11", "httpx", "systemd-python"}
+    assert bill["metadata"]["component"]["name"] == "sdbox-centre"

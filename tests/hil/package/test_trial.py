@@ -1,74 +1,96 @@
-"""The trial's own eyes: what it would miss, the package could do. `make hil-deb` runs it."""
+"""What a trial goes through. `make hil-deb` runs it."""
 
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from hil.package import trial
-
-
-def _tree(root: Path) -> Path:
-    for name in ("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "usr/bin/x", "proc/1/y"):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text("root:x:0\n")
-    return root
-
-
-@pytest.mark.parametrize(
-    "left", ["etc/sdbox", "usr/lib/python3/x.pyc", "run/sdbox/y", "var/lib/sdbox/z"]
-)
-def test_what_is_left_behind_is_seen(left: str, tmp_path: Path) -> None:
-    before = trial.files(_tree(tmp_path))
-    (tmp_path / left).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / left).write_text("")
-    assert left in trial.files(tmp_path) - before
-
-
-def test_what_dpkg_keeps_for_itself_is_not(tmp_path: Path) -> None:
-    before = trial.files(_tree(tmp_path))
-    for name in ("var/lib/dpkg/info/x.list", "var/log/dpkg.log", "etc/passwd-", "tmp/one.deb"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("")
-    assert trial.files(tmp_path) - before <= {"var", "var/lib", "var/lib/dpkg", "var/log", "tmp"}
-    assert not [name for name in trial.files(tmp_path) if name.startswith("proc/")]
-
-
-def test_a_user_who_stays_is_seen(tmp_path: Path) -> None:
-    knew = trial.accounts(_tree(tmp_path))
-    with (tmp_path / "etc/passwd").open("a") as file:
-        file.write("sdbox:x:61001:61001::/:/usr/sbin/nologin\n")
-    assert trial.accounts(tmp_path) != knew
-
-
-def test_a_statement_that_does_not_hold_ends_it() -> None:
-    with pytest.raises(trial.Broken, match="as seen"):
-        trial.same(1 + 1 == 3, "as seen")
-
-
-def test_a_newer_package_differs_by_its_version_alone(tmp_path: Path) -> None:
-    tree = tmp_path / "tree"
-    (tree / "DEBIAN").mkdir(parents=True)
-    (tree / "DEBIAN/control").write_text(
-        "Package: p\nVersion: 1\nArchitecture: all\nMaintainer: m <m@sdbox.example>\n"
-        "Description: d\n"
-    )
-    (tree / "usr").mkdir()
-    (tree / "usr/x").write_text("x")
-    one, two = tmp_path / "1.deb", tmp_path / "2.deb"
-    words = ["dpkg-deb", "--root-owner-group", "-Znone", "-b"]
-    subprocess.run([*words, tree, one], check=True)
-    trial.newer(one, two)
-    fields = ["dpkg-deb", "-f"]
-    said = [subprocess.check_output([*fields, deb], text=True) for deb in (one, two)]
-    assert said[1] == said[0].replace("Version: 1", f"Version: 1{trial.UPGRADED}")
-    assert b"./usr/x" in subprocess.check_output(["dpkg-deb", "-c", two])
+from hil.package import clean, recipe, trial
 
 
 def test_a_host_that_can_not_says_so_and_is_no_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(trial.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(trial.shutil, "which", lambda _: None)
-    assert trial.main() == 0
+    monkeypatch.setattr(clean.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(clean.shutil, "which", lambda _: None)
+    assert trial.main([]) == 0
     assert capsys.readouterr().out == "skipped: host has no mmdebstrap\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [([], ["sdbox-agent", "sdbox-centre"]), (["sdbox-centre"], ["sdbox-centre"])],
+)
+def test_every_package_is_tried_or_those_that_are_named(
+    words: list[str], names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    monkeypatch.setattr(trial, "missing", lambda: None)
+    monkeypatch.setattr(trial, "_lived", lambda one: tried.append(one.one.name))
+    assert trial.main(words) == 0
+    assert tried == names
+    assert {one.one.name for one in (trial.BOX, trial.CENTRE)} == {one.name for one in recipe.EVERY}
+
+
+def test_what_is_broken_is_told_and_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: trial.Trial) -> None:
+        raise clean.Broken("left by a purge: etc/x")
+
+    monkeypatch.setattr(trial, "missing", lambda: None)
+    monkeypatch.setattr(trial, "_lived", broken)
+    assert trial.main([]) == 1
+    assert "left by a purge: etc/x" in capsys.readouterr().err
+
+
+def _played(
+    monkeypatch: pytest.MonkeyPatch, root: Path, act: Callable[[tuple[str, ...]], None]
+) -> None:
+    """A life in which dpkg does what a test has it do."""
+
+    def dpkg(_: Path, *words: str) -> str:
+        act(words)
+        return ""
+
+    (root / "tmp").mkdir()
+    (root / "etc").mkdir()
+    for name in ("passwd", "group", "shadow", "gshadow"):
+        (root / "etc" / name).write_text("")
+    monkeypatch.setattr(trial, "dpkg", dpkg)
+    monkeypatch.setattr(trial, "newer", lambda _one, _two: None)
+    installed = f"1{clean.UPGRADED} install ok installed"
+    monkeypatch.setattr(trial, "inside", lambda *_: installed)
+    (root / "one.deb").write_text("")
+    kept = {"etc/kept": b"settings"}
+    trial.life(trial.Trial(recipe.CENTRE, lambda _: None, kept), root, root / "one.deb")
+
+
+def test_a_good_life_passes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def act(words: tuple[str, ...]) -> None:
+        if words[0] == "-P":
+            (tmp_path / "etc/kept").unlink()
+
+    monkeypatch.setattr(trial, "files", lambda root: clean.files(root) - {"one.deb"})
+    _played(monkeypatch, tmp_path, act)
+
+
+@pytest.mark.parametrize(
+    ("at", "harm", "told"),
+    [
+        ("-i", "gone", "etc/kept: not kept"),
+        ("-r", "gone", "etc/kept: not kept"),
+        ("-P", "stays", "left by a purge"),
+    ],
+)
+def test_a_package_that_loses_or_leaves_something_is_broken(
+    at: str, harm: str, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kept = tmp_path / "etc/kept"
+
+    def act(words: tuple[str, ...]) -> None:
+        if words[0] == at and harm == "gone" and kept.exists():
+            kept.unlink()
+
+    with pytest.raises(clean.Broken, match=told):
+        _played(monkeypatch, tmp_path, act)
