@@ -17,7 +17,16 @@ from sdbox_agent.errors import Refused
 from sdbox_centre import accessreview
 from sdbox_centre.staff import columns, payload
 from sdbox_centre.staff.ledger import Ledger, claimed
-from sdbox_centre.tables import acts, boxes, cards, enrolments, grants, holders, projects
+from sdbox_centre.tables import (
+    acts,
+    boxes,
+    cards,
+    derogations,
+    enrolments,
+    grants,
+    holders,
+    projects,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +41,7 @@ log = logging.getLogger("sdbox.centre")
 TABLES: Final = {
     "holder": holders,
     "box": boxes,
+    "derogation": derogations,
     "card": cards,
     "enrolment": enrolments,
     "project": projects,
