@@ -26,13 +26,15 @@ class Side:
     def __init__(self, loop=None, *, clock_set: bool = True) -> None:
         self.bench, self.calls, self.loop = Bench(clock_set=clock_set), Calls(), loop or Loop()
         self.files, self.shown, self.refreshed = ModelFileSystem(), [], []
+        self.standing, self.seen = ("identity-copyable",), []
         self.outbox = Outbox(self.files, "boot")
         parts = Parts(
             readers=lambda: 2,
             sensor=lambda: True,
-            standing=("identity-copyable",),
+            standing=lambda: self.standing,
             refresh_lists=lambda: self.refreshed.append(1),
             show=self.shown.append,
+            seen=self.seen.append,
         )
         self.side = LinkSide(self.loop, self.bench.context, self.outbox, self.calls, 3, parts)
         self.side.changed(LIVE)
@@ -182,6 +184,29 @@ def test_health_is_said_soon_after_the_link_is_up_and_now_and_then(side: Side) -
     assert len(side.calls.asked) == 3
     numbers = [claimed.n, *range(claimed.n + 1, claimed.n + 4)]
     assert asked(side).n == numbers[-1], "each message has the next number"
+
+
+def test_what_the_centre_says_to_a_health_is_handed_on(side: Side) -> None:
+    side.hear(Up())
+    side.loop.move(SETTLED_S)
+    answer = wire.HealthAnswer(network="192.0.2.0/24", placed_s=7)
+    side.calls.answer(answer)
+    side.loop.move(HEALTH_S)
+    side.calls.fail("centre-slow")
+    assert side.seen == [answer]
+
+
+def test_what_has_changed_about_the_box_is_said_soon(side: Side) -> None:
+    side.side.changed_standing()
+    side.loop.move(HEALTH_S)
+    assert side.calls.asked == [], "not to a centre that can't be reached"
+    side.hear(Up())
+    side.loop.move(SETTLED_S)
+    side.calls.answer(wire.HealthAnswer())
+    side.standing = ("box-moved",)
+    side.side.changed_standing()
+    side.loop.move(SETTLED_S)
+    assert asked(side).standing == ("box-moved",)
 
 
 def test_a_tunnel_that_comes_or_goes_is_said_at_once(side: Side) -> None:
