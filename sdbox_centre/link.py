@@ -68,7 +68,9 @@ def health(
     name, now_s, gone = _heard(centre, fingerprint, request, digest), centre.utc_s(), []
     with centre.store.begin() as tx:
         box = box_of(tx, fingerprint, rows.hold_box)
-        if places.observe(tx, box, network, request.standing, now_s, centre.random_bytes):
+        # One that has not heard yet that it was placed anew speaks of where it was before.
+        said = request.standing if request.placed_s in {None, box.placed_s} else ()
+        if places.observe(tx, box, network, said, now_s, centre.random_bytes):
             gone = review(tx, now_s, Touched(box=name), centre.proven)
         linkrows.health(tx, name, wire.encode(request), now_s)
     centre.evict(gone)

@@ -38,7 +38,6 @@ Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}\Z")]
 Crl = Annotated[bytes, Meta(max_length=MAX_LIST_BYTES)]  # DER
 Challenge = Annotated[bytes, Meta(min_length=CHALLENGE_BYTES, max_length=CHALLENGE_BYTES)]
 Certificate = Annotated[bytes, Meta(min_length=1, max_length=8 * 1024)]  # DER
-Sealed = Annotated[bytes, Meta(min_length=1, max_length=64 * 1024)]  # DER
 Jws = Annotated[bytes, Meta(max_length=16 * 1024)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
@@ -113,7 +112,7 @@ class ProofAnswer(_Closed, frozen=True, kw_only=True):
     policy: Policy
     grants: Annotated[tuple[Grant, ...], Meta(max_length=1000)]
     enrolment: Name
-    reference: Sealed | None = None
+    reference: Annotated[bytes, Meta(min_length=1, max_length=64 * 1024)] | None = None  # DER
     attempts_left: Count  # of the card, over all sessions
     unlocks: Count = 0  # how often staff have unlocked this card: only ever grows
     notices: Annotated[tuple[Code, ...], Meta(max_length=8)] = ()  # for the person: refuse nothing
@@ -233,8 +232,9 @@ class HealthRequest(_Closed, frozen=True, kw_only=True):
     readers: Annotated[int, Meta(ge=0, le=64)]
     sensor: bool
     audit_percent: Annotated[int, Meta(ge=0, le=100)]  # of the record's room, in use
-    # What is so of the box since its start: a key that can be copied, parts exchanged, a move.
+    # What is so of the box: a key that can be copied; parts exchanged, a move, since `placed_s`.
     standing: Annotated[tuple[Code, ...], Meta(max_length=8)] = ()
+    placed_s: Seconds | None = None  # as it was last told
 
 
 class HealthAnswer(_Closed, frozen=True, kw_only=True):

@@ -51,6 +51,7 @@ class Parts:
     standing: Callable[[], tuple[str, ...]]  # codes: what is so of this box, besides
     refresh_lists: Callable[[], None]
     show: Callable[[LinkView], None]
+    placed_s: Callable[[], int | None] = lambda: None  # since when the box is where it is
     seen: Callable[[wire.HealthAnswer], None] = lambda _: None  # what the centre says to a health
 
 
@@ -196,4 +197,5 @@ class LinkSide:
             sensor=self._parts.sensor(),
             audit_percent=min(100, round(100 * self._outbox.fill)),
             standing=self._parts.standing(),
+            placed_s=self._parts.placed_s(),
         )

@@ -11,6 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UNSET
 
 from sdbox_agent.daemon import genuine
 from sdbox_agent.errors import SdboxError
@@ -47,6 +48,12 @@ class PlaceSide:
         self.standing = standing
         self.new: Callable[[str], None] = lambda _: None  # is told each code that has become so
         self.show: Callable[[tuple[str, ...]], None] = lambda _: None  # and of all, each change
+
+    @property
+    def placed_s(self) -> int | None:
+        """Which placement `standing` is of, by the centre's clock; None before it said."""
+        known = self._store.state.known
+        return None if known is UNSET or known.placed_s is UNSET else known.placed_s
 
     def greeted(self) -> None:
         """The centre has answered: what stands around, stands where the centre is reached from."""

@@ -226,6 +226,7 @@ class _Core:
                 standing=lambda: self._place.standing,
                 refresh_lists=self._card.refresh_lists,
                 show=self._local.show_link,
+                placed_s=lambda: self._place.placed_s,
                 seen=self._place.seen,
             ),
         )

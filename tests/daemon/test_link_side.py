@@ -34,6 +34,7 @@ class Side:
             standing=lambda: self.standing,
             refresh_lists=lambda: self.refreshed.append(1),
             show=self.shown.append,
+            placed_s=lambda: 7,
             seen=self.seen.append,
         )
         self.side = LinkSide(self.loop, self.bench.context, self.outbox, self.calls, 3, parts)
@@ -174,6 +175,7 @@ def test_health_is_said_soon_after_the_link_is_up_and_now_and_then(side: Side) -
         boot_id=POLICY.boot_id, boot_counter=3, n=claimed.n + 1, agent_version="0.1.0",
         state="checking", tunnel=False, utc_s=asked(side).utc_s, readers=2, sensor=True,
         audit_percent=0, standing=("identity-copyable",),
+        placed_s=7,
     )  # fmt: skip
     assert (asked(side).utc_s or 0) >= UTC_S
     side.calls.answer(wire.HealthAnswer())

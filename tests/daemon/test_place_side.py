@@ -140,7 +140,9 @@ def test_placed_anew_it_is_where_it_belongs(box: Box) -> None:
     box.around = {"gateway": OTHER, "reader": frozenset({"04e6:5116 A1 1-3"})}
     box.side.seen(ELSEWHERE)
     assert box.told == ["machine-altered", "box-moved"]
+    assert box.side.placed_s == 7
     box.side.seen(msgspec.structs.replace(ELSEWHERE, placed_s=8))
+    assert box.side.placed_s == 8
     assert (box.side.standing, box.shown[-1]) == ((), ())
     box.side.seen(msgspec.structs.replace(HOME, placed_s=8))
     assert box.side.standing == ("box-moved",), "where it was before is elsewhere now"
@@ -148,7 +150,9 @@ def test_placed_anew_it_is_where_it_belongs(box: Box) -> None:
 
 def test_a_box_from_before_the_machine_was_remembered_remembers_it_now() -> None:
     box = Box()
+    assert box.side.placed_s is None
     box.store.save(msgspec.structs.replace(box.store.state, known=UNSET))
+    assert box.side.placed_s is None
     box.side.seen(HOME)
     assert box.known() == {*PARTS, "gateway", "reader", "address"}
 

@@ -47,11 +47,12 @@ class There:
         one.receipt()
         return one
 
-    def healthy(self, network: str | None, *standing: str):
+    def healthy(self, network: str | None, *standing: str, placed_s: int | None = None):
         self.said += 1
         client = self.world.talk()
         client.network = network
-        return client.health(self.world.box.health(self.said, standing=standing))
+        said = {"standing": standing, "placed_s": placed_s}
+        return client.health(self.world.box.health(self.said, **said))
 
     def changed(self) -> bool:
         with self.world.store.begin() as tx:
@@ -138,9 +139,15 @@ def test_staff_who_place_it_anew_begin_anew(there: There) -> None:
     there.world.clock.move(60)
     there.world.staff.place_box(there.world.box.name)
     assert not there.changed()
-    after = there.healthy(ELSEWHERE)
+    after = there.healthy(ELSEWHERE, MOVED, placed_s=before.placed_s)  # it can't know yet
     assert (before.network, after.network) == (ELSEWHERE, ELSEWHERE)
     assert after.placed_s == there.world.clock.utc > before.placed_s
+    assert not there.changed()
+    there.healthy(ELSEWHERE, MOVED, placed_s=after.placed_s)
+    assert there.changed()
+    there.world.clock.move(60)
+    there.world.staff.place_box(there.world.box.name)
+    there.healthy(ELSEWHERE)
     assert not there.changed()
     there.healthy(HOME)
     assert there.changed()
