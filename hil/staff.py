@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from cryptography import x509
+from msgspec import UNSET
 
 from sdbox_agent.pki import certificate
 from sdbox_agent.pki.holder import guid
@@ -185,6 +186,21 @@ class Staff:
         """The project accepts these from now on."""
         said = {"project": project, "levels": tuple(sorted(set(levels)))}
         self.enter(self.office.change(payload.Project, MOTIVE, **said))
+
+    def hold_when_moved(self, project: str, *, holds: bool = True) -> Sequence[str]:
+        """Boxes that were moved or altered wait for a derogation there; or no longer."""
+        said: dict[str, object] = {"when_moved": "hold" if holds else UNSET}
+        return self.enter(self.office.change(payload.Project, MOTIVE, project=project, **said)).gone
+
+    def derogate(self, box: str, until_s: int) -> Sequence[str]:
+        """The box is let in until then, although it was moved or altered."""
+        said = {"box": box, "until_s": until_s}
+        return self.enter(self.office.first_or_next(payload.Derogation, MOTIVE, **said)).gone
+
+    def place_box(self, name: str) -> None:
+        """It stands where it is, from now on."""
+        said = {"box": name, "placed_s": self.office.utc_s()}
+        self.enter(self.office.change(payload.Box, MOTIVE, **said))
 
     def grant(self, holder: str, project: str) -> None:
         """The holder, who has signed the undertaking, may enter the project."""

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sdbox_agent import errors, screen
 from sdbox_agent.errors import Fault
-from sdbox_agent.identity import place, tpmfile
+from sdbox_agent.identity import place, surroundings, tpmfile
 from sdbox_agent.identity.machine import facts
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile import load
@@ -132,7 +132,7 @@ def setup(root: Path, places: Places, options: argparse.Namespace, say: Say) -> 
         keyed,
         Certified(tree, places, keyed, answers, centre, now),
         reported,
-        Remembering(tree, places, partial(_first, root, chip)),
+        Remembering(tree, places, partial(_first, paths, options.profiles, chosen, chip)),
         Ruled(tree, places, lambda: models.usb(chosen.profile()), UsbMachine(root)),
         Started(machine),
         Activated(tree, places, answers, centre, reported.whole, fit, waiting),
@@ -160,9 +160,18 @@ def _keys(chip: Tpm | None) -> KeyMaker:
     return ChipKeys(chip, files)
 
 
-def _first(root: Path, chip: Tpm | None) -> tuple[Counter | None, Known]:
-    """What the first record is held against: the chip's counter, and what machine this is."""
-    known = place.remember(facts(root), secrets.token_bytes(place.SALT_BYTES))
+def _first(
+    paths: Paths, profiles: Path, chosen: Chosen, chip: Tpm | None
+) -> tuple[Counter | None, Known]:
+    """What the first record is held against: the chip's counter, and what machine stands where.
+
+    The centre was asked for certificates just before: if it is reached by a gateway, the kernel
+    knows that.
+    """
+    whole = load.whole(chosen.profile(), paths, profiles)
+    around = surroundings.facts(paths.root, whole.profile.reader.usb, whole.sensor.usb)
+    salt = secrets.token_bytes(place.SALT_BYTES)
+    known = place.remember({**facts(paths.root), **around}, salt)
     if chip is None:
         return None, known
     from sdbox_agent.identity.tpmcounter import TpmCounter  # noqa: PLC0415  as in `_chip`

@@ -68,6 +68,8 @@ class Box:
     placed: bool
     country: str | None
     rental: Span
+    changed: bool  # moved or altered since it was placed, by the centre's eyes or its own word
+    derogated_until_s: int  # let in all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Project:
     legal_until_s: int  # of its legal basis
     countries: frozenset[str]
     boxes: frozenset[str] | None  # None: any
+    holds: bool  # a box that was moved or altered waits for a derogation
     undertaken: bool  # the holder signed
     grant_until_s: int
 
@@ -200,7 +203,7 @@ def decide(facts: Facts, now_s: int) -> Standing:
         projects=tuple(
             Grant(project=p.id, label=p.label, code=codes[p.id]) for p in facts.projects
         ),
-        ends={p.id: min(until_s, p.until_s) for p in facts.projects},
+        ends={p.id: min(until_s, p.until_s, _held_from_s(p, box)) for p in facts.projects},
     )
 
 
@@ -240,10 +243,16 @@ def why_not(project: Project, box: Box, decided: Level, now_s: int) -> str | Non
         (now_s < project.grant_until_s, "grant-ended"),
         (box.country in project.countries, "country-not-allowed"),
         (project.boxes is None or box.name in project.boxes, "box-not-of-project"),
+        (now_s < _held_from_s(project, box), "box-held"),
         (decided.value in project.levels, "level-not-accepted"),
         (project.undertaken, "undertaking-missing"),
     )
     return next((code for holds, code in conditions if not holds), None)
+
+
+def _held_from_s(project: Project, box: Box) -> int:
+    """From then on the project waits until somebody has looked at where, and what, the box is."""
+    return box.derogated_until_s if project.holds and box.changed else FOREVER_S
 
 
 def ending(what: str, end_s: int, now_s: int) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from starlette.responses import StreamingResponse
 
 from sdbox_agent.centre import eventstream, wire
 from sdbox_agent.errors import AskAgain, DecodeError, Fault, Refused, SdboxError
-from sdbox_centre import boxlife, estapi, link, review, rows, sessions, tunnels
+from sdbox_centre import boxlife, estapi, link, places, review, rows, sessions, tunnels
 from sdbox_centre.connections import Connections, fingerprint_of
 from sdbox_centre.core import box_of, delivered
 from sdbox_centre.line import RETRY_AFTER_S, Line, Rank
@@ -52,6 +52,18 @@ class _Call(Protocol):
     ) -> bytes: ...
 
 
+class _Seeing(Protocol):
+    def __call__(
+        self,
+        centre: Centre,
+        fingerprint: bytes,
+        request: Any,  # noqa: ANN401  as above
+        digest: bytes,
+        network: str | None = None,
+        /,
+    ) -> bytes: ...
+
+
 class _Kind(NamedTuple):
     request: type[Any]
     answer: type[Any]
@@ -70,6 +82,8 @@ CALLS: Final = {
     "report": _Kind(wire.ReportRequest, wire.ReportAnswer, boxlife.report, Rank.NEWCOMER),
     "retire": _Kind(wire.RetireRequest, wire.RetireAnswer, boxlife.retire, Rank.NEWCOMER),
 }
+# Of these, those that are told where the box came from: see places.
+SEEING: Final[dict[str, _Seeing]] = {"hello": sessions.hello, "health": link.health}
 _HAVE: Final = {
     "name": "have",
     "in": "query",
@@ -153,12 +167,15 @@ def description() -> dict[str, Any]:
 
 
 def _add_call(app: FastAPI, line: Line, centre: Centre, name: str, kind: _Kind) -> None:
+    seeing = SEEING.get(name)
+
     async def endpoint(request: Request) -> Response:
         fingerprint = _fingerprint(request)
         body = await _body(request, kind.request)
+        call = kind.call if seeing is None else _told(seeing, _network(request))
         answer = await line.run(
             kind.rank,
-            lambda: _traced(centre, name, kind.call, fingerprint, body),
+            lambda: _traced(centre, name, call, fingerprint, body),
             request.scope["state"]["gone"],
         )
         return Response(answer, media_type=JSON)
@@ -170,6 +187,13 @@ def _add_call(app: FastAPI, line: Line, centre: Centre, name: str, kind: _Kind) 
         response_class=Response,
         openapi_extra=operation(kind.request, kind.answer),
     )(endpoint)
+
+
+def _told(seeing: _Seeing, network: str | None) -> _Call:
+    def call(centre: Centre, fingerprint: bytes, message: Any, digest: bytes, /) -> bytes:  # noqa: ANN401
+        return seeing(centre, fingerprint, message, digest, network)
+
+    return call
 
 
 def _add_crls(
@@ -262,6 +286,14 @@ def _traced(
 def _fingerprint(request: Request) -> bytes:
     """Of the certificate this connection was made with. Raises Refused: box-refused, without."""
     return fingerprint_of(estapi.peer_of(request))
+
+
+def _network(request: Request) -> str | None:
+    """Where this connection came from, by the socket alone; None where that is no address."""
+    try:
+        return places.network_of(request.client.host if request.client else "")
+    except ValueError:
+        return None
 
 
 async def _body(request: Request, kind: type[Any]) -> _Body:

@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 from sqlalchemy import bindparam, select
 
 from sdbox_agent.terms import Level
-from sdbox_centre import access, rows
-from sdbox_centre.tables import boxes, grants, projects
+from sdbox_centre import access, places, rows
+from sdbox_centre.tables import boxes, derogations, grants, projects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection, Row
 
-    Kind = Literal["box", "card", "enrolment", "project", "grant"]
+    Kind = Literal["box", "card", "enrolment", "project", "grant", "derogation"]
     Proven = Callable[[Connection, Sequence[tuple[Kind, Row[Any] | None]]], list[Row[Any] | None]]
 
 _BOX: Final = select(boxes).where(boxes.c.name == bindparam("b_box"))
+_DEROGATION: Final = select(derogations).where(derogations.c.box == bindparam("b_box"))
 _GRANTS: Final = select(grants).where(grants.c.holder == bindparam("b_holder"))
 _PROJECTS: Final = (
     select(projects)
@@ -69,18 +70,22 @@ def gather(tx: Connection, session: Row[Any], shown: Shown, proven: Proven) -> a
     card = _card_shown(tx, shown)
     of_holder = {"b_holder": None if card is None else card.holder}
     given = tx.execute(_GRANTS, of_holder).all()
+    box = tx.execute(_BOX, {"b_box": session.box}).first()
+    changed = box is not None and places.is_changed(tx, box)
+    derogation = tx.execute(_DEROGATION, {"b_box": session.box}).first() if changed else None
     asked: list[tuple[Kind, Row[Any] | None]] = [
-        ("box", tx.execute(_BOX, {"b_box": session.box}).first()),
+        ("box", box),
+        ("derogation", derogation),
         ("card", card),
         ("enrolment", rows.enrolment(tx, shown.card)),
         *(("grant", row) for row in given),
         *(("project", row) for row in tx.execute(_PROJECTS, of_holder)),
     ]
-    box, card, enrolment, *granted = proven(tx, asked)
+    box, derogation, card, enrolment, *granted = proven(tx, asked)
     grants_, projects_ = granted[: len(given)], granted[len(given) :]
     begins = session.state == "hello"  # from then on an index keeps others out
     return access.Facts(
-        box=None if box is None else _box(box),
+        box=None if box is None else _box(box, derogation, changed=changed),
         card=None if card is None else _card(card, session, shown),
         enrolment=None if enrolment is None else _enrolment(tx, enrolment),
         projects=() if card is None else _granted(grants_, projects_),
@@ -109,13 +114,15 @@ def _card(row: Row[Any], session: Row[Any], shown: Shown) -> access.Card:
     )
 
 
-def _box(row: Row[Any]) -> access.Box:
+def _box(row: Row[Any], derogation: Row[Any] | None, *, changed: bool) -> access.Box:
     return access.Box(
         name=row.name,
         state=row.state,
         placed=row.placed_s is not None,
         country=row.country,
         rental=_span(row.rental_from_s, row.rental_until_s),
+        changed=changed,
+        derogated_until_s=0 if derogation is None else derogation.until_s,
     )
 
 
@@ -150,6 +157,7 @@ def _project(row: Row[Any], grant: Row[Any]) -> access.Project:
         legal_until_s=_or_forever(row.legal_until_s),
         countries=frozenset(row.countries.split()),
         boxes=None if row.boxes is None else frozenset(row.boxes.split()),
+        holds=row.when_moved != "tell",
         undertaken=grant.undertaking_s is not None,
         grant_until_s=_or_forever(grant.not_after_s),
     )

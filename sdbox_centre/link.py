@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from sdbox_agent.centre import eventstream, wire
 from sdbox_agent.errors import Refused
-from sdbox_centre import boots, linkrows, rows
+from sdbox_centre import boots, linkrows, places, rows
 from sdbox_centre.core import box_of
+from sdbox_centre.review import Touched, review
 from sdbox_centre.store import note
 
 if TYPE_CHECKING:
@@ -52,12 +53,28 @@ def open_stream(centre: Centre, fingerprint: bytes, asked: Asked, digest: bytes)
     return Opened(name, missed, seq)
 
 
-def health(centre: Centre, fingerprint: bytes, request: wire.HealthRequest, digest: bytes) -> bytes:
-    """How a box is: kept as its last word. Raises as `open_stream`."""
-    name = _heard(centre, fingerprint, request, digest)
+def health(
+    centre: Centre,
+    fingerprint: bytes,
+    request: wire.HealthRequest,
+    digest: bytes,
+    network: str | None = None,
+) -> bytes:
+    """How a box is: kept as its last word. Raises as `open_stream`.
+
+    `network`: where it came from (places.network_of). If it is not where it was placed, or says so,
+    its sessions are decided again.
+    """
+    name, now_s, gone = _heard(centre, fingerprint, request, digest), centre.utc_s(), []
     with centre.store.begin() as tx:
-        linkrows.health(tx, name, wire.encode(request), centre.utc_s())
-    return wire.encode(wire.HealthAnswer())
+        box = box_of(tx, fingerprint, rows.hold_box)
+        # One that has not heard yet that it was placed anew speaks of where it was before.
+        said = request.standing if request.placed_s in {None, box.placed_s} else ()
+        if places.observe(tx, box, network, said, now_s, centre.random_bytes):
+            gone = review(tx, now_s, Touched(box=name), centre.proven)
+        linkrows.health(tx, name, wire.encode(request), now_s)
+    centre.evict(gone)
+    return wire.encode(wire.HealthAnswer(network=network, placed_s=box.placed_s))
 
 
 def _heard(

@@ -12,7 +12,7 @@ from sdbox_agent.centre import wire
 from sdbox_agent.errors import Refused
 from sdbox_agent.statements import fields, jws
 from sdbox_agent.terms import Level
-from sdbox_centre import access, boots, challenges, facts, rows, twice
+from sdbox_centre import access, boots, challenges, facts, places, rows, twice
 from sdbox_centre.core import box_of, delivered, end_all, held, key_of, session_of
 from sdbox_centre.store import note
 
@@ -22,9 +22,16 @@ if TYPE_CHECKING:
     from sdbox_centre.core import Centre
 
 
-def hello(centre: Centre, fingerprint: bytes, request: wire.HelloRequest, _digest: bytes) -> bytes:
+def hello(
+    centre: Centre,
+    fingerprint: bytes,
+    request: wire.HelloRequest,
+    _digest: bytes,
+    network: str | None = None,
+) -> bytes:
     """The box is there; with `session`, a card was put in: its challenge.
 
+    `network`: where it came from (places.network_of): before its card is heard, its place is seen.
     Raises Refused: box-refused, box-suspended, box-clone, wire-unsupported, request-invalid.
     """
     now_s = centre.utc_s()
@@ -37,6 +44,8 @@ def hello(centre: Centre, fingerprint: bytes, request: wire.HelloRequest, _diges
             raise Refused("wire-unsupported")
         clone = boots.is_clone(box, request)
         gone, challenge = ([], None) if clone else _greet(centre, tx, box, request, now_s)
+        if not clone:
+            places.observe(tx, box, network, (), now_s, centre.random_bytes)
     if clone:
         boots.suspend_clone(centre, box.name, "hello")
         raise Refused("box-clone")

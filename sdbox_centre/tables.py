@@ -83,6 +83,26 @@ issued: Final = Table(  # to boxes, for the token of their order; no row grants 
     Column("at_s", Integer, nullable=False),
 )
 
+places: Final = Table(  # whether each box is where it was placed: see places.py
+    "places",
+    metadata,
+    Column("box", ForeignKey("boxes.name"), primary_key=True),
+    Column("placed_s", Integer, nullable=False),  # the box's, that all of this is since
+    Column("salt", LargeBinary, nullable=False),
+    Column("network", LargeBinary),  # it came from first: salted hash
+    Column("moved_s", Integer),  # when it came from another
+    Column("said_moved_s", Integer),  # when the box first said so of itself
+    Column("said_altered_s", Integer),
+)
+
+derogations: Final = Table(  # boxes let in although they were moved or altered
+    "derogations",
+    metadata,
+    Column("box", ForeignKey("boxes.name"), primary_key=True),
+    Column("until_s", Integer, nullable=False),
+    _act(),
+)
+
 reports: Final = Table(  # what boxes said of themselves, for staff; no row grants anything
     "reports",
     metadata,
@@ -195,6 +215,7 @@ projects: Final = Table(
         "countries", String, nullable=False, server_default=text("''")
     ),  # of boxes, space between
     Column("boxes", String),  # by name, space between; null: any box
+    Column("when_moved", String, nullable=False, server_default="tell"),  # tell | hold
     _act(),
 )
 

@@ -26,8 +26,7 @@ WIRE_MIN: Final = 2
 WIRE_MAX: Final = 2
 MAX_REQUEST_BYTES: Final = 64 * 1024  # a proof with three certificates at their limit, in base64
 MAX_ANSWER_BYTES: Final = 128 * 1024
-MAX_LISTS: Final = 8  # in one answer
-MAX_LIST_BYTES: Final = 128 * 1024  # as pki.revocation takes them
+MAX_LISTS, MAX_LIST_BYTES = 8, 128 * 1024  # in one answer; of one, as pki.revocation takes them
 MAX_BODY_BYTES: Final = MAX_LISTS * MAX_LIST_BYTES * 4 // 3 + 1024  # of the one answer with lists
 MAX_MACHINE, MAX_USB = 200, 64  # characters; devices
 MAX_MEASURED: Final = 16
@@ -35,10 +34,11 @@ _HAVE: Final = re.compile(rf"[0-9a-f]{{64}}(,[0-9a-f]{{64}}){{0,{MAX_LISTS - 1}}
 
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+\Z")]
 Label = Annotated[str, Meta(max_length=200)]  # for people
+Addresses = Annotated[tuple[Label, ...], Meta(min_length=1, max_length=8)]
 Code = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{1,40}\Z")]
+Crl = Annotated[bytes, Meta(max_length=MAX_LIST_BYTES)]  # DER
 Challenge = Annotated[bytes, Meta(min_length=CHALLENGE_BYTES, max_length=CHALLENGE_BYTES)]
 Certificate = Annotated[bytes, Meta(min_length=1, max_length=8 * 1024)]  # DER
-Sealed = Annotated[bytes, Meta(min_length=1, max_length=64 * 1024)]  # DER
 Jws = Annotated[bytes, Meta(max_length=16 * 1024)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
@@ -113,7 +113,7 @@ class ProofAnswer(_Closed, frozen=True, kw_only=True):
     policy: Policy
     grants: Annotated[tuple[Grant, ...], Meta(max_length=1000)]
     enrolment: Name
-    reference: Sealed | None = None
+    reference: Annotated[bytes, Meta(min_length=1, max_length=64 * 1024)] | None = None  # DER
     attempts_left: Count  # of the card, over all sessions
     unlocks: Count = 0  # how often staff have unlocked this card: only ever grows
     notices: Annotated[tuple[Code, ...], Meta(max_length=8)] = ()  # for the person: refuse nothing
@@ -176,9 +176,7 @@ class ReceiptAnswer(_Closed, frozen=True, kw_only=True):
     psk_salt: Key
     kem_ciphertext: KemCiphertext
     endpoint: Label  # "192.0.2.1:51820" or "[2001:db8::1]:51820"
-    addresses: Annotated[
-        tuple[Label, ...], Meta(min_length=1, max_length=8)
-    ]  # the box's own inside the tunnel, "10.77.0.2/32"
+    addresses: Addresses  # the box's own inside the tunnel, "10.77.0.2/32"
     vm: Label  # the VM's address inside the tunnel: it answers an echo request
     lease_s: Annotated[int, Meta(ge=1, le=3600)]
     carrier: Carrier | None = None
@@ -235,12 +233,16 @@ class HealthRequest(_Closed, frozen=True, kw_only=True):
     readers: Annotated[int, Meta(ge=0, le=64)]
     sensor: bool
     audit_percent: Annotated[int, Meta(ge=0, le=100)]  # of the record's room, in use
-    # What is so of the box since its start: a key that can be copied, parts exchanged, a move.
+    # What is so of the box: a key that can be copied; parts exchanged, a move, since `placed_s`.
     standing: Annotated[tuple[Code, ...], Meta(max_length=8)] = ()
+    placed_s: Seconds | None = None  # as it was last told
 
 
 class HealthAnswer(_Closed, frozen=True, kw_only=True):
-    """Known."""
+    """Known: whence the centre saw it come ("192.0.2.0/24"), since when staff have it placed."""
+
+    network: Annotated[str, Meta(pattern=r"^[0-9a-f.:]{2,39}/[0-9]{1,3}\Z")] | None = None
+    placed_s: Seconds | None = None
 
 
 class Measured(_Closed, frozen=True, kw_only=True):
@@ -323,9 +325,7 @@ class CrlsAnswer(_Closed, frozen=True, kw_only=True):
     `?have=` names those that it has, which are left out: SHA-256, hexadecimal, comma between.
     """
 
-    crls: Annotated[
-        tuple[Annotated[bytes, Meta(max_length=MAX_LIST_BYTES)], ...], Meta(max_length=MAX_LISTS)
-    ]
+    crls: Annotated[tuple[Crl, ...], Meta(max_length=MAX_LISTS)]
 
 
 class Problem(_Closed, frozen=True, kw_only=True):

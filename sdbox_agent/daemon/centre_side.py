@@ -36,8 +36,11 @@ class CentreSide:
         attempts: Attempts,
         boot_counter: int,
         received: Received,
+        greeted: Callable[[], None] = lambda: None,
     ) -> None:
+        """`greeted`: is told that the centre has answered a hello, once all else of it is done."""
         self._received = received
+        self._greeted = greeted
         self._context = context
         self._calls = calls
         self._attempts = attempts
@@ -73,6 +76,7 @@ class CentreSide:
                 failed(error.code)
             else:
                 done()
+                self._greeted()
 
         self._calls.ask(lambda client: client.hello(request), greeted, failed)
 
@@ -85,6 +89,7 @@ class CentreSide:
             if answer.challenge is None:
                 raise Fault("centre-answer-invalid")
             self._context.feed(on.Challenged(n, answer.challenge))
+            self._greeted()
 
         self._ask(n, lambda client: client.hello(request), greeted)
 

@@ -48,9 +48,11 @@ class Parts:
 
     readers: Callable[[], int]
     sensor: Callable[[], bool]
-    standing: tuple[str, ...]  # codes: what is so of this box since its start
+    standing: Callable[[], tuple[str, ...]]  # codes: what is so of this box, besides
     refresh_lists: Callable[[], None]
     show: Callable[[LinkView], None]
+    placed_s: Callable[[], int | None] = lambda: None  # since when the box is where it is
+    seen: Callable[[wire.HealthAnswer], None] = lambda _: None  # what the centre says to a health
 
 
 class LinkSide:
@@ -152,6 +154,10 @@ class LinkSide:
         if isinstance(before, at.Open) is not isinstance(state, at.Open):
             self._health_in(SETTLED_S)
 
+    def changed_standing(self) -> None:
+        """What is so of the box is otherwise: the centre hears of it soon."""
+        self._health_in(SETTLED_S)
+
     def _health_in(self, after_s: float) -> None:
         if self._health_due is not None:
             self._health_due.cancel()
@@ -166,9 +172,13 @@ class LinkSide:
             request = self._health()
             self._calls.ask(
                 lambda client: client.health(request),
-                self._said,
+                self._answered,
                 self._said,  # the next one says more than this one again
             )
+
+    def _answered(self, answer: wire.HealthAnswer) -> None:
+        self._said(answer)
+        self._parts.seen(answer)
 
     def _said(self, _answer: object) -> None:
         self._asking = False
@@ -186,5 +196,6 @@ class LinkSide:
             readers=self._parts.readers(),
             sensor=self._parts.sensor(),
             audit_percent=min(100, round(100 * self._outbox.fill)),
-            standing=self._parts.standing,
+            standing=self._parts.standing(),
+            placed_s=self._parts.placed_s(),
         )

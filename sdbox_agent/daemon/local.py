@@ -72,6 +72,10 @@ class LocalSocket:
         """The same of the link to the centre."""
         self._tell(msgspec.structs.replace(self._view, link=link))
 
+    def show_standing(self, standing: tuple[str, ...]) -> None:
+        """The same of what is so of the box."""
+        self._tell(msgspec.structs.replace(self._view, standing=standing))
+
     def _tell(self, shown: view.View) -> None:
         self._view = shown
         for client in tuple(self._watchers):

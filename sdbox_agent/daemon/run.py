@@ -28,13 +28,14 @@ from sdbox_agent.daemon.links import Link
 from sdbox_agent.daemon.local import LocalSocket
 from sdbox_agent.daemon.patience import Patience
 from sdbox_agent.daemon.perform import Performer
+from sdbox_agent.daemon.place_side import PlaceSide
 from sdbox_agent.daemon.published import Published
 from sdbox_agent.daemon.received import Received
 from sdbox_agent.daemon.shell import Shell
 from sdbox_agent.daemon.trust import Trust
 from sdbox_agent.daemon.tunnel_side import TunnelSide
 from sdbox_agent.errors import Fault
-from sdbox_agent.identity import machine
+from sdbox_agent.identity import machine, place, surroundings
 from sdbox_agent.profile import field
 from sdbox_agent.session import events as on
 from sdbox_agent.session import states as at
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sdbox_agent.daemon.settings import Settings
+    from sdbox_agent.identity.place import Facts
     from sdbox_agent.paths import Paths
     from sdbox_agent.profile.schema import Profile, Sensor
 
@@ -76,6 +78,7 @@ class Kept:
 
     store: store.Store
     files: RealFileSystem
+    parts: Facts  # of the machine, as at this start
     standing: tuple[str, ...]
 
 
@@ -89,15 +92,22 @@ def run(paths: Paths, profiles: Path, uids: Uids) -> None:
     except BlockingIOError:  # fault 62: a second agent on the same box ends here
         raise Fault("already-running") from None
     kept = store.load(files, configured.identity.counter())
+    parts = machine.facts(paths.root)
     standing = genuine.examine(
-        kept.state, machine.facts(paths.root), copyable=configured.identity.copyable
+        kept.state, {**parts, **_around(paths, configured)}, copyable=configured.identity.copyable
     )
     loop = asyncio.new_event_loop()
     try:
-        _Core(loop, paths, configured, Kept(kept, files, standing), uids).run()
+        _Core(loop, paths, configured, Kept(kept, files, parts, standing), uids).run()
     finally:
         loop.close()
         files.close()
+
+
+def _around(paths: Paths, configured: Settings) -> Facts:
+    """What stands around the box now."""
+    reader, sensor = configured.profile.reader, configured.sensor
+    return surroundings.facts(paths.root, reader.usb, sensor.usb)
 
 
 def _state_directory(path: Path) -> RealFileSystem:
@@ -154,10 +164,16 @@ class _Core:
         context = Context(policy, marks, self._feed, lambda: self._shell.state)
         outbox = Outbox(kept.files, policy.boot_id)
         for code in kept.standing:
-            with contextlib.suppress(errors.SdboxError):  # no room in the record: a session tells
-                outbox.append(code, result=errors.explain(code).result, utc_s=context.known_utc_s())
-            if code != genuine.COPYABLE:  # so it was made, and nobody can mend it today
-                notify.event(notify.Event.FAULT, code)
+            _note(outbox, context, code)
+        self._place = PlaceSide(
+            kept.store,
+            kept.parts,
+            lambda: _around(paths, configured),
+            secrets.token_bytes(place.SALT_BYTES),
+            kept.standing,
+        )
+        self._place.new = lambda code: _note(outbox, context, code)
+        self._place.show = self._show_standing
         trust = Trust(
             configured.card_anchors,
             configured.desk_anchors,
@@ -169,7 +185,9 @@ class _Core:
         received = Received(outbox, context)
         takes = partial(field.takes, configured.profile.reader.names)
         self._card = CardSide(context, self._calls, trust, configured.identity, received, takes)
-        self._centre = CentreSide(context, self._calls, attempts, boot_counter, received)
+        self._centre = CentreSide(
+            context, self._calls, attempts, boot_counter, received, self._place.greeted
+        )
         self._finger = FingerSide(
             context,
             configured.desk_anchors,
@@ -205,9 +223,11 @@ class _Core:
             Parts(
                 readers=lambda: self._card.readers,
                 sensor=lambda: self._finger.there,
-                standing=kept.standing,
+                standing=lambda: self._place.standing,
                 refresh_lists=self._card.refresh_lists,
                 show=self._local.show_link,
+                placed_s=lambda: self._place.placed_s,
+                seen=self._place.seen,
             ),
         )
         self._boxlink = BoxLink(
@@ -291,6 +311,10 @@ class _Core:
         if self._stopping and not isinstance(state, at.Live | at.Closing):
             self._calls.when_at_rest(self._loop.stop)
 
+    def _show_standing(self, standing: tuple[str, ...]) -> None:
+        self._local.show_standing(standing)
+        self._link.changed_standing()
+
     def _say_status(self, text: str) -> None:
         """Not twice: whoever listens takes its time."""
         if text != self._status:
@@ -335,6 +359,14 @@ class _Core:
                 usb_id=device.usb_id,
                 usb_port=device.port,
             )
+
+
+def _note(outbox: Outbox, context: Context, code: str) -> None:
+    """What is so of the box from now on."""
+    with contextlib.suppress(errors.SdboxError):  # no room in the record: a session tells
+        outbox.append(code, result=errors.explain(code).result, utc_s=context.known_utc_s())
+    if code != genuine.COPYABLE:  # so it was made, and nobody can mend it today
+        notify.event(notify.Event.FAULT, code)
 
 
 def _monitor(profile: Profile, sensor: Sensor) -> tuple[Monitor | None, tuple[Came | Went, ...]]:

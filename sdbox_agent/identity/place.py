@@ -6,6 +6,9 @@ A fact that was not known then says nothing now. Neither does one of the place o
 cable that is not known now: the network may be down, the sensor unplugged, and that is told
 elsewhere. Parts inside are always there: one that is gone is a change.
 
+Place and devices that were not known as the box was set up are remembered when they are first seen.
+All is remembered anew when staff have placed the box anew: the centre says since when it is there.
+
 Whoever copies a whole disk and dresses another machine in the same numbers is not noticed. Nor do
 the hashes hide anything from whoever has the disk, salt and all, and tries every address. Pure.
 """
@@ -17,10 +20,15 @@ import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from sdbox_agent.state.record import MAX_VALUES, Known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from msgspec import UnsetType
 
     from sdbox_agent.state.record import Fact
 
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
 
 SALT_BYTES: Final = 32
 # Inside: serial numbers and addresses. On a cable: serial number and port. The gateway's link
-# address, and the address the centre saw us come from.
+# address, and the network that the centre saw us come from.
 PARTS: Final[tuple[Fact, ...]] = ("board", "disk", "nic")
 DEVICES: Final[tuple[Fact, ...]] = ("reader", "sensor")
 PLACE: Final[tuple[Fact, ...]] = ("gateway", "address")
@@ -53,7 +61,28 @@ def remember(facts: Facts, salt: bytes, before: Known | None = None) -> Known:
     kept = {} if before is None else dict(before.facts)
     key = salt if before is None else bytes.fromhex(before.salt)
     new = {name: _hashes(key, name, values) for name, values in facts.items() if values}
-    return Known(salt=key.hex(), facts=dict(sorted({**kept, **new}.items())))
+    facts_ = dict(sorted({**kept, **new}.items()))
+    return Known(salt=key.hex(), facts=facts_) if before is None else replace(before, facts=facts_)
+
+
+def keep_up(
+    known: Known | UnsetType, now: Facts, salt: bytes, placed_s: int | None = None
+) -> Known:
+    """What is to be remembered from now on: `known` itself, if nothing is new.
+
+    `placed_s`: since when staff have this box stand where it does; None if nobody said. `salt`: for
+    a box that remembers nothing yet.
+    """
+    if known is UNSET:
+        return replace(remember(now, salt), placed_s=UNSET if placed_s is None else placed_s)
+    if placed_s is not None and placed_s > (known.placed_s or placed_s):
+        same = {name: hashes for name, hashes in known.facts.items() if name == "machine-id"}
+        return remember(now, salt, replace(known, facts=same, placed_s=placed_s))
+    missing = (name for name in (*DEVICES, *PLACE) if name not in known.facts)
+    new = {name: now[name] for name in missing if now.get(name)}
+    if placed_s is not None and known.placed_s is UNSET:
+        known = replace(known, placed_s=placed_s)
+    return remember(new, salt, known) if new else known
 
 
 def changes(known: Known, now: Facts) -> Changes:
@@ -66,10 +95,9 @@ def changes(known: Known, now: Facts) -> Changes:
     none_left = bool(parts) and not any(then[name] & seen[name] for name in parts)
     return Changes(
         copied=another or none_left,
-        altered=tuple(
-            name
-            for name in (*parts, *(each for each in DEVICES if seen.get(each)))
-            if seen[name] != then[name]
+        altered=(
+            *(name for name in parts if seen[name] != then[name]),
+            *(name for name in DEVICES if name in then and seen[name] - then[name]),
         ),
         moved=tuple(name for name in PLACE if seen.get(name) and seen[name] != then[name]),
     )

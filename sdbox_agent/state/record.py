@@ -41,6 +41,7 @@ class Known(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     salt: Hex32
     facts: dict[Fact, Annotated[tuple[Hex32, ...], Meta(min_length=1, max_length=MAX_VALUES)]]
+    placed_s: Count | UnsetType = UNSET  # by the centre's clock: since when it is placed there
 
 
 class State(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

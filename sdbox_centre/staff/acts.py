@@ -18,7 +18,16 @@ from sdbox_agent.errors import Refused
 from sdbox_centre import accessreview
 from sdbox_centre.staff import columns, payload
 from sdbox_centre.staff.ledger import Ledger, claimed
-from sdbox_centre.tables import acts, boxes, cards, enrolments, grants, holders, projects
+from sdbox_centre.tables import (
+    acts,
+    boxes,
+    cards,
+    derogations,
+    enrolments,
+    grants,
+    holders,
+    projects,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +42,7 @@ log = logging.getLogger("sdbox.centre")
 TABLES: Final = {
     "holder": holders,
     "box": boxes,
+    "derogation": derogations,
     "card": cards,
     "enrolment": enrolments,
     "project": projects,

@@ -15,6 +15,7 @@ from sdbox_centre.staff.payload import (
     Answers,
     Box,
     Card,
+    Derogation,
     Device,
     EndSession,
     Enrolment,
@@ -63,6 +64,8 @@ def fact_of(signed: Signed) -> Fact | None:
             fact = Fact(tables.grants, key, _grant(act))
         case Box() as act:
             fact = Fact(tables.boxes, {"name": act.box}, _box(act))
+        case Derogation() as act:
+            fact = Fact(tables.derogations, {"box": act.box}, {"until_s": act.until_s})
         case Holder() | Grant() | Order() | Answers() | Unlock() | Device():
             pass
         case EndSession() | Window():
@@ -135,6 +138,7 @@ def _project(act: Project) -> dict[str, Any]:
         "legal_until_s": act.legal_until_s,
         "countries": " ".join(act.countries),
         "boxes": None if act.boxes is None else " ".join(act.boxes),
+        "when_moved": act.when_moved or "tell",
     }
 
 

@@ -7,7 +7,9 @@ import base64
 import datetime as dt
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from msgspec import UNSET, UnsetType
 
 from sdbox_agent.errors import Refused
 from sdbox_agent.pki import boxcertificate, certificate, holder, oids
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     Verb = Callable[[Station, Namespace], None]
 
 _PROJECT: Final = [
-    *("label", "levels", "reason", "tenant", "funder", "countries", "boxes"),
+    *("label", "levels", "reason", "tenant", "funder", "countries", "boxes", "when_moved"),
     *("contract_from_s", "contract_until_s", "legal_basis", "legal_until_s"),
 ]
 _BOX: Final = [
@@ -49,6 +51,13 @@ def utc(text: str) -> int:
 def words(text: str) -> tuple[str, ...]:
     """Words between commas, in their one order; none for nothing."""
     return tuple(sorted({word for word in text.split(",") if word}))
+
+
+def when_moved(text: str) -> Literal["hold"] | UnsetType:
+    """What a project asks of a box that was moved or altered. Raises ValueError."""
+    if text not in {"tell", "hold"}:
+        raise ValueError("tell or hold")
+    return "hold" if text == "hold" else UNSET
 
 
 def motive(text: str) -> str:
@@ -303,6 +312,20 @@ def box_state(state: str) -> Verb:
         at.act(at.office.change(payload.Box, o.motive, box=o.box, state=state))
 
     return verb
+
+
+def box_derogate(at: Station, o: Namespace) -> None:
+    """Let in until that day where it was moved or altered; ninety days at most."""
+    until_s = o.not_after_s
+    if until_s <= at.office.utc_s():
+        raise ValueError("not-after: a day that is past")
+    at.act(at.office.first_or_next(payload.Derogation, o.motive, box=o.box, until_s=until_s))
+
+
+def box_hold(at: Station, o: Namespace) -> None:
+    """Its derogation ends now."""
+    now_s = at.office.utc_s()
+    at.act(at.office.change(payload.Derogation, o.motive, box=o.box, until_s=now_s))
 
 
 def session_end(at: Station, o: Namespace) -> None:

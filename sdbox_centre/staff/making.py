@@ -19,6 +19,7 @@ from sdbox_centre.staff import columns
 from sdbox_centre.staff.payload import (
     Box,
     Card,
+    Derogation,
     EndSession,
     Enrolment,
     Grant,
@@ -147,7 +148,7 @@ def _touched(act: Act) -> Touched | None:
             return Touched(card=act.card)
         case Enrolment():
             return Touched(holder=act.holder)
-        case Box():
+        case Box() | Derogation():
             return Touched(box=act.box)
         case _:
             return None

@@ -6,7 +6,8 @@ the acts on one subject from 1: an older one never stands again. Unlocking, endi
 a device for codes and a planned window are things that happen: of those, too, the newest counts.
 
 As with boxes' statements, a payload is the compact JSON of its fields in the order below, all of
-them, and is read only in that form. Its `v` stands in the signature's header, beside the type TYP.
+them (but for one that says it may be left out), and is read only in that form. Its `v` stands in
+the signature's header, beside the type TYP.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import hashlib
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 from typing_extensions import override
 
@@ -35,6 +36,7 @@ MAX_PAYLOAD_BYTES: Final = 8192
 MAX_MOTIVE: Final = 200  # characters
 MAX_WINDOW_S: Final = 600
 LONGEST_WITHOUT_S: Final = 365 * 86400  # an enrolment without a finger
+LONGEST_DEROGATION_S: Final = 90 * 86400  # by then it was moved back, or placed where it is
 LONGEST_TOKEN_S: Final = 90 * 86400  # a box travels, and waits for somebody to set it up
 
 Time = Annotated[int, Meta(ge=0, le=2**40)]  # UTC seconds
@@ -154,6 +156,9 @@ class Project(_Act, frozen=True, kw_only=True, tag="project"):
     legal_until_s: Time | None = None  # none: without an end
     countries: Annotated[tuple[Country, ...], Meta(max_length=50)] = ()  # of boxes
     boxes: Annotated[tuple[Name, ...], Meta(max_length=50)] | None = None  # none: any
+    # Of a box that was moved or altered: not there, it is told; else it waits for a derogation. Not
+    # in a payload that does not say so: acts from before there was any stay what was signed.
+    when_moved: Literal["hold"] | UnsetType = UNSET
 
     @override
     def check(self) -> None:
@@ -239,6 +244,21 @@ class Box(_Act, frozen=True, kw_only=True, tag="box"):
     rental_until_s: Time | None = None
 
 
+class Derogation(_Act, frozen=True, kw_only=True, tag="derogation"):
+    """Until then this box is let in where it was moved or altered; dated back, no longer."""
+
+    ROLE = "boxes"
+    ABOUT = "box"
+    box: Name
+    until_s: Time
+
+    @override
+    def check(self) -> None:
+        """Raise ValueError for fields that can't be true together."""
+        if self.until_s - self.utc_s > LONGEST_DEROGATION_S:
+            raise ValueError("a derogation ends within ninety days")
+
+
 class Unlock(_Act, frozen=True, kw_only=True, tag="unlock"):
     """A card's attempts are whole again; `n` is how often that was so."""
 
@@ -288,6 +308,7 @@ Act = (
     | Order
     | Answers
     | Box
+    | Derogation
     | Unlock
     | Device
     | EndSession

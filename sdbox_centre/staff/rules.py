@@ -7,6 +7,8 @@ device for codes, a planned window, and a project that asks for less than it did
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from sdbox_agent.errors import Refused
 from sdbox_centre.staff.payload import (
     Act,
@@ -68,8 +70,10 @@ def _weaker(act: Project, before: Project) -> bool:
     boxes_lifted = before.boxes is not None and (
         act.boxes is None or not set(act.boxes) <= set(before.boxes)
     )
+    held_before = before.when_moved is not UNSET and act.when_moved is UNSET
     return (
         boxes_lifted
+        or held_before
         or not set(act.levels) <= set(before.levels)
         or not set(act.countries) <= set(before.countries)
     )

@@ -6,6 +6,8 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import UNSET
+
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import DecodeError
 
@@ -24,6 +26,8 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "project": ("id", "label", "levels", "state", "contract_until_s", "countries", "signed"),
     "grant": ("holder", "project", "role", "undertaking_s", "not_after_s", "signed"),
     "box": ("name", "state", "place", "country", "rental_until_s", "signed"),
+    "derogation": ("box", "until_s", "signed"),
+    "place": ("name", "state", "placed_s", "moved_s", "said_moved_s", "said_altered_s", "until_s"),
     "health": (
         *("name", "state", "heard_s", "doing", "tunnel", "readers", "sensor"),
         *("audit_percent", "agent_version", "standing"),
@@ -48,7 +52,8 @@ def plain(values: Mapping[str, Any]) -> Plain:
 
 def plain_act(act: Act) -> Plain:
     """What it says."""
-    said = {name: getattr(act, name) for name in act.__struct_fields__}
+    fields = ((name, getattr(act, name)) for name in act.__struct_fields__)
+    said = {name: value for name, value in fields if value is not UNSET}
     return {"kind": act.__struct_config__.tag, "subject": act.subject, **plain(said)}
 
 

@@ -20,7 +20,7 @@ from sdbox_centre.staff.acts import TABLES
 from sdbox_centre.staff.ledger import claimed
 from sdbox_centre.staff.office import Pending
 from sdbox_centre.staff.signer import countersigned, signed
-from sdbox_centre.tables import acts, boxes, links, sessions
+from sdbox_centre.tables import acts, boxes, derogations, links, places, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,6 +37,21 @@ if TYPE_CHECKING:
 _HEALTH: Final = (
     select(boxes.c.name, boxes.c.state, links.c.health_s, links.c.health)
     .join_from(boxes, links, isouter=True)
+    .order_by(boxes.c.name)
+)
+
+_PLACES: Final = (
+    select(
+        *(boxes.c.name, boxes.c.state, boxes.c.placed_s, derogations.c.until_s),
+        *(places.c.moved_s, places.c.said_moved_s, places.c.said_altered_s),
+    )
+    .join_from(
+        boxes,
+        places,
+        (places.c.box == boxes.c.name) & (places.c.placed_s == boxes.c.placed_s),
+        isouter=True,
+    )
+    .join(derogations, derogations.c.box == boxes.c.name, isouter=True)
     .order_by(boxes.c.name)
 )
 
@@ -113,6 +128,12 @@ class Station:
         with self.office.store.begin() as tx:
             found = tx.execute(_HEALTH).all()
         self._say_rows("health", [shown.plain_health(*row) for row in found])
+
+    def places(self) -> None:
+        """Of every box: when it was first seen elsewhere, or said so, and its derogation's end."""
+        with self.office.store.begin() as tx:
+            found = tx.execute(_PLACES).all()
+        self._say_rows("place", [shown.plain(row._asdict()) for row in found])
 
     def reports(self) -> None:
         """What each box said of itself as it was made."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sdbox_centre.staff import answering, commands
-from sdbox_centre.staff.commands import motive, utc, words
+from sdbox_centre.staff.commands import motive, utc, when_moved, words
 
 if TYPE_CHECKING:
     import argparse
@@ -62,6 +62,7 @@ _PROJECT: Final = (
     *_dates("contract-from", "contract-until", "legal-until"),
     ("--countries", {"type": words}),
     ("--boxes", {"type": words}),
+    ("--when-moved", {"type": when_moved, "metavar": "tell|hold"}),
 )
 _BOX: Final = (
     *_texts("host", "place", "voucher", "funders", "country"),
@@ -166,6 +167,13 @@ VERBS: Final[dict[str, dict[str, Typed]]] = {
         "suspend": Typed(commands.box_state("suspended"), "no answer", _named("box")),
         "resume": Typed(commands.box_state("active"), "answered again", _named("box")),
         "retire": Typed(commands.box_state("retired"), "for good", _named("box")),
+        "derogate": Typed(
+            commands.box_derogate, "let in although it was moved or altered, until that day",
+            (*_named("box"), _UNTIL),
+        ),
+        "hold": Typed(commands.box_hold, "its derogation ends now", _named("box")),
+        "places": _shows(lambda at: at.places(), "whether each is where it was placed"),
+        "derogations": _rows("derogation"),
         "health": _shows(lambda at: at.health(), "when each was last heard, and what it said"),
         "list": _rows("box"),
     },

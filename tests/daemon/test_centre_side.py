@@ -20,12 +20,14 @@ CARD = hashlib.sha256(FREE_CARD.auth).digest()
 class Side(CentreSide):
     def __init__(self) -> None:
         self.bench, self.calls = Bench(), Calls()
+        self.greeted: list[int] = []  # how many events had been fed by then
         super().__init__(
             self.bench.context,
             self.calls,  # type: ignore[arg-type]
             self.bench.attempts,
             boot_counter=5,
             received=self.bench.received,
+            greeted=lambda: self.greeted.append(len(self.bench.fed)),
         )
 
     @property
@@ -52,6 +54,7 @@ def test_hello_names_box_session_and_start() -> None:
     side.calls.answer(hello())
     assert side.bench.fed == [on.Challenged(N, CHALLENGE)]
     assert side.bench.marks.trusted_utc_s(0) == UTC_S + 100
+    assert side.greeted == [1], "once the session has its challenge, which must not wait"
 
 
 @pytest.mark.parametrize(

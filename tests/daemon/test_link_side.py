@@ -26,13 +26,16 @@ class Side:
     def __init__(self, loop=None, *, clock_set: bool = True) -> None:
         self.bench, self.calls, self.loop = Bench(clock_set=clock_set), Calls(), loop or Loop()
         self.files, self.shown, self.refreshed = ModelFileSystem(), [], []
+        self.standing, self.seen = ("identity-copyable",), []
         self.outbox = Outbox(self.files, "boot")
         parts = Parts(
             readers=lambda: 2,
             sensor=lambda: True,
-            standing=("identity-copyable",),
+            standing=lambda: self.standing,
             refresh_lists=lambda: self.refreshed.append(1),
             show=self.shown.append,
+            placed_s=lambda: 7,
+            seen=self.seen.append,
         )
         self.side = LinkSide(self.loop, self.bench.context, self.outbox, self.calls, 3, parts)
         self.side.changed(LIVE)
@@ -172,6 +175,7 @@ def test_health_is_said_soon_after_the_link_is_up_and_now_and_then(side: Side) -
         boot_id=POLICY.boot_id, boot_counter=3, n=claimed.n + 1, agent_version="0.1.0",
         state="checking", tunnel=False, utc_s=asked(side).utc_s, readers=2, sensor=True,
         audit_percent=0, standing=("identity-copyable",),
+        placed_s=7,
     )  # fmt: skip
     assert (asked(side).utc_s or 0) >= UTC_S
     side.calls.answer(wire.HealthAnswer())
@@ -182,6 +186,29 @@ def test_health_is_said_soon_after_the_link_is_up_and_now_and_then(side: Side) -
     assert len(side.calls.asked) == 3
     numbers = [claimed.n, *range(claimed.n + 1, claimed.n + 4)]
     assert asked(side).n == numbers[-1], "each message has the next number"
+
+
+def test_what_the_centre_says_to_a_health_is_handed_on(side: Side) -> None:
+    side.hear(Up())
+    side.loop.move(SETTLED_S)
+    answer = wire.HealthAnswer(network="192.0.2.0/24", placed_s=7)
+    side.calls.answer(answer)
+    side.loop.move(HEALTH_S)
+    side.calls.fail("centre-slow")
+    assert side.seen == [answer]
+
+
+def test_what_has_changed_about_the_box_is_said_soon(side: Side) -> None:
+    side.side.changed_standing()
+    side.loop.move(HEALTH_S)
+    assert side.calls.asked == [], "not to a centre that can't be reached"
+    side.hear(Up())
+    side.loop.move(SETTLED_S)
+    side.calls.answer(wire.HealthAnswer())
+    side.standing = ("box-moved",)
+    side.side.changed_standing()
+    side.loop.move(SETTLED_S)
+    assert asked(side).standing == ("box-moved",)
 
 
 def test_a_tunnel_that_comes_or_goes_is_said_at_once(side: Side) -> None:

@@ -120,6 +120,10 @@ def test_what_is_so_of_the_box_is_in_every_view(bench: Bench, tmp_path: Path) ->
         assert local._view.standing == ("machine-altered",)
     local.show_link(view.LinkView(up=True, since_ms=5))
     assert local._view.standing == ("machine-altered",)
+    local.show_standing(("box-moved",))
+    local.show(CHOOSING, 9)
+    assert local._view.standing == ("box-moved",)
+    assert local._view.link == view.LinkView(up=True, since_ms=5)
     local.close()
 
 

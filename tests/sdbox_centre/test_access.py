@@ -19,7 +19,7 @@ OFFERED = tuple(Level)
 NOW_S = 1000 * DAY_S
 YEAR = Span(NOW_S - 100 * DAY_S, NOW_S + 200 * DAY_S)
 
-BOX = Box("test-box-01", "active", True, "FR", YEAR)
+BOX = Box("test-box-01", "active", True, "FR", YEAR, changed=True, derogated_until_s=0)
 CARD = Card(revoked=False, twice=False, until_s=YEAR.until_s, failures=0)
 ENROLLED = Enrolment("finger", True, False, YEAR.from_s, YEAR.until_s)
 PROJECT = Project(
@@ -31,6 +31,7 @@ PROJECT = Project(
     legal_until_s=YEAR.until_s,
     countries=frozenset({"FR", "DE"}),
     boxes=frozenset({"test-box-01"}),
+    holds=False,
     undertaken=True,
     grant_until_s=YEAR.until_s,
 )
@@ -80,6 +81,7 @@ OF_PROJECT = {
     "grant-ended": {"grant_until_s": LATE},
     "country-not-allowed": {"countries": frozenset({"DE"})},
     "box-not-of-project": {"boxes": frozenset({"test-box-02"})},
+    "box-held": {"holds": True},
     "level-not-accepted": {"levels": frozenset({"card-match"})},
     "undertaking-missing": {"undertaken": False},
 }
@@ -122,7 +124,7 @@ def test_every_combination_of_failing_conditions_is_refused_with_the_first() -> 
 
 
 def test_a_project_is_shut_by_each_of_its_conditions_and_alone() -> None:
-    """All 256, beside a project that stays open."""
+    """All 512, beside a project that stays open."""
     other = change(PROJECT, id="other")
     codes = list(OF_PROJECT)
     for failing in itertools.product((False, True), repeat=len(codes)):
@@ -160,6 +162,9 @@ ENDS = {  # what has a last second
     "contract": lambda end_s: of_project(contract=Span(0, end_s)),
     "legal basis": lambda end_s: of_project(legal_until_s=end_s),
     "grant": lambda end_s: of_project(grant_until_s=end_s),
+    "derogation": lambda end_s: (
+        lambda facts: of(box={"derogated_until_s": end_s})(of_project(holds=True)(facts))
+    ),
 }
 BEGINNINGS = {
     "enrolment": lambda begin_s: of(enrolment={"not_before_s": begin_s}),
@@ -190,6 +195,21 @@ def test_an_enrolment_is_worth_four_years_at_most_whatever_was_set() -> None:
     for not_before_s, code in ((begun_s, "enrolment-expired"), (begun_s + 1, None)):
         set_so = of(enrolment={"not_before_s": not_before_s, "not_after_s": access.FOREVER_S})
         assert code_of(set_so(FACTS)) == code
+
+
+@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("holds", [False, True])
+@pytest.mark.parametrize("derogated", [False, True])
+def test_a_box_that_was_moved_waits_for_a_derogation_where_the_project_holds(
+    changed: bool, holds: bool, derogated: bool
+) -> None:
+    until_s = NOW_S + DAY_S if derogated else 0
+    facts = of(box={"changed": changed, "derogated_until_s": until_s})(FACTS)
+    facts = of_project(holds=holds)(facts)
+    assert code_of(facts) == ("box-held" if changed and holds and not derogated else None)
+    if changed and holds and derogated:
+        assert access.decide(facts, NOW_S).enter("p") == until_s
+        assert access.decide(facts, NOW_S).until_s > until_s, "of that project alone"
 
 
 begins = st.integers(NOW_S - 5 * DAY_S, NOW_S)

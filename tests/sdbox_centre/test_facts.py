@@ -40,12 +40,17 @@ def test_what_the_tables_say_is_what_the_decision_hears(world: World) -> None:
         world,
         "UPDATE boxes SET country = 'DE', rental_from_s = 1, rental_until_s = 2",
         "UPDATE projects SET levels = 'host-match card-pin', state = 'pending', legal_until_s = 5,"
-        " contract_from_s = 3, contract_until_s = 4, countries = 'FR DE', boxes = 'a b'",
+        " contract_from_s = 3, contract_until_s = 4, countries = 'FR DE', boxes = 'a b',"
+        " when_moved = 'hold'",
+        "INSERT INTO places (box, placed_s, salt, said_altered_s)"
+        " SELECT name, placed_s, x'00', 1 FROM boxes",
+        "INSERT INTO derogations (box, until_s) VALUES ('test-box-01', 9)",
         "UPDATE grants SET undertaking_s = 7, not_after_s = 6",
         "UPDATE cards SET twice_s = 8, failures = 2",
     )
     found = known(world, one.name)
-    assert found.box == access.Box("test-box-01", "active", True, "DE", access.Span(1, 2))
+    where = access.Box("test-box-01", "active", True, "DE", access.Span(1, 2), True, 9)
+    assert found.box == where
     assert found.projects == (
         access.Project(
             id=w.PROJECT,
@@ -56,6 +61,7 @@ def test_what_the_tables_say_is_what_the_decision_hears(world: World) -> None:
             legal_until_s=5,
             countries=frozenset({"FR", "DE"}),
             boxes=frozenset({"a", "b"}),
+            holds=True,
             undertaken=True,
             grant_until_s=6,
         ),

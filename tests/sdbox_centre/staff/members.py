@@ -149,6 +149,10 @@ def box(**changed: object) -> payload.Box:
     return payload.Box(**{**SAID, **said, **changed})
 
 
+def derogation(**changed: object) -> payload.Derogation:
+    return payload.Derogation(**{**SAID, "box": "test-box-01", "until_s": NOW_S + 86400, **changed})
+
+
 def unlock(**changed: object) -> payload.Unlock:
     return payload.Unlock(**{**SAID, "card": DIGEST, **changed})
 
@@ -167,5 +171,5 @@ def window(**changed: object) -> payload.Window:
 
 ACTS = (
     holder(), card(), enrolment(), project(), grant(), order(), answers(), box(), unlock(),
-    device(), end_session(), window(),
+    device(), end_session(), window(), derogation(),
 )  # fmt: skip

@@ -27,6 +27,7 @@ class Bench:
         self.acts = self.another()
         for act in (
             m.holder(), m.box(state="active"), m.card(), m.enrolment(), m.project(), m.grant(),
+            m.derogation(),
         ):  # fmt: skip
             self.enter(act)
 
@@ -107,6 +108,8 @@ def test_what_staff_signed_is_proven(bench: Bench) -> None:
         ("project", "levels = 'card-pin host-match'"),
         ("project", "countries = 'FR'"),
         ("project", "contract_until_s = 1"),
+        ("project", "when_moved = 'hold'"),
+        ("derogation", "until_s = until_s + 1"),
         ("grant", "undertaking_s = 1"),
         ("grant", "holder = 'test-holder-02'"),
         ("grant", "act = (SELECT act FROM projects)"),

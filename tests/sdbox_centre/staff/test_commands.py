@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from sdbox_agent import errors
 from sdbox_agent.centre import wire
 from sdbox_agent.pki import boxcertificate
-from sdbox_centre import authority, cli, est, linkrows, processes
+from sdbox_centre import authority, cli, est, linkrows, places, processes, tables
 from sdbox_centre.book import ApiSettings
 from sdbox_centre.staff.acts import Acts
 from sdbox_centre.staff.commands import utc, words
@@ -214,6 +215,41 @@ def test_how_each_box_is_and_when_it_was_heard(desk: Desk) -> None:
             rest = ["idle", "NO", "2", "NO", "3", "0.1.0", *copyable]
             rest = rest if body == said else ["-"] * 7
             assert lines[1].split() == first + rest
+
+
+def test_a_box_that_was_moved_and_the_derogation_for_it(desk: Desk) -> None:
+    world, day_s = desk.world, 86400
+    tls, statement = pem(world, "tls", world.box.tls_der), pem(world, "st", world.box.statement_der)
+    desk.run("box", "add", "test-box-01", tls, statement, *WHY)
+    desk.run("box", "place", "test-box-01", *WHY)
+    (before,) = desk.told("box", "places")["place"]
+    assert [name for name, value in before.items() if value] == ["name", "state", "placed_s"]
+    with contextlib.closing(Store(world.root / "cli.db")) as store, store.begin() as tx:
+        box = tx.execute(select(tables.boxes)).one()
+        for network in ("192.0.2.0/24", "198.51.100.0/24"):
+            places.observe(tx, box, network, ("machine-altered",), 1767312000, os.urandom)
+    derogate = ("box", "derogate", "test-box-01")
+    with pytest.raises(SystemExit, match="2"):
+        desk.run(*derogate, "2020-01-01", *WHY)
+    desk.fails("act-impossible", *derogate, str(world.clock.utc + 91 * day_s), *WHY)
+    until_s = world.clock.utc + 7 * day_s
+    desk.fails("act-impossible", "box", "derogate", "no-such-box", str(until_s), *WHY)
+    desk.run(*derogate, str(until_s), *WHY)
+    seen = {"moved_s": 1767312000, "said_altered_s": 1767312000, "until_s": until_s}
+    assert desk.told("box", "places")["place"] == [{**before, **seen}]
+    assert desk.run("box", "places").count("2026-01-02") == 2
+    assert [row["signed"] for row in desk.told("box", "derogations")["derogation"]] == [True]
+    desk.run("box", "hold", "test-box-01", *WHY)
+    assert desk.told("box", "places")["place"][0]["until_s"] < until_s
+
+
+def test_a_project_holds_boxes_that_were_moved_and_two_make_it_let_them_in(desk: Desk) -> None:
+    desk.run("project", "add", "p", "P", "host-match", "--when-moved", "hold", *WHY)
+    assert [row["when_moved"] for row in desk.told("project", "list")["project"]] == ["hold"]
+    assert desk.both("project", "set", "p", "--when-moved", "tell")["entered"]["n"] == 2
+    assert [row["when_moved"] for row in desk.told("project", "list")["project"]] == ["tell"]
+    with pytest.raises(SystemExit, match="2"):
+        desk.run("project", "set", "p", "--when-moved", "never", *WHY)
 
 
 def test_members_come_as_a_list(desk: Desk) -> None:

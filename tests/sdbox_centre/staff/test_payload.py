@@ -19,6 +19,22 @@ def test_an_act_is_read_as_it_was_written(act: payload.Act) -> None:
             payload.parse(other)
 
 
+def test_a_project_that_was_signed_before_boxes_could_be_held_is_still_what_was_signed() -> None:
+    """Its bytes are signed: what they do not say, nobody has to sign anew."""
+    signed = (
+        b'{"kind":"project","n":1,"utc_s":1,"motive":"m","project":"p","label":"L",'
+        b'"levels":["host-match"],"state":"open","reason":null,"tenant":"public","funder":null,'
+        b'"contract_from_s":null,"contract_until_s":null,"legal_basis":null,"legal_until_s":null,'
+        b'"countries":[],"boxes":null}'
+    )
+    act = payload.parse(signed)
+    assert isinstance(act, payload.Project)
+    assert act.when_moved is msgspec.UNSET
+    held = payload.encode(msgspec.structs.replace(act, when_moved="hold"))
+    assert held == signed[:-1] + b',"when_moved":"hold"}'
+    assert payload.encode(payload.parse(held)) == held
+
+
 def test_subjects_differ_and_every_kind_has_a_role() -> None:
     assert len({act.subject for act in m.ACTS}) == len(m.ACTS)
     assert {act.ROLE for act in m.ACTS} == payload.ROLES
@@ -57,6 +73,8 @@ def test_no_statement_of_a_box_is_an_act_and_no_act_one_of_those() -> None:
         (m.project, {"boxes": ("b", "a")}),
         (m.project, {"label": "two\nlines"}),
         (m.project, {"reason": "\u202e"}),
+        (m.project, {"when_moved": "tell"}),
+        (m.derogation, {"until_s": m.NOW_S + 90 * 86400 + 1}),
         (m.order, {"token_until_s": m.NOW_S}),
         (m.order, {"token_until_s": m.NOW_S + 91 * 86400}),
         (m.order, {"rental_until_s": m.NOW_S}),

@@ -33,6 +33,9 @@ BOTH = ("card-match", "host-match")
         (m.project(n=2), m.project(boxes=("a",)), 2),
         (m.project(n=2, boxes=("a", "b")), m.project(boxes=("a",)), 2),
         (m.project(n=2, boxes=("a",)), m.project(boxes=("a", "b")), 1),
+        (m.project(n=2, when_moved="hold"), m.project(), 1),
+        (m.project(n=2), m.project(when_moved="hold"), 2),
+        (m.derogation(), None, 1),
     ],
 )
 def test_two_decide_where_one_could_let_somebody_in(
