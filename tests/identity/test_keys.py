@@ -303,7 +303,8 @@ def in_the_chip(config: Path, chip: Chip, authority: Pair) -> None:
     """Its statement key is the chip's from now on."""
     wrapped = tpmkey.create(chip.tpm)
     chip.tpm.close()
-    (config / "identity/statement.key").unlink()
+    for name in ("statement.key", "tls.key", "tls.pem"):
+        (config / "identity" / name).unlink()
     (config / "identity/statement.tpm").write_bytes(tpmfile.encode(wrapped))
     (config / "identity/statement.tpm").chmod(0o400)
     certificate, _ = issue("box-test-01", authority, public=wrapped.public_key)
