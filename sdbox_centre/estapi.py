@@ -51,7 +51,8 @@ _BASIC: Final = re.compile(r"[Bb]asic ([A-Za-z0-9+/=]{1,200})")
 class Tries:
     """How often an address, or a box, has tried in this minute. In the event loop alone."""
 
-    def __init__(self, most: int = TRIES) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        """`most`: another number of them than TRIES."""
         self._most = most
         self._since_s = 0
         self._of: dict[str, int] = {}
@@ -61,7 +62,8 @@ class Tries:
         if not 0 <= now_s - self._since_s < TRIES_S:
             self._since_s, self._of = now_s, {}
         tries = self._of.get(address, 0) + 1
-        if tries > self._most or (address not in self._of and len(self._of) >= MAX_ADDRESSES):
+        most = TRIES if self._most is None else self._most
+        if tries > most or (address not in self._of and len(self._of) >= MAX_ADDRESSES):
             raise Fault("centre-busy")
         self._of[address] = tries
 

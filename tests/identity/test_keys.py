@@ -363,6 +363,18 @@ def test_a_key_of_the_chip_is_checked_as_a_file_is(
     assert caught.value.reason == "beside a key of the TPM: remove one"
 
 
+@pytest.mark.parametrize("name", ["tls.key", "tls.pem"])
+def test_a_tls_key_beside_a_key_of_the_chip_is_refused(config: Path, name: str) -> None:
+    """It would undo what the chip is worth; no chip is asked for that."""
+    (config / "identity/statement.key").rename(config / "identity/statement.tpm")
+    for other_name in {"tls.key", "tls.pem"} - {name}:
+        (config / "identity" / other_name).unlink()
+    with pytest.raises(FileRefused) as caught:
+        keys.load(config, config / "none")
+    assert caught.value.file.endswith(name)
+    assert caught.value.reason == "beside a key of the TPM: remove one"
+
+
 def test_a_disk_that_fails_and_a_key_that_tls_does_not_take_are_told(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

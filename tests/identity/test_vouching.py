@@ -227,6 +227,13 @@ def test_an_answer_that_is_not_for_it_is_not_taken(
         saying.server.close()
 
 
+def test_such_a_box_has_no_pair_to_make_a_connection_with(world: World) -> None:
+    identity = InMemory(world).identity
+    for call in (identity.client_context, lambda: identity.with_certificate(world.boxes)):  # type: ignore[arg-type]
+        with pytest.raises(Fault, match="box-identity-missing"):
+            call()
+
+
 def test_anchors_that_are_none_are_told_at_once(world: World) -> None:
     identity = InMemory(world).identity
     bad = keys.BoxIdentity(None, identity._statement, identity._certificate, "no anchors", None)

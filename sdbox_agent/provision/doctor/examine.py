@@ -183,8 +183,7 @@ def _profile(at: Examination) -> Iterable[Finding]:
 
 
 def _identity(at: Examination) -> Iterable[Finding]:
-    kept = set(at.look.names(f"{CONFIG}/identity"))
-    in_chip = tpmfile.FILE in kept
+    in_chip = tpmfile.FILE in (kept := set(at.look.names(f"{CONFIG}/identity")))
     for name in ("statement",) if in_chip else OWN:  # the chip's box makes the other in memory
         path = f"{CONFIG}/identity/{name}"
         if not {f"{name}.pem", tpmfile.FILE if in_chip else f"{name}.key"} <= kept:
