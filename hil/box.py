@@ -54,7 +54,8 @@ class Box:
     ) -> None:
         """`by_hand`: else its root is a machine's that set-up is yet to make a box of.
 
-        With `chip`, the statement key and a counter are in a security chip, swtpm's.
+        With `chip`, the statement key and a counter are in a security chip, swtpm's, and TLS keys
+        are made in memory.
         """
         self.name = name
         self.paths = Paths(root)
@@ -63,7 +64,7 @@ class Box:
         self._pcscd_socket = pcscd_socket
         self.sensor_socket = root / "run/sensor/image.sock"
         self.chip = self._powered() if chip else None
-        self.tls = issuing.box_tls(name)
+        self.tls = None if chip else issuing.box_tls(name)
         self.statement = self._in_chip(issuing) if chip else issuing.box_statement(name)
         self.card_environment: dict[str, str] = {}  # what a maker's library wants to find
         self.finger_environment = {"FP_VIRTUAL_IMAGE": str(self.sensor_socket)}
@@ -133,10 +134,13 @@ class Box:
         (identity / "statement.tpm").chmod(0o600)
         return issuing.box_statement_on(self.name, key.public_key)
 
-    def set_identity(self, tls: Pair, statement: Pair) -> None:
-        """The box's two keys, readable by the core alone."""
+    def set_identity(self, tls: Pair | None, statement: Pair) -> None:
+        """The keys that the box keeps, readable by the core alone."""
         identity = self.paths.config / "identity"
-        for name, pair in (("tls", tls), ("statement", statement)):
+        kept = {"tls": tls, "statement": statement}
+        for name, pair in kept.items():
+            if pair is None:
+                continue
             (identity / f"{name}.pem").write_bytes(pair.pem)
             if pair.key_pem:  # a chip's is not here
                 (identity / f"{name}.key").write_bytes(pair.key_pem)

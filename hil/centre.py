@@ -94,7 +94,7 @@ class Centre:
         enrols: bool = False,
         database: str = SQLITE,
     ) -> None:
-        """`carries`: WireGuard over TLS, too. `enrols`: it gives boxes their certificates (EST).
+        """`carries`: WireGuard over TLS, too. `enrols`: it gives boxes certificates.
 
         `database`: a file in `root`, or PostgreSQL's URL.
         """
@@ -213,10 +213,10 @@ class Centre:
     def _store(self) -> Store:
         return Store(engines.parse(self._database, self.root))
 
-    def add_box(self, name: str, tls: Pair, statement: Pair) -> None:
-        """A box the centre knows."""
+    def add_box(self, name: str, tls: Pair | None, statement: Pair) -> None:
+        """A box the centre knows: by its TLS key, or by the one that vouches for such."""
         with self.acting(running=False) as staff:
-            staff.add_box(name, tls.der, statement.der)
+            staff.add_box(name, None if tls is None else tls.der, statement.der)
 
     def add_holder(self, holder: Holder, projects: tuple[str, ...]) -> None:
         """A person with a card, an enrolment and grants."""

@@ -92,7 +92,7 @@ class Rig:
                 self.issuing,
                 self._lease_s,
                 carries=self._carries,
-                enrols=self._fresh,
+                enrols=self._fresh or self._chip,
                 **self._database,
             )
             self.box = Box(

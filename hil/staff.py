@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from sdbox_agent.pki import certificate
 from sdbox_agent.pki.holder import guid
-from sdbox_centre import authority
+from sdbox_centre import authority, vouching
 from sdbox_centre.staff import payload
 from sdbox_centre.staff.office import Pending
 from sdbox_centre.staff.roster import RosterSource
@@ -112,11 +112,18 @@ class Staff:
             return self.office.confirm(made.id, lambda said: countersigned(said, second))
         return made
 
-    def add_box(self, name: str, tls: bytes, statement_certificate: bytes) -> None:
-        """A box, in its place, by its TLS certificate and the one its statements are signed by."""
+    def add_box(self, name: str, tls: bytes | None, statement_certificate: bytes) -> None:
+        """A box, in its place, by its TLS certificate and the one its statements are signed by.
+
+        Without the former it vouches for TLS keys that it makes in memory.
+        """
         now_s = self.office.utc_s()
         said = {
-            "tls_sha256": hashlib.sha256(tls).digest(),
+            "tls_sha256": (
+                hashlib.sha256(tls).digest()
+                if tls is not None
+                else vouching.names_itself(statement_certificate)
+            ),
             "statement_certificate": statement_certificate,
             "country": COUNTRY,
             "placed_s": now_s,

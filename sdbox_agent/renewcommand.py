@@ -27,10 +27,12 @@ def act(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     box = load.load_box(config)
     now = dt.datetime.now(dt.UTC)  # noqa: TID251  a door
     standing = renewal.renew(config, settings.where_of(box), box.box, now)
-    until = f"{standing.until:%Y-%m-%d}"
+    until = None if standing.until is None else f"{standing.until:%Y-%m-%d}"
     if options.json:
         said = {"renewed": standing.renewed, "until": until, "learned": standing.learned}
         say(msgspec.json.encode(said).decode())
+    elif until is None:
+        say(screen.words("renewal", "in-memory", options.language))
     else:
         name = "renewed" if standing.renewed else "not-yet"
         say(f"{screen.words('renewal', name, options.language)} {until}")

@@ -92,8 +92,9 @@ def act(options: argparse.Namespace, say: Say) -> int:
 def retirement(root: Path, places: Places) -> Sequence[Step]:
     """The steps that unmake a box."""
     tree, now = RealTree(root), _now()
-    box = held(tree, places)
-    centre = None if box is None else Asking(Paths(root), box.centre, now, places.core)
+    box, paths = held(tree, places), Paths(root)
+    chip = _chip(paths)
+    centre = None if box is None else Asking(paths, box.centre, now, places.core, chip)
     return (
         Stopped(Machine(root)),
         Said(tree, places, box, centre),
@@ -112,12 +113,12 @@ def setup(root: Path, places: Places, options: argparse.Namespace, say: Say) -> 
     given = _given(options, tree, places)
     answers = given.answers
     machine, models = Machine(root), Models(paths, options.profiles)
-    centre = Asking(paths, answers.centre, now, places.core)
+    chip = _chip(paths)
+    centre = Asking(paths, answers.centre, now, places.core, chip)
     rig = load.is_rig(paths)
     chosen = Chosen(tree, places, answers, models)
     hardened = Hardened(tree, places, machine)
     fit = Fit(_Doctor(root, answers, options.profiles), hardened, options.language)
-    chip = _chip(paths)
     keyed = Keyed(tree, places, _keys(chip))
     made = _Report(answers, chosen, keyed, models)
     anchor = paths.config / "anchors/centre.pem"
@@ -152,12 +153,11 @@ def _chip(paths: Paths) -> Tpm | None:
 
 
 def _keys(chip: Tpm | None) -> KeyMaker:
-    files = FileKeys(lambda: ec.generate_private_key(ec.SECP256R1()))
     if chip is None:
-        return files
+        return FileKeys(lambda: ec.generate_private_key(ec.SECP256R1()))
     from sdbox_agent.provision.setup.chipmaking import ChipKeys  # noqa: PLC0415  as in `_chip`
 
-    return ChipKeys(chip, files)
+    return ChipKeys(chip)
 
 
 def _first(

@@ -22,7 +22,7 @@ from starlette.responses import StreamingResponse
 
 from sdbox_agent.centre import eventstream, wire
 from sdbox_agent.errors import AskAgain, DecodeError, Fault, Refused, SdboxError
-from sdbox_centre import boxlife, estapi, link, places, review, rows, sessions, tunnels
+from sdbox_centre import boxlife, estapi, link, places, review, rows, sessions, tunnels, vouchapi
 from sdbox_centre.connections import Connections, fingerprint_of
 from sdbox_centre.core import box_of, delivered
 from sdbox_centre.line import RETRY_AFTER_S, Line, Rank
@@ -143,6 +143,7 @@ def make_app(
     _add_crls(app, line, centre, crls)
     _add_link(app, line, centre, streams)
     estapi.add_to(app, line, centre, est)
+    vouchapi.add_to(app, line, centre, est)
     app.state.anonymous = est is not None
     app.state.connections, app.state.streams = connections, streams
     app.add_exception_handler(HTTPException, _http_problem)

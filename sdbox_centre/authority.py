@@ -49,6 +49,7 @@ class Profile:
     extended_usages: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
     life: dt.timedelta = BOX_LIFE
+    extensions: tuple[x509.ExtensionType, ...] = ()  # beside these, not critical
 
 
 _SIGNS: Final = frozenset({"digital_signature"})
@@ -127,6 +128,8 @@ class Authority:
         if subject.alternatives:
             names = x509.SubjectAlternativeName(subject.alternatives)
             builder = builder.add_extension(names, critical=False)
+        for carried in profile.extensions:
+            builder = builder.add_extension(carried, critical=False)
         return self._sign(builder)
 
     def subordinate(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sdbox_centre.core import Centre
 
 _ISSUED: Final = select(issued.c.box).where(
-    issued.c.purpose == "tls", issued.c.key_sha256 == bindparam("b_key")
+    issued.c.key_sha256 == bindparam("b_key")  # of a TLS key, or the one that vouches for them
 )
 _later: Final = issued.alias()
 _ISSUED_LAST: Final = _ISSUED.where(

@@ -51,7 +51,9 @@ _BASIC: Final = re.compile(r"[Bb]asic ([A-Za-z0-9+/=]{1,200})")
 class Tries:
     """How often an address, or a box, has tried in this minute. In the event loop alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        """`most`: another number of them than TRIES."""
+        self._most = most
         self._since_s = 0
         self._of: dict[str, int] = {}
 
@@ -60,7 +62,8 @@ class Tries:
         if not 0 <= now_s - self._since_s < TRIES_S:
             self._since_s, self._of = now_s, {}
         tries = self._of.get(address, 0) + 1
-        if tries > TRIES or (address not in self._of and len(self._of) >= MAX_ADDRESSES):
+        most = TRIES if self._most is None else self._most
+        if tries > most or (address not in self._of and len(self._of) >= MAX_ADDRESSES):
             raise Fault("centre-busy")
         self._of[address] = tries
 
@@ -70,11 +73,11 @@ def add_to(app: FastAPI, line: Line, centre: Centre, est_: Est | None) -> None:
     tries = Tries()
 
     async def cacerts(_request: Request) -> Response:
-        anchors = _there(est_).anchors
+        anchors = est_here(est_).anchors
         return _answer(certsonly.encode(*anchors), CERTIFICATES)
 
     async def successors(_request: Request) -> Response:
-        after = _there(est_).successors
+        after = est_here(est_).successors
         if not after:
             raise Refused("not-found")
         return _answer(certsonly.encode(*after), CERTIFICATES)
@@ -98,7 +101,7 @@ def _add_enroll(
     purpose, label = kind
 
     async def enroll(request: Request) -> Response:
-        there = _there(est_)
+        there = est_here(est_)
         tries.one(request.client.host if request.client else "", centre.utc_s())
         box, token = _basic(request)
         csr_der = await _csr(request)
@@ -107,7 +110,7 @@ def _add_enroll(
             asked = est.read(csr_der, purpose, box, token)
             return est.enroll(centre, there, asked)
 
-        issued = await line.run(Rank.NEWCOMER, lambda: _traced(centre, "est-enroll", call))
+        issued = await line.run(Rank.NEWCOMER, lambda: traced(centre, "est-enroll", call))
         return _answer(certsonly.encode(issued), CERTS_ONLY)
 
     said = f"A first {purpose} certificate, for the token of the box's order (HTTP Basic)."
@@ -116,21 +119,22 @@ def _add_enroll(
 
 def _add_reenroll(app: FastAPI, line: Line, centre: Centre, est_: Est | None, tries: Tries) -> None:
     async def reenroll(request: Request) -> Response:
-        there, peer = _there(est_), peer_of(request)
+        there, peer = est_here(est_), peer_of(request)
         tries.one(hashlib.sha256(peer).hexdigest(), centre.utc_s())
         csr_der = await _csr(request)
 
         def call() -> bytes:
             return est.reenroll(centre, there, peer, est.read(csr_der, "tls"))
 
-        issued = await line.run(Rank.NEWCOMER, lambda: _traced(centre, "est-reenroll", call))
+        issued = await line.run(Rank.NEWCOMER, lambda: traced(centre, "est-reenroll", call))
         return _answer(certsonly.encode(issued), CERTS_ONLY)
 
     said = "A new TLS certificate on the same key, from two thirds of the life of the box's own on."
     _describe(app.post, "/simplereenroll", reenroll, said, REQUEST)
 
 
-def _there(est_: Est | None) -> Est:
+def est_here(est_: Est | None) -> Est:
+    """The boxes' authority. Raises Refused: not-found, where there is none."""
     if est_ is None:
         raise Refused("not-found")
     return est_
@@ -144,7 +148,7 @@ def peer_of(request: Request) -> bytes:
     return peer
 
 
-def _traced(centre: Centre, act: str, call: Callable[[], bytes]) -> bytes:
+def traced(centre: Centre, act: str, call: Callable[[], bytes]) -> bytes:
     """What is refused is written down; whose it was said to be, nobody has proved."""
     try:
         return call()

@@ -20,7 +20,9 @@ import uvicorn
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sdbox_centre.connections import end, fingerprint_of
+from sdbox_centre.clocks import utc_s
+from sdbox_centre.connections import end, ends_s, fingerprint_of
+from sdbox_centre.vouching import Pending
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +61,7 @@ class BoxProtocol(H11Protocol):
             "peer_certificate": peer,
             "drop": partial(end, transport),
             "gone": lambda: self._lost,
+            "pending": Pending(),
         }
         self._late: asyncio.TimerHandle | None = None
         # asyncio does so only for sockets whose `proto` it knows; without it each answer, two
@@ -73,8 +76,10 @@ class BoxProtocol(H11Protocol):
         if peer:
             self._fingerprint = fingerprint_of(peer)
             self.known.add(self._fingerprint, transport)
+            left_s = max(0.0, ends_s(peer) - utc_s())
+            self._leave = self.loop.call_later(left_s, end, transport)
         else:
-            self.known.add_anonymous(transport)
+            self.known.add_anonymous(transport, transport.get_extra_info("peername")[0])
             self._leave = self.loop.call_later(ANONYMOUS_S, end, transport)
         self._expect_request()
 

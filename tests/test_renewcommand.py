@@ -53,6 +53,25 @@ def test_it_renews_in_time_and_says_until_when(world: World, capsys) -> None:
         }
 
 
+def test_a_box_with_a_chip_has_nothing_to_renew_and_asks_no_chip(world: World, capsys) -> None:
+    with tls.served(world, est=ordering.est_of(world)) as port:
+        box, root = settled(world, port, 300)
+        identity = box.config / "identity"
+        (identity / "statement.tpm").write_bytes((identity / "statement.key").read_bytes())
+        for name in ("statement.key", "tls.key", "tls.pem"):
+            (identity / name).unlink()
+        for language in ("en", "fr"):
+            assert cli.main(["--root", root, "--language", language, "renew"]) == 0
+            assert capsys.readouterr().out == f"{words('in-memory', language)}\n"
+        assert cli.main(["--root", root, "renew", "--json"]) == 0
+        said = {"renewed": False, "until": None, "learned": 0}
+        assert json.loads(capsys.readouterr().out) == said
+    assert world.trace().count(("vouch", "done")) == 0
+    (box.config / "anchors/centre.pem").unlink()
+    assert cli.main(["--root", root, "renew"]) == 1
+    assert "(box-identity-missing)" in capsys.readouterr().err
+
+
 def test_what_went_wrong_is_said_and_the_service_manager_told(world: World, capsys) -> None:
     box, root = settled(world, 1, 300)
     assert cli.main(["--root", root, "renew"]) == 1

@@ -71,6 +71,7 @@ class BoxLink:
         self._last: int | None = None  # number of the last event taken
         self._lock = threading.Lock()
         self._client: CentreClient | None = None
+        self._anew = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
@@ -78,6 +79,13 @@ class BoxLink:
         """Listen, once so much time has gone."""
         self._after_s = after_s
         self._thread.start()
+
+    def anew(self) -> None:
+        """End the stream, and open another at once: for whoever listens it was never down."""
+        with self._lock:
+            if self._client is not None:
+                self._anew = True
+                self._client.close()
 
     def close(self) -> None:
         """For good; the thread is on its way out."""
@@ -93,9 +101,17 @@ class BoxLink:
             code = self._listen()
             if self._over.is_set():
                 return
+            if self._ended_by_us():
+                after_s = 0.0
+                continue
             self._told(Down(code))
             retry_s = next_retry_s(retry_s, self._clock_s() - began_s)
             after_s = self._patience.again_s(retry_s)
+
+    def _ended_by_us(self) -> bool:
+        with self._lock:
+            ended, self._anew, self._client = self._anew, False, None
+        return ended
 
     def _listen(self) -> str:
         """One stream, to its end; why it ended."""

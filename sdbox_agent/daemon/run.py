@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from sdbox_agent import errors, hardening, ipc, notify
 from sdbox_agent.audit.outbox import Outbox
-from sdbox_agent.centre.boxlink import BoxLink
+from sdbox_agent.centre.boxlink import BoxLink, Down, Told
 from sdbox_agent.daemon import genuine, settings, told
 from sdbox_agent.daemon.calls import Calls
 from sdbox_agent.daemon.card_side import CardSide
 from sdbox_agent.daemon.centre_side import CentreSide
 from sdbox_agent.daemon.context import Context
 from sdbox_agent.daemon.finger_side import FingerSide
+from sdbox_agent.daemon.freshness import Freshness
 from sdbox_agent.daemon.greeting import Greeting
 from sdbox_agent.daemon.hotplug import Came, Monitor, Went
 from sdbox_agent.daemon.link_side import LinkSide, Parts
@@ -230,9 +231,20 @@ class _Core:
                 seen=self._place.seen,
             ),
         )
+        self._vouching = configured.vouching
         self._boxlink = BoxLink(
-            configured.client, self._link.claim, self._link.told, patience, time.monotonic
+            configured.client, self._link.claim, self._told, patience, time.monotonic
         )
+        if self._vouching is not None:
+            self._freshness = Freshness(
+                loop,
+                vouching=self._vouching,
+                ask=self._link_calls.ask,
+                patience=patience,
+                renewed=self._boxlink.anew,
+                trouble=lambda code: notify.event(notify.Event.FAULT, code),
+            )
+            self._freshness.begin()
         self._shell = Shell(loop, policy, performer.perform, self._show, patience.again_s)
         self._links(paths, uids)
         self._hotplug, self._there = _monitor(configured.profile, configured.sensor)
@@ -282,6 +294,12 @@ class _Core:
             side.link.close()
         self._calls.close()
         notify.event(notify.Event.STOPPED, "stopped")
+
+    def _told(self, told: Told) -> None:
+        """From the link's thread. A key that the centre does not take is not shown again."""
+        if self._vouching is not None and told == Down("box-refused"):
+            self._vouching.forget()
+        self._link.told(told)
 
     def _say_ready(self) -> None:
         """Once: a card put in from now on is a new one, and begins a session."""

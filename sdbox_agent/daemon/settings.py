@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sdbox_agent.centre.https import CentreClient, Where
 from sdbox_agent.identity import keys
+from sdbox_agent.identity.vouching import Vouching
 from sdbox_agent.profile import load
 from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
@@ -32,12 +33,15 @@ class Settings:
     kinds: tuple[CardKind, ...]
     sensor: Sensor
     identity: BoxIdentity
+    vouching: Vouching | None  # of a box whose TLS key lives in memory
     card_anchors: tuple[bytes, ...]
     desk_anchors: tuple[bytes, ...]
 
     def client(self) -> CentreClient:
         """A way to the centre, not connected yet."""
-        return CentreClient(where_of(self.box), self.identity.client_context())
+        own = self.vouching
+        context = self.identity.client_context() if own is None else own.context
+        return CentreClient(where_of(self.box), context)
 
 
 def where_of(box: Box) -> Where:
@@ -51,12 +55,15 @@ def read(paths: Paths, profiles: Path) -> Settings:
     """Read everything. Raises Fault (FileRefused names file and line)."""
     box = load.load_box(paths.config)
     whole = load.whole(box.profile, paths, profiles)
+    identity = keys.load(paths.config, paths.tpm)
+    vouching = Vouching(identity, where_of(box), box.box) if identity.tls is None else None
     return Settings(
         box,
         whole.profile,
         whole.kinds,
         whole.sensor,
-        keys.load(paths.config, paths.tpm),
+        identity,
+        vouching,
         certificates(paths.config / "anchors/cards.pem"),
         certificates(paths.config / "anchors/desk.pem"),
     )

@@ -6,6 +6,7 @@ that is believed: each is proven, at every start, by what root laid down.
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -36,6 +37,19 @@ def load(config: Path) -> str:
     except ValueError:
         raise FileRefused("config-invalid", str(path), 0, "no certificate in it") from None
     return text + _successors(config / SUCCESSORS, pinned)
+
+
+def pin(context: ssl.SSLContext, anchors_pem: str) -> None:
+    """TLS 1.3, to these authorities and no other.
+
+    Raises Fault("config-invalid") if they are none.
+    """
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # RFC 5280, without OpenSSL's leniency
+    try:
+        context.load_verify_locations(cadata=anchors_pem)
+    except (ssl.SSLError, ValueError):
+        raise Fault("config-invalid") from None
 
 
 def _successors(path: Path, pinned: list[x509.Certificate]) -> str:

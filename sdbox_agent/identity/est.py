@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from sdbox_agent.centre.https import CentreClient, Message, Where
 from sdbox_agent.errors import DecodeError, Fault, Refused, SdboxError
+from sdbox_agent.identity import centreanchors
 from sdbox_agent.pki import boxcertificate, certsonly, chain
 
 if TYPE_CHECKING:
@@ -143,12 +144,7 @@ def anonymous(centre_anchors_pem: str) -> ssl.SSLContext:
     Raises Fault("config-invalid") if the anchors are none.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks host name and certificate
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
-    try:
-        context.load_verify_locations(cadata=centre_anchors_pem)
-    except (ssl.SSLError, ValueError):
-        raise Fault("config-invalid") from None
+    centreanchors.pin(context, centre_anchors_pem)
     return context
 
 

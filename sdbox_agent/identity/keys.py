@@ -1,9 +1,10 @@
 """The two keys that make this box this box.
 
 The TLS key says who speaks to the centre; the statement key signs, beside the card, the receipt of
-a session and nothing else. The TLS key is a file's and stays in this process: read once, checked
-against its certificate, never printed. The statement key is the TPM's where one made it
-(`statement.tpm`), else a file's too (`statement.key`), and then whoever has the disk has it.
+a session, vouches for a TLS key of this process, and nothing else. It is the TPM's where one made
+it (`statement.tpm`), and then no TLS key lies here: one on the disk would undo what the chip is
+worth, and it is made in memory (`vouching`). Else both are files, whoever has the disk has both,
+and each is read once, checked against its certificate, never printed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sdbox_agent.identity import centreanchors, filekey, tpmfile
 from sdbox_agent.identity.tlspair import TlsPair
 from sdbox_agent.state import trusted
 from sdbox_agent.state.trusted import FileRefused
-from sdbox_agent.statements import fields, jws
+from sdbox_agent.statements import fields, jws, vouch
 
 if TYPE_CHECKING:
     import ssl
@@ -32,16 +33,17 @@ if TYPE_CHECKING:
 
 SCALAR_BYTES: Final = 32  # RFC 7518 section 3.4: ES256 is r || s, 32 bytes each
 SIGNED_BY_THE_BOX: Final = "receipt"
+_BESIDE: Final = "beside a key of the TPM: remove one"
 
 
 @dataclass(frozen=True, slots=True)
 class BoxIdentity:
     """What `load` found, whole and fitting together."""
 
-    tls: TlsPair = field(repr=False)
+    tls: TlsPair | None = field(repr=False)  # none beside a statement key in a chip
     _statement: StatementKey = field(repr=False)
     _certificate: x509.Certificate = field(repr=False)
-    _centre_anchors_pem: str = field(repr=False)
+    centre_anchors_pem: str = field(repr=False)
     tpm: Tpm | None = field(repr=False)  # the chip that holds the statement key
 
     @property
@@ -74,48 +76,88 @@ class BoxIdentity:
             raise Refused("statement-invalid") from None
         if protected != jws.header(SIGNED_BY_THE_BOX, self.statement_certificate_der):
             raise Refused("statement-invalid")
-        der = self._statement.sign(jws.signing_input(protected, payload))
+        return self._signed(jws.signing_input(protected, payload))
+
+    def vouch(self, said: vouch.Vouch) -> bytes:
+        """The statement that a TLS key is this box's, signed: a JWS.
+
+        Raises Fault if the TPM can't sign.
+        """
+        payload = vouch.encode(said)
+        protected = jws.header(vouch.TYP, self.statement_certificate_der)
+        signature = self._signed(jws.signing_input(protected, payload))
+        return jws.assemble(payload, [(protected, signature)])
+
+    def _signed(self, message: bytes) -> bytes:
+        der = self._statement.sign(message)
         r, s = decode_dss_signature(der)
         return r.to_bytes(SCALAR_BYTES) + s.to_bytes(SCALAR_BYTES)
 
     @property
     def centre_anchors(self) -> tuple[x509.Certificate, ...]:
         """The centre's authority, and its successors."""
-        return tuple(x509.load_pem_x509_certificates(self._centre_anchors_pem.encode()))
+        return tuple(x509.load_pem_x509_certificates(self.centre_anchors_pem.encode()))
 
     def with_certificate(self, renewed: x509.Certificate) -> BoxIdentity:
-        """The same box, under another certificate on its TLS key."""
-        return replace(self, tls=self.tls.under(renewed))
+        """The same box, under another certificate on its TLS key. Raises as `client_context`."""
+        return replace(self, tls=self.pair.under(renewed))
 
     def client_context(self) -> ssl.SSLContext:
-        """As `TlsPair.context`, to the centre's authority and its successors."""
-        return self.tls.context(self._centre_anchors_pem)
+        """As `TlsPair.context`, to the centre's authority and its successors.
+
+        Raises Fault("box-identity-missing") for a box that has no such pair: see `vouching`.
+        """
+        return self.pair.context(self.centre_anchors_pem)
+
+    @property
+    def pair(self) -> TlsPair:
+        """TLS key and certificate, in files. Raises as `client_context`."""
+        if self.tls is None:
+            raise Fault("box-identity-missing")
+        return self.tls
 
 
-def load(config: Path, device: Path = Path("/dev/tpmrm0")) -> BoxIdentity:
+def is_in_chip(config: Path) -> bool:
+    """Is the statement key of this box a TPM's? Nothing is read, and no chip asked."""
+    return (config / "identity" / tpmfile.FILE).exists()
+
+
+def load(config: Path, device: Path = Path("/dev/tpmrm0"), chip: Tpm | None = None) -> BoxIdentity:
     """Read `identity/` and `anchors/centre.pem` under the settings directory.
 
-    `device` is the TPM's, opened if the statement key is its. Raises Fault("box-identity-missing")
-    if a file is not there; FileRefused("config-invalid") for a wrong owner, mode or symlink (fault
-    61), a key that is not P-256, or not its certificate's; and the TPM's: "tpm-foreign" for a key
-    that is another's.
+    `device` is the TPM's, opened if the statement key is its, unless it is at hand as `chip`.
+    Raises Fault("box-identity-missing") if a file is not there; FileRefused("config-invalid") for a
+    wrong owner, mode or symlink (fault 61), a key that is not P-256, or not its certificate's, or
+    that lies beside a TPM's; and the TPM's: "tpm-foreign" for a key that is another's.
     """
     identity = config / "identity"
     try:
-        key = filekey.load(identity / "tls.key")
-        tls_pem, shown = _certificate(identity / "tls.pem", key)
-        statement, tpm = _statement_key(identity, device)
+        tls = _tls(identity)
+        statement, tpm = _statement_key(identity, device, chip)
         _, certificate = _certificate(identity / "statement.pem", statement)
         anchors = centreanchors.load(config)
     except FileNotFoundError as error:
         raise FileRefused("box-identity-missing", str(error.filename), 0, "missing") from None
     except OSError:
         raise Fault("config-invalid") from None
-    tls = TlsPair(identity / "tls.pem", shown, key.private, tls_pem + b"\n" + key.pem)
     return BoxIdentity(tls, statement, certificate, anchors, tpm)
 
 
-def _statement_key(identity: Path, device: Path) -> tuple[StatementKey, Tpm | None]:
+def _tls(identity: Path) -> TlsPair | None:
+    """Key and certificate; none beside a key of the TPM's, where they would be worth having."""
+    if (identity / tpmfile.FILE).exists():
+        for lying in (identity / "tls.key", identity / "tls.pem"):
+            if lying.exists():
+                raise FileRefused("config-invalid", str(lying), 0, _BESIDE)
+        return None
+    key = filekey.load(identity / "tls.key")
+    pem, shown = _certificate(identity / "tls.pem", key)
+    return TlsPair(identity / "tls.pem", shown, key.private, pem + b"\n" + key.pem)
+
+
+def _statement_key(
+    identity: Path, device: Path, chip: Tpm | None
+) -> tuple[StatementKey, Tpm | None]:
     """The TPM's, or the file's; with both lying there, nobody can say which this box is."""
     wrapped, plain = identity / tpmfile.FILE, identity / "statement.key"
     try:
@@ -123,7 +165,7 @@ def _statement_key(identity: Path, device: Path) -> tuple[StatementKey, Tpm | No
     except FileNotFoundError:
         return filekey.load(plain), None
     if plain.exists():
-        raise FileRefused("config-invalid", str(plain), 0, "beside a key of the TPM: remove one")
+        raise FileRefused("config-invalid", str(plain), 0, _BESIDE)
     try:
         key = tpmfile.parse(data)
     except DecodeError as error:
@@ -132,7 +174,7 @@ def _statement_key(identity: Path, device: Path) -> tuple[StatementKey, Tpm | No
     from sdbox_agent.identity.tpm import Tpm  # noqa: PLC0415
     from sdbox_agent.identity.tpmkey import TpmKey  # noqa: PLC0415
 
-    tpm = Tpm(device)
+    tpm = chip or Tpm(device)
     return TpmKey(tpm, key), tpm
 
 

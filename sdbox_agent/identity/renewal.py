@@ -1,7 +1,9 @@
 """A box's TLS certificate, renewed in time: in one step, and only by one that has served [door].
 
-The key stays, so whoever reads certificate and key reads two that fit, before and after. The old
-certificate lies there until the centre has answered a call under the new one.
+Where it lies in a file: a box with a chip makes its TLS keys in memory, and has nothing to renew
+here but whom it knows the centre by. The key stays, so whoever reads certificate and key reads two
+that fit, before and after. The old certificate lies there until the centre has answered a call
+under the new one.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sdbox_agent.centre.https import CentreClient
 from sdbox_agent.errors import DecodeError, Fault
-from sdbox_agent.identity import keys, request
+from sdbox_agent.identity import centreanchors, est, keys, request
 from sdbox_agent.identity.est import Est
 from sdbox_agent.pki import boxcertificate, chain, successors
 from sdbox_agent.state.filesystem import RealFileSystem
@@ -38,7 +40,7 @@ NEW: Final = "new"  # what a power cut may leave; written anew the next time
 class Standing:
     """What the box has now."""
 
-    until: dt.datetime
+    until: dt.datetime | None  # none of a box whose TLS key is in memory
     renewed: bool  # just now
     learned: int = 0  # successors of the centre's authority, just now
 
@@ -51,11 +53,14 @@ def renew(config: Path, where: Where, box: str, now: dt.datetime) -> Standing:
     `keys.load`, `Est`, `CentreClient`; FileRefused("config-invalid") if its directory is not this
     user's; Fault("disk-failed").
     """
+    if keys.is_in_chip(config):
+        return Standing(None, renewed=False, learned=_learn_alone(config, where))
     identity = keys.load(config)
     files = _directory(config / "identity")
     with contextlib.closing(files):
-        learned = _learn(identity, where, files)
-        current = identity.tls.certificate
+        context = identity.client_context()
+        learned = _learn(identity.centre_anchors, Est(where, context), files)
+        current = identity.pair.certificate
         if now.timestamp() < boxcertificate.renewable_s(current):
             return Standing(current.not_valid_after_utc, renewed=False, learned=learned)
         fresh = _asked(identity, where, box, now)
@@ -64,11 +69,23 @@ def renew(config: Path, where: Where, box: str, now: dt.datetime) -> Standing:
     return Standing(fresh.not_valid_after_utc, renewed=True, learned=learned)
 
 
-def _learn(identity: BoxIdentity, where: Where, files: FileSystem) -> int:
-    """How many successors were not pinned yet, and are from the next start on."""
-    pinned = identity.centre_anchors
+def _learn_alone(config: Path, where: Where) -> int:
+    """The same, for nobody yet: the key is the core's chip's. Raises as `keys.load`."""
     try:
-        with contextlib.closing(Est(where, identity.client_context())) as centre:
+        anchors = centreanchors.load(config)
+    except FileNotFoundError as error:
+        raise FileRefused("box-identity-missing", str(error.filename), 0, "missing") from None
+    except OSError:
+        raise Fault("config-invalid") from None
+    pinned = tuple(x509.load_pem_x509_certificates(anchors.encode()))
+    with contextlib.closing(_directory(config / "identity")) as files:
+        return _learn(pinned, Est(where, est.anonymous(anchors)), files)
+
+
+def _learn(pinned: tuple[x509.Certificate, ...], asking: Est, files: FileSystem) -> int:
+    """How many successors were not pinned yet, and are from the next start on."""
+    try:
+        with contextlib.closing(asking) as centre:
             offered = centre.successors()
         new = successors.proven(pinned, offered)
     except (Fault, DecodeError):
@@ -85,7 +102,7 @@ def _pem(ders: tuple[bytes, ...]) -> bytes:
 
 def _asked(identity: BoxIdentity, where: Where, box: str, now: dt.datetime) -> x509.Certificate:
     """By whatever authorities the pinned centre has now: one may replace another meanwhile."""
-    asked = request.ask(box, "tls", identity.tls)
+    asked = request.ask(box, "tls", identity.pair)
     with contextlib.closing(Est(where, identity.client_context())) as centre:
         given = chain.authorities(centre.cacerts())
         return centre.simplereenroll(asked, given, now)

@@ -6,6 +6,7 @@ they are. Whatever else may come to lie in its place is not taken: another key n
 
 from __future__ import annotations
 
+import fcntl
 import os
 import ssl
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from typing_extensions import override
 
 from sdbox_agent.errors import Fault
+from sdbox_agent.identity import centreanchors
 from sdbox_agent.pki.certificate import spki
 from sdbox_agent.state import trusted
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+# memfd_create(2): not its content, not its size, and no other seals
+_SEALS: Final = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 CERTIFICATE_END: Final = b"-----END CERTIFICATE-----"  # RFC 7468 section 5.1
 
 
@@ -58,12 +62,10 @@ class TlsPair:
         Raises Fault("config-invalid") if the anchors are none.
         """
         context = _Context(ssl.PROTOCOL_TLS_CLIENT)  # checks host name and certificate
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.verify_flags |= ssl.VERIFY_X509_STRICT  # RFC 5280, without OpenSSL's leniency
+        centreanchors.pin(context, anchors_pem)
         try:
-            context.load_verify_locations(cadata=anchors_pem)
             load_chain(context, self.pem)
-        except (ssl.SSLError, ValueError):
+        except ssl.SSLError:
             raise Fault("config-invalid") from None
         context.newer = _Newer(self)
         return context
@@ -111,10 +113,14 @@ class _Context(ssl.SSLContext):
 
 
 def load_chain(context: ssl.SSLContext, pem: bytes) -> None:
-    """Load exactly the bytes that were checked: `ssl` reads files only, so from memory as one."""
-    descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
+    """Load exactly the bytes that were checked: `ssl` reads files only, so from memory as one.
+
+    Nobody can change it any more, and it is gone when this returns.
+    """
+    descriptor = os.memfd_create("identity", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.write(descriptor, pem)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
         context.load_cert_chain(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)

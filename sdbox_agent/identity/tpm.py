@@ -1,8 +1,9 @@
 """[door] The box's security chip: a TPM 2.0, by the kernel's resource manager.
 
-One connection, made when something is asked and made again after it broke. The chip is slow (a
-signature takes tens of milliseconds, the parent of a key some hundreds) and asked seldom. What it
-answers becomes a Fault by its code; nothing of its words is kept, and the library's own log is off.
+One connection, made when something is asked and made again after it broke; any thread may ask, one
+at a time. The chip is slow (a signature takes tens of milliseconds, the parent of a key some
+hundreds) and asked seldom. What it answers becomes a Fault by its code; nothing of its words is
+kept, and the library's own log is off.
 
 A TPM's private keys never come here. Authorisations are empty: who may ask is decided by who may
 open the device (group tss), as the kernel's own keys are the kernel's.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -77,9 +79,14 @@ class Tpm:
         self._device = device
         self._esapi: ESAPI | None = None
         self.connection = 0  # goes up with each: what was loaded in an older one is gone
+        self._one_at_a_time = threading.Lock()  # the loop for a receipt, a caller to vouch
 
     def close(self) -> None:
         """Let go of the device; the kernel drops what we had loaded."""
+        with self._one_at_a_time:
+            self._close()
+
+    def _close(self) -> None:
         if self._esapi is not None:
             self._esapi.close()
             self._esapi = None
@@ -92,13 +99,14 @@ class Tpm:
         `again=False` for what must not happen twice. Raises Said for a code that the caller
         `expects`, Fault tpm-away, tpm-busy, tpm-locked-out, tpm-failed.
         """
-        had = self._esapi is not None
-        try:
+        with self._one_at_a_time:
+            had = self._esapi is not None
+            try:
+                return self._once(do, expects)
+            except Fault as fault:
+                if fault.code != "tpm-away" or not (had and again):
+                    raise
             return self._once(do, expects)
-        except Fault as fault:
-            if fault.code != "tpm-away" or not (had and again):
-                raise
-        return self._once(do, expects)
 
     def _once(self, do: Callable[[ESAPI], T], expects: frozenset[int]) -> T:
         try:
@@ -107,7 +115,7 @@ class Tpm:
             rc = plain(error.rc)
         if rc in expects:
             raise Said(rc)
-        self.close()  # what was loaded may be gone, or be what it lacks the room for
+        self._close()  # what was loaded may be gone, or be what it lacks the room for
         raise Fault(code_of(rc))
 
     def _open(self) -> ESAPI:

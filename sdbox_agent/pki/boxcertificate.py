@@ -19,7 +19,7 @@ from sdbox_agent.pki import certificate, chain, csr, oids
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -88,6 +88,11 @@ def renewable_s(current: x509.Certificate) -> int:
     """From when on it may be renewed: two thirds of its life, UTC seconds."""
     begin, end = current.not_valid_before_utc, current.not_valid_after_utc
     return int((begin + (end - begin) * 2 / 3).timestamp())
+
+
+def shown_of(keys_der: Mapping[Purpose, bytes]) -> str:
+    """The same, of the keys that a box keeps: one alone speaks for its TLS keys too."""
+    return shown(keys_der.get("tls", keys_der["statement"]), keys_der["statement"])
 
 
 def shown(tls_key_der: bytes, statement_key_der: bytes) -> str:

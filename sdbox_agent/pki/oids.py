@@ -43,4 +43,5 @@ POLICY_TEST: Final = f"{ARC}.1.9"  # of an authority that issues for tests: refu
 USAGE_REFERENCE: Final = f"{ARC}.2.1"  # extended usage of 9D: opens references
 USAGE_DESK: Final = f"{ARC}.2.2"  # extended usage: signs references
 USAGE_BOX: Final = f"{ARC}.2.3"  # extended usage: signs a box's statements
+VOUCHED: Final = f"{ARC}.3.2"  # certificate extension: whose TLS key this is, by the box's word
 BINDING: Final = f"{ARC}.3.1"  # signed attribute: whose reference this is, and which card's

@@ -223,6 +223,35 @@ def _broken() -> wire.LinkRequest:
     raise KeyError
 
 
+def test_a_link_that_is_opened_anew_was_never_down_and_misses_nothing(hosts: Hosts) -> None:
+    def says_and_stays(sock, _: bytes) -> None:
+        sock.sendall(STREAM + RESYNC)
+        sock.recv(1)
+
+    def goes_on(sock, _: bytes) -> None:
+        sock.sendall(STREAM + REVOKED)
+        sock.recv(1)
+
+    revoked = wire.Revoked(session="b-1", code="revoked")
+    with hearing(hosts, once(says_and_stays, goes_on)) as ear:
+        until(lambda: wire.Resync() in ear.told)
+        ear.link.anew()
+        until(lambda: revoked in ear.told)
+    assert ear.told == [Up(), wire.Resync(), Up(), revoked]
+    assert [last_event_id(request) for request in ear.asked] == [None, 4]
+
+
+def test_one_that_can_not_be_opened_anew_is_down(hosts: Hosts) -> None:
+    refuses = http(b'{"code":"box-suspended"}', "403 No")
+    with hearing(hosts, once(_silent, lambda sock, _: sock.sendall(refuses))) as ear:
+        until(lambda: Up() in ear.told)
+        ear.link.anew()
+        until(lambda: Down("box-suspended") in ear.told)
+        ear.link.close()
+        ear.link.anew()  # nobody listens any more
+    assert ear.told[:2] == [Up(), Down("box-suspended")]
+
+
 def test_a_link_that_is_closed_ends_at_once_and_says_no_more(hosts: Hosts) -> None:
     with hearing(hosts, _silent) as ear:
         until(lambda: ear.told)

@@ -64,10 +64,11 @@ def test_the_files_on_another_machine_are_refused_with_a_code(rig: Rig) -> None:
     identity = root / "etc/sdbox/identity"
     (identity / "statement.tpm").unlink()
     pair = rig.issuing.box_statement("box-01")
-    (identity / "statement.pem").write_bytes(pair.pem)
-    (identity / "statement.key").write_bytes(pair.key_pem)
-    (identity / "statement.key").chmod(0o600)
-    os.chown(identity / "statement.key", CORE_UID, CORE_UID)
+    for name, one in (("statement", pair), ("tls", rig.issuing.box_tls("box-01"))):
+        (identity / f"{name}.pem").write_bytes(one.pem)
+        (identity / f"{name}.key").write_bytes(one.key_pem)
+        (identity / f"{name}.key").chmod(0o600)
+        os.chown(identity / f"{name}.key", CORE_UID, CORE_UID)
     assert "(counter-lost)" in refusal(root, root / "core.log")
 
 

@@ -303,7 +303,8 @@ def in_the_chip(config: Path, chip: Chip, authority: Pair) -> None:
     """Its statement key is the chip's from now on."""
     wrapped = tpmkey.create(chip.tpm)
     chip.tpm.close()
-    (config / "identity/statement.key").unlink()
+    for name in ("statement.key", "tls.key", "tls.pem"):
+        (config / "identity" / name).unlink()
     (config / "identity/statement.tpm").write_bytes(tpmfile.encode(wrapped))
     (config / "identity/statement.tpm").chmod(0o400)
     certificate, _ = issue("box-test-01", authority, public=wrapped.public_key)
@@ -359,6 +360,18 @@ def test_a_key_of_the_chip_is_checked_as_a_file_is(
     (config / "identity/statement.key").write_bytes(key_pem(key))
     with pytest.raises(FileRefused) as caught:
         keys.load(config, chip.soft.socket_path)
+    assert caught.value.reason == "beside a key of the TPM: remove one"
+
+
+@pytest.mark.parametrize("name", ["tls.key", "tls.pem"])
+def test_a_tls_key_beside_a_key_of_the_chip_is_refused(config: Path, name: str) -> None:
+    """It would undo what the chip is worth; no chip is asked for that."""
+    (config / "identity/statement.key").rename(config / "identity/statement.tpm")
+    for other_name in {"tls.key", "tls.pem"} - {name}:
+        (config / "identity" / other_name).unlink()
+    with pytest.raises(FileRefused) as caught:
+        keys.load(config, config / "none")
+    assert caught.value.file.endswith(name)
     assert caught.value.reason == "beside a key of the TPM: remove one"
 
 

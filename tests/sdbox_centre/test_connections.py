@@ -1,6 +1,12 @@
 import asyncio
 
-from sdbox_centre.connections import MAX_ANONYMOUS, MAX_OF_BOX, Connections, end
+from sdbox_centre.connections import (
+    MAX_ANONYMOUS,
+    MAX_ANONYMOUS_OF_ADDRESS,
+    MAX_OF_BOX,
+    Connections,
+    end,
+)
 
 
 class Transport:
@@ -73,10 +79,23 @@ def test_a_box_is_cut_by_its_key_or_its_certificate() -> None:
 
 def test_of_those_without_a_certificate_one_more_is_turned_away() -> None:
     connections, many = Connections(), [Transport() for _ in range(MAX_ANONYMOUS + 1)]
-    for transport in many:
-        connections.add_anonymous(transport)
+    for number, transport in enumerate(many):
+        connections.add_anonymous(transport, f"192.0.2.{number}")
     assert [each.aborted for each in many] == [False] * MAX_ANONYMOUS + [True]
     connections.discard(b"", many[0])
     late = Transport()
-    connections.add_anonymous(late)
+    connections.add_anonymous(late, "192.0.2.1")
     assert not late.aborted
+
+
+def test_one_address_takes_no_more_than_its_share() -> None:
+    connections = Connections()
+    many = [Transport() for _ in range(MAX_ANONYMOUS_OF_ADDRESS + 1)]
+    for transport in many:
+        connections.add_anonymous(transport, "192.0.2.1")
+    assert [each.aborted for each in many] == [False] * MAX_ANONYMOUS_OF_ADDRESS + [True]
+    other = Transport()
+    connections.add_anonymous(other, "192.0.2.2")
+    connections.discard(b"", many[0])
+    connections.add_anonymous(again := Transport(), "192.0.2.1")
+    assert (other.aborted, again.aborted) == (False, False)

@@ -210,6 +210,8 @@ def test_who_holds_key_material_is_never_swapped_or_dumped() -> None:
         assert section["LimitCORE"] == ["0"]
         assert section["LimitMEMLOCK"] == ["infinity"]
         assert section["MemorySwapMax"] == ["0"]
+    core = read("sdbox-agent.service")["Service"]  # its TLS key, where that is in no file
+    assert (core["LimitCORE"], core["MemorySwapMax"]) == (["0"], ["0"])
 
 
 FREED = {

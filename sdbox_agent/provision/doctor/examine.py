@@ -183,11 +183,10 @@ def _profile(at: Examination) -> Iterable[Finding]:
 
 
 def _identity(at: Examination) -> Iterable[Finding]:
-    kept = at.look.names(f"{CONFIG}/identity")
-    for name in OWN:
+    in_chip = tpmfile.FILE in (kept := set(at.look.names(f"{CONFIG}/identity")))
+    for name in ("statement",) if in_chip else OWN:  # the chip's box makes the other in memory
         path = f"{CONFIG}/identity/{name}"
-        in_chip = name == "statement" and tpmfile.FILE in kept
-        if not {f"{name}.pem", tpmfile.FILE if in_chip else f"{name}.key"} <= set(kept):
+        if not {f"{name}.pem", tpmfile.FILE if in_chip else f"{name}.key"} <= kept:
             yield failed("identity", code="box-identity-missing", detail=f"/{path}.*")
             continue
         try:
@@ -198,6 +197,8 @@ def _identity(at: Examination) -> Iterable[Finding]:
         yield certificates.own(name, first, at.now)
         if name == "statement" and not in_chip and _has_chip(at):
             yield warn("identity", code="identity-copyable", detail=f"/{path}.key")
+    for lying in sorted(kept & {"tls.key", "tls.pem"}) if in_chip else ():
+        yield failed("identity", code="config-invalid", detail=f"/{CONFIG}/identity/{lying}")
 
 
 def _has_chip(at: Examination) -> bool:

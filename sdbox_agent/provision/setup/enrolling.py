@@ -1,7 +1,8 @@
-"""The steps that give a box its identity: two keys, and a certificate on each.
+"""The steps that give a box its identity: its keys, and a certificate on each.
 
-The one-time token is spent for two keys. They are on the disk before the centre sees them, so that
-a run that was cut asks again with the same, and is answered the same.
+Two in files; or one in a chip, which vouches for the other (identity.vouching). The one-time token
+is spent for them. They are on the disk before the centre sees them, so that a run that was cut asks
+again with the same, and is answered the same.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ PURPOSES: Final[tuple[Purpose, ...]] = get_args(Purpose)
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """Both keys are there. One that can't be read is never replaced on a box in service."""
+    """Its keys are there. One that can't be read is never replaced on a box in service."""
 
     tree: Tree
     places: Places
@@ -41,14 +42,14 @@ class Keyed:
 
     def holds(self) -> bool:
         """Raises Refused("box-keys-lost") for a box in service without one; Fault: the port's."""
-        there = all(self.opened(purpose) is not None for purpose in PURPOSES)
+        there = all(self.opened(purpose) is not None for purpose in self.keys.purposes)
         if not there and is_activated(self.tree, self.places):
             raise Refused("box-keys-lost")
         return there
 
     def act(self) -> Note:
         """Make what is missing."""
-        for purpose in PURPOSES:
+        for purpose in self.keys.purposes:
             if self.opened(purpose) is None:
                 name = self.keys.name(purpose)
                 put(self.tree, self.places.identity, name, self.keys.make(purpose))
@@ -63,9 +64,9 @@ class Keyed:
             return None
 
     def shown(self) -> str:
-        """Both, as somebody here reads them to the centre. Raises as `key`."""
-        der = {purpose: self.key(purpose).public_key_der for purpose in PURPOSES}
-        return boxcertificate.shown(der["tls"], der["statement"])
+        """All, as somebody here reads them to the centre. Raises as `key`."""
+        der = {purpose: self.key(purpose).public_key_der for purpose in self.keys.purposes}
+        return boxcertificate.shown_of(der)
 
     def key(self, purpose: Purpose) -> Signer:
         """The key, which is there. Raises Fault("box-identity-missing")."""
@@ -91,11 +92,11 @@ class Certified:
         """A box in service renews by itself: whatever it has then is not setup's business."""
         if is_activated(self.tree, self.places):
             return True
-        return all(self._is_certified(purpose) for purpose in PURPOSES)
+        return all(self._is_certified(purpose) for purpose in self.keyed.keys.purposes)
 
     def act(self) -> Note:
         """Ask for those that are missing."""
-        for purpose in PURPOSES:
+        for purpose in self.keyed.keys.purposes:
             if not self._is_certified(purpose):
                 pem = self.centre.enrol(purpose, self.keyed.key(purpose), self.answers)
                 put(self.tree, self.places.identity, f"{purpose}.pem", pem)

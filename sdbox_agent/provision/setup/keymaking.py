@@ -24,6 +24,11 @@ class FileKeys:
 
     new: Callable[[], ec.EllipticCurvePrivateKey]
 
+    @property
+    def purposes(self) -> tuple[Purpose, ...]:
+        """See `KeyMaker`."""
+        return "tls", "statement"
+
     def name(self, purpose: Purpose) -> str:
         """See `KeyMaker`."""
         return f"{purpose}.key"

@@ -87,6 +87,10 @@ class Usb(Protocol):
 class KeyMaker(Protocol):
     """Where keys come from: files, or a chip."""
 
+    @property
+    def purposes(self) -> tuple[Purpose, ...]:
+        """Of the keys that this box keeps: a chip's, which vouches for those of TLS, or both."""
+
     def name(self, purpose: Purpose) -> str:
         """Of the file that is kept of a key."""
 

@@ -40,6 +40,8 @@ def test_a_fit_box_has_nothing_but_what_only_a_running_one_shows(tmp_path: Path)
     look = grow(tmp_path)
     key = tmp_path / "etc/sdbox/identity/statement.key"
     key.rename(key.with_suffix(".tpm"))  # the profile knows a chip
+    for name in ("key", "pem"):  # and its box makes the other in memory
+        (key.parent / f"tls.{name}").unlink()
     found = examine(look)
     results = {name: [each.result for each in of] for name, of in found.items()}
     unseen = {name for name, of in results.items() if of == [Result.SKIPPED]}
@@ -189,6 +191,10 @@ def test_a_key_in_a_file_is_told_where_the_profile_knows_a_chip(tmp_path: Path) 
     assert [each.code for each in found if each.result is Result.WARN] == ["identity-copyable"]
     identity = tmp_path / "etc/sdbox/identity"
     (identity / "statement.key").rename(identity / "statement.tpm")
+    for name in ("key", "pem"):  # which would undo what the chip is worth
+        told = {each.detail for each in examine(look)["identity"] if each.result is Result.FAILED}
+        assert f"/etc/sdbox/identity/tls.{name}" in told
+        (identity / f"tls.{name}").unlink()
     assert {each.result for each in examine(look)["identity"]} == {Result.OK}
     spoil(tmp_path, "etc/sdbox/identity/statement.tpm", None)
     assert "box-identity-missing" in {each.code for each in examine(look)["identity"]}

@@ -8,32 +8,37 @@ import pytest
 
 from sdbox_agent.centre import wire
 from sdbox_agent.errors import Fault, Refused
+from sdbox_agent.identity.tpm import Tpm
 from sdbox_agent.paths import Paths
 from sdbox_agent.profile.schema import Centre
 from sdbox_agent.provision.setup.answers import Anchors, Answers
 from sdbox_agent.provision.setup.asking import Asking
+from sdbox_agent.provision.setup.chipmaking import ChipKeys
 from sdbox_agent.provision.setup.enrolling import Certified, Keyed
 from sdbox_agent.provision.setup.keymaking import FileKeys
 from sdbox_agent.provision.setup.places import Places
 from sdbox_agent.provision.setup.tree import RealTree, put
 from sdbox_centre import authority
+from tests.identity.chip import Chip, chip, factory
 from tests.provision.setup import people
 from tests.sdbox_centre.ordering import Ordered, est_of
 from tests.sdbox_centre.tls import served
 from tests.sdbox_centre.world import World
 
+__all__ = ["chip", "factory"]
 PLACES = Places(os.getuid(), os.getuid())
 
 
 class Machine:
     """One with keys and certificates, made against the world's centre."""
 
-    def __init__(self, world: World, root: Path, port: int) -> None:
+    def __init__(self, world: World, root: Path, port: int, chip: Tpm | None = None) -> None:
         self.world, self.ordered = world, Ordered(world)
         self.answers = answers(world, self.ordered, port)
         tree, now = RealTree(root), world.now
-        self.asking = Asking(Paths(root), self.answers.centre, now, os.getuid())
-        self.keyed = Keyed(tree, PLACES, FileKeys(authority.new_key))
+        self.asking = Asking(Paths(root), self.answers.centre, now, os.getuid(), chip)
+        maker = FileKeys(authority.new_key) if chip is None else ChipKeys(chip)
+        self.keyed = Keyed(tree, PLACES, maker)
         self.keyed.act()
         self.certified = Certified(tree, PLACES, self.keyed, self.answers, self.asking, now)
         centre = authority.pem_of(world.servers.certificate)
@@ -66,6 +71,29 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         root = tmp_path / "box"
         root.mkdir()
         yield Machine(world, root, port)
+
+
+@pytest.mark.slow
+def test_a_machine_with_a_chip_becomes_a_box_by_the_one_key_in_it(
+    tmp_path: Path, chip: Chip
+) -> None:
+    world, root = World(tmp_path), tmp_path / "box"
+    root.mkdir()
+    with served(world, est=est_of(world)) as port:
+        machine = Machine(world, root, port, chip.tpm)
+        machine.certified.act()
+        assert machine.certified.holds()
+        kept = {path.name for path in (root / "etc/sdbox/identity").iterdir()}
+        assert kept == {"statement.tpm", "statement.pem"}
+        assert machine.report().state == "ordered"
+        key = machine.keyed.key("statement")
+        machine.ordered.keys = {"tls": key, "statement": key}  # type: ignore[dict-item]
+        machine.ordered.activate()
+        assert machine.report().state == "active"
+        machine.asking.retire(machine.ordered.name)
+        with pytest.raises(Refused, match="box-suspended"):
+            machine.report()
+    world.close()
 
 
 def test_from_a_token_to_a_box_that_staff_activate_and_back(machine: Machine) -> None:
