@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from hil import host
 from hil.boot import machine, root
 from hil.net.process import REPOSITORY
 from hil.package import deb, environment
@@ -30,9 +31,8 @@ BUILT: Final = REPOSITORY / "build/boot-deb"
 
 def main(arguments: list[str]) -> int:
     """Entry point."""
-    if why := machine.missing():
-        print(f"skipped: host has {why}")
-        return 0
+    if why := machine.missing() or host.mirror([root.place()]):
+        return host.skipped(why)
     start_s = time.monotonic()
     try:
         os.environ[PACKAGE] = str(_package())

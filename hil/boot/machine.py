@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from hil import host
 from hil.net.process import Process, Unit
 
 if TYPE_CHECKING:
@@ -61,11 +61,16 @@ class Failed(Exception):  # noqa: N818  told with what was seen
 
 def missing() -> str | None:
     """Why there can be no container here."""
-    if os.geteuid() != 0:
-        return "no root"
-    for program, package in ((NSPAWN.name, "systemd-container"), ("mmdebstrap", "mmdebstrap")):
-        if shutil.which(program) is None:
-            return f"no {program} (Debian: {package})"
+    return (
+        host.root()
+        or host.program(NSPAWN.name, "systemd-container")
+        or host.program("mmdebstrap", "mmdebstrap")
+        or host.tun()
+        or _no_namespaces()
+    )
+
+
+def _no_namespaces() -> str | None:
     tried = subprocess.run(
         ["unshare", "--mount", "--net", "--pid", "--fork", "mount", "-t", "cgroup2", "c", "/mnt"],
         capture_output=True,

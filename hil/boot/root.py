@@ -31,15 +31,19 @@ def key(names: list[str]) -> str:
     return hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:16]
 
 
+def place() -> Path:
+    """Where the one that is wanted lies, once it is made."""
+    return KEPT / key(wanted())
+
+
 def clean() -> Path:
     """The one that is kept, or a new one in its place. Raises ChildFailed."""
-    names = wanted()
-    kept = KEPT / key(names)
+    kept = place()
     if not kept.exists():
         shutil.rmtree(KEPT, ignore_errors=True)
         making = KEPT / "making"
         making.mkdir(parents=True)
-        _make(making, names)
+        _make(making, wanted())
         making.rename(kept)
     return kept
 

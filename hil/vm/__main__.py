@@ -1,7 +1,7 @@
-"""`python -m hil.vm [--box | PYTEST ARGUMENT ...]`: tests that take a kernel of their own.
+"""`python -m hil.vm [--box | --kernel | PYTEST ARGUMENT ...]`: what takes a kernel of its own.
 
-Those tests inside the machine; without any, `TESTS`. `--box`: the box of hil/vm/box, looked at from
-outside by `BOX_TESTS`.
+`--box`: a whole box, hil/vm/box, looked at from outside by `BOX_TESTS`. `--kernel`: `TESTS`, run
+inside; the same with tests that are named. Nothing named: the box, then the kernel.
 
 Its status is pytest's, but that none of `TESTS` may be skipped there; what they came to is in
 build/vm/junit.xml. Where the machine can't be, it says so in one line and is no failure.
@@ -10,19 +10,19 @@ build/vm/junit.xml. Where the machine can't be, it says so in one line and is no
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
-from pathlib import Path
 from typing import Final
 
+from hil import host
 from hil.net.process import Process, Unit
-from hil.vm import machine
-from hil.vm.image import KEPT, ChildFailed, image
+from hil.vm import image, machine
+from hil.vm.box import disk
 
 RUN_S: Final = 1800.0
 BOX_TESTS: Final = "tests/hil/vm/box_in_the_field.py"
 BOX: Final = "--box"
+KERNEL: Final = "--kernel"
 # The kernel's WireGuard: its port, the walls that hang by the helper, and the helper over it.
 TESTS: Final = (
     "tests/tunnel/test_wireguard.py",
@@ -36,29 +36,34 @@ TESTS: Final = (
 )
 
 
-def missing() -> str | None:
-    """Why there can be no machine here."""
-    if os.geteuid() != 0:
-        return "making and mounting take root"
-    for program, package in (("mmdebstrap", "mmdebstrap"), (machine.QEMU.name, "qemu-system-x86")):
-        if shutil.which(program) is None:
-            return f"no {program} (Debian: {package})"
-    if not Path("/dev/net/tun").exists():
-        return "no /dev/net/tun"
-    return None
+def missing(words: list[str]) -> str | None:
+    """Why there can be no machine here for what is asked."""
+    kept = [disk.place()] if words in ([], [BOX]) else []
+    kept += [image.place()] if words != [BOX] else []
+    return (
+        host.root()
+        or host.program("mmdebstrap", "mmdebstrap")
+        or host.program(machine.QEMU.name, "qemu-system-x86")
+        or host.tun()
+        or host.mirror(kept)
+    )
 
 
-def main(tests: list[str]) -> int:
+def main(words: list[str]) -> int:
     """Entry point."""
-    if why := missing():
-        print(f"skipped: host has {why}" if why.startswith("no ") else f"skipped: {why}")
-        return 0
-    return box() if tests == [BOX] else inside(tests)
+    if why := missing(words):
+        return host.skipped(why)
+    if words == [BOX]:
+        return box()
+    if words in ([], [KERNEL]):
+        status = 0 if words else box()
+        return inside([]) or status
+    return inside(words)
 
 
 def box() -> int:
     """A box, from outside: its tests' status. They are told of as they go, figures last."""
-    words = ("-m", "pytest", "-p", "no:cacheprovider", "-q", "-x", "-s", "--color=no", BOX_TESTS)
+    words = ("-m", "pytest", "-p", "no:cacheprovider", "-v", "-x", "-s", "--color=no", BOX_TESTS)
     start_s = time.monotonic()
     process = Process(Unit([sys.executable, *words], environment=dict(os.environ)))
     try:
@@ -74,14 +79,14 @@ def inside(tests: list[str]) -> int:
     pytest = (machine.PYTHON, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--color=no")
     start_s = time.monotonic()
     try:
-        disk = image()
+        made = image.image()
         made_s = time.monotonic() - start_s
         command = [*pytest, f"--junit-xml={machine.JUNIT}", *(tests or TESTS)]
-        result = machine.run(disk, command, RUN_S)
-    except (ChildFailed, machine.NoResult) as error:
+        result = machine.run(made, command, RUN_S)
+    except (image.ChildFailed, machine.NoResult) as error:
         print(f"hil-vm: {error}", file=sys.stderr)
         return 1
-    (KEPT / "junit.xml").write_bytes(result.junit)
+    (image.KEPT / "junit.xml").write_bytes(result.junit)
     whole_s = time.monotonic() - start_s
     print(f"hil-vm: image {made_s:.0f} s, machine {whole_s - made_s:.0f} s")
     if not tests and b"<skipped" in result.junit:

@@ -63,9 +63,14 @@ def key(made_of: tuple[Path, ...] = _MADE_OF) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
+def place() -> Path:
+    """Where the one that is wanted lies, once it is made."""
+    return KEPT / key()
+
+
 def image() -> Image:
     """The one that is kept, or a new one in its place. Raises ChildFailed."""
-    kept = KEPT / key()
+    kept = place()
     if not kept.exists():
         shutil.rmtree(KEPT, ignore_errors=True)
         making = KEPT / "making"

@@ -32,11 +32,16 @@ def wanted() -> list[str]:
     return sorted(ours | set(packages((HERE / "packages").read_text())))
 
 
-def debian() -> Path:
-    """Its root directory: the one that is kept, or a new one in its place. Raises ChildFailed."""
+def place() -> Path:
+    """Where the Debian that is wanted lies, once it is made."""
     made_of = [" ".join([SUITE, *wanted(), *_DRIVERS]).encode()]
     made_of += [path.read_bytes() for path in _DEBIAN_OF]
-    kept = KEPT / f"debian-{_digest(*made_of)}"
+    return KEPT / f"debian-{_digest(*made_of)}"
+
+
+def debian() -> Path:
+    """Its root directory: the one that is kept, or a new one in its place. Raises ChildFailed."""
+    kept = place()
     if not kept.exists():
         shutil.rmtree(KEPT, ignore_errors=True)
         KEPT.mkdir(parents=True)

@@ -22,7 +22,7 @@ from hil.net.process import Process, Unit
 from hil.net.topology import BOX4, BOX6, UPLINK
 from hil.vm.box.qmp import Monitor
 from hil.vm.box.reader import Reader
-from hil.vm.machine import QEMU
+from hil.vm.machine import CPU, QEMU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -228,7 +228,7 @@ class Guest:
         ]
         return [
             str(QEMU),
-            *("-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1", "-machine", "q35"),
+            *("-accel", "tcg,thread=single", "-cpu", CPU, "-smp", "1", "-machine", "q35"),
             *("-icount", _CLOCK, "-m", str(MEMORY_MB), "-nodefaults", "-display", "none"),
             *("-no-reboot", "-serial", "stdio"),
             *("-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd)),

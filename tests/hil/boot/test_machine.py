@@ -63,6 +63,7 @@ def test_who_is_not_of_it_is_told_apart(one: Machine) -> None:
         ("root", "no root"),
         ("systemd-nspawn", "no systemd-nspawn (Debian: systemd-container)"),
         ("mmdebstrap", "no mmdebstrap (Debian: mmdebstrap)"),
+        ("tun", "no /dev/net/tun"),
         ("namespaces", "no namespaces, or no control groups"),
         ("", None),
     ],
@@ -73,7 +74,9 @@ def test_what_a_host_lacks_is_named(
     class Ran:
         returncode = int(lacks == "namespaces")
 
-    monkeypatch.setattr(machine.os, "geteuid", lambda: int(lacks == "root"))
-    monkeypatch.setattr(machine.shutil, "which", lambda name: None if name == lacks else name)
+    host = machine.host
+    monkeypatch.setattr(host, "root", lambda: said if lacks == "root" else None)
+    monkeypatch.setattr(host.shutil, "which", lambda name: None if name == lacks else name)
+    monkeypatch.setattr(host, "tun", lambda: said if lacks == "tun" else None)
     monkeypatch.setattr(machine.subprocess, "run", lambda *_, **__: Ran())
     assert machine.missing() == said

@@ -1,44 +1,70 @@
 """The command: what it lacks it says, and what the tests came to is its status."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from hil.vm import __main__ as command
 from hil.vm import machine
+from hil.vm.box import disk
 from hil.vm.image import REPOSITORY, ChildFailed, Image
+
+ONE = "tests/tunnel/test_link.py"
 
 
 @pytest.fixture(autouse=True)
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(command, "KEPT", tmp_path)
-    monkeypatch.setattr(command, "missing", lambda: None)
-    monkeypatch.setattr(command, "image", lambda: Image(tmp_path))
+    monkeypatch.setattr(command.image, "KEPT", tmp_path)
+    monkeypatch.setattr(command, "missing", lambda _: None)
+    monkeypatch.setattr(command.image, "image", lambda: Image(tmp_path))
     return tmp_path
 
 
-@pytest.mark.parametrize("absent", ["mmdebstrap", "qemu-system-x86_64"])
-def test_what_the_host_lacks_is_said_and_no_failure(
-    absent: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("lacks", "said"),
+    [
+        ("root", "no root"),
+        ("mmdebstrap", "no mmdebstrap (Debian: mmdebstrap)"),
+        ("qemu-system-x86_64", "no qemu-system-x86_64 (Debian: qemu-system-x86)"),
+        ("tun", "no /dev/net/tun"),
+        ("mirror", "no Debian mirror"),
+    ],
+)
+def test_what_a_host_lacks_is_said_and_no_failure(
+    lacks: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    host = command.host
     monkeypatch.undo()
-    monkeypatch.setattr(command.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(shutil, "which", lambda name: None if name == absent else name)
+    for name in ("box", "inside"):
+        monkeypatch.setattr(command, name, lambda *_: pytest.fail("started all the same"))
+    monkeypatch.setattr(host, "root", lambda: said if lacks == "root" else None)
+    monkeypatch.setattr(host.shutil, "which", lambda name: None if name == lacks else name)
+    monkeypatch.setattr(host, "tun", lambda: said if lacks == "tun" else None)
+    monkeypatch.setattr(host, "mirror", lambda _: said if lacks == "mirror" else None)
     assert command.main([]) == 0
-    assert capsys.readouterr().out.startswith(f"skipped: host has no {absent} (Debian: ")
+    assert capsys.readouterr().out == f"skipped: host has {said}\n"
 
 
-def test_whoever_is_not_root_is_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mirror_is_wanted_for_what_is_asked_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = command.host
     monkeypatch.undo()
-    monkeypatch.setattr(command.os, "geteuid", lambda: 1000)
-    assert command.main([]) == 0
-    assert "root" in capsys.readouterr().out
+    for name in ("root", "tun"):
+        monkeypatch.setattr(host, name, lambda: None)
+    monkeypatch.setattr(host, "program", lambda *_: None)
+    wanted: list[Path] = []
+    monkeypatch.setattr(host, "mirror", wanted.extend)
+    for words, places in (
+        ([command.BOX], [disk.place()]),
+        ([command.KERNEL], [command.image.place()]),
+        ([ONE], [command.image.place()]),
+        ([], [disk.place(), command.image.place()]),
+    ):
+        wanted.clear()
+        assert command.missing(words) is None
+        assert wanted == places
 
 
-@pytest.mark.parametrize("asked", [[], ["tests/tunnel/test_link.py", "-k", "a b"]])
+@pytest.mark.parametrize("asked", [[command.KERNEL], [ONE, "-k", "a b"]])
 def test_the_tests_status_is_ours_and_their_report_is_kept(
     asked: list[str], kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,10 +77,11 @@ def test_the_tests_status_is_ours_and_their_report_is_kept(
     monkeypatch.setattr(machine, "run", run)
     assert command.main(asked) == 1
     assert (kept / "junit.xml").read_bytes() == b"<xml/>"
-    assert commands[0][-len(asked or command.TESTS) :] == (asked or list(command.TESTS))
+    wanted = list(command.TESTS) if asked == [command.KERNEL] else asked
+    assert commands[0][-len(wanted) :] == wanted
 
 
-@pytest.mark.parametrize(("asked", "status"), [([], 1), (["tests/tunnel/test_link.py"], 0)])
+@pytest.mark.parametrize(("asked", "status"), [([command.KERNEL], 1), ([ONE], 0)])
 def test_a_machine_without_what_it_is_there_for_is_a_failure(
     asked: list[str], status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,7 +98,7 @@ def test_a_machine_that_came_to_nothing_is_a_failure(
         raise error
 
     monkeypatch.setattr(machine, "run", run)
-    assert command.main([]) == 1
+    assert command.main([command.KERNEL]) == 1
     assert str(error) in capsys.readouterr().err
 
 
@@ -85,6 +112,15 @@ def test_the_box_alone_is_the_box_alone(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(command, "box", lambda: 5)
     monkeypatch.setattr(command, "inside", lambda _: pytest.fail("not asked for"))
     assert command.main([command.BOX]) == 5
+
+
+@pytest.mark.parametrize(("box", "kernel", "whole"), [(0, 0, 0), (5, 0, 5), (0, 1, 1), (5, 1, 1)])
+def test_nothing_named_is_both_and_each_counts(
+    box: int, kernel: int, whole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "box", lambda: box)
+    monkeypatch.setattr(command, "inside", lambda _: kernel)
+    assert command.main([]) == whole
 
 
 @pytest.mark.parametrize(("script", "status"), [("0", 0), ("3", 3)])
