@@ -1,4 +1,5 @@
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from sdbox_centre import api, estapi, review, sessions
 from sdbox_centre.core import Centre
 from sdbox_centre.store import Away
 from tests.sdbox_centre import tls
-from tests.sdbox_centre.world import World, session
+from tests.sdbox_centre.world import Session, World, session
 from tests.waiting import until
 
 VOUCHING = {"challenge", "vouch"}  # by the box's identity.vouching: of nobody's certificate
@@ -170,3 +171,37 @@ def test_a_database_that_is_away_is_not_asked_to_trace_it(
     with pytest.raises(Away):
         api._traced(world.centre, "hello", sessions.hello, world.box.fingerprint, body)
     assert len(asked) == 1
+
+
+def test_attempts_from_many_connections_are_counted_once_each(world: World) -> None:
+    """Six connections, each with the only unused challenge: one attempt is spent."""
+    with tls.served(world) as port:
+        _spend_from_many(world, port)
+    with world.store.begin() as tx:
+        assert tx.exec_driver_sql("SELECT failures FROM cards").scalar() == 1
+
+
+def _spend_from_many(world: World, port: int) -> None:
+    lead = tls.client(world, port)
+    one = Session(world, lead, world.box, world.card, "boot-1-1")
+    one.hello()
+    one.prove()
+    clients = [tls.client(world, port) for _ in range(6)]
+    got: list[object] = []
+
+    def spend(client: object) -> None:
+        try:
+            request = wire.AttemptRequest(session=one.name, challenge=one.challenge)
+            got.append(client.attempt(request))  # type: ignore[attr-defined]
+        except SdboxError as error:
+            got.append(error.code)
+
+    threads = [threading.Thread(target=spend, args=(client,)) for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for client in (*clients, lead):
+        client.close()
+    assert len(got) == 6
+    assert all(answer == got[0] for answer in got)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sdbox_agent.centre import wire
-from sdbox_agent.errors import Fault, Refused, SdboxError
+from sdbox_agent.errors import Fault, Refused
 from sdbox_centre import authority, server
 from sdbox_centre.line import RETRY_AFTER_S, THREADS, Line
 from tests.sdbox_centre import tls
@@ -346,35 +346,6 @@ def test_what_a_box_waits_for_no_more_is_not_begun(
         for sock in (*held_up, last):
             assert answer(sock).startswith(b"HTTP/1.1 503")
     assert len(begun) == THREADS + 1
-
-
-def test_attempts_from_many_connections_are_counted_once_each(world: World, port: int) -> None:
-    """Six connections, each with the only unused challenge: one attempt is spent."""
-    lead = tls.client(world, port)
-    one = Session(world, lead, world.box, world.card, "boot-1-1")
-    one.hello()
-    one.prove()
-    clients = [tls.client(world, port) for _ in range(6)]
-    got: list[object] = []
-
-    def spend(client: object) -> None:
-        try:
-            request = wire.AttemptRequest(session=one.name, challenge=one.challenge)
-            got.append(client.attempt(request))  # type: ignore[attr-defined]
-        except SdboxError as error:
-            got.append(error.code)
-
-    threads = [threading.Thread(target=spend, args=(client,)) for client in clients]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for client in (*clients, lead):
-        client.close()
-    assert len(got) == 6
-    assert all(answer == got[0] for answer in got)
-    with world.store.begin() as tx:
-        assert tx.exec_driver_sql("SELECT failures FROM cards").scalar() == 1
 
 
 def test_an_answer_waits_for_no_acknowledgement(world: World, port: int) -> None:
