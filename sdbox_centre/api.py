@@ -177,6 +177,7 @@ def _add_call(app: FastAPI, line: Line, centre: Centre, name: str, kind: _Kind) 
         answer = await line.run(
             kind.rank,
             lambda: _traced(centre, name, call, fingerprint, body),
+            fingerprint,
             request.scope["state"]["gone"],
         )
         return Response(answer, media_type=JSON)
@@ -215,7 +216,7 @@ def _add_crls(
         except DecodeError:
             raise Refused("request-invalid") from None
         gone = request.scope["state"]["gone"]
-        answer = await line.run(Rank.NEWCOMER, lambda: lists(fingerprint, had), gone)
+        answer = await line.run(Rank.NEWCOMER, lambda: lists(fingerprint, had), gone=gone)
         return Response(answer, media_type=JSON)
 
     endpoint.__doc__ = wire.CrlsAnswer.__doc__

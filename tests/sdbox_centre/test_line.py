@@ -14,8 +14,8 @@ from sdbox_centre.line import Line, Rank
 class Held:
     """A line of one thread, busy until let go; `ran` is who came after, in order."""
 
-    def __init__(self, most_newcomers: int) -> None:
-        self.line = Line(1, most_newcomers)
+    def __init__(self, line: Line) -> None:
+        self.line = line
         self.ran: list[str] = []
         self._go = threading.Event()
         self._tasks: list[asyncio.Task] = []
@@ -31,13 +31,14 @@ class Held:
         while not began.is_set():
             await asyncio.sleep(0)
 
-    def ask_for(self, rank: Rank, call) -> asyncio.Task:
-        task = asyncio.create_task(self.line.run(rank, call))
+    def ask_for(self, rank: Rank, call, who: bytes = b"") -> asyncio.Task:
+        task = asyncio.create_task(self.line.run(rank, call, who))
         self._tasks.append(task)
         return task
 
     async def ask(self, rank: Rank, name: str) -> asyncio.Task:
-        task = self.ask_for(rank, lambda: self.ran.append(name))
+        """By a box of that name."""
+        task = self.ask_for(rank, lambda: self.ran.append(name), name.encode())
         await asyncio.sleep(0)
         return task
 
@@ -47,8 +48,8 @@ class Held:
 
 
 @contextlib.asynccontextmanager
-async def held(most_newcomers: int = 10) -> AsyncIterator[Held]:
-    one = Held(most_newcomers)
+async def held(most_newcomers: int = 10, line: Line | None = None) -> AsyncIterator[Held]:
+    one = Held(line or Line(1, most_newcomers))
     await one.begin()
     yield one
     await one.let_go()
@@ -100,7 +101,9 @@ def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
     async def play() -> list[str]:
         left = []
         async with held() as one:
-            asked = one.line.run(Rank.LEASE, lambda: one.ran.append("in vain"), lambda: bool(left))
+            asked = one.line.run(
+                Rank.LEASE, lambda: one.ran.append("in vain"), gone=lambda: bool(left)
+            )
             in_vain = asyncio.create_task(asked)
             await asyncio.sleep(0)
             await one.ask(Rank.LEASE, "renew")
@@ -111,6 +114,34 @@ def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
         return one.ran
 
     assert asyncio.run(play()) == ["renew"]
+
+
+def test_of_leases_the_one_that_ends_first_goes_first() -> None:
+    """The one that was renewed longest ago; of one that is not known nobody can say."""
+
+    async def play() -> list[str]:
+        line = Line(1)
+        for name in ("early", "late"):
+            await line.run(Rank.LEASE, lambda: None, name.encode())
+        async with held(line=line) as one:
+            for name in ("late", "early", "unknown"):
+                await one.ask(Rank.LEASE, name)
+        return one.ran
+
+    assert asyncio.run(play()) == ["unknown", "early", "late"]
+
+
+def test_no_more_leases_are_remembered_than_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sdbox_centre.line.MOST_LEASES", 2)
+
+    async def play() -> None:
+        line = Line(1)
+        for name in (b"one", b"two", b"one", b"three"):
+            await line.run(Rank.LEASE, lambda: None, name)
+        assert list(line._leased_s) == [b"one", b"three"]
+        line.close()
+
+    asyncio.run(play())
 
 
 def test_a_free_thread_takes_anybody() -> None:
@@ -152,8 +183,8 @@ def test_who_gave_up_while_running_leaves_the_thread_taken_until_it_ends() -> No
 def test_a_turn_that_comes_to_one_who_gives_up_goes_to_the_next() -> None:
     async def play() -> str:
         line = Line(1)
-        await line._turn(Rank.LEASE)
-        first = asyncio.create_task(line._turn(Rank.LEASE))
+        await line._turn(Rank.LEASE, b"")
+        first = asyncio.create_task(line._turn(Rank.LEASE, b""))
         second = asyncio.create_task(line.run(Rank.LEASE, lambda: "second"))
         await asyncio.sleep(0)
         line._next()
