@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PACKAGE: Final = "SDBOX_BOOT_PACKAGE"  # tests/boot is collected where it names a package
-# In this order: the last one takes the package away.
+# In this order: the first has a machine of its own, the last one takes the package away.
 TESTS: Final = tuple(
-    f"tests/boot/test_{name}.py" for name in ("start", "session", "deaths", "denials", "package")
+    f"tests/boot/test_{name}.py"
+    for name in ("setup", "start", "session", "deaths", "denials", "package")
 )
 BUILT: Final = REPOSITORY / "build/boot-deb"
 

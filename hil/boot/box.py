@@ -42,14 +42,22 @@ RIG: Final = {
 class BootedBox(Box):
     """The box in a container, provisioned there while it runs and has no settings yet."""
 
-    def __init__(self, machine: Machine, name: str, topology: Topology, issuing: Issuing) -> None:
-        """Settings, keys and state, as the launcher's; then what RIG says; then units enabled."""
+    def __init__(
+        self, machine: Machine, name: str, topology: Topology, issuing: Issuing, *, by_hand: bool
+    ) -> None:
+        """Settings, keys and state, as the launcher's; then what RIG says; then units enabled.
+
+        `by_hand`: else set-up is yet to make a box of it.
+        """
         self.machine = machine
-        super().__init__(machine.root, name, topology, issuing, Path("/run/pcscd/pcscd.comm"))
+        pcscd = Path("/run/pcscd/pcscd.comm")
+        super().__init__(machine.root, name, topology, issuing, pcscd, by_hand=by_hand)
         for path, text in RIG.items():
             machine.write(path, text)
-        machine.run("sdbox-agent", "profile", "rules", "--install")
-        machine.run("systemctl", "enable", "systemd-networkd.service", *STARTED_AT_BOOT)
+        if by_hand:
+            machine.run("sdbox-agent", "profile", "rules", "--install")
+        enabled = STARTED_AT_BOOT if by_hand else ()
+        machine.run("systemctl", "enable", "systemd-networkd.service", *enabled)
         self._found()
 
     @override
@@ -64,12 +72,16 @@ class BootedBox(Box):
     @override
     def start(self) -> None:
         """Boot it: its device comes up in there, once the walls stand."""
+        self.boot()
+        self.wait_ready()
+        self.walled()
+
+    def boot(self) -> None:
+        """The same of a machine that is no box yet: it has no walls."""
         self._topology.box.ip(f"addr flush dev {UPLINK}", f"link set {UPLINK} down")
         self._topology.box.nft("flush ruleset")
         self.machine.boot()
         self._found()
-        self.wait_ready()
-        self.walled()
 
     @override
     def stop(self) -> None:

@@ -32,9 +32,12 @@ SESSION: Final = "sdbox-session"
 class BootRig:
     """One container and one centre."""
 
-    def __init__(self, lower: Path, screen: str) -> None:
-        """`lower`: a clean Debian. `screen`: the terminal that is the container's tty1."""
-        self._lower, self._screen = lower, screen
+    def __init__(self, lower: Path, screen: str, *, by_hand: bool = True) -> None:
+        """`lower`: a clean Debian. `screen`: the terminal that is the container's tty1.
+
+        `by_hand`: else set-up is yet to make a box of it, and the centre does not know it.
+        """
+        self._lower, self._screen, self._by_hand = lower, screen, by_hand
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -53,7 +56,9 @@ class BootRig:
             )
             self.issuing = Issuing()
             (self.root / "centre").mkdir(mode=0o755)
-            self.centre = Centre(self.root / "centre", self.topology, self.issuing)
+            self.centre = Centre(
+                self.root / "centre", self.topology, self.issuing, enrols=not self._by_hand
+            )
             room = self.root / "machine"
             room.mkdir(mode=0o755)
             self.topology.box.ip(f"addr flush dev {UPLINK}", f"link set {UPLINK} down")
@@ -82,10 +87,13 @@ class BootRig:
         self.machine.run("apt-get", "install", "-qq", name, within_s=300)
 
     def provision(self) -> None:
-        """Make a box of it, and halt it."""
-        self.box = BootedBox(self.machine, BOX_NAME, self.topology, self.issuing)
+        """Make a box of it, or what the rig needs in one, and halt it."""
+        self.box = BootedBox(
+            self.machine, BOX_NAME, self.topology, self.issuing, by_hand=self._by_hand
+        )
         self.box.walled = self.oracle.walled
-        self.centre.add_box(BOX_NAME, self.box.tls, self.box.statement)
+        if self._by_hand:
+            self.centre.add_box(BOX_NAME, self.box.tls, self.box.statement)
         self.operator = Operator(self.box, self.slot)
         self.machine.halt()
 
@@ -99,7 +107,10 @@ class BootRig:
         """Centre first, then the box, which is booted."""
         self.centre.start()
         self._stack.callback(self.centre.stop)
-        self.box.start()
+        if self._by_hand:
+            self.box.start()
+        else:
+            self.box.boot()
 
     def watch(self) -> Watch:
         """Look at the box's local socket from now on."""

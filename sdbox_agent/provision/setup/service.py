@@ -135,13 +135,14 @@ class Activated:
     def act(self) -> Note:
         """Ask until it is so, for as long as may be waited; the machine must be fit then, too.
 
-        Raises Fault: activation-awaited, or that the centre is away; Refused: voucher-missing,
-        box-not-placed, and what bars the box for good.
+        Raises Fault: activation-awaited, box-not-fit, or that the centre is away; Refused:
+        voucher-missing, box-not-placed, and what bars the box for good.
         """
         while (code := self._hindrance()) is not None:
             if code not in _PASSING or not self.waiting.again(code):
                 raise errors.error(code)
-        self.fit.holds()
+        if not self.fit.holds():  # what step 2 has mended came back meanwhile
+            raise Fault("box-not-fit")
         put(self.tree, self.places.config, ACTIVATED, b"")
         return Note("activated")
 

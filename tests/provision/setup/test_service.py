@@ -88,13 +88,15 @@ def test_answers_without_a_host_activate_nothing_whatever_the_centre_says() -> N
     assert not in_service(tree)
 
 
-def test_the_machine_must_be_fit_when_it_is_activated_too() -> None:
+@pytest.mark.parametrize("settled", [True, False])
+def test_the_machine_must_be_fit_when_it_is_activated_too(*, settled: bool) -> None:
     bench, tree = Bench(), ModelTree()
     *_, activated = bench.setup(tree)
     for one in bench.setup(tree)[:-1]:
         if not one.holds():
             one.act()
     bench.findings = (SWAP,)
+    bench.system.settlements = int(settled)  # it is on again, as the kernel says, too
     with pytest.raises(Fault, match="box-not-fit"):
         activated.act()
     assert not in_service(tree)
