@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from typing_extensions import override
 
 from sdbox_agent.centre.eventstream import RESYNC
+from sdbox_agent.centre.reported import MAX_MACHINE, MAX_USB, Network, UsbId
 from sdbox_agent.errors import DecodeError
 from sdbox_agent.terms import CHALLENGE_BYTES, Band, KemCiphertext, KemKey, Level
 
@@ -28,8 +29,6 @@ MAX_REQUEST_BYTES: Final = 64 * 1024  # a proof with three certificates at their
 MAX_ANSWER_BYTES: Final = 128 * 1024
 MAX_LISTS, MAX_LIST_BYTES = 8, 128 * 1024  # in one answer; of one, as pki.revocation takes them
 MAX_BODY_BYTES: Final = MAX_LISTS * MAX_LIST_BYTES * 4 // 3 + 1024  # of the one answer with lists
-MAX_MACHINE, MAX_USB = 200, 64  # characters; devices
-MAX_MEASURED: Final = 16
 _HAVE: Final = re.compile(rf"[0-9a-f]{{64}}(,[0-9a-f]{{64}}){{0,{MAX_LISTS - 1}}}")
 
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+\Z")]
@@ -43,7 +42,6 @@ Jws = Annotated[bytes, Meta(max_length=16 * 1024)]
 Key = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Seconds = Annotated[int, Meta(ge=0, le=2**40)]
-UsbId = Annotated[str, Meta(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}\Z")]
 
 
 class _Closed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -245,14 +243,6 @@ class HealthAnswer(_Closed, frozen=True, kw_only=True):
     placed_s: Seconds | None = None
 
 
-class Measured(_Closed, frozen=True, kw_only=True):
-    """A line of preflight's form, without its words: no address and no name is among them."""
-
-    what: Annotated[str, Meta(pattern=r"^[a-z]{1,20}\Z")]
-    result: Literal["ok", "warn", "failed", "open"]
-    code: Annotated[str, Meta(pattern=r"^([a-z][a-z0-9-]{1,40})?\Z")] = ""  # "" of what is well
-
-
 class ReportRequest(_Closed, frozen=True, kw_only=True):
     """POST /v1/report: what a box is that has just been made; asked again while it waits."""
 
@@ -264,8 +254,7 @@ class ReportRequest(_Closed, frozen=True, kw_only=True):
     machine: Annotated[str, Meta(max_length=MAX_MACHINE)]  # as its firmware names it
     usb: Annotated[tuple[UsbId, ...], Meta(max_length=MAX_USB)]  # what is plugged in
     tpm: bool
-    # Of the host's network, from where the box stands.
-    network: Annotated[tuple[Measured, ...], Meta(max_length=MAX_MEASURED)] = ()
+    network: Network = ()  # the host's, from where the box stands
     keys: Annotated[str, Meta(pattern=r"^[A-Z2-7]{5}(-[A-Z2-7]{5}){3}\Z")]  # as read out
 
 

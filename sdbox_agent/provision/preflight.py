@@ -457,9 +457,8 @@ def _resolve(probes: Probes, name: str) -> tuple[str, ...]:
 
 
 def _udp(at: Endpoint, wait_s: float) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(
-        at.address or at.host, at.port, type=socket.SOCK_DGRAM
-    )[0]
+    found = socket.getaddrinfo(at.address or at.host, at.port, type=socket.SOCK_DGRAM)
+    family, _, _, _, address = found[0]
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.settimeout(wait_s)
     try:

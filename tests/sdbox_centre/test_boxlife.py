@@ -3,6 +3,7 @@
 import pytest
 
 from sdbox_agent.centre import wire
+from sdbox_agent.centre.reported import Measured
 from sdbox_agent.errors import Refused
 from sdbox_centre import boxlife, est
 from sdbox_centre.connections import fingerprint_of
@@ -45,8 +46,8 @@ class Machine:
 def test_an_ordered_box_reports_and_is_ordered(world: World) -> None:
     machine = Machine(world)
     assert machine.reports() == wire.ReportAnswer(state="ordered", voucher=False, placed=False)
-    portal = wire.Measured(what="portal", result="failed", code="tls-inspected")
-    machine.reports(profile="other", network=(wire.Measured(what="names", result="ok"), portal))
+    portal = Measured(what="portal", result="failed", code="tls-inspected")
+    machine.reports(profile="other", network=(Measured(what="names", result="ok"), portal))
     with world.store.begin() as tx:
         (row,) = boxlife.told(tx)
     assert (row["name"], row["profile"], row["keys"]) == (machine.name, "other", KEYS)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sdbox_agent import __version__
 from sdbox_agent.centre import wire
+from sdbox_agent.centre.reported import MAX_MACHINE, MAX_USB
 from sdbox_agent.errors import Fault
 from sdbox_agent.profile import detect, field, load, machine
 from sdbox_agent.profile.usbrules import UsbRules
@@ -155,8 +156,8 @@ class Models:
             agent_version=__version__,
             profile=chosen.name,
             revision=chosen.revision,
-            machine=here.name[: wire.MAX_MACHINE],
-            usb=tuple(sorted(here.usb))[: wire.MAX_USB],
+            machine=here.name[:MAX_MACHINE],
+            usb=tuple(sorted(here.usb))[:MAX_USB],
             tpm=here.tpm,
             keys=keys,
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sdbox_agent.centre import wire
+from sdbox_agent.centre.reported import MAX_LINES, Measured
 from sdbox_agent.provision import preflight
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PROBES: Final = (preflight.address, preflight.clock, preflight.centre)
 
 
-def network(answers: Answers, anchor: Path) -> tuple[wire.Measured, ...]:
+def network(answers: Answers, anchor: Path) -> tuple[Measured, ...]:
     """Measured now; 3 s for each that does not answer. `anchor`: the centre's authorities, PEM."""
     centre = answers.centre
     options = argparse.Namespace(
@@ -35,4 +35,4 @@ def network(answers: Answers, anchor: Path) -> tuple[wire.Measured, ...]:
     probes = preflight.Probes(options, time.time)  # noqa: TID251  a door
     rows = [row for probe in PROBES for row in probe(probes)]
     told = [{"what": row.name, "result": row.result, "code": row.code} for row in rows]
-    return msgspec.convert(told[: wire.MAX_MEASURED], tuple[wire.Measured, ...])
+    return msgspec.convert(told[:MAX_LINES], tuple[Measured, ...])

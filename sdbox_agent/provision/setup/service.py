@@ -20,6 +20,7 @@ from sdbox_agent.state import store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sdbox_agent.centre.reported import Network
     from sdbox_agent.centre.wire import ReportAnswer, ReportRequest
     from sdbox_agent.provision.setup.answers import Answers
     from sdbox_agent.provision.setup.fitness import Fit
@@ -40,7 +41,7 @@ class Reported:
     places: Places
     centre: Centre
     made: Callable[[], ReportRequest]
-    measure: Callable[[], tuple[wire.Measured, ...]]  # the host's network
+    measure: Callable[[], Network]  # the host's network
     name: str = "report"
 
     def holds(self) -> bool:

@@ -85,7 +85,14 @@ def test_this_kernel_tells_of_itself() -> None:
     assert "lo" in here.devices()
     assert here.synchronised() in {True, False}
     assert Look(Path("/"), live=False).synchronised() is None
-    assert all(len(each.usb) == 9 for each in here.usb())
+    assert all(len(each.usb_id) == 9 for each in here.usb())
+
+
+def test_controllers_are_asked_whether_they_let_in_by_themselves(tmp_path: Path) -> None:
+    here = grow(tmp_path)
+    for said, shut in ((b"1\n", False), (b"0\n", True)):
+        write(tmp_path / "sys/bus/usb/devices/usb1/authorized_default", said)
+        assert here.usb_closed() is shut
 
 
 def test_a_kernel_that_does_not_say_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sdbox_agent.centre import wire
+from sdbox_agent.centre.reported import Measured
 from sdbox_agent.errors import Fault
 from sdbox_agent.identity import place
 from sdbox_agent.profile import schema
@@ -44,9 +45,9 @@ STICK = UsbDevice("1-2", "0781:5567", interfaces=("080650",))
 KEYBOARD = UsbDevice("1-3.1", "046d:c31c", interfaces=("030101",))
 
 MEASURED = [
-    wire.Measured(what="portal", result="failed", code="portal"),
-    wire.Measured(what="portal", result="ok"),
-    *(wire.Measured(what="names", result="warn", code=f"name-{n}") for n in range(3)),
+    Measured(what="portal", result="failed", code="portal"),
+    Measured(what="portal", result="ok"),
+    *(Measured(what="names", result="warn", code=f"name-{n}") for n in range(3)),
 ]
 
 FIT = tuple(finding.ok(name) for name in sorted(ACTIVATION))
@@ -157,7 +158,7 @@ class Bench:
     made_keys: int = 0
     waits: int = 0
     told: list[str] = field(default_factory=list)
-    measured: list[wire.Measured] = field(default_factory=lambda: [*MEASURED])
+    measured: list[Measured] = field(default_factory=lambda: [*MEASURED])
 
     def given(self, one: Answers | None = None, typed: bytes | None = ANCHOR) -> Given:
         raw = RAW if one is None else answering.encode(one)
@@ -212,7 +213,7 @@ class Bench:
             machine="a machine", usb=(), tpm=False, keys=keyed.shown(),
         )  # fmt: skip
 
-    def _measure(self) -> tuple[wire.Measured, ...]:
+    def _measure(self) -> tuple[Measured, ...]:
         """One line a time: no two measurements are the same."""
         return (self.measured.pop(0),)
 
