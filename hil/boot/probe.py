@@ -28,6 +28,8 @@ HOMES = ("/root", "/home")  # the trial has put a secret there and made it reada
 WRITABLE = (
     *("/tmp", "/var/tmp", "/dev/shm", "/run/pcscd"),
     *("/var/lib/sdbox", "/run/sdbox", "/run/sdbox-tunnel", "/run/wireguard"),
+    *("/var/lib/sdbox-centre", "/var/lib/sdbox-centre-remembered"),
+    *("/var/lib/sdbox-centre-gateway", "/run/sdbox-centre"),
 )
 SECRET = "secret"
 USB = "/dev/bus/usb/001/009"
@@ -36,6 +38,8 @@ STATE = {
     "/var/lib/sdbox": "sdbox",
     "/etc/sdbox/identity": "sdbox",
     "/run/sdbox-tunnel": "sdbox-tunnel",
+    "/var/lib/sdbox-centre": "sdbox-centre-api",
+    "/var/lib/sdbox-centre-gateway": "sdbox-centre-gateway",
 }
 MARK = "sdbox-probe"
 _CLONE_NEWUSER = 0x10000000  # linux/sched.h
@@ -71,8 +75,8 @@ def packet() -> None:
 
 def state() -> None:
     """What another worker keeps: keys, counters, the control of its tunnel."""
-    others = [path for path, user in STATE.items() if pwd.getpwnam(user).pw_uid != os.getuid()]
-    _one_of(others, os.listdir)
+    mine = pwd.getpwuid(os.getuid()).pw_name
+    _one_of([path for path, user in STATE.items() if user != mine], os.listdir)
 
 
 def ptrace() -> None:
@@ -214,11 +218,13 @@ ACTS = (
 
 
 def _one_of(paths: Iterable[str], read: Callable[[str], object]) -> None:
-    """Done if any could be read; else why the last could not."""
+    """Done if any could be read; else why the last that is there could not."""
     last = OSError(errno.ENOENT, "none")
     for path in paths:
         try:
             read(path)
+        except FileNotFoundError:
+            continue
         except OSError as error:
             last = error
         else:

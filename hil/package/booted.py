@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hil import scratch
-from hil.boot import probe
+from hil.boot import confinement, probe
 from hil.boot.machine import Failed, Machine
 from hil.issuing import Issuing
 from hil.net.namespace import Claim
@@ -45,6 +45,8 @@ UNITS: Final = {
     "sdbox-centre-api": (61101, 1 << 10),
     "sdbox-centre-carrier": (61103, 1 << 10),
 }
+# The network is what they are for, and there is no other on it.
+ACTS: Final = sorted({act.__name__ for act in probe.ACTS} - {"internet", "stranger"})
 START_S: Final = 20.0
 CALL_S: Final = 5.0
 
@@ -68,6 +70,7 @@ def life(lower: Path, package: Path, told: Callable[[str, Callable[[], object]],
             told("settings, init, check", centre.settle)
             told("start", centre.start)
             centre.confined()
+            told("what each unit is refused", centre.refused)
             told("reload", centre.reload)
             told("reload with settings that are wrong", centre.refuse)
             told("upgrade while it serves", lambda: centre.upgrade(package, room))
@@ -157,6 +160,20 @@ class Booted:
             same(held["NoNewPrivs"] == ["1"], f"{unit} may gain privileges")
             filters = [int(one["Seccomp_filters"][0]) for one in (managers, held)]
             same(filters[0] < filters[1], f"{unit} may make any call")
+
+    def refused(self) -> None:
+        """Every act of the probe, in each unit's place; for root whom nothing holds, none."""
+        confinement.prepare(self._machine)
+        words = ("/usr/bin/python3", "-I", confinement.PROBE, confinement.CONTROL)
+        free = confinement.told(self._machine.run(*words), confinement.CONTROL)
+        came = {"root": [act for act in ACTS if free.came[act] != "done"]}
+        for unit in UNITS:
+            told = confinement.taken_over(self._machine, f"{unit}.service")
+            came[unit] = [act for act in ACTS if told.came[act] == "done"]
+        self._machine.run("rm", "-r", str(Path(confinement.PROBE).parent))
+        same(not any(came.values()), f"refused to root, or let through in a unit: {came}")
+        self._machine.run("systemctl", "restart", *UNITS)
+        self._serves()
 
     def reload(self) -> None:
         """Another program in the same process, under the same interface."""

@@ -23,8 +23,6 @@ from hil.vm.image import child
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hil.package.recipe import Recipe
-
 KEPT: Final = REPOSITORY / "build/deb/root"
 SUITE: Final = "bookworm"
 POLICY: Final = "usr/sbin/policy-rc.d"
@@ -54,11 +52,11 @@ def missing() -> str | None:
     return None
 
 
-def clean_root(one: Recipe) -> Path:
-    """The Debian that is kept for this package, or a new one in its place. Raises ChildFailed."""
-    wanted = sorted({line.split(" ")[0] for line in one.words.depends})
+def clean_root(package: Path) -> Path:
+    """The Debian that is kept for a package, or a new one in its place. Raises ChildFailed."""
+    wanted = depends(package)
     digest = hashlib.sha256(" ".join([SUITE, *wanted]).encode()).hexdigest()[:16]
-    kept = KEPT / one.name / digest
+    kept = KEPT / package.name.partition("_")[0] / digest
     if not kept.exists():
         shutil.rmtree(kept.parent, ignore_errors=True)
         making = kept.with_name("making")
@@ -73,6 +71,13 @@ def clean_root(one: Recipe) -> Path:
         policy.chmod(0o755)
         making.rename(kept)
     return kept
+
+
+def depends(package: Path) -> list[str]:
+    """The names of what it depends on, those that its libraries are linked with included."""
+    words = ["dpkg-deb", "-f", package, "Depends"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    return sorted({each.split()[0] for each in said.split(",")})
 
 
 @contextlib.contextmanager

@@ -212,7 +212,7 @@ def _lived(trial: Trial) -> None:
     built = deb.build(REPOSITORY / "build/deb", one=trial.one)
     print(f"hil-deb: {built.path.name}: {built.took_s:.0f} s", flush=True)
     _told("lintian", lambda: judged(built.path))
-    lower = clean_root(trial.one)
+    lower = clean_root(built.path)
     with overlaid(lower) as root:
         life(trial, root, built.path)
     if trial.one is recipe.CENTRE:

@@ -44,3 +44,14 @@ def test_how_a_process_is_held_is_the_kernels_word() -> None:
 def test_acts_have_names_of_their_own() -> None:
     names = [act.__name__ for act in probe.ACTS]
     assert len(set(names)) == len(names)
+
+
+def test_of_several_the_refusal_of_one_that_is_there_is_told() -> None:
+    def read(path: str) -> None:
+        raise OSError({"there": errno.EACCES}.get(path, errno.ENOENT), "no")
+
+    for paths, number in ((["there", "gone"], errno.EACCES), (["gone"], errno.ENOENT)):
+        with pytest.raises(OSError, match="no") as caught:
+            probe._one_of(paths, read)
+        assert caught.value.errno == number
+    probe._one_of(["there", "open"], lambda path: None if path == "open" else read(path))

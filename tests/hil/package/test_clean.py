@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hil.package import clean, recipe
+from hil.package import clean
 
 
 def _tree(root: Path) -> Path:
@@ -65,6 +65,18 @@ def test_a_newer_package_differs_by_its_version_alone(tmp_path: Path) -> None:
     assert b"./usr/x" in subprocess.check_output(["dpkg-deb", "-c", two])
 
 
+def _package(at: Path, name: str, depends: str) -> Path:
+    tree = at / name
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text(
+        f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: m <m@sdbox.example>\n"
+        f"Depends: {depends}\nDescription: d\n"
+    )
+    path = at / f"{name}_1_all.deb"
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "-b", tree, path], check=True)
+    return path
+
+
 def test_each_package_has_a_debian_of_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -75,12 +87,15 @@ def test_each_package_has_a_debian_of_its_own(
         asked.append(next(word for word in argv if word.startswith("--include=")))
         (Path(argv[-1]) / "usr/sbin").mkdir(parents=True)
 
-    monkeypatch.setattr(clean, "KEPT", tmp_path)
+    monkeypatch.setattr(clean, "KEPT", tmp_path / "kept")
     monkeypatch.setattr(clean, "child", made)
-    roots = [clean.clean_root(one) for one in (*recipe.EVERY, *recipe.EVERY)]
+    packages = [
+        _package(tmp_path, "sdbox-agent", "pcscd, libtss2-rc0 (>= 3.0.1), python3 (<< 3.12)"),
+        _package(tmp_path, "sdbox-centre", "python3 (>= 3.11), python3 (<< 3.12), systemd"),
+    ]
+    roots = [clean.clean_root(one) for one in (*packages, *packages)]
     assert roots[:2] == roots[2:]
-    assert len(asked) == len(set(roots)) == 2, "kept"
-    assert "pcscd" in asked[0]
-    assert "pcscd" not in asked[1]
+    assert len(set(roots)) == 2
+    assert asked == ["--include=libtss2-rc0,pcscd,python3", "--include=python3,systemd"], "kept"
     for root in roots:
         assert (root / clean.POLICY).stat().st_mode & 0o111
