@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from sdbox_agent.centre.wire import ReportRequest
+    from sdbox_agent.identity.place import Facts
     from sdbox_agent.identity.tpm import Tpm
     from sdbox_agent.provision.doctor.finding import Finding
     from sdbox_agent.provision.setup.answers import Answers
@@ -123,6 +124,7 @@ def setup(root: Path, places: Places, options: argparse.Namespace, say: Say) -> 
     made = _Report(answers, chosen, keyed, models)
     anchor = paths.config / "anchors/centre.pem"
     reported = Reported(tree, places, centre, made, partial(measuring.network, answers, anchor))
+    around = partial(_around, paths, options.profiles, chosen)
     waiting = Waiting(options.wait, time.monotonic, time.sleep, _teller(options, say))
     return (
         Believed(tree, places, given, now, rig),
@@ -133,7 +135,7 @@ def setup(root: Path, places: Places, options: argparse.Namespace, say: Say) -> 
         keyed,
         Certified(tree, places, keyed, answers, centre, now),
         reported,
-        Remembering(tree, places, partial(_first, paths, options.profiles, chosen, chip)),
+        Remembering(tree, places, partial(_first, root, chip, around)),
         Ruled(tree, places, lambda: models.usb(chosen.profile()), UsbMachine(root)),
         Started(machine),
         Activated(tree, places, answers, centre, reported.whole, fit, waiting),
@@ -160,18 +162,18 @@ def _keys(chip: Tpm | None) -> KeyMaker:
     return ChipKeys(chip)
 
 
-def _first(
-    paths: Paths, profiles: Path, chosen: Chosen, chip: Tpm | None
-) -> tuple[Counter | None, Known]:
-    """What the first record is held against: the chip's counter, and what machine stands where.
-
-    The centre was asked for certificates just before: if it is reached by a gateway, the kernel
-    knows that.
-    """
+def _around(paths: Paths, profiles: Path, chosen: Chosen) -> Facts:
+    """What stands around: the centre was just asked by way of the gateway, if there is one."""
     whole = load.whole(chosen.profile(), paths, profiles)
-    around = surroundings.facts(paths.root, whole.profile.reader.usb, whole.sensor.usb)
+    return surroundings.facts(paths.root, whole.profile.reader.usb, whole.sensor.usb)
+
+
+def _first(
+    root: Path, chip: Tpm | None, around: Callable[[], Facts]
+) -> tuple[Counter | None, Known]:
+    """What the first record is held against: the chip's counter, and what machine stands where."""
     salt = secrets.token_bytes(place.SALT_BYTES)
-    known = place.remember({**facts(paths.root), **around}, salt)
+    known = place.remember({**facts(root), **around()}, salt)
     if chip is None:
         return None, known
     from sdbox_agent.identity.tpmcounter import TpmCounter  # noqa: PLC0415  as in `_chip`

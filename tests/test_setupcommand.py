@@ -6,16 +6,20 @@ import io
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sdbox_agent import setupcommand
 from sdbox_agent.errors import Fault, SdboxError
+from sdbox_agent.paths import Paths
 from sdbox_agent.provision.setup import answers as answering
 from sdbox_agent.provision.setup.places import Places
-from sdbox_agent.provision.setup.settling import Believed
+from sdbox_agent.provision.setup.settling import Believed, Chosen
 from sdbox_agent.state.trusted import FileRefused
+from tests.identity.test_surroundings import HEAD, NEIGHBOURS, neighbour, route
 from tests.provision.doctor.trees import TEXTS, write
 from tests.provision.setup.people import ANCHOR, Member, answers
 from tests.provision.setup.test_machine import SHIPPED, installed
@@ -180,3 +184,20 @@ def test_the_report_says_keys_and_profile(given: Path, monkeypatch: pytest.Monke
     assert isinstance(steps[0], Believed)
     report = steps[7].made()  # type: ignore[attr-defined]
     assert (report.box, report.profile) == ("box-07", "virtual")
+
+
+def test_the_first_record_knows_the_machine_and_what_stands_around_it(
+    given: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, options(given))
+    root = given.parent / "root"
+    write(root / "proc/self/net/route", (HEAD + route()).encode())
+    write(root / "proc/self/net/arp", (NEIGHBOURS + neighbour()).encode())
+    write(root / "etc/machine-id", b"0" * 32 + b"\n")
+    chosen = setupcommand.setup(root, ME, options(given), print)[3]
+    assert isinstance(chosen, Chosen)
+    around = partial(setupcommand._around, Paths(root), SHIPPED, chosen)
+    counter, known = setupcommand._first(root, None, around)
+    assert counter is None
+    assert {"machine-id", "gateway"} <= known.facts.keys()
+    assert known.placed_s is msgspec.UNSET, "that, the centre says"

@@ -57,7 +57,7 @@ def test_set_up_takes_the_chip_that_is_there_and_a_box_without_one_stays_so(
     found = setupcommand._chip(paths)
     assert isinstance(setupcommand._keys(found), ChipKeys)
     disk = ModelFileSystem()
-    counter, known = setupcommand._first(paths.root, found)
+    counter, known = setupcommand._first(paths.root, found, dict)
     store.create(disk, counter, known)
     store.load(disk, counter)
     with pytest.raises(Fault, match="counter-lost"):
@@ -71,5 +71,5 @@ def test_set_up_takes_the_chip_that_is_there_and_a_box_without_one_stays_so(
     (paths.config / "identity/statement.tpm").unlink()
     (paths.config / "identity/statement.key").touch()
     assert setupcommand._chip(paths) is None
-    assert setupcommand._first(paths.root, None)[0] is None
+    assert setupcommand._first(paths.root, None, dict)[0] is None
     chip.end()
