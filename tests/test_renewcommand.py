@@ -1,5 +1,6 @@
 """`sdbox-agent renew` over a box's files and the real centre."""
 
+import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sdbox_agent import cli, screen
+from sdbox_agent.identity import centreanchors
 from tests.identity.test_renewal import DAY, Settled
 from tests.sdbox_centre import ordering, tls
 from tests.sdbox_centre.world import World
@@ -53,7 +55,9 @@ def test_it_renews_in_time_and_says_until_when(world: World, capsys) -> None:
         }
 
 
-def test_a_box_with_a_chip_has_nothing_to_renew_and_asks_no_chip(world: World, capsys) -> None:
+def test_a_box_with_a_chip_has_nothing_to_renew_and_asks_no_chip(
+    world: World, capsys, monkeypatch
+) -> None:
     with tls.served(world, est=ordering.est_of(world)) as port:
         box, root = settled(world, port, 300)
         identity = box.config / "identity"
@@ -70,6 +74,13 @@ def test_a_box_with_a_chip_has_nothing_to_renew_and_asks_no_chip(world: World, c
     (box.config / "anchors/centre.pem").unlink()
     assert cli.main(["--root", root, "renew"]) == 1
     assert "(box-identity-missing)" in capsys.readouterr().err
+
+    def fails(_config: Path) -> str:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(centreanchors, "load", fails)
+    assert cli.main(["--root", root, "renew"]) == 1
+    assert "(config-invalid)" in capsys.readouterr().err
 
 
 def test_what_went_wrong_is_said_and_the_service_manager_told(world: World, capsys) -> None:

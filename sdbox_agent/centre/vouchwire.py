@@ -15,8 +15,8 @@ from sdbox_agent.centre.wire import (
     Challenge,
     _Closed,
 )
-from sdbox_agent.pki.csr import MAX_CSR_BYTES
 
+MAX_CSR_BYTES: Final = 1024  # as pki.csr takes them
 MAX_REQUEST_BYTES: Final = 4 * 1024  # two fields of 1 KiB, in base64
 
 Csr = Annotated[bytes, Meta(min_length=1, max_length=MAX_CSR_BYTES)]  # DER

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sdbox_agent.centre import vouchwire, wire
 from sdbox_agent.errors import DecodeError
+from sdbox_agent.pki import csr
 
 some = st.binary(min_size=1, max_size=1024)
 requests = st.builds(vouchwire.VouchRequest, request=some, statement=some)
@@ -17,6 +18,10 @@ requests = st.builds(vouchwire.VouchRequest, request=some, statement=some)
 def test_a_request_comes_back_as_it_went_and_is_never_too_large(asked) -> None:
     body = wire.encode(asked)
     assert wire.decode(body, vouchwire.VouchRequest, vouchwire.MAX_REQUEST_BYTES) == asked
+
+
+def test_a_request_may_be_as_long_as_it_is_taken() -> None:
+    assert vouchwire.MAX_CSR_BYTES == csr.MAX_CSR_BYTES
 
 
 @pytest.mark.parametrize(
