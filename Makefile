@@ -85,7 +85,7 @@ hil-deb: $(READY) ## both in a clean Debian: installed, upgraded, purged; the ce
 hil-boot: $(READY) ## that package on a booted Debian: units, a session, deaths, what each unit is denied; root
 	@nice -n 5 $(PY) -m hil.boot $(TESTS)
 
-hil-vm: $(READY) ## the kernel's own WireGuard, in a virtual machine with Debian's kernel; root
+hil-vm: $(READY) ## in a virtual machine with Debian's kernel: a whole box, the kernel's WireGuard; root
 	@nice -n 5 $(PY) -m hil.vm $(TESTS)
 
 hil-real: $(READY) ## the same scenarios with real hardware, by your hands: PROFILE=… KEY_FILE=… SPEAK=fr|en; root

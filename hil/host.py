@@ -42,7 +42,8 @@ def mirror(kept: Iterable[Path]) -> str | None:
     room = scratch.made("vm")
     words = ("mmdebstrap", "--quiet", "--simulate", "--variant=extract", "--mode=root")
     try:
-        image.child(*words, image.SUITE, str(room / "debian"), within_s=MIRROR_S)
+        argv = (*words, image.SUITE, str(room / "debian"))
+        image.child(*argv, within_s=MIRROR_S, output=room / "said")
     except image.ChildFailed:
         return "no Debian mirror"
     finally:

@@ -1,7 +1,7 @@
-"""`python -m hil.vm [--box | --kernel | PYTEST ARGUMENT ...]`: what takes a kernel of its own.
+"""`python -m hil.vm [--box | --kernel] [PYTEST ARGUMENT ...]`: what takes a kernel of its own.
 
-`--box`: a whole box, hil/vm/box, looked at from outside by `BOX_TESTS`. `--kernel`: `TESTS`, run
-inside; the same with tests that are named. Nothing named: the box, then the kernel.
+`--box`: a whole box, hil/vm/box, looked at from outside by `BOX_TESTS`, or by those named.
+`--kernel`: `TESTS`, run inside; the same with those named. Nothing: box, then kernel.
 
 Its status is pytest's, but that none of `TESTS` may be skipped there; what they came to is in
 build/vm/junit.xml. Where the machine can't be, it says so in one line and is no failure.
@@ -20,7 +20,8 @@ from hil.vm import image, machine
 from hil.vm.box import disk
 
 RUN_S: Final = 1800.0
-BOX_TESTS: Final = "tests/hil/vm/box_in_the_field.py"
+BOX_TESTS: Final = ("tests/hil/vm/box_in_the_field.py",)
+BOX_FIXTURE: Final = "tests.hil.vm.field"
 BOX: Final = "--box"
 KERNEL: Final = "--kernel"
 # The kernel's WireGuard: its port, the walls that hang by the helper, and the helper over it.
@@ -38,8 +39,8 @@ TESTS: Final = (
 
 def missing(words: list[str]) -> str | None:
     """Why there can be no machine here for what is asked."""
-    kept = [disk.place()] if words in ([], [BOX]) else []
-    kept += [image.place()] if words != [BOX] else []
+    kept = [disk.place()] if words[:1] in ([], [BOX]) else []
+    kept += [image.place()] if words[:1] != [BOX] else []
     return (
         host.root()
         or host.program("mmdebstrap", "mmdebstrap")
@@ -53,19 +54,22 @@ def main(words: list[str]) -> int:
     """Entry point."""
     if why := missing(words):
         return host.skipped(why)
-    if words == [BOX]:
-        return box()
-    if words in ([], [KERNEL]):
-        status = 0 if words else box()
-        return inside([]) or status
-    return inside(words)
+    match words:
+        case []:
+            status = box([])
+            return inside([]) or status
+        case ["--box", *tests]:
+            return box(tests)
+        case ["--kernel", *tests] | tests:
+            return inside(tests)
 
 
-def box() -> int:
+def box(tests: list[str]) -> int:
     """A box, from outside: its tests' status. They are told of as they go, figures last."""
-    words = ("-m", "pytest", "-p", "no:cacheprovider", "-v", "-x", "-s", "--color=no", BOX_TESTS)
+    words = ("-m", "pytest", "-p", "no:cacheprovider", "-p", BOX_FIXTURE, "-v", "-x", "-s")
     start_s = time.monotonic()
-    process = Process(Unit([sys.executable, *words], environment=dict(os.environ)))
+    argv = [sys.executable, *words, "--color=no", *(tests or BOX_TESTS)]
+    process = Process(Unit(argv, environment=dict(os.environ)))
     try:
         ended = process.wait(RUN_S)
     finally:

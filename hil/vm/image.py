@@ -84,12 +84,12 @@ class ChildFailed(Exception):  # noqa: N818  told with what it was
     """A program that makes something did not, or not in time."""
 
 
-def child(*argv: str, within_s: float = MAKING_S) -> None:
-    """Run a program that dies with us. Raises ChildFailed."""
+def child(*argv: str, within_s: float = MAKING_S, output: Path | None = None) -> None:
+    """Run a program that dies with us; what it says goes to `output`. Raises ChildFailed."""
     found = shutil.which(argv[0], path=_PATH)
     if found is None:
         raise ChildFailed(f"{argv[0]}: not installed")
-    process = Process(Unit([found, *argv[1:]], environment={"PATH": _PATH}))
+    process = Process(Unit([found, *argv[1:]], environment={"PATH": _PATH}, output=output))
     ended = process.wait(within_s)
     process.end()
     if not ended or process.status != 0:

@@ -1,7 +1,8 @@
 """[door] The card's side of QEMU's `ccid-card-passthru`: a virtual card in an emulated CCID reader.
 
 Protocol: libcacard's vscard_common.h, as QEMU's hw/usb/ccid-card-passthru.c speaks it. QEMU tells
-nothing of the guest's resets: to the card, a stay in the reader is one power-on.
+nothing of the guest's resets: to the card, a stay in the reader is one power-on. Its reader speaks
+T=0 alone, so a card in it does.
 """
 
 from __future__ import annotations
@@ -38,6 +39,19 @@ def message(kind: int, data: bytes = b"") -> bytes:
     return _HEADER.pack(kind, READER, len(data)) + data
 
 
+def t0_alone(atr: bytes) -> bytes:
+    """The answer to reset of the same card, offering T=0 and nothing else.
+
+    ISO/IEC 7816-3:2006, 8.2: no interface bytes means T=0, and then there is no check byte (8.2.5).
+    """
+    initial, t0, *rest = atr
+    interface, at = t0 >> 4, 0
+    while interface:  # 8.2.3: a bit for each of TA, TB, TC, TD; TD says what follows it
+        at += interface.bit_count()
+        interface = rest[at - 1] >> 4 if interface & 8 else 0
+    return bytes([initial, t0 & 0x0F, *rest[at : at + (t0 & 0x0F)]])
+
+
 class Reader:
     """The cable of one emulated reader. Plugs it in and out, puts a card in and out."""
 
@@ -70,7 +84,7 @@ class Reader:
     def insert(self, card: Card) -> None:
         """A card."""
         self._chip = card.power_on()
-        self._send(ATR, card.atr)
+        self._send(ATR, t0_alone(card.atr))
 
     def remove(self) -> None:
         """That card."""

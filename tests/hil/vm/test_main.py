@@ -55,6 +55,7 @@ def test_a_mirror_is_wanted_for_what_is_asked_alone(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(host, "mirror", wanted.extend)
     for words, places in (
         ([command.BOX], [disk.place()]),
+        ([command.BOX, ONE], [disk.place()]),
         ([command.KERNEL], [command.image.place()]),
         ([ONE], [command.image.place()]),
         ([], [disk.place(), command.image.place()]),
@@ -102,23 +103,41 @@ def test_a_machine_that_came_to_nothing_is_a_failure(
     assert str(error) in capsys.readouterr().err
 
 
+def test_the_box_has_its_fixture_as_a_plugin(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho $* >{tmp_path}/words\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(command.sys, "executable", str(python))
+    assert command.box([]) == 0
+    words = (tmp_path / "words").read_text()
+    assert f"-p {command.BOX_FIXTURE} " in words
+    assert words.endswith(f" {' '.join(command.BOX_TESTS)}\n")
+    assert (REPOSITORY / f"{command.BOX_FIXTURE.replace('.', '/')}.py").is_file()
+
+
 def test_the_tests_it_runs_are_there() -> None:
-    files = [each for each in command.TESTS if each.endswith(".py")]
-    assert len(files) > 5
+    files = [each for each in (*command.TESTS, *command.BOX_TESTS) if each.endswith(".py")]
+    assert len(files) > 6
     assert [each for each in files if not (REPOSITORY / each).is_file()] == []
 
 
 def test_the_box_alone_is_the_box_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "box", lambda: 5)
+    asked: list[str] = []
+    monkeypatch.setattr(command, "box", lambda tests: asked.extend(tests) or 5)
     monkeypatch.setattr(command, "inside", lambda _: pytest.fail("not asked for"))
     assert command.main([command.BOX]) == 5
+    assert asked == []
+    assert command.main([command.BOX, "one", "-k", "two"]) == 5
+    assert asked == ["one", "-k", "two"]
 
 
 @pytest.mark.parametrize(("box", "kernel", "whole"), [(0, 0, 0), (5, 0, 5), (0, 1, 1), (5, 1, 1)])
 def test_nothing_named_is_both_and_each_counts(
     box: int, kernel: int, whole: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "box", lambda: box)
+    monkeypatch.setattr(command, "box", lambda _: box)
     monkeypatch.setattr(command, "inside", lambda _: kernel)
     assert command.main([]) == whole
 
@@ -132,4 +151,4 @@ def test_the_boxs_status_is_its_tests(
     python.write_text(f"#!/bin/sh\nexit {script}\n")
     python.chmod(0o755)
     monkeypatch.setattr(command.sys, "executable", str(python))
-    assert command.box() == status
+    assert command.box([]) == status

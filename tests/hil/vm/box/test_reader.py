@@ -4,6 +4,7 @@ import contextlib
 import socket
 import struct
 import threading
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hil.vm.box import reader
 from hil.vm.box.reader import Broken, Reader
 from tests.waiting import until
 
+ROOT = Path(__file__).parents[4]
 SELECT = bytes.fromhex("00A404000BA00000030800001000010000")
 
 
@@ -82,7 +84,7 @@ def test_a_card_goes_in_answers_and_comes_out(ends: tuple[Reader, Qemu]) -> None
     qemu.answering(ours.plug, reader.READER_ADD)
     card = PivCard.create()
     ours.insert(card)
-    assert qemu.receive() == (reader.ATR, card.atr)
+    assert qemu.receive() == (reader.ATR, reader.t0_alone(card.atr))
     qemu.send(reader.APDU, SELECT)
     kind, answer = qemu.receive()
     assert (kind, answer[-2:]) == (reader.APDU, b"\x90\x00")
@@ -92,6 +94,32 @@ def test_a_card_goes_in_answers_and_comes_out(ends: tuple[Reader, Qemu]) -> None
     qemu.answering(ours.pull, reader.READER_REMOVE)
     assert ours.apdus == 1
     ours.close()
+
+
+@pytest.mark.parametrize(
+    ("atr", "over_t0"),
+    [
+        ("3B021450", "3B021450"),  # no interface bytes: T=0 as it is
+        ("3B8B8131FE4580F9A00000030800001000", "3B0B80F9A00000030800001000"),
+        ("3BF711000140965430040E6CB6D6", "3B075430040E6CB6D6"),  # TA1 to TD1, TC2
+        ("3F7F9600000031B865840200000000000000000000", "3F0F0031B8658402000000000000000000"),
+    ],
+)
+def test_an_answer_to_reset_over_t0_has_the_same_historical_bytes(atr: str, over_t0: str) -> None:
+    """ISO/IEC 7816-3:2006, 8.2; the historical bytes are those that T0 counts."""
+    assert reader.t0_alone(bytes.fromhex(atr)).hex().upper() == over_t0
+
+
+def test_the_rigs_kind_of_card_is_known_by_what_its_reader_shows() -> None:
+    released = ROOT / "firmware_profiles/cards/piv-pin.toml"
+    ours = ROOT / "hil/vm/box/rig/etc/sdbox/profiles/cards/piv-pin-t0.toml"
+    kinds = [tomllib.loads(path.read_text()) for path in (released, ours)]
+    atrs = [bytes.fromhex(kind.pop("atr")) for kind in kinds]
+    assert reader.t0_alone(atrs[0]) == atrs[1]
+    for kind in kinds:
+        del kind["name"], kind["model"]
+    assert kinds[1].pop("pad") is False, "QEMU's reader only says that it has one"
+    assert kinds[0] == kinds[1], "the same card, but for that"
 
 
 def test_a_reader_that_qemu_refuses_is_told(
