@@ -46,7 +46,6 @@ TESTED_ELSEWHERE = {
     "sdbox_centre/standing.py": "tests/sdbox_centre/test_gateway.py",
     "sdbox_centre/core.py": "tests/sdbox_centre/test_sessions.py",
     "sdbox_centre/boots.py": "tests/sdbox_centre/test_link.py",
-    "sdbox_centre/linkrows.py": "tests/sdbox_centre/test_link.py",
     "sdbox_centre/migrations/env.py": "tests/sdbox_centre/test_schema.py",
     "sdbox_agent/card/looks.py": "tests/card/test_presence.py",
     "sdbox_agent/terminal.py": "tests/test_prompt.py",
@@ -166,7 +165,6 @@ RIG_STORIES = {"tests/hil/", "tests/boot/"}  # test files directly in them tell 
 TOO_LONG = {
     "sdbox_agent/provision/preflight.py": 590,  # a host's IT is given one file
     "sdbox_agent/ipc.py": 560,  # every message between our processes, on one page
-    "sdbox_agent/centre/wire.py": 415,  # and between box and centre
     "sdbox_agent/provision/doctor/examine.py": 405,  # every check, in its order
     "tests/sdbox_centre/test_sessions.py": 580,
     "tests/provision/doctor/test_examine.py": 420,  # every check on one page

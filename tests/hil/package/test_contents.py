@@ -109,13 +109,13 @@ CENTRE_AT = {str(placed.at): str(placed.source) for placed in PLACED_CENTRE}
 OF_THE_AGENT = {
     "card": "apdu conversation kinds looks occ opening pad padding pcsc pin piv spki tlv token"
     " verify work",
-    "centre": "eventstream wire",
-    "pki": "boxcertificate certificate certsonly chain csr der holder oids path revocation",
+    "centre": "eventstream reported vouchwire wire",
+    "pki": "boxcertificate certificate certsonly chain csr der holder oids path revocation vouched",
     "profile": "hardware schema toml words",
     "provision": "cardcheck",
     "provision/setup": "answers signature",
     "state": "trusted",
-    "statements": "fields header jws",
+    "statements": "fields header jws vouch",
     "tunnel": "config frames kernel link netlink nfset psk relay rtnetlink uapi",
     "": "cardkind errors hardening screen sensorkind terminal terms",
 }
