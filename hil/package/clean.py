@@ -75,7 +75,7 @@ def clean_root(package: Path) -> Path:
 
 def depends(package: Path) -> list[str]:
     """The names of what it depends on, those that its libraries are linked with included."""
-    words = ["dpkg-deb", "-f", package, "Depends"]
+    words = ["dpkg-deb", "-f", str(package), "Depends"]
     said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     return sorted({each.split()[0] for each in said.split(",")})
 
