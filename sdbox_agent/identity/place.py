@@ -75,7 +75,7 @@ def keep_up(
     """
     if known is UNSET:
         return replace(remember(now, salt), placed_s=UNSET if placed_s is None else placed_s)
-    if placed_s is not None and placed_s > (known.placed_s or placed_s):
+    if placed_s is not None and known.placed_s is not UNSET and placed_s > known.placed_s:
         same = {name: hashes for name, hashes in known.facts.items() if name == "machine-id"}
         return remember(now, salt, replace(known, facts=same, placed_s=placed_s))
     missing = (name for name in (*DEVICES, *PLACE) if name not in known.facts)

@@ -3,7 +3,7 @@
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
@@ -150,6 +150,8 @@ def test_placed_anew_all_is_remembered_as_it_is_then() -> None:
 
 
 @given(FACTS, FACTS, st.none() | st.integers(0, 9), st.none() | st.integers(0, 9))
+@example({}, {"board": frozenset({"x"})}, 0, 1)
+@example({"board": frozenset({"y"})}, {"board": frozenset({"x"})}, 0, 1)
 def test_what_has_just_been_remembered_is_as_it_was(then, now_, first_s, later_s) -> None:
     known = keep_up(keep_up(UNSET, then, SALT, first_s), now_, SALT, later_s)
     assert record.decode(record.encode(record.State(known=known))).known == known
