@@ -88,7 +88,11 @@ class Field:
             f"""
             for n in $(seq {LOOKS}); do
                 status=$(systemctl show --property=StatusText --value sdbox-agent)
-                case "$status" in {patterns}) echo "$status"; exit 0;; {STARTING}) ;; {OVER}) break;; esac
+                case "$status" in
+                    {patterns}) echo "$status"; exit 0;;
+                    {STARTING}) ;;
+                    {OVER}) break;;
+                esac
                 sleep 1
             done
             echo "$status"; journalctl --no-pager --boot --lines=60 --output=cat; exit 1
