@@ -7,7 +7,7 @@ order. Card, finger, centre and gateway are the rig's and stand outside.
 import time
 
 from hil.vm.box.guest import MEMORY_MB
-from tests.hil.vm.field import READER_ID, Field
+from tests.hil.vm.field import IDLE, OVER, READER_ID, Field
 
 
 def test_one_session_with_pin_and_finger(box: Field) -> None:
@@ -30,7 +30,7 @@ def test_one_session_with_pin_and_finger(box: Field) -> None:
 def test_card_out_ends_it(box: Field) -> None:
     assert box.guest.reader
     box.guest.reader.remove()
-    box.status("Waiting for a card.")
+    box.status(IDLE)
     (link,) = box.links()
     assert ": lo: " in link
 
@@ -61,7 +61,7 @@ def test_a_reader_that_is_pulled_takes_its_card_with_it(box: Field) -> None:
     box.status("Waiting for the card's PIN.")
     box.guest.pull_reader()
     box.at(READER_ID, there=False)
-    box.status("Waiting for a card.", "The session is over")
+    box.status(IDLE, OVER)
     assert box.guest.said("test -e /dev/sdbox/reader").status == 1
     box.guest.plug_reader()
     box.at(READER_ID)

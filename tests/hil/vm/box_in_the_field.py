@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from hil.vm.box.guest import BOOT_S
-from tests.hil.vm.field import LOOKS, READER_ID, Field, Plugged
+from tests.hil.vm.field import IDLE, LOOKS, READER_ID, Field, Plugged
 
 HUB_ID, KEYBOARD_ID, STICK_ID = "0409:55aa", "0627:0001", "46f4:0001"
 # A driver of QEMU's, what it needs, its id.
@@ -40,7 +40,7 @@ def test_it_starts_and_waits_for_a_card(box: Field) -> None:
     box.guest.run("true", BOOT_S)
     box.figures["start of QEMU to the first word, s of the host"] = passed_s()
     box.guest.run("systemctl is-system-running --wait || true", BOOT_S)
-    assert box.status("Waiting for a card.") == "Waiting for a card."
+    assert box.status(IDLE) == IDLE
     box.figures["start of QEMU to 'insert your card', s of the host"] = passed_s()
     begun_s, ready_s = box.since_start_s("ExecMainStart"), box.since_start_s("ActiveEnter")
     box.figures["the kernel's start to 'insert your card', s of the box"] = ready_s

@@ -34,9 +34,7 @@ BOX = "box-01"
 HOLDER = "test-holder-01"
 READER_ID = "08e6:4433"  # what QEMU's usb-ccid says it is
 TOUCH = 4711  # one that no enrolment knows
-# Nothing comes after it by itself, but while the core starts: it says so of session 0.
-OVER = '"The session is over"*'
-STARTING = '*"(unknown-code)"'
+IDLE, OVER = "Waiting for a card.", "The session is over"
 LOOKS = 120  # before something counts as never coming; each takes the box a moment
 KINDS = ("block", "net", "input", "sound", "tty", "hidraw", "bluetooth", "video4linux")
 PART_BYTES = 4 << 20
@@ -84,14 +82,14 @@ class Field:
     def status(self, *wanted: str) -> str:
         """What `systemctl status` says of the core, as soon as it is one of these."""
         patterns = "|".join(f'"{one}"*' for one in wanted)
+        over = "never" if IDLE in wanted else f'"{OVER}"*'  # nothing but that comes after it
         said = self.guest.said(
             f"""
             for n in $(seq {LOOKS}); do
                 status=$(systemctl show --property=StatusText --value sdbox-agent)
                 case "$status" in
                     {patterns}) echo "$status"; exit 0;;
-                    {STARTING}) ;;
-                    {OVER}) break;;
+                    {over}) break;;
                 esac
                 sleep 1
             done
