@@ -1,7 +1,7 @@
 """A box in a virtual machine, from outside: one session, and what is left of it in memory.
 
-Not collected by itself: `python -m hil.vm --box tests/hil/vm/box_in_a_session.py` runs it, in this
-order. Card, finger, centre and gateway are the rig's and stand outside.
+Not collected by itself: `python -m hil.vm --box` runs it after box_in_the_field.py, in this order,
+on the same machine. Card, finger, centre and gateway are the rig's and stand outside.
 """
 
 import time
