@@ -190,12 +190,12 @@ def started() -> Iterator[Field]:
 
 
 @pytest.fixture(scope="session")
-def box() -> Iterator[Field]:
-    with started() as there:
+def there() -> Iterator[Field]:
+    with started() as one:
         try:
-            yield there
+            yield one
         finally:
-            for name, value in there.figures.items():
+            for name, value in one.figures.items():
                 print(f"  {name}: {value:.1f}")  # noqa: T201
 
 
