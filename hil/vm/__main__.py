@@ -20,7 +20,10 @@ from hil.vm import image, machine
 from hil.vm.box import disk
 
 RUN_S: Final = 1800.0
-BOX_TESTS: Final = ("tests/hil/vm/box_in_the_field.py",)
+BOX_TESTS: Final = (
+    "tests/hil/vm/box_in_the_field.py",
+    "tests/hil/vm/box_in_a_session.py",
+)
 BOX_FIXTURE: Final = "tests.hil.vm.field"
 BOX: Final = "--box"
 KERNEL: Final = "--kernel"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from hil.vm.box.guest import BOOT_S
-from tests.hil.vm.field import LOOKS, READER_ID, Field, Plugged
+from tests.hil.vm.field import IDLE, LOOKS, READER_ID, Field, Plugged
 
 HUB_ID, KEYBOARD_ID, STICK_ID = "0409:55aa", "0627:0001", "46f4:0001"
 # A driver of QEMU's, what it needs, its id.
@@ -35,86 +35,86 @@ def wait(what: Callable[[], bool]) -> None:
 # -- its start -------------------------------------------------------------------------------------
 
 
-def test_it_starts_and_waits_for_a_card(box: Field) -> None:
-    passed_s = lambda: time.monotonic() - box.guest.started_s  # noqa: E731
-    box.guest.run("true", BOOT_S)
-    box.figures["start of QEMU to the first word, s of the host"] = passed_s()
-    box.guest.run("systemctl is-system-running --wait || true", BOOT_S)
-    assert box.status("Waiting for a card.") == "Waiting for a card."
-    box.figures["start of QEMU to 'insert your card', s of the host"] = passed_s()
-    begun_s, ready_s = box.since_start_s("ExecMainStart"), box.since_start_s("ActiveEnter")
-    box.figures["the kernel's start to 'insert your card', s of the box"] = ready_s
-    box.figures["systemctl start to READY, s of the box"] = ready_s - begun_s
-    assert box.guest.run("systemctl --failed --plain --no-legend") == ""
+def test_it_starts_and_waits_for_a_card(there: Field) -> None:
+    passed_s = lambda: time.monotonic() - there.guest.started_s  # noqa: E731
+    there.guest.run("true", BOOT_S)
+    there.figures["start of QEMU to the first word, s of the host"] = passed_s()
+    there.guest.run("systemctl is-system-running --wait || true", BOOT_S)
+    assert there.status(IDLE) == IDLE
+    there.figures["start of QEMU to 'insert your card', s of the host"] = passed_s()
+    begun_s, ready_s = there.since_start_s("ExecMainStart"), there.since_start_s("ActiveEnter")
+    there.figures["the kernel's start to 'insert your card', s of the box"] = ready_s
+    there.figures["systemctl start to READY, s of the box"] = ready_s - begun_s
+    assert there.guest.run("systemctl --failed --plain --no-legend") == ""
 
 
 # -- its USB ---------------------------------------------------------------------------------------
 
 
-def test_what_the_rules_of_readers_match_is_set_by_udevs_own_before_them(box: Field) -> None:
-    own = box.guest.run("cd /usr/lib/udev/rules.d; echo *; cat 50-udev-default.rules")
+def test_what_the_rules_of_readers_match_is_set_by_udevs_own_before_them(there: Field) -> None:
+    own = there.guest.run("cd /usr/lib/udev/rules.d; echo *; cat 50-udev-default.rules")
     assert 'ENV{DEVTYPE}=="usb_device", IMPORT{builtin}="usb_id"' in own
     names = own.splitlines()[0].split()
     assert names.index("50-udev-default.rules") < names.index("71-sdbox-readers.rules")
 
 
-def test_controllers_let_nothing_in_by_themselves(box: Field) -> None:
-    hubs = box.guest.run("cat /sys/bus/usb/devices/usb*/authorized_default").split()
+def test_controllers_let_nothing_in_by_themselves(there: Field) -> None:
+    hubs = there.guest.run("cat /sys/bus/usb/devices/usb*/authorized_default").split()
     assert set(hubs) == {"0"}
     assert len(hubs) == 2  # USB 2 and 3 of one controller
 
 
-def test_what_was_plugged_in_before_the_start_is_refused_too(box: Field) -> None:
-    ((port, one),) = box.devices().items()
+def test_what_was_plugged_in_before_the_start_is_refused_too(there: Field) -> None:
+    ((port, one),) = there.devices().items()
     assert one == refused(KEYBOARD_ID)
-    (record,) = box.records()
+    (record,) = there.records()
     assert (record["SDBOX_USB_ID"], record["SDBOX_USB_PORT"]) == (KEYBOARD_ID, port)
-    box.guest.pull("cold")
-    box.at(KEYBOARD_ID, there=False)
+    there.guest.pull("cold")
+    there.at(KEYBOARD_ID, there=False)
 
 
-def test_foreign_devices_are_refused_and_recorded(box: Field) -> None:
+def test_foreign_devices_are_refused_and_recorded(there: Field) -> None:
     """All of them at once, and one behind a hub, which is let in itself."""
-    made, told = box.made(), len(box.records())
+    made, told = there.made(), len(there.records())
     wanted = sorted([*(usb_id for *_, usb_id in FOREIGN.values()), KEYBOARD_ID])
     with contextlib.ExitStack() as plugged:
-        plugged.enter_context(box.guest.plugged("usb-hub", "hub", port="3"))
+        plugged.enter_context(there.guest.plugged("usb-hub", "hub", port="3"))
         for name, (driver, needs, _) in FOREIGN.items():
-            plugged.enter_context(box.guest.plugged(driver, name, **needs))
-        hub = box.at(HUB_ID)
-        box.guest.plug("usb-kbd", "behind", port="3.1")
-        wait(lambda: len(box.records()) == told + len(wanted))
-        seen = box.devices()
+            plugged.enter_context(there.guest.plugged(driver, name, **needs))
+        hub = there.at(HUB_ID)
+        there.guest.plug("usb-kbd", "behind", port="3.1")
+        wait(lambda: len(there.records()) == told + len(wanted))
+        seen = there.devices()
         assert seen.pop(hub) == Plugged(HUB_ID, True, 1, "664:root:root")
         assert f"{hub}.1" in seen
         assert sorted(one.usb_id for one in seen.values()) == wanted
         assert [one for one in seen.values() if one != refused(one.usb_id)] == []
-        assert box.made() == made, "no device of any kind has come of it"
-        records = box.records()[told:]
+        assert there.made() == made, "no device of any kind has come of it"
+        records = there.records()[told:]
         assert {one["SDBOX_USB_PORT"]: one["SDBOX_USB_ID"] for one in records} == {
             port: one.usb_id for port, one in seen.items()
         }
         by = {(one["_UID"], one["_SYSTEMD_UNIT"], one["PRIORITY"]) for one in records}
         assert by == {("61001", "sdbox-agent.service", "5")}, "the core, as its own user"
-    wait(lambda: box.devices() == {})
+    wait(lambda: there.devices() == {})
 
 
-def test_the_kernel_would_have_made_a_disk_of_it(box: Field) -> None:
+def test_the_kernel_would_have_made_a_disk_of_it(there: Field) -> None:
     """The control: authorised by hand, by root, the very stick that was refused is one."""
-    made = box.made()
+    made = there.made()
     driver, needs, usb_id = FOREIGN["storage"]
-    with box.guest.plugged(driver, "control", **needs):
-        port = box.at(usb_id)
-        box.guest.run(f"echo 1 >/sys/bus/usb/devices/{port}/authorized")
-        wait(lambda: len(box.made()["block"]) == len(made["block"]) + 1)
-    wait(lambda: box.made() == made)
+    with there.guest.plugged(driver, "control", **needs):
+        port = there.at(usb_id)
+        there.guest.run(f"echo 1 >/sys/bus/usb/devices/{port}/authorized")
+        wait(lambda: len(there.made()["block"]) == len(made["block"]) + 1)
+    wait(lambda: there.made() == made)
 
 
-def test_a_reader_is_let_in_and_is_pcscds_alone(box: Field) -> None:
-    box.guest.plug_reader()
-    port = box.at(READER_ID)
-    one = box.devices()[port]
+def test_a_reader_is_let_in_and_is_pcscds_alone(there: Field) -> None:
+    there.guest.plug_reader()
+    port = there.at(READER_ID)
+    one = there.devices()[port]
     assert (one.let_in, one.interfaces, one.node) == (True, 1, "600:sdbox-pcscd:root")
-    said = box.guest.run("udevadm info --query=property --name=/dev/sdbox/reader")
+    said = there.guest.run("udevadm info --query=property --name=/dev/sdbox/reader")
     assert "ID_USB_INTERFACES=:0b0000:\n" in said, "what the rule goes by"
-    assert box.guest.run("systemctl is-active dev-sdbox-reader.device").strip() == "active"
+    assert there.guest.run("systemctl is-active dev-sdbox-reader.device").strip() == "active"

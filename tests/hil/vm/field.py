@@ -34,6 +34,7 @@ BOX = "box-01"
 HOLDER = "test-holder-01"
 READER_ID = "08e6:4433"  # what QEMU's usb-ccid says it is
 TOUCH = 4711  # one that no enrolment knows
+IDLE, OVER = "Waiting for a card.", "The session is over"
 LOOKS = 120  # before something counts as never coming; each takes the box a moment
 KINDS = ("block", "net", "input", "sound", "tty", "hidraw", "bluetooth", "video4linux")
 PART_BYTES = 4 << 20
@@ -81,11 +82,15 @@ class Field:
     def status(self, *wanted: str) -> str:
         """What `systemctl status` says of the core, as soon as it is one of these."""
         patterns = "|".join(f'"{one}"*' for one in wanted)
+        over = "never" if IDLE in wanted else f'"{OVER}"*'  # nothing but that comes after it
         said = self.guest.said(
             f"""
             for n in $(seq {LOOKS}); do
                 status=$(systemctl show --property=StatusText --value sdbox-agent)
-                case "$status" in {patterns}) echo "$status"; exit 0;; esac
+                case "$status" in
+                    {patterns}) echo "$status"; exit 0;;
+                    {over}) break;;
+                esac
                 sleep 1
             done
             echo "$status"; journalctl --no-pager --boot --lines=60 --output=cat; exit 1
@@ -185,12 +190,12 @@ def started() -> Iterator[Field]:
 
 
 @pytest.fixture(scope="session")
-def box() -> Iterator[Field]:
-    with started() as there:
+def there() -> Iterator[Field]:
+    with started() as one:
         try:
-            yield there
+            yield one
         finally:
-            for name, value in there.figures.items():
+            for name, value in one.figures.items():
                 print(f"  {name}: {value:.1f}")  # noqa: T201
 
 
