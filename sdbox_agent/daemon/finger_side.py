@@ -112,7 +112,7 @@ class FingerSide:
         self.link.end()
 
     def devices_changed(self, sensors: int) -> None:
-        """USB devices came or went; so many of them are sensors of the profile now.
+        """A sensor of the profile came or went; so many may be used now.
 
         A process knows the sensors that were there when it began. One that waits is renewed; one at
         work hears itself of its own sensor's end, but not of a second one, which it would not open:

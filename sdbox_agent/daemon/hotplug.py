@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import pyudev
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 Role = Literal["reader", "sensor", "other"]
 Source = Literal["udev", "kernel"]
@@ -105,6 +105,16 @@ class Table:
         for sys_path, properties in present.items():
             news.extend(self.apply("add", sys_path, properties))
         return tuple(news)
+
+
+def sensors_now(news: Iterable[Came | Went], devices: Iterable[UsbDevice]) -> int | None:
+    """How many sensors may be used now; None if nothing that is new is one.
+
+    Whatever else comes and goes, in a burst too, must cost no finger process its warmth.
+    """
+    if not any(one.device.role == "sensor" for one in news):
+        return None
+    return sum(device.role == "sensor" and not device.refused for device in devices)
 
 
 def identify(properties: Mapping[str, str]) -> str | None:

@@ -23,7 +23,7 @@ from sdbox_agent.daemon.context import Context
 from sdbox_agent.daemon.finger_side import FingerSide
 from sdbox_agent.daemon.freshness import Freshness
 from sdbox_agent.daemon.greeting import Greeting
-from sdbox_agent.daemon.hotplug import Came, Monitor, Went
+from sdbox_agent.daemon.hotplug import Came, Monitor, Went, sensors_now
 from sdbox_agent.daemon.link_side import LinkSide, Parts
 from sdbox_agent.daemon.links import Link
 from sdbox_agent.daemon.local import LocalSocket
@@ -364,9 +364,9 @@ class _Core:
         if self._hotplug is not None and (news := self._hotplug.read()):
             notify.event(notify.Event.DEVICE, "usb-changed")
             self._record_refused(news)
-            devices = self._hotplug.table.devices
-            sensors = sum(device.role == "sensor" and not device.refused for device in devices)
-            self._finger.devices_changed(sensors)
+            sensors = sensors_now(news, self._hotplug.table.devices)
+            if sensors is not None:
+                self._finger.devices_changed(sensors)
 
     def _record_refused(self, news: Iterable[Came | Went]) -> None:
         """Once for each time it is plugged in; what was there before us, at our start."""

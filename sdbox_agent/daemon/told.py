@@ -37,6 +37,8 @@ def line(state: at.State) -> str:
     """STATUS= of a state; why it is so comes last, as sentence and code."""
     words = _LINES[type(state)]
     match state:
+        case at.Closing(n=0) | at.Spent(n=0):
+            return "Starting: making sure that nothing of an earlier session stands."
         case at.Closing() | at.Spent():
             code = errors.code_shown(state.code)
             return f"{words} {errors.explain(code).sentence['en']} ({code})"
@@ -54,6 +56,8 @@ def record(state: at.State) -> None:
                 session=SessionNumber(state.session.n),
                 level=state.access.answer.level,
             )
+        case at.Spent(n=0):
+            pass
         case at.Spent():
             notify.event(_ended(state.code), state.code, session=SessionNumber(state.n))
         case at.Broken():

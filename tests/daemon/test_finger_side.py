@@ -150,7 +150,7 @@ def test_fault_50_a_second_sensor_ends_a_scan_and_renews_a_process_that_waits() 
         side.devices_changed(sensors)
     assert side.spy.acts == ["recycle"] * 3
     side.prepare(OPEN)
-    side.devices_changed(1)  # something else came: a stick, a mouse
+    side.devices_changed(1)  # another took its place before this one was opened
     assert side.bench.fed == []
     side.devices_changed(2)
     assert side.bench.failed() == "sensor-ambiguous"

@@ -46,6 +46,21 @@ def test_a_device_in_no_profile_is_seen_and_is_nothing_to_us() -> None:
     assert came == Came(UsbDevice(PATH, "0781:5567", "other", "/"))
 
 
+def test_only_a_sensor_is_news_of_sensors() -> None:
+    table = Table(ROLES)
+    news = table.apply("add", PATH, STICK) + table.apply("add", f"{PATH}.1", READER)
+    assert hotplug.sensors_now(news, table.devices) is None
+    for port, there in ((2, 1), (3, 2)):
+        news = table.apply("add", f"{PATH}.{port}", {**SENSOR, "DEVNUM": str(port)})
+        assert hotplug.sensors_now(news, table.devices) == there
+    news = table.apply("change", f"{PATH}.2", {**SENSOR, "DEVNUM": "2", "authorized": "0"})
+    assert hotplug.sensors_now(news, table.devices) == 1
+    news = table.apply("remove", PATH, {})
+    assert hotplug.sensors_now(news, table.devices) is None
+    news = table.apply("remove", f"{PATH}.3", {})
+    assert hotplug.sensors_now(news, table.devices) == 0
+
+
 def test_who_is_refused_is_told_once_and_again_when_that_changes() -> None:
     table = Table(ROLES)
     refused = {**STICK, "authorized": "0"}

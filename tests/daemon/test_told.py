@@ -8,6 +8,7 @@ import pytest
 from sdbox_agent import errors, notify
 from sdbox_agent.daemon import told
 from sdbox_agent.notify import Event
+from sdbox_agent.session import machine
 from sdbox_agent.session import states as at
 from sdbox_agent.terms import Level
 from tests.daemon.test_view import states
@@ -46,6 +47,15 @@ def test_no_line_is_cut(code: str) -> None:
 
 def test_a_code_that_no_table_has_is_not_shown() -> None:
     assert told.line(at.Spent(3, "Test Holder", frozenset())).endswith("(unknown-code)")
+
+
+def test_what_is_made_sure_of_at_the_start_is_no_session_that_ended(sent: Sent) -> None:
+    started, _ = machine.start()
+    over = at.Spent(0, "started", frozenset())
+    for state in (started, over):
+        assert told.line(state).startswith("Starting")
+        told.record(state)
+    assert sent == []
 
 
 def test_an_open_session_is_told_with_its_number_and_level(sent: Sent) -> None:
