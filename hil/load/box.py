@@ -94,7 +94,8 @@ class Box:
             except SdboxError as error:
                 if not errors.explain(error.code).retry or time.monotonic() - card_s > GIVES_UP_S:
                     raise
-            time.sleep(self._patience.again_s(self._policy.back_off_s(tries)))
+                wanted_s = self._policy.back_off_s(tries, error.code)
+            time.sleep(self._patience.again_s(wanted_s))
 
     def renew_until(self, end: threading.Event) -> None:
         """At half of each lease, until told to stop. Ends quietly when the centre refuses.

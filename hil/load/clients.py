@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hil.net.namespace import Namespace
 
 STACK_BYTES: Final = 512 * 1024  # of a thread; there are hundreds
-PATIENCE_S: Final = 120.0
+PATIENCE_S: Final = 180.0
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def _finish(state: at.Closing, policy: Policy) -> Step:
     if not state.cards:
         timer = (do.SetTimer(state.n, Timer.SETTLE, policy.settled_s),)
     elif _may_retry(spent, policy):
-        timer = (do.SetTimer(state.n, Timer.RETRY, policy.back_off_s(state.tries)),)
+        timer = (do.SetTimer(state.n, Timer.RETRY, policy.back_off_s(state.tries, state.code)),)
     return spent, (do.ClearTimers(state.n), *reported, *timer)
 
 

@@ -34,6 +34,11 @@ class Policy:
         """The name of session `n` on the wire: unique over boots."""
         return f"{self.boot_id}-{n}"
 
-    def back_off_s(self, tries: int) -> float:
-        """Seconds to wait before try number `tries` + 1."""
-        return min(self.retry_s * float(2 ** min(tries, 10)), self.retry_max_s)
+    def back_off_s(self, tries: int, code: str) -> float:
+        """Seconds to wait before try number `tries` + 1, after that fault.
+
+        It doubles; but a busy centre says itself when to come again, and somebody stands there who
+        came before those whom it then lets in.
+        """
+        doublings = min(tries, 1 if code == "centre-busy" else 10)
+        return min(self.retry_s * float(2**doublings), self.retry_max_s)
