@@ -112,7 +112,7 @@ def running(pid: int) -> bool:
 def test_it_can_fall_silent_and_go_on(cluster: Cluster) -> None:
     with psycopg.connect(host=str(cluster.sockets), user=ROLE, dbname="postgres") as connection:
         cluster.freeze()
-        assert "State:\tT" in Path(f"/proc/{cluster.pid}/status").read_text()
+        until(lambda: "State:\tT" in Path(f"/proc/{cluster.pid}/status").read_text())
         cluster.thaw()
         assert connection.execute("SELECT 1").fetchone() == (1,)
     os.kill(cluster.pid, 0)
