@@ -10,7 +10,6 @@ from unittest import mock
 from hil.net.process import REPOSITORY
 from hil.package import contents, control
 from sdbox_agent import cli
-from sdbox_centre import cli as centre_cli
 
 if TYPE_CHECKING:
     import argparse
@@ -61,6 +60,14 @@ def _parser_on_a_box() -> argparse.ArgumentParser:
         return cli._parser()
 
 
+def _parser_at_the_centre() -> argparse.ArgumentParser:
+    # Only when it is built: with it comes all of the API's framework, and whoever has imported
+    # that can't start pytest any more (anyio brings a plugin of its own).
+    from sdbox_centre import cli as centre_cli  # noqa: PLC0415
+
+    return centre_cli._parser()
+
+
 AGENT: Final = Recipe(
     words=control.AGENT,
     library=contents.LIBRARY,
@@ -81,6 +88,6 @@ CENTRE: Final = Recipe(
     gi=False,
     placed=lambda: contents.of_centre(tracked(), texts()),
     written=lambda: contents.examples((REPOSITORY / "docs/centre.md").read_text()),
-    parser=centre_cli._parser,
+    parser=_parser_at_the_centre,
 )
 EVERY: Final = (AGENT, CENTRE)

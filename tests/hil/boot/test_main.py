@@ -1,5 +1,7 @@
 """The command around the booted tests."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,11 @@ def test_a_debian_that_can_not_be_made_is_a_failure(
     monkeypatch.setattr(command.root, "clean", no)
     assert command.main([]) == 1
     assert capsys.readouterr().err == "hil-boot: mmdebstrap: 1\n"
+
+
+@pytest.mark.parametrize("rung", ["hil.boot", "hil.vm"])
+def test_pytest_starts_after_what_the_command_has_imported(rung: str) -> None:
+    """A module that brings a plugin must not be there before it."""
+    collect = "pytest.main(['--collect-only', '-q', 'tests/test_paths.py'])"
+    code = f"import {rung}.__main__, pytest, sys; sys.exit({collect})"
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True)
